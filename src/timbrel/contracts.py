@@ -1,0 +1,82 @@
+"""What the layers hand one another: conditions, latents, posteriors, batches.
+
+Axes: `batch channel time` for audio (float32, nominally -1...1), `batch latent frame` for frame
+codes, `batch latent` for clip codes. Either latent width may be 0.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Optional per-frame controls for decoders that need them (DDSP); empty elsewhere."""
+
+    f0_hz: Float[Tensor, "batch frame"] | None = None
+    confidence: Float[Tensor, "batch frame"] | None = None
+    loudness_db: Float[Tensor, "batch frame"] | None = None
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Conditions":
+        """The same conditions with `function` applied to every tensor present."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Conditions(**{k: None if v is None else function(v) for k, v in values.items()})
+
+
+@dataclass(frozen=True)
+class Latent:
+    """A code: one vector per frame and one per clip (attack, decay, width: what no frame holds)."""
+
+    frames: Float[Tensor, "batch latent frame"]
+    clip: Float[Tensor, "batch clip_latent"]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Latent":
+        """The same code with `function` applied to both parts."""
+        return Latent(function(self.frames), function(self.clip))
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """q(z|x): a diagonal Gaussian, or a point when `log_var` is None."""
+
+    mean: Latent
+    log_var: Latent | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training or validation batch.
+
+    `input` is what the encoder sees and `target` what the decoder must give back; they differ
+    where the encoder's view is masked. `start_sample` is the chunk's first sample in its clip and
+    may be negative where a short clip was placed inside a longer chunk. `attributes` holds one
+    column per measured attribute, `attribute_mask` where it is defined; both may have width 0.
+    """
+
+    input: Float[Tensor, "batch channel time"]
+    target: Float[Tensor, "batch channel time"]
+    clip_id: Int[Tensor, " batch"]
+    start_sample: Int[Tensor, " batch"]
+    conditions: Conditions = field(default_factory=Conditions)
+    attributes: Float[Tensor, "batch attribute"] = field(default_factory=lambda: torch.zeros(0, 0))
+    attribute_mask: Bool[Tensor, "batch attribute"] = field(
+        default_factory=lambda: torch.zeros(0, 0, dtype=torch.bool)
+    )
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        """The same batch with `function` applied to every tensor."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(
+            **{k: v.map(function) if k == "conditions" else function(v) for k, v in values.items()}
+        )
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
+        """The batch on `device`."""
+        return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Batch":
+        """The batch in page-locked memory (called by `DataLoader(pin_memory=True)`)."""
+        return self.map(lambda tensor: tensor.pin_memory())

@@ -1,0 +1,18 @@
+"""Errors for the person at the keyboard: what is wrong, with which file or key, what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake the user can mend. Stages print its message alone, without a stack trace."""
+
+
+def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """`"; did you mean 'trainer.max_steps'?"` for the nearest known word, or `""`.
+
+    >>> did_you_mean("trainer.max_step", ["seed", "trainer.max_steps"])
+    "; did you mean 'trainer.max_steps'?"
+    """
+    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean '{nearest[0]}'?" if nearest else ""
