@@ -1,0 +1,107 @@
+"""The autoencoder: an encoder, a posterior and a decoder, composed in YAML."""
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from timbrel.contracts import Conditions, Latent, Posterior
+
+
+class Encoder(Protocol):
+    """Audio in whole hops to features `batch frame width`."""
+
+    hop_samples: int
+    context_frames: int
+    __call__: Callable[[Tensor], Tensor]
+
+
+class Decoder(Protocol):
+    """A code and conditions to audio of `frame * hop_samples` samples."""
+
+    hop_samples: int
+    context_frames: int
+    __call__: Callable[[Latent, Conditions], Tensor]
+
+
+class Autoencoder(nn.Module):
+    """`encode(audio) -> Posterior`, `decode(latent) -> audio`; stereo is mid/side inside.
+
+    `encoder_context_frames` and `decoder_context_frames` tell how far, on each side, a frame
+    depends on its neighbours; `receptive_field_samples` is the whole chain's.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate_hz: int,
+        channels: int,
+        latent_dim: int,
+        clip_dim: int,
+        encoder: nn.Module,
+        posterior: nn.Module,
+        decoder: nn.Module,
+    ) -> None:
+        super().__init__()
+        if channels not in (1, 2):
+            raise ValueError(f"channels={channels}: a model is mono (1) or stereo (2)")
+        if latent_dim + clip_dim == 0:
+            raise ValueError("latent_dim=0 and clip_dim=0: nothing would pass the bottleneck")
+        if encoder.hop_samples != decoder.hop_samples:
+            raise ValueError(
+                f"encoder hop {encoder.hop_samples} and decoder hop {decoder.hop_samples} differ"
+            )
+        self.sample_rate_hz = sample_rate_hz
+        self.channels = channels
+        self.latent_dim = latent_dim
+        self.clip_dim = clip_dim
+        self.encoder = encoder
+        self.posterior = posterior
+        self.decoder = decoder
+        self.hop_samples: int = encoder.hop_samples
+        self.encoder_context_frames: int = encoder.context_frames
+        self.decoder_context_frames: int = decoder.context_frames
+
+    @property
+    def receptive_field_samples(self) -> int:
+        """Samples of input that one output sample can depend on."""
+        reach_frames = self.encoder_context_frames + self.decoder_context_frames
+        return (2 * reach_frames + 1) * self.hop_samples
+
+    @property
+    def latent_values_per_second(self) -> float:
+        """Frame-code values per second of audio (a clip code adds `clip_dim` per clip)."""
+        return self.latent_dim * self.sample_rate_hz / self.hop_samples
+
+    def encode(
+        self, audio: Float[Tensor, "batch channel time"], conditions: Conditions | None = None
+    ) -> Posterior:
+        """q(z|audio); the end is padded with zeros to whole hops: `ceil(time / hop)` frames.
+
+        Raises:
+            ValueError: the channel count is not the model's, or there is no sample.
+        """
+        if audio.shape[1] != self.channels or audio.shape[2] == 0:
+            raise ValueError(
+                f"expected audio (batch, {self.channels}, time > 0), got {tuple(audio.shape)}"
+            )
+        missing = math.ceil(audio.shape[2] / self.hop_samples) * self.hop_samples - audio.shape[2]
+        padded = nn.functional.pad(audio, (0, missing))
+        return self.posterior(self.encoder(_rotate(padded)))
+
+    def decode(
+        self, latent: Latent, conditions: Conditions | None = None
+    ) -> Float[Tensor, "batch channel time"]:
+        """Audio of `frame * hop_samples` samples."""
+        return _rotate(self.decoder(latent, conditions or Conditions()))
+
+
+def _rotate(audio: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel time"]:
+    """Left/right to mid/side and back: orthonormal, its own inverse. Mono passes through."""
+    if audio.shape[1] == 1:
+        return audio
+    left, right = audio.unbind(1)
+    return torch.stack([left + right, left - right], dim=1) * math.sqrt(0.5)

@@ -1,0 +1,52 @@
+"""Residual blocks at frame rate."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class FrameBlock(nn.Module):
+    """ConvNeXt block in one dimension (Liu et al. 2022; on spectra: Siuzdak 2023, "Vocos").
+
+    Depthwise convolution over frames, layer norm over channels, two pointwise layers, residual.
+    Each frame is normalised by itself, so that a stream and a whole file give the same result.
+    """
+
+    def __init__(self, *, width: int, kernel_frames: int, expansion: int, scale: float) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(
+            width, width, kernel_frames, padding=kernel_frames // 2, groups=width
+        )
+        self.norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, expansion * width)
+        self.contract = nn.Linear(expansion * width, width)
+        self.scale = nn.Parameter(torch.full((width,), scale))
+
+    def forward(self, x: Float[Tensor, "batch frame width"]) -> Float[Tensor, "batch frame width"]:
+        y = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
+        y = self.contract(nn.functional.gelu(self.expand(self.norm(y))))
+        return x + self.scale * y
+
+
+class FrameStack(nn.Module):
+    """A stack of `FrameBlock`s between layer norms; depends on `context_frames` on each side."""
+
+    def __init__(self, *, width: int, blocks: int, kernel_frames: int, expansion: int) -> None:
+        super().__init__()
+        if kernel_frames % 2 == 0:
+            raise ValueError(f"kernel_frames={kernel_frames} must be odd, or frames would shift")
+        self.context_frames = blocks * (kernel_frames // 2)
+        self.input_norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(
+            FrameBlock(
+                width=width, kernel_frames=kernel_frames, expansion=expansion, scale=1 / blocks
+            )
+            for _ in range(blocks)
+        )
+        self.output_norm = nn.LayerNorm(width)
+
+    def forward(self, x: Float[Tensor, "batch frame width"]) -> Float[Tensor, "batch frame width"]:
+        x = self.input_norm(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.output_norm(x)

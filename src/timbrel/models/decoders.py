@@ -1,0 +1,68 @@
+"""Decoders: a code (and conditions, where a decoder needs them) to audio."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from timbrel.contracts import Conditions, Latent
+from timbrel.dsp.stft import hann, istft
+from timbrel.models.blocks import FrameStack
+
+_LOG_MAGNITUDE_START = math.log(1e-3)  # an untrained decoder whispers
+_LOG_MAGNITUDE_MAX = math.log(10.0)
+
+
+class SpectralDecoder(nn.Module):
+    """Residual blocks at frame rate, then magnitude and phase of an inverse STFT.
+
+    No up-sampling layer, hence no imaging (Siuzdak 2023, "Vocos"). Differs: the frame grid has no
+    extra frame, and the clip code joins every frame.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        latent_dim: int,
+        clip_dim: int,
+        window_samples: int,
+        hop_samples: int,
+        width: int,
+        blocks: int,
+        kernel_frames: int,
+        expansion: int,
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        self.hop_samples = hop_samples
+        self.register_buffer("window", hann(window_samples), persistent=False)
+        self.bins = window_samples // 2 + 1
+        self.project = nn.Linear(latent_dim + clip_dim, width)
+        self.stack = FrameStack(
+            width=width, blocks=blocks, kernel_frames=kernel_frames, expansion=expansion
+        )
+        self.magnitude = nn.Linear(width, channels * self.bins)
+        self.phase = nn.Linear(width, channels * self.bins)
+        nn.init.constant_(self.magnitude.bias, _LOG_MAGNITUDE_START)
+        reach_samples = (window_samples - hop_samples) // 2
+        self.context_frames = self.stack.context_frames + math.ceil(reach_samples / hop_samples)
+
+    def forward(
+        self, latent: Latent, conditions: Conditions
+    ) -> Float[Tensor, "batch channel time"]:
+        n_batch, _, n_frames = latent.frames.shape
+        clip = latent.clip[:, :, None].expand(-1, -1, n_frames)
+        code = torch.cat([latent.frames, clip], dim=1).transpose(1, 2)
+        features = self.stack(self.project(code))
+        with torch.autocast(features.device.type, enabled=False):  # exp and FFT want fp32
+            full_scale = self.window.sum() / 2
+            log_magnitude = self.magnitude(features).float().clamp_max(_LOG_MAGNITUDE_MAX)
+            spectrum = torch.polar(
+                full_scale * torch.exp(log_magnitude), self.phase(features).float()
+            )  # batch frame channel*bin
+            spectrum = spectrum.unflatten(2, (self.channels, self.bins))
+            spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
+            audio = istft(spectrum, self.window, self.hop_samples)
+        return audio.view(n_batch, self.channels, -1)

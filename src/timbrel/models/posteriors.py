@@ -1,0 +1,49 @@
+"""Posteriors: features to q(z|x), for frame codes and for clip codes."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from timbrel.contracts import Latent, Posterior
+
+_LOG_VAR_START = -4.0  # a quiet start: the decoder learns before the noise rises to meet the prior
+_LOG_VAR_RANGE = (-14.0, 4.0)
+
+
+class GaussianPosterior(nn.Module):
+    """A diagonal Gaussian per frame, and one per clip from the features' mean and maximum.
+
+    Kingma & Welling 2014, section 3. Either width may be 0.
+    """
+
+    def __init__(self, *, width: int, latent_dim: int, clip_dim: int) -> None:
+        super().__init__()
+        self.frame_mean = nn.Linear(width, latent_dim)
+        self.frame_log_var = nn.Linear(width, latent_dim)
+        self.clip_mean = nn.Linear(2 * width, clip_dim)
+        self.clip_log_var = nn.Linear(2 * width, clip_dim)
+        for layer in (self.frame_log_var, self.clip_log_var):
+            nn.init.constant_(layer.bias, _LOG_VAR_START)
+
+    def forward(self, features: Float[Tensor, "batch frame width"]) -> Posterior:
+        pooled = torch.cat([features.mean(1), features.amax(1)], dim=1)
+        mean = Latent(self.frame_mean(features).transpose(1, 2), self.clip_mean(pooled))
+        log_var = Latent(self.frame_log_var(features).transpose(1, 2), self.clip_log_var(pooled))
+        return Posterior(
+            mean.map(Tensor.float), log_var.map(lambda x: x.float().clamp(*_LOG_VAR_RANGE))
+        )
+
+
+def sample(posterior: Posterior, rng: torch.Generator) -> Latent:
+    """One draw by the reparameterisation trick; the mean itself where there is no variance."""
+    if posterior.log_var is None:
+        return posterior.mean
+
+    def draw(mean: Tensor, log_var: Tensor) -> Tensor:
+        noise = torch.randn(mean.shape, generator=rng, device=mean.device, dtype=mean.dtype)
+        return mean + torch.exp(0.5 * log_var) * noise
+
+    return Latent(
+        draw(posterior.mean.frames, posterior.log_var.frames),
+        draw(posterior.mean.clip, posterior.log_var.clip),
+    )
