@@ -57,9 +57,17 @@ def istft(
 def overlap_add(
     frames: Float[Tensor, "batch frame window"], hop_samples: int
 ) -> Float[Tensor, "batch time"]:
-    """Sum of windows placed one hop apart: `(frame - 1) * hop_samples + window` samples."""
-    n_frames, n_window = frames.shape[1:]
-    length = (n_frames - 1) * hop_samples + n_window
-    return functional.fold(
-        frames.transpose(1, 2), (1, length), kernel_size=(1, n_window), stride=(1, hop_samples)
-    )[:, 0, 0]
+    """Sum of windows placed one hop apart: `(frame - 1) * hop_samples + window` samples.
+
+    Raises:
+        ValueError: the window is not a whole number of hops.
+    """
+    n_batch, n_frames, n_window = frames.shape
+    if n_window % hop_samples:
+        raise ValueError(f"window {n_window} is not a multiple of the hop {hop_samples}")
+    overlap = n_window // hop_samples
+    parts = frames.unflatten(2, (overlap, hop_samples))
+    audio = frames.new_zeros(n_batch, n_frames + overlap - 1, hop_samples)
+    for i in range(overlap):
+        audio[:, i : i + n_frames] += parts[:, :, i]
+    return audio.flatten(1)

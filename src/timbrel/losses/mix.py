@@ -1,0 +1,50 @@
+"""The loss mix: named terms times weights, applied here and nowhere else.
+
+Scale of the objective. Reconstruction terms are means over spectrogram elements, per example; read
+as the negative log-likelihood of a Laplace distribution of unit scale they are nats per audio
+sample. The rate (`kl`) is in nats per audio sample too. So weight 1 on every term is the evidence
+lower bound per audio sample, and a weight b on `kl` is the beta of beta-VAE (Higgins et al. 2017).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from timbrel.errors import UserError, did_you_mean
+from timbrel.losses.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The weighted sum, and each term before weighting (batch means, for the log)."""
+
+    total: Float[Tensor, ""]
+    terms: dict[str, Float[Tensor, ""]]
+    weights: dict[str, float]
+
+
+class LossMix:
+    """Weighs named terms. Every term needs a weight and every weight a term.
+
+    Raises:
+        UserError: a weight names no term, or a term has no weight (at the first call).
+    """
+
+    def __init__(self, weights: Mapping[str, float | Schedule]) -> None:
+        self.weights = dict(weights)
+
+    def __call__(self, terms: Mapping[str, Tensor], step: int) -> Objective:
+        for name in self.weights.keys() - terms.keys():
+            raise UserError(f"weight '{name}' names no loss term{did_you_mean(name, terms)}")
+        for name in terms.keys() - self.weights.keys():
+            raise UserError(f"loss term '{name}' has no weight; set it to 0 to switch it off")
+        means = {name: term.mean() for name, term in terms.items()}
+        weights = {
+            name: float(weight(step) if callable(weight) else weight)
+            for name, weight in self.weights.items()
+        }
+        total = torch.stack([weights[name] * means[name] for name in means]).sum()
+        return Objective(total, {k: v.detach() for k, v in means.items()}, weights)

@@ -1,0 +1,90 @@
+"""Reconstruction losses: `(estimate, target) -> named terms`, one value per example.
+
+The target side is computed without gradient. Digital silence and padding are well-behaved: every
+ratio has a floor and every logarithm a clamp, so that a silent example costs a finite amount and
+a silent answer to it costs nothing.
+"""
+
+from collections.abc import Sequence
+
+import auraloss
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from timbrel.dsp.stft import hann
+from timbrel.losses.spectrogram_distance import SpectrogramDistance
+
+Terms = dict[str, Float[Tensor, " batch"]]
+
+
+class SpectralLoss(nn.Module):
+    """Multi-resolution STFT distance (Yamamoto et al. 2020, eq. 4 to 6), per example.
+
+    Terms, each averaged over resolutions:
+
+    - `stft_relative`: Frobenius distance of the magnitudes over the target's norm;
+    - `stft_log`: mean absolute difference of log magnitudes (nepers).
+
+    Differs: magnitudes are floored at `floor` (absolute, as the STFT gives them), the norm at that
+    of white noise of `silence_rms`, and the channels of an example share one ratio.
+    """
+
+    def __init__(
+        self,
+        *,
+        window_samples: Sequence[int],
+        overlap: int = 4,
+        floor: float = 1e-4,
+        silence_rms: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        if any(n % overlap for n in window_samples):
+            raise ValueError(f"windows {list(window_samples)} must be multiples of {overlap}")
+        self.window_samples = list(window_samples)
+        self.overlap = overlap
+        self.floor = floor
+        self.silence_rms = silence_rms
+        for n in window_samples:
+            self.register_buffer(f"window_{n}", hann(n), persistent=False)
+
+    def forward(
+        self,
+        estimate: Float[Tensor, "batch channel time"],
+        target: Float[Tensor, "batch channel time"],
+    ) -> Terms:
+        distances = [
+            SpectrogramDistance.apply(
+                estimate,
+                target,
+                getattr(self, f"window_{n}"),
+                n // self.overlap,
+                self.floor,
+                self.silence_rms,
+            )
+            for n in self.window_samples
+        ]
+        relative, log = zip(*distances, strict=True)
+        return {
+            "stft_relative": torch.stack(relative).mean(0),
+            "stft_log": torch.stack(log).mean(0),
+        }
+
+
+class AuralossMultiResolution(nn.Module):
+    """`auraloss.freq.MultiResolutionSTFTLoss` with its own defaults (Steinmetz & Reiss 2020).
+
+    The score that `metrics.reconstruction` reports, as a training loss: one term, `mrstft`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.distance = auraloss.freq.MultiResolutionSTFTLoss()
+
+    def forward(
+        self,
+        estimate: Float[Tensor, "batch channel time"],
+        target: Float[Tensor, "batch channel time"],
+    ) -> Terms:
+        pairs = zip(estimate.split(1), target.split(1), strict=True)
+        return {"mrstft": torch.stack([self.distance(given, want) for given, want in pairs])}
