@@ -1,0 +1,94 @@
+"""`timbrel STAGE [overrides]`. Imports only the standard library until a stage is chosen."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from timbrel.config import STAGES, options
+from timbrel.errors import UserError, did_you_mean
+
+_PAGE = """\
+timbrel trains a generative instrument from 5 to 500 of your own recordings, at 48 kHz.
+
+Usage
+  timbrel STAGE [GROUP=OPTION ...] [KEY=VALUE ...] [flags]
+  timbrel STAGE --help       every choice and key of that stage
+
+Stages
+{stages}
+
+Choices
+{choices}
+
+Examples
+  timbrel train experiment=demo
+      three minutes on the built-in data: a first run that needs nothing of yours
+  timbrel train data.root=~/kicks architecture=spectral_small latent=annealed trainer.max_time=8m
+      eight minutes on your own folder
+  timbrel generate model=outputs/<run folder> seed=7 seconds=2
+      a sound that was not in your folder
+
+Where things go
+  outputs/<date>_<time>_<name>/   one folder per training run: config, curves, checkpoints, model
+  sweeps/<date>_<time>/<number>/  the same, for the runs of a --multirun
+  ./conf/GROUP/OPTION.yaml        your own options and experiments, used like the built-in ones
+
+Also
+  timbrel completion bash|zsh|fish   install tab completion (stages, choices, keys, values)
+  timbrel --version
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status (2 for a mistake of the user's)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(words)
+    except UserError as error:
+        sys.stderr.write(f"timbrel: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\ntimbrel: stopped\n")
+        return 130
+    except BrokenPipeError:
+        # `timbrel --help | head`: nobody reads on, and the exit must not complain of it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("--help", "-h", "help"):
+        if words[1:] and words[1] in STAGES:
+            return _run([words[1], "--help"])
+        sys.stdout.write(page())
+        sys.stdout.flush()
+        return 0
+    command, rest = words[0], words[1:]
+    if "--version" in (command, *rest):
+        from timbrel import __version__
+
+        sys.stdout.write(f"timbrel {__version__}\n")
+        return 0
+    if command in ("completion", "_complete"):
+        from timbrel.stages import completion
+
+        return completion.install(rest) if command == "completion" else completion.answer(rest)
+    if command not in STAGES:
+        if "=" in command or command.startswith("-"):
+            known = ", ".join(STAGES)
+            raise UserError(f"{command}: the stage comes first ({known}): timbrel STAGE {command}")
+        hint = did_you_mean(command, [*STAGES, "completion"], cutoff=0.4)
+        raise UserError(f"{command}: no such stage ({', '.join(STAGES)}){hint}")
+    return int(import_module(f"timbrel.stages.{command}").main(rest))
+
+
+def page() -> str:
+    """The page of `timbrel --help`, with the options that lie in `conf/`."""
+    stages = [f"  {name:<10}{stage.summary}" for name, stage in STAGES.items()]
+    choices = [f"  {group:<14}{', '.join(names)}" for group, names in options().items()]
+    return _PAGE.format(stages="\n".join(stages), choices="\n".join(choices))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,339 @@
+"""The typed schema of every stage, and where `conf/` lies. Knows neither Hydra nor torch.
+
+Pluggable parts (architecture, latent, augmentation, loss) are plain mappings with `_target_`s:
+`config_checks.check_targets` compares them with the signatures they name. Everything else is
+typed here, and a default that is not set in `conf/` is the default written here.
+"""
+
+import os
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from timbrel.errors import UserError
+
+
+def _key(default: Any, help: str) -> Any:
+    """A field with its one-line explanation (printed by `timbrel STAGE --help`)."""
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata={"help": help})
+    return field(default=default, metadata={"help": help})
+
+
+def _section(kind: Any) -> Any:
+    return field(default_factory=kind)
+
+
+class DataKind(StrEnum):
+    """Where clips come from."""
+
+    folder = "folder"
+    demo = "demo"
+
+
+class Downmix(StrEnum):
+    """How a stereo file becomes mono."""
+
+    mean = "mean"
+    left = "left"
+    loudest = "loudest"
+
+
+class Short(StrEnum):
+    """How a clip shorter than a chunk fills it."""
+
+    pad = "pad"
+    loop = "loop"
+
+
+class Accelerator(StrEnum):
+    """What computes."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Precision(StrEnum):
+    """The number format of the networks' arithmetic (weights stay fp32)."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class LoggerKind(StrEnum):
+    """Who keeps the curves, beside metrics.csv."""
+
+    none = "none"
+    wandb = "wandb"
+
+
+class LoggerMode(StrEnum):
+    """Whether W&B may use the network."""
+
+    offline = "offline"
+    online = "online"
+
+
+class Source(StrEnum):
+    """Where generation takes its latents from."""
+
+    file = "file"
+    prior = "prior"
+
+
+class ExportFormat(StrEnum):
+    """The container of exported audio."""
+
+    wav = "wav"
+    flac = "flac"
+
+
+@dataclass
+class DataConfig:
+    """Which recordings, as what chunks, split how."""
+
+    kind: DataKind = _key(DataKind.folder, "folder: your recordings; demo: the built-in set")
+    name: str | None = _key(None, "name used in run folders (default: the folder's own name)")
+    root: str | None = _key("???", "folder of recordings, searched through")
+    split_file: str | None = _key(
+        None, "JSON with explicit train and test lists, instead of shares"
+    )
+    split_theme: str | None = _key(None, "the entry of split_file to use, where it holds several")
+    sample_rate_hz: int = _key(48000, "rate to train at, in Hz; files are resampled to it")
+    channels: int = _key(1, "1 mono, 2 stereo")
+    downmix: Downmix = _key(Downmix.mean, "mono from stereo: the mean, the left or the louder side")
+    chunk_samples: int = _key(65536, "samples per training example")
+    short: Short = _key(Short.pad, "clips shorter than a chunk: pad with silence, or loop")
+    validation_fraction: float = _key(0.1, "share of files that selects checkpoints")
+    test_fraction: float = _key(0.1, "share of files that only reports")
+    folds: int | None = _key(None, "cross-fit over this many folds of files, instead of shares")
+    fold: int = _key(0, "which fold is held out, from 0")
+    include_silent: bool = _key(False, "train on silent files too")
+    skip_unreadable: bool = _key(True, "leave unreadable files out; false: stop at the first")
+    files: int | None = _key(None, "how many clips the demo set renders (data=demo only)")
+    cache_dir: str | None = _key(None, "where decoded audio is kept (default: the user's cache)")
+
+
+@dataclass
+class TrainerConfig:
+    """How long, how fast, how often."""
+
+    batch_size: int = _key(8, "chunks per step")
+    max_time: str | None = _key(None, "stop after 8m, 1h30m, 90s, 00:08:00 or seconds")
+    max_steps: int | None = _key(None, "stop after this many steps; whichever limit comes first")
+    learning_rate: float = _key(1e-3, "peak learning rate")
+    betas: list[float] = _key([0.8, 0.99], "decay of the optimizer's two moments")
+    weight_decay: float = _key(0.0, "decoupled weight decay")
+    warmup_steps: int = _key(100, "steps over which the learning rate rises from 0")
+    gradient_clip_norm: float | None = _key(1.0, "largest gradient norm; null: no limit")
+    ema_decay: float | None = _key(0.999, "decay per step of the weights' average; null: none")
+    validate_every_steps: int = _key(200, "steps between validations")
+    checkpoint_every_steps: int = _key(200, "steps between checkpoints, to resume from")
+    early_stop_patience: int | None = _key(None, "validations without gain before it stops")
+    validation_chunks: int = _key(64, "chunks per validation, at most")
+    log_every_steps: int = _key(10, "steps between lines of metrics.csv")
+
+
+@dataclass
+class DeviceConfig:
+    """What computes, in which precision."""
+
+    accelerator: Accelerator = _key(Accelerator.auto, "auto takes cuda, then mps, then cpu")
+    precision: Precision = _key(Precision.auto, "auto takes bf16 where it is fast, else fp32")
+    workers: int | None = _key(None, "processes that load data (default: chosen by the machine)")
+    threads: int | None = _key(None, "threads of CPU arithmetic (default: all cores)")
+    pin_memory: bool | None = _key(None, "page-locked batches (default: with cuda)")
+    tf32: bool = _key(True, "TF32 matrix products on cuda")
+    devices: int = _key(1, "how many accelerators")
+
+
+@dataclass
+class LoggerConfig:
+    """Curves and audio beside metrics.csv."""
+
+    kind: LoggerKind = _key(LoggerKind.wandb, "none or wandb")
+    mode: LoggerMode = _key(LoggerMode.offline, "offline needs no account and sends nothing")
+    project: str = _key("timbrel", "W&B project")
+    group: str | None = _key(None, "W&B group")
+    tags: list[str] = _key([], "W&B tags")
+    clips: int = _key(4, "held-out clips whose audio is logged")
+    every_validations: int = _key(1, "validations between audio logs")
+
+
+@dataclass
+class ExportConfig:
+    """How audio is written."""
+
+    format: ExportFormat = _key(ExportFormat.wav, "wav or flac")
+    encoding: str = _key("24", "16, 24, or 32f (float, wav only)")
+    sample_rate_hz: int = _key(48000, "rate of the file, in Hz")
+    dither: bool = _key(True, "TPDF dither for 16 and 24 bits")
+    ceiling_dbtp: float = _key(-1.0, "true peak never exceeded, in dBTP")
+
+
+@dataclass
+class TrainConfig:
+    """`timbrel train`."""
+
+    seed: int = _key(0, "all randomness of the run")
+    name: str | None = _key(None, "name of the run (default: data, architecture and latent)")
+    run: str | None = _key(None, "resume this run folder; only device and logger may change")
+    dry_run: bool = _key(False, "build everything, report, write nothing")
+    data: DataConfig = _section(DataConfig)
+    architecture: dict[str, Any] = _section(dict)
+    latent: dict[str, Any] = _section(dict)
+    augmentation: dict[str, Any] = _section(dict)
+    loss: dict[str, Any] = _section(dict)
+    device: DeviceConfig = _section(DeviceConfig)
+    trainer: TrainerConfig = _section(TrainerConfig)
+    logger: LoggerConfig = _section(LoggerConfig)
+
+
+@dataclass
+class InspectConfig:
+    """`timbrel inspect`."""
+
+    data: DataConfig = _section(DataConfig)
+    output: str | None = _key(None, "CSV file to write, one line per file")
+    workers: int | None = _key(None, "processes that read files (default: chosen by the machine)")
+
+
+@dataclass
+class GenerateConfig:
+    """`timbrel generate`."""
+
+    model: str = _key("???", "a model bundle or a run folder")
+    source: Source = _key(Source.prior, "prior: new sounds; file: the input through the model")
+    input: str | None = _key(None, "audio file or folder to encode (source=file)")
+    output: str | None = _key(None, "file or folder to write (default: beside the model)")
+    seed: int = _key(0, "all randomness of the sound")
+    seconds: float | None = _key(None, "length in s (default: the input's; 4 for the prior)")
+    temperature: float = _key(1.0, "spread around the mean: 0 the mean, 1 as learned")
+    gain_db: float = _key(0.0, "gain before the ceiling, in dB")
+    fade_in_s: float = _key(0.0, "fade-in, in s")
+    fade_out_s: float = _key(0.01, "fade-out, in s")
+    device: DeviceConfig = _section(DeviceConfig)
+    export: ExportConfig = _section(ExportConfig)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the command line says about a stage, and the schema it composes into."""
+
+    schema: type
+    summary: str
+    writes: str
+    examples: tuple[str, ...]
+
+
+STAGES = {
+    "inspect": Stage(
+        InspectConfig,
+        "read a folder of recordings and say which files train, and why others do not",
+        "nothing; output=FILE.csv writes one line per file",
+        ("data.root=~/kicks", "data.root=~/kicks output=kicks.csv"),
+    ),
+    "train": Stage(
+        TrainConfig,
+        "train an instrument from a folder of recordings",
+        "outputs/<date>_<time>_<name>/ (with --multirun: sweeps/<date>_<time>/<number>/)",
+        (
+            "data.root=~/kicks",
+            "experiment=demo",
+            "data.root=~/kicks architecture=spectral_small latent=annealed trainer.max_time=8m",
+            "run=outputs/<run folder>    # go on after an interruption",
+            "--multirun data=demo latent=vae,beta_vae seed=0,1,2",
+        ),
+    ),
+    "generate": Stage(
+        GenerateConfig,
+        "render sounds from a trained model",
+        "audio files beside the model, or where output= says",
+        (
+            "model=outputs/<run folder>",
+            "model=outputs/<run folder> source=file input=kick.wav output=kick_again.wav",
+            "model=outputs/<run folder> seed=7 seconds=2 temperature=0.8 export=flac",
+        ),
+    ),
+}
+
+OPEN_SECTIONS = frozenset({"architecture", "latent", "augmentation", "loss"})
+"""Sections whose keys are the arguments of their `_target_`, not fields of the schema."""
+
+_DURATION = re.compile(
+    r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+(?:\.\d+)?)s?)?"
+)
+
+
+def duration_s(text: str) -> float:
+    """Seconds of `8m`, `1h30m`, `90s`, `00:08:00`, `08:00` (minutes and seconds) or `480`.
+
+    Raises UserError where it is none of them, or not above 0.
+
+    >>> duration_s("1h30m"), duration_s("00:08:00"), duration_s("90")
+    (5400.0, 480.0, 90.0)
+    """
+    compact = text.strip().lower().replace(" ", "")
+    clock = re.fullmatch(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)", compact)
+    words = _DURATION.fullmatch(compact)
+    if clock:
+        parts = [float(part or 0) for part in clock.groups()]
+    elif words and compact:
+        parts = [float(words[unit] or 0) for unit in "hms"]
+    else:
+        raise UserError(f"'{text}' is no duration: write 8m, 1h30m, 90s, 00:08:00 or seconds")
+    seconds = 3600 * parts[0] + 60 * parts[1] + parts[2]
+    if seconds <= 0:
+        raise UserError(f"'{text}': a duration is above 0")
+    return seconds
+
+
+def conf_folder() -> Path:
+    """The folder of options: TIMBREL_CONF, else the installed package's, else the checkout's.
+
+    Raises UserError where none holds the stages' root files.
+    """
+    package = Path(__file__).resolve().parent
+    chosen = os.environ.get("TIMBREL_CONF")
+    candidates = [Path(chosen).expanduser()] if chosen else [package / "conf"]
+    if not chosen:
+        candidates.append(package.parents[1] / "conf")
+    for folder in candidates:
+        if (folder / "train.yaml").is_file():
+            return folder.resolve()
+    if chosen:
+        raise UserError(
+            f"TIMBREL_CONF={chosen}: no train.yaml there; unset it or point it at conf/"
+        )
+    raise UserError(
+        "conf/ is missing from this installation; reinstall timbrel or set TIMBREL_CONF"
+    )
+
+
+def user_conf_folder() -> Path | None:
+    """`./conf` of the working folder, whose options join timbrel's own; None without one."""
+    folder = Path("conf").resolve()
+    return folder if folder.is_dir() and folder != conf_folder() else None
+
+
+def options(*more_folders: Path) -> dict[str, list[str]]:
+    """Every config group with its options, from timbrel's `conf/`, `./conf` and `more_folders`."""
+    found: dict[str, set[str]] = {}
+    for folder in (conf_folder(), user_conf_folder(), *more_folders):
+        for file in folder.glob("*/*.yaml") if folder else ():
+            if file.parent.name != "hydra":
+                found.setdefault(file.parent.name, set()).add(file.stem)
+    return {group: sorted(names) for group, names in sorted(found.items())}
+
+
+def groups_of(stage: str, *more_folders: Path) -> dict[str, list[str]]:
+    """The config groups that `stage` composes, with their options."""
+    known = set(STAGES[stage].schema.__dataclass_fields__)
+    if stage == "train":
+        known.add("experiment")
+    return {group: names for group, names in options(*more_folders).items() if group in known}

@@ -1,0 +1,330 @@
+"""What every stage shares: compose its config, check it, call its job, tell errors in one line.
+
+A stage is a module with `main(argv) -> int`, which is `run_stage(name, argv, job)`; `job(config)`
+gets a composed and checked `DictConfig`. Hydra does the rest: `--multirun`, `--cfg`, `--info`.
+"""
+
+import argparse
+import os
+import re
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from timbrel import config_checks
+from timbrel.config import OPEN_SECTIONS, STAGES, conf_folder, user_conf_folder
+from timbrel.errors import UserError, did_you_mean
+from timbrel.stages.overrides import check_overrides, quoted_paths, retold
+
+Job = Callable[[DictConfig], Any]
+
+CONFIG_FILE = "config.yaml"
+OVERRIDES_FILE = "overrides.yaml"
+
+
+class WorkingFolder(SearchPathPlugin):
+    """Adds the working folder's own `./conf`, after timbrel's."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Called by Hydra while it gathers config folders."""
+        folder = user_conf_folder()
+        if folder is not None:
+            search_path.append("working-folder", f"file://{folder}")
+
+
+@dataclass
+class _Call:
+    """What became of one call: whether a job began, and the user's mistake it met."""
+
+    stage: str
+    job: Job
+    began: bool = False
+    mistakes: list[UserError] = field(default_factory=list)
+
+
+def register() -> None:
+    """Make the schemas, the resolver and the search path known to Hydra (repeating is harmless)."""
+    store = ConfigStore.instance()
+    for name, stage in STAGES.items():
+        store.store(name=f"{name}_schema", node=stage.schema, provider="timbrel")
+    Plugins.instance().register(WorkingFolder)
+    OmegaConf.register_new_resolver(
+        "timbrel.sweep_folder", _sweep_folder, use_cache=True, replace=True
+    )
+
+
+def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
+    """Compose `stage` from `argv` and call `job` with it; the exit status.
+
+    0 done, 2 a mistake of the user's (told in one message on stderr), 130 stopped by Ctrl-C.
+    Any other exception is a bug and keeps its traceback, as everything does under
+    HYDRA_FULL_ERROR=1.
+    """
+    bare = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    call = _Call(stage, job)
+    overrides: list[str] = []
+    try:
+        register()
+        flags, overrides = _parsed(stage, argv)
+        if flags.help:
+            from timbrel.stages.help_page import stage_page
+
+            sys.stdout.write(stage_page(stage, compose(stage, overrides, complete=False)))
+            return 0
+        _hydra_main(call, argv, flags, overrides)
+        if call.mistakes:
+            raise call.mistakes[0]
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\ntimbrel {stage}: stopped\n")
+        return 130
+    except Exception as error:
+        message = None if bare else _message(call, error, overrides)
+        if message is None:
+            raise
+        sys.stderr.write(f"timbrel {stage}: {message}\n")
+        return 2
+    return 0
+
+
+def compose(stage: str, overrides: Sequence[str] = (), *, complete: bool = True) -> DictConfig:
+    """The config of `stage`, for Python and for tests; `complete` fills names in.
+
+    Raises UserError as the command line does, but checks nothing across fields.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+
+    register()
+    check_overrides(stage, overrides)
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(conf_folder()), job_name=stage, version_base="1.3"):
+            config = hydra.compose(
+                stage, quoted_paths(overrides, multirun=False), return_hydra_config=True
+            )
+    except Exception as error:
+        message = _message(_Call(stage, print), error, overrides)
+        if message is None:
+            raise
+        raise UserError(message) from error
+    choices = dict(config.hydra.runtime.choices)
+    OmegaConf.set_struct(config, False)
+    del config["hydra"]
+    OmegaConf.set_struct(config, True)
+    return _completed(config, choices) if complete else config
+
+
+def run_folder(config: DictConfig) -> Path:
+    """Make the folder of this training run, and return it: call it once everything is built.
+
+    `outputs/<date>_<time>_<name>`, with four more letters where two runs start in one second;
+    in a multirun the job's own folder under `sweeps/`; with `run=` that folder.
+    """
+    if config.run is not None:
+        return Path(config.run)
+    if _in_multirun():
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    name = re.sub(r"[^\w.-]+", "_", str(config.name)).strip("_.") or "run"
+    folder = Path("outputs", f"{datetime.now():%Y-%m-%d_%H%M%S}_{name}")
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            folder = folder.with_name(f"{folder.name[: 18 + len(name)]}_{secrets.token_hex(2)}")
+
+
+def save_config(config: DictConfig, folder: Path) -> None:
+    """Write the resolved config and the command line's overrides: what `run=` goes on from."""
+    OmegaConf.save(config, folder / CONFIG_FILE, resolve=True)
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    OmegaConf.save(OmegaConf.create(list(given)), folder / OVERRIDES_FILE)
+
+
+def _parsed(stage: str, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Hydra's flags and the checked overrides, which may stand between them."""
+    parser = get_args_parser()
+    known = [text for action in parser._actions for text in action.option_strings]
+
+    def refuse(message: str) -> NoReturn:
+        flag = re.search(r"unrecognized arguments: (\S+)", message)
+        if flag:
+            hint = did_you_mean(flag[1], known) or f" (timbrel {stage} --help lists them)"
+            raise UserError(f"{flag[1]}: no such flag{hint}")
+        raise UserError(message)
+
+    parser.error = refuse  # type: ignore[method-assign]
+    flags = parser.parse_intermixed_args(list(argv))
+    folders = [Path(flags.config_dir)] if flags.config_dir else []
+    overrides = quoted_paths(flags.overrides, multirun=flags.multirun)
+    check_overrides(stage, flags.overrides, multirun=flags.multirun, folders=folders)
+    return flags, overrides
+
+
+def _hydra_main(
+    call: _Call, argv: Sequence[str], flags: argparse.Namespace, overrides: list[str]
+) -> None:
+    leading = list(argv)
+    for override in flags.overrides:
+        leading.remove(override)
+    task = partial(_task, call, overrides)
+    decorated = hydra.main(str(conf_folder()), call.stage, version_base="1.3")(_named(task))
+    with _argv([f"timbrel {call.stage}", *leading, *overrides]), _reraising():
+        decorated()
+
+
+def _named(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    # Hydra asks the task for its module; a partial has none.
+    task.__module__ = __name__  # type: ignore[attr-defined]
+    task.__name__ = "task"  # type: ignore[attr-defined]
+    return task
+
+
+def _task(call: _Call, overrides: list[str], config: DictConfig) -> Any:
+    multirun = _in_multirun()
+    if multirun:
+        job = HydraConfig.get()
+        sys.stderr.write(f"timbrel {call.stage}: job {job.job.num}: {job.job.override_dirname}\n")
+    try:
+        config = _prepared(call.stage, config, overrides)
+        call.began = True
+        return call.job(config)
+    except Exception as error:
+        mistake = _user_error(error)
+        if mistake is None or multirun:
+            raise
+        # Raised through Hydra it would be announced twice.
+        call.mistakes.append(mistake)
+        return None
+
+
+def _prepared(stage: str, config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    config = _completed(config, dict(HydraConfig.get().runtime.choices))
+    if stage == "train" and config.run is not None:
+        config = _resumed(config, overrides)
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise UserError(config_checks.missing_message(stage, missing))
+    config_checks.check(OmegaConf.to_object(config))
+    return config
+
+
+def _completed(config: DictConfig, choices: dict[str, Any]) -> DictConfig:
+    """Fill in what follows from the rest: names, and the prior's length."""
+    if (
+        "data" in config
+        and config.data.name is None
+        and not OmegaConf.is_missing(config.data, "root")
+    ):
+        root = config.data.root
+        config.data.name = Path(root).expanduser().resolve().name if root else str(config.data.kind)
+    if "architecture" in config and config.name is None:
+        parts = [config.data.name, choices.get("architecture"), choices.get("latent")]
+        config.name = "_".join(str(part) for part in parts if part)
+    if "source" in config and config.source == "prior" and config.seconds is None:
+        config.seconds = 4.0
+    return config
+
+
+def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """The config saved in the run folder, with the command line's device and logger."""
+    folder = Path(config.run).expanduser()
+    if not (folder / CONFIG_FILE).is_file():
+        what = f"no {CONFIG_FILE} there: not a run folder" if folder.is_dir() else "no such folder"
+        raise UserError(f"run={config.run}: {what}")
+    saved = OmegaConf.load(folder / CONFIG_FILE)
+    merged = OmegaConf.merge(OmegaConf.structured(STAGES["train"].schema), saved)
+    for override in overrides:
+        key = override.split("=")[0].lstrip("+")
+        if key.split(".")[0] in ("device", "logger"):
+            OmegaConf.update(merged, key, OmegaConf.select(config, key), merge=False)
+    merged.run = str(folder)
+    OmegaConf.set_struct(merged, True)
+    return merged
+
+
+def _in_multirun() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def _sweep_folder() -> str:
+    # Cached by OmegaConf: one sweep asks many times and must get one answer.
+    return f"sweeps/{datetime.now():%Y-%m-%d_%H%M%S}_{secrets.token_hex(2)}"
+
+
+def _user_error(error: BaseException) -> UserError | None:
+    """The UserError at the bottom of `error`: `instantiate` wraps what a constructor raises."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, UserError):
+            return seen
+        seen = seen.__cause__
+    return None
+
+
+def _message(call: _Call, error: Exception, overrides: Sequence[str]) -> str | None:
+    mistake = _user_error(error)
+    if mistake is not None:
+        return str(mistake)
+    if call.began:
+        return None
+    return retold(call.stage, error, overrides, partial(_open_keys, call.stage, overrides))
+
+
+def _open_keys(stage: str, overrides: Sequence[str]) -> list[str]:
+    """The keys of the pluggable sections as chosen by `overrides`, to name the nearest."""
+    choices = [text for text in overrides if "." not in text.split("=")[0] and text[0] != "+"]
+    try:
+        config = compose(stage, choices, complete=False)
+    except UserError:
+        return []
+    return [key for section in OPEN_SECTIONS & set(config) for key in _leaves(config, str(section))]
+
+
+def _leaves(config: DictConfig, prefix: str) -> Iterator[str]:
+    node = OmegaConf.select(config, prefix)
+    if isinstance(node, DictConfig):
+        for key in node:
+            yield from _leaves(config, f"{prefix}.{key}")
+    else:
+        yield prefix
+
+
+@contextmanager
+def _argv(words: list[str]) -> Iterator[None]:
+    before, sys.argv = sys.argv, words
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+@contextmanager
+def _reraising() -> Iterator[None]:
+    """Let Hydra raise what it would print: it reads this variable and nothing else."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before

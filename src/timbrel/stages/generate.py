@@ -1,0 +1,197 @@
+"""`timbrel generate`: sounds from a trained model, written as files."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from timbrel.errors import UserError
+from timbrel.stages.app import run_stage
+
+if TYPE_CHECKING:
+    from timbrel.audio.export import ExportReport, ExportSettings
+
+DEFAULT_FOLDER = Path("outputs", "generated")
+
+_SOUND_SUFFIXES = frozenset(
+    [
+        ".wav",
+        ".flac",
+        ".ogg",
+        ".opus",
+        ".mp3",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".au",
+        ".caf",
+        ".w64",
+        ".rf64",
+    ]
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """The exit status of `timbrel generate ...`."""
+    return run_stage("generate", argv, generate)
+
+
+def generate(config: DictConfig) -> list[Path]:
+    """Render and write what `config` asks for; returns the files written, one line each printed.
+
+    With `source=file` and a folder as `input` every sound file in it is rendered; one that cannot
+    be read is named and passed over.
+
+    Raises UserError for a wrong model, input, output or value; an existing file named by `output`
+    is never overwritten.
+    """
+    # Inside, so that --help and --cfg need no torch.
+    from timbrel.audio.export import ExportSettings
+    from timbrel.library import RenderSettings, load
+
+    settings = RenderSettings(
+        seconds=config.seconds,
+        seed=config.seed,
+        temperature=config.temperature,
+        gain_db=config.gain_db,
+        fade_in_s=config.fade_in_s,
+        fade_out_s=config.fade_out_s,
+    )
+    export_settings = ExportSettings(
+        format=str(config.export.format),
+        encoding=str(config.export.encoding),
+        sample_rate_hz=config.export.sample_rate_hz,
+        dither=config.export.dither,
+        ceiling_dbtp=config.export.ceiling_dbtp,
+    )
+    inputs = _inputs(config.source, config.input)
+    target = _Target(config.output, export_settings)
+    many = inputs is not None and Path(config.input).expanduser().is_dir()
+    if many and target.file is not None:
+        raise UserError(
+            f"output={config.output} is one file, input={config.input} a folder of them"
+        )
+    instrument = load(config.model, _device(config.device))
+    written: list[Path] = []
+    for source in ["prior"] if inputs is None else inputs:
+        label = "prior" if isinstance(source, str) else source.stem
+        stem = f"{instrument.name}_{label}_seed{config.seed}"
+        try:
+            rendering = instrument.prepare(settings, source=source)
+            path = target.path(label if many and config.output else stem)
+            report = _export(path, rendering, export_settings, config.seed)
+        except UserError as error:
+            if not many:
+                raise
+            sys.stderr.write(f"passed over: {error}\n")
+            continue
+        sys.stdout.write(_line(report, export_settings) + "\n")
+        written.append(report.path)
+    if not written:
+        raise UserError(f"input={config.input}: none of its files could be rendered")
+    return written
+
+
+def _export(path: Path, rendering, settings: "ExportSettings", seed: int) -> "ExportReport":
+    from timbrel.audio.export import export
+
+    return export(
+        path,
+        rendering.blocks,
+        rate_hz=rendering.rate_hz,
+        settings=settings,
+        metadata=rendering.metadata,
+        seed=seed,
+    )
+
+
+class _Target:
+    """Where files go: the file that the user named, or free names in a folder."""
+
+    def __init__(self, output: str | None, settings: "ExportSettings") -> None:
+        path = None if output is None else Path(output).expanduser()
+        self.suffix = f".{settings.format}"
+        self.file: Path | None = None
+        if path is None or path.is_dir() or path.suffix.lower() not in _SOUND_SUFFIXES:
+            self.folder = path or DEFAULT_FOLDER
+            if self.folder.exists() and not self.folder.is_dir():
+                raise UserError(f"output={output} exists and is no folder; name another")
+            return
+        if path.suffix.lower() != self.suffix:
+            raise UserError(
+                f"output={output} ends in {path.suffix} but export.format={settings.format}; "
+                f"add export={path.suffix[1:]} (wav or flac) or rename the output"
+            )
+        if path.exists():
+            # Before anything is rendered: export would refuse it too, only later.
+            raise UserError(f"output={output} exists; remove it or name another")
+        self.file = path
+
+    def path(self, stem: str) -> Path:
+        """The named file, or `stem` in the folder with -2, -3, ... where it is taken."""
+        if self.file is not None:
+            return self.file
+        number = 1
+        while True:
+            name = stem if number == 1 else f"{stem}-{number}"
+            path = self.folder / f"{name}{self.suffix}"
+            if not path.exists():
+                return path
+            number += 1
+
+
+def _inputs(source: str, given: str | None) -> list[Path] | None:
+    """The files to encode, or None for the prior."""
+    if source == "prior":
+        if given is not None:
+            raise UserError(f"input={given}: the prior takes no input; add source=file")
+        return None
+    if given is None:
+        raise UserError("source=file needs input=FILE or input=FOLDER")
+    path = Path(given).expanduser()
+    if not path.exists():
+        raise UserError(f"input={given}: no such file or folder")
+    if not path.is_dir():
+        return [path]
+    files = sorted(
+        file
+        for file in path.iterdir()
+        if file.suffix.lower() in _SOUND_SUFFIXES and not file.name.startswith(".")
+    )
+    if not files:
+        raise UserError(f"input={given}: no sound files in it")
+    return files
+
+
+def _device(device: DictConfig) -> str:
+    import torch
+
+    if device.threads is not None:
+        torch.set_num_threads(device.threads)
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    wanted = str(device.accelerator)
+    if wanted == "auto":
+        return next(name for name, there in present.items() if there)
+    if not present[wanted]:
+        raise UserError(f"device.accelerator={wanted}: none on this machine; use device=cpu")
+    return wanted
+
+
+def _line(report: "ExportReport", settings: "ExportSettings") -> str:
+    """`a.wav: 4.00 s, peak -1.0 dBTP, gain reduced by 2.3 dB to stay under -1 dBTP`."""
+    peak = report.true_peak_dbtp
+    text = f"{report.path}: {report.frames / report.rate_hz:.2f} s, " + (
+        "silent" if peak == float("-inf") else f"peak {peak:.1f} dBTP"
+    )
+    if report.gain_db < 0:
+        text += (
+            f", gain reduced by {-report.gain_db:.1f} dB "
+            f"to stay under {settings.ceiling_dbtp:g} dBTP"
+        )
+    return text

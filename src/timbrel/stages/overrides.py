@@ -1,0 +1,247 @@
+"""What is wrong with an override, told before Hydra sees it, and Hydra's own errors retold.
+
+Hydra accepts `+any=thing`, and answers a mistyped key with advice to append it; so keys and
+choices are compared here with the schema and with the folders of `conf/`.
+"""
+
+import re
+import types
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from timbrel.config import OPEN_SECTIONS, STAGES, groups_of, options
+from timbrel.errors import UserError, did_you_mean
+
+PATH_KEYS = frozenset(
+    {"run", "model", "input", "output", "data.root", "data.split_file", "data.cache_dir"}
+)
+RESUME_KEYS = ("run", "device", "logger", "hydra")
+
+_OVERRIDE = re.compile(
+    r"(?P<sign>\+\+|\+|~)?(?P<key>[^=@:]+)(?P<package>[@:][^=]*)?=(?P<value>.*)", re.S
+)
+_SWEEP = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag|int|float)\(")
+
+
+def schema_keys(schema: type, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """`(dotted key, annotation, field)` of every leaf of a schema, in order."""
+    hints = typing.get_type_hints(schema)
+    for item in fields(schema):
+        if is_dataclass(hints[item.name]):
+            yield from schema_keys(hints[item.name], f"{prefix}{item.name}.")
+        else:
+            yield f"{prefix}{item.name}", hints[item.name], item
+
+
+def quoted_paths(overrides: Sequence[str], *, multirun: bool) -> list[str]:
+    """The overrides with every path in quotes, so that `~`, spaces, commas and umlauts survive.
+
+    In a multirun, commas separate paths unless the user quoted them.
+    """
+    return [_quoted(override, multirun=multirun) for override in overrides]
+
+
+def _quoted(override: str, *, multirun: bool) -> str:
+    key, equals, value = override.partition("=")
+    if key not in PATH_KEYS or not equals or value in ("", "null", "???"):
+        return override
+    if value[0] in "'\"" or (multirun and _SWEEP.match(value)):
+        return override
+    paths = value.split(",") if multirun else [value]
+    return f"{key}=" + ",".join("'" + _escaped(path) + "'" for path in paths)
+
+
+def _escaped(path: str) -> str:
+    # Only backslashes before a quote (or the end) are special inside Hydra's quotes.
+    return re.sub(r"(\\+)(?='|$)", r"\1\1", path).replace("'", "\\'")
+
+
+def check_overrides(
+    stage: str, overrides: Sequence[str], *, multirun: bool = False, folders: Sequence[Path] = ()
+) -> None:
+    """Refuse keys and choices that do not exist, with the nearest that do.
+
+    `folders` are further config folders (`--config-dir`). Raises UserError.
+    """
+    resumes = any(override.startswith("run=") and override != "run=null" for override in overrides)
+    for override in overrides:
+        match = _OVERRIDE.fullmatch(override)
+        if match is None:
+            if override.startswith("~"):
+                raise UserError(f"{override}: nothing can be deleted; set the key to null instead")
+            raise UserError(f"{override}: an override is KEY=VALUE{_stage_hint(stage, override)}")
+        sign, key, value = match["sign"] or "", match["key"], match["value"]
+        if key.split(".")[0].split("/")[0] == "hydra":
+            continue
+        if sign == "~":
+            raise UserError(f"{override}: nothing can be deleted; set the key to null instead")
+        if resumes and stage == "train" and key.split(".")[0] not in RESUME_KEYS:
+            raise UserError(
+                f"{override}: run= goes on with the run's own config, where only device and logger "
+                "may change; leave it out, or start a new run without run="
+            )
+        everywhere = options(*folders)
+        if key in everywhere:
+            _check_choice(stage, sign, key, value, everywhere, multirun=multirun, folders=folders)
+        else:
+            _check_key(stage, sign, key, folders)
+
+
+def _stage_hint(stage: str, word: str) -> str:
+    if word in STAGES:
+        return f"; one stage at a time: 'timbrel {word} ...'"
+    keys = [key for key, _, _ in schema_keys(STAGES[stage].schema)]
+    return did_you_mean(f"{word}=", [f"{key}=" for key in keys])
+
+
+def _check_choice(
+    stage: str,
+    sign: str,
+    group: str,
+    value: str,
+    everywhere: dict[str, list[str]],
+    *,
+    multirun: bool,
+    folders: Sequence[Path],
+) -> None:
+    here = groups_of(stage, *folders)
+    if group not in here:
+        others = [other for other in STAGES if group in groups_of(other, *folders)]
+        raise UserError(
+            f"{group}={value}: timbrel {stage} has no choice of {group} (timbrel "
+            f"{' and '.join(others)} {'has' if len(others) == 1 else 'have'}); "
+            f"its choices: {', '.join(here)}"
+        )
+    if sign:
+        raise UserError(f"{sign}{group}={value}: write {group}={value}, without the {sign}")
+    if _SWEEP.match(value) or value[:1] in ("[", "{") or value == "null":
+        return
+    for name in value.split(",") if multirun else [value]:
+        name = name.strip().strip("'\"")
+        if name in here[group]:
+            continue
+        if "," in name:
+            raise UserError(f"{group}={value}: several choices need --multirun")
+        message = f"{group}={name}: no such option in conf/{group} ({', '.join(here[group])})"
+        owners = [other for other in here if other != group and name in here[other]]
+        if owners:
+            raise UserError(f"{message}; use {owners[0]}={name}")
+        raise UserError(message + did_you_mean(name, here[group]))
+
+
+def _check_key(stage: str, sign: str, key: str, folders: Sequence[Path]) -> None:
+    schema = STAGES[stage].schema
+    known = [name for name, _, _ in schema_keys(schema)]
+    section = key.split(".")[0]
+    if key in known or (section in OPEN_SECTIONS and section in known and "." in key):
+        if sign and key in known:
+            raise UserError(f"{sign}{key}: the key exists; write {key}=..., without the {sign}")
+        return
+    inside = [name for name in known if name.startswith(f"{key}.")]
+    groups = groups_of(stage, *folders)
+    if inside:
+        raise UserError(f"{key}: a section, not a value; set one of {', '.join(inside)}")
+    if "." not in key and (alike := [name for name in known if name.endswith(f".{key}")]):
+        raise UserError(f"{sign}{key}: no such key; did you mean '{alike[0]}'?")
+    raise UserError(f"{sign}{key}: no such key{did_you_mean(key, [*known, *groups])}")
+
+
+def expected(stage: str, key: str) -> str:
+    """What a key takes, in words: `a number`, `one of auto, cpu, cuda, mps`."""
+    for name, annotation, _ in schema_keys(STAGES[stage].schema):
+        if name == key:
+            return _in_words(annotation)
+    return "another type of value"
+
+
+def _in_words(annotation: Any) -> str:
+    if isinstance(annotation, types.UnionType):
+        inner = [part for part in annotation.__args__ if part is not type(None)]
+        return f"{_in_words(inner[0])} or null"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return "one of " + ", ".join(member.name for member in annotation)
+    if typing.get_origin(annotation) is list:
+        return (
+            "a list such as [" + ("0.8,0.99" if float in annotation.__args__ else "one,two") + "]"
+        )
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return names.get(annotation, "a mapping")
+
+
+def retold(
+    stage: str,
+    error: BaseException,
+    overrides: Sequence[str],
+    open_keys: Callable[[], Sequence[str]] = tuple,
+) -> str | None:
+    """One message for an error of Hydra's or OmegaConf's; None where it is not theirs.
+
+    `open_keys` lists the keys of the pluggable sections, asked for only where one is unknown.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        return None
+    # The innermost error knows the key; the outer ones know the file.
+    texts = []
+    cause: BaseException | None = error
+    while cause is not None:
+        texts.append(str(cause).strip())
+        if isinstance(cause, OmegaConfBaseException):
+            break
+        cause = cause.__cause__ or cause.__context__
+    whole = "\n".join(texts)
+    file = re.search(r"In '([^']+)': ", whole)
+    where = f"{file[1]}.yaml: " if file else ""
+    full_key = re.search(r"full_key: (\S+)", whole)
+    key = full_key[1] if full_key else ""
+    if "not in struct" in whole or "no such key" in whole or re.search(r"Key '.*' not in '", whole):
+        return where + _unknown(stage, key, open_keys)
+    if key and re.search(
+        r"could not be converted|Invalid (type|value)|not Optional|is not a", whole
+    ):
+        given = next((f"={o.split('=', 1)[1]}" for o in overrides if o.split("=")[0] == key), "")
+        value = re.search(r"[Vv]alue '([^']*)'", whole)
+        given = given or (f"={value[1]}" if value else "")
+        return f"{where}{key}{given}: expected {expected(stage, key)}"
+    if "--multirun" in whole:
+        line = re.search(r"(?:argument|parameters) '(.*?)'\s*(?:requires|$)", whole, re.M)
+        override = line[1] if line else ""
+        return (
+            f"{override}: several values need --multirun (for a list write "
+            f"{override.split('=')[0]}=[...], for text with a comma put it in quotes)"
+        )
+    if re.search(r"expecting|token recognition|no viable|extraneous|missing ", texts[0]):
+        line = next((o for o in overrides if o in whole), "") or getattr(error, "override", "")
+        key, _, value = line.partition("=")
+        return f"{line}: not understood; put the value in quotes: \"{key}='{value}'\""
+    if "LexerNoViableAlt" in whole or "parsing override" in whole:
+        return where + whole.splitlines()[0]
+    lines = [line.strip() for line in whole.splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(("full_key", "object_type", "reference"))]
+    return " ".join(kept[:4]) or type(error).__name__
+
+
+def _unknown(stage: str, key: str, open_keys: Callable[[], Sequence[str]]) -> str:
+    section, _, rest = key.partition(".")
+    if section in OPEN_SECTIONS and rest:
+        hint = did_you_mean(key, open_keys())
+        otherwise = f"; +{key}=... sets an argument that its YAML leaves out"
+        return f"{key}: no such key{hint or otherwise}"
+    known = [name for name, _, _ in schema_keys(STAGES[stage].schema)]
+    return f"{key}: no such key{did_you_mean(key, known)}"
+
+
+def values_of(stage: str, key: str) -> list[str]:
+    """The values a key can take, where they are few: an enumeration's names, true and false."""
+    for name, annotation, _ in schema_keys(STAGES[stage].schema):
+        if name == key and isinstance(annotation, type) and issubclass(annotation, Enum):
+            return [member.name for member in annotation]
+        if name == key and annotation in (bool, bool | None):
+            return ["true", "false"]
+    return []
