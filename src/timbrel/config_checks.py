@@ -76,7 +76,7 @@ def _data(data: DataConfig) -> Iterator[str]:
     if data.kind == DataKind.folder:
         yield from _folder(data)
     elif data.root is not None:
-        yield f"data.root={data.root}: the demo set has no folder; leave it out, or give data=folder"
+        yield f"data.root={data.root}: the demo set has no folder; leave it out or take data=folder"
     if data.kind == DataKind.folder and data.files is not None:
         yield f"data.files={data.files}: only data=demo renders a number of files; leave it out"
     if data.kind == DataKind.demo and (data.files is None or data.files < 1):

@@ -30,7 +30,7 @@ from omegaconf import DictConfig, OmegaConf
 from timbrel import config_checks
 from timbrel.config import OPEN_SECTIONS, STAGES, conf_folder, user_conf_folder
 from timbrel.errors import UserError, did_you_mean
-from timbrel.stages.overrides import check_overrides, quoted_paths, retold
+from timbrel.stages.overrides import check_overrides, quoted_texts, retold
 
 Job = Callable[[DictConfig], Any]
 
@@ -115,7 +115,7 @@ def compose(stage: str, overrides: Sequence[str] = (), *, complete: bool = True)
     try:
         with hydra.initialize_config_dir(str(conf_folder()), job_name=stage, version_base="1.3"):
             config = hydra.compose(
-                stage, quoted_paths(overrides, multirun=False), return_hydra_config=True
+                stage, quoted_texts(stage, overrides, multirun=False), return_hydra_config=True
             )
     except Exception as error:
         message = _message(_Call(stage, print), error, overrides)
@@ -173,7 +173,7 @@ def _parsed(stage: str, argv: Sequence[str]) -> tuple[argparse.Namespace, list[s
     parser.error = refuse  # type: ignore[method-assign]
     flags = parser.parse_intermixed_args(list(argv))
     folders = [Path(flags.config_dir)] if flags.config_dir else []
-    overrides = quoted_paths(flags.overrides, multirun=flags.multirun)
+    overrides = quoted_texts(stage, flags.overrides, multirun=flags.multirun)
     check_overrides(stage, flags.overrides, multirun=flags.multirun, folders=folders)
     return flags, overrides
 
@@ -228,13 +228,9 @@ def _prepared(stage: str, config: DictConfig, overrides: Sequence[str]) -> DictC
 
 def _completed(config: DictConfig, choices: dict[str, Any]) -> DictConfig:
     """Fill in what follows from the rest: names, and the prior's length."""
-    if (
-        "data" in config
-        and config.data.name is None
-        and not OmegaConf.is_missing(config.data, "root")
-    ):
-        root = config.data.root
-        config.data.name = Path(root).expanduser().resolve().name if root else str(config.data.kind)
+    if "data" in config and config.data.name is None:
+        root = None if OmegaConf.is_missing(config.data, "root") else config.data.root
+        config.data.name = Path(root).expanduser().resolve().name if root else None
     if "architecture" in config and config.name is None:
         parts = [config.data.name, choices.get("architecture"), choices.get("latent")]
         config.name = "_".join(str(part) for part in parts if part)

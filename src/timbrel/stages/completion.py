@@ -48,9 +48,12 @@ function __timbrel_complete
     $words[1] _complete "$line" 2>/dev/null
 end
 complete -c timbrel -f -a '(__timbrel_complete)'
-complete -c timbrel -n 'string match -qr "(root|file|dir|input|output|model|run)=" -- (commandline -ct)' -F
+complete -c timbrel -n 'string match -qr "(root|file|dir|put|model|run)=" -- (commandline -ct)' -F
 """
 
+_PATH_KEYS = frozenset(
+    {"run", "model", "input", "output", "data.root", "data.split_file", "data.cache_dir"}
+)
 _FLAGS = ("--help", "--cfg", "--multirun", "--info", "--resolve", "--package", "--config-dir")
 
 
@@ -117,10 +120,10 @@ def _overrides(stage: str, before: list[str], word: str) -> list[str]:
 
     from timbrel.config import conf_folder
     from timbrel.stages.app import register
-    from timbrel.stages.overrides import PATH_KEYS, quoted_paths, values_of
+    from timbrel.stages.overrides import quoted_texts, values_of
 
     key, equals, value = word.partition("=")
-    if equals and key in PATH_KEYS:
+    if equals and key in _PATH_KEYS:
         return []  # The shell completes files itself, with ~ and quoting.
     if equals and (values := values_of(stage, key)):
         return [f"{key}={name}" for name in values if name.startswith(value)]
@@ -128,7 +131,7 @@ def _overrides(stage: str, before: list[str], word: str) -> list[str]:
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(conf_folder()), job_name=stage, version_base="1.3"):
         plugin = DefaultCompletionPlugin(GlobalHydra.instance().config_loader())
-        line = " ".join([*quoted_paths(before, multirun=True), word])
+        line = " ".join([*quoted_texts(stage, before, multirun=True), word])
         found = plugin._query(config_name=stage, line=line if word else f"{line} ")
     groups = groups_of(stage)
     kept = []

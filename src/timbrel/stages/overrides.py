@@ -16,9 +16,6 @@ from typing import Any
 from timbrel.config import OPEN_SECTIONS, STAGES, groups_of, options
 from timbrel.errors import UserError, did_you_mean
 
-PATH_KEYS = frozenset(
-    {"run", "model", "input", "output", "data.root", "data.split_file", "data.cache_dir"}
-)
 RESUME_KEYS = ("run", "device", "logger", "hydra")
 
 _OVERRIDE = re.compile(
@@ -37,27 +34,28 @@ def schema_keys(schema: type, prefix: str = "") -> Iterator[tuple[str, Any, Any]
             yield f"{prefix}{item.name}", hints[item.name], item
 
 
-def quoted_paths(overrides: Sequence[str], *, multirun: bool) -> list[str]:
-    """The overrides with every path in quotes, so that `~`, spaces, commas and umlauts survive.
+def quoted_texts(stage: str, overrides: Sequence[str], *, multirun: bool) -> list[str]:
+    """The overrides with every path, name and other text in quotes.
 
-    In a multirun, commas separate paths unless the user quoted them.
+    So `~`, spaces, commas, apostrophes and umlauts survive Hydra's grammar. In a multirun, commas
+    separate values unless the user quoted them.
     """
-    return [_quoted(override, multirun=multirun) for override in overrides]
+    texts = {key for key, kind, _ in schema_keys(STAGES[stage].schema) if kind in (str, str | None)}
+    quoted = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        plain = key not in texts or value in ("", "null", "???") or value[0] in "'\""
+        if plain or (multirun and _SWEEP.match(value)):
+            quoted.append(override)
+            continue
+        values = value.split(",") if multirun else [value]
+        quoted.append(f"{key}=" + ",".join(f"'{_escaped(text)}'" for text in values))
+    return quoted
 
 
-def _quoted(override: str, *, multirun: bool) -> str:
-    key, equals, value = override.partition("=")
-    if key not in PATH_KEYS or not equals or value in ("", "null", "???"):
-        return override
-    if value[0] in "'\"" or (multirun and _SWEEP.match(value)):
-        return override
-    paths = value.split(",") if multirun else [value]
-    return f"{key}=" + ",".join("'" + _escaped(path) + "'" for path in paths)
-
-
-def _escaped(path: str) -> str:
+def _escaped(text: str) -> str:
     # Only backslashes before a quote (or the end) are special inside Hydra's quotes.
-    return re.sub(r"(\\+)(?='|$)", r"\1\1", path).replace("'", "\\'")
+    return re.sub(r"(\\+)(?='|$)", r"\1\1", text).replace("'", "\\'")
 
 
 def check_overrides(
@@ -145,7 +143,8 @@ def _check_key(stage: str, sign: str, key: str, folders: Sequence[Path]) -> None
     groups = groups_of(stage, *folders)
     if inside:
         raise UserError(f"{key}: a section, not a value; set one of {', '.join(inside)}")
-    if "." not in key and (alike := [name for name in known if name.endswith(f".{key}")]):
+    leaf = key.rpartition(".")[2]
+    if alike := [name for name in known if name.rpartition(".")[2] == leaf]:
         raise UserError(f"{sign}{key}: no such key; did you mean '{alike[0]}'?")
     raise UserError(f"{sign}{key}: no such key{did_you_mean(key, [*known, *groups])}")
 
@@ -200,7 +199,7 @@ def retold(
     where = f"{file[1]}.yaml: " if file else ""
     full_key = re.search(r"full_key: (\S+)", whole)
     key = full_key[1] if full_key else ""
-    if "not in struct" in whole or "no such key" in whole or re.search(r"Key '.*' not in '", whole):
+    if re.search(r"not in struct|Key '.*' not in '", whole):
         return where + _unknown(stage, key, open_keys)
     if key and re.search(
         r"could not be converted|Invalid (type|value)|not Optional|is not a", whole
