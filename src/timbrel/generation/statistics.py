@@ -1,0 +1,95 @@
+"""What a prior needs to know of the training latents; fitted by `analysis.latent_statistics`."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from timbrel.errors import UserError
+
+Array = NDArray[np.float64]
+
+# Components below this share of the largest variance are rounding errors or dead dimensions.
+_VARIANCE_FLOOR = 1e-10
+
+
+@dataclass(frozen=True)
+class LatentStatistics:
+    """First and second moments of posterior means, float64.
+
+    `mean` (latent), `covariance` (latent latent) and `lag1_covariance` (latent latent) are of the
+    frame codes, `lag1_covariance[i, j] = Cov(z_i at frame t+1, z_j at frame t)`: its asymmetry
+    tells an attack from its reverse. `clip_mean` and `clip_covariance` are of the clip codes.
+    """
+
+    mean: Array
+    covariance: Array
+    lag1_covariance: Array
+    clip_mean: Array
+    clip_covariance: Array
+    n_frames: int
+    n_clips: int
+
+    def principal(self) -> tuple[Array, Array]:
+        """`(basis, transition)` in whitened principal coordinates w, component k by variance.
+
+        `z = mean + basis @ w` with Cov(w) = 1; `transition` is Cov(w at t+1, w at t), that is the
+        lag-1 correlation matrix of the principal components. Its singular values, below 1 for any
+        stationary process, are clipped to 0.9995 where few frames leave them above.
+        """
+        basis, whiten = _whitening(self.covariance)
+        transition = whiten @ self.lag1_covariance @ whiten.T
+        left, singular, right = np.linalg.svd(transition)
+        return basis, (left * np.minimum(singular, 0.9995)) @ right
+
+    def clip_basis(self) -> Array:
+        """`basis` with `clip code = clip_mean + basis @ w`, Cov(w) = 1."""
+        return _whitening(self.clip_covariance)[0]
+
+
+def _whitening(covariance: Array) -> tuple[Array, Array]:
+    """`basis` (latent component) and its inverse; each component's largest loading is positive."""
+    variance, vectors = np.linalg.eigh(covariance)
+    keep = variance > _VARIANCE_FLOOR * variance.max(initial=0.0)
+    variance, vectors = variance[keep][::-1], vectors[:, keep][:, ::-1]
+    if variance.size:
+        largest = np.abs(vectors).argmax(axis=0)
+        vectors = vectors * np.sign(vectors[largest, np.arange(variance.size)])
+    deviation = np.sqrt(variance)
+    return vectors * deviation, (vectors / deviation).T
+
+
+def save_latent_statistics(path: Path, statistics: LatentStatistics) -> None:
+    """Write all moments as float64 safetensors."""
+    tensors = {f.name: getattr(statistics, f.name) for f in fields(statistics)}
+    save_file({name: np.array(value, order="C") for name, value in tensors.items()}, path)
+
+
+def load_latent_statistics(path: Path) -> LatentStatistics:
+    """Read what `save_latent_statistics` wrote.
+
+    Raises UserError where the file is missing, damaged, or lacks a moment.
+    """
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"'{path}' cannot be read: {error}") from error
+    missing = {f.name for f in fields(LatentStatistics)} - tensors.keys()
+    if missing:
+        raise UserError(f"'{path}' lacks {', '.join(sorted(missing))}; export the model again")
+    n_frames, n_clips = int(tensors.pop("n_frames")), int(tensors.pop("n_clips"))
+    moments = {name: tensors[name] for name in tensors.keys() & LatentStatistics.__annotations__}
+    statistics = LatentStatistics(**moments, n_frames=n_frames, n_clips=n_clips)
+    width, clip_width = statistics.mean.shape, statistics.clip_mean.shape
+    shapes = {
+        "covariance": 2 * width,
+        "lag1_covariance": 2 * width,
+        "clip_covariance": 2 * clip_width,
+    }
+    for name, shape in shapes.items():
+        if moments[name].shape != shape or not np.isfinite(moments[name]).all():
+            raise UserError(f"'{path}': {name} is not a finite {shape} matrix; export again")
+    return statistics
