@@ -37,8 +37,20 @@ class Header:
         return self.frames / self.rate_hz
 
 
+class ForwardSoundFile(soundfile.SoundFile):
+    """A sound file read from front to back.
+
+    soundfile seeks after every read of a seekable file, and libsndfile's seek drops the bit
+    reservoir of a VBR MP3: read in blocks, such a file differs from itself by half of full scale.
+    """
+
+    def seekable(self) -> bool:
+        """Always False, so that soundfile reads on without seeking."""
+        return False
+
+
 @contextmanager
-def open_sound(path: str | Path) -> Iterator[soundfile.SoundFile]:
+def open_sound(path: str | Path) -> Iterator[ForwardSoundFile]:
     """The open sound file, closed on leaving.
 
     Raises `UserError` where `path` is no regular file, may not be read, or holds nothing that
@@ -52,7 +64,7 @@ def open_sound(path: str | Path) -> Iterator[soundfile.SoundFile]:
     except OSError as error:
         raise UserError(f"{str(path)!r}: {error.strerror or error}") from error
     try:
-        sound = soundfile.SoundFile(descriptor, closefd=False)
+        sound = ForwardSoundFile(descriptor, closefd=False)
         try:
             yield sound
         finally:
