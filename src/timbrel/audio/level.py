@@ -1,7 +1,7 @@
 """How loud: peak, true peak and gated loudness (ITU-R BS.1770-4), and how much is silence.
 
-The meters take blocks `(frames, channels)` as `read_blocks` yields them, in constant memory; the
-functions take whole audio `(channel, time)`.
+Audio is `(channel, time)` throughout: the functions take it whole, the meters block by block, in
+constant memory.
 """
 
 import math
@@ -34,36 +34,39 @@ def peak(audio: NDArray[np.float32]) -> float:
 class TruePeakMeter:
     """The peak of the waveform between its samples (BS.1770-4 annex 2), at fourfold rate."""
 
-    def __init__(self, rate_hz: int, channels: int, oversampling: int = 4) -> None:
-        self._stream = soxr.ResampleStream(
-            rate_hz, oversampling * rate_hz, channels, dtype="float32", quality="HQ"
-        )
+    def __init__(self, channels: int, oversampling: int = 4) -> None:
+        self._stream = soxr.ResampleStream(1, oversampling, channels, dtype="float32", quality="HQ")
         self._channels = channels
         self._peak = 0.0
         self._ended = False
 
     def update(self, block: NDArray[np.float32]) -> None:
-        """Take in the next block, `(frames, channels)`. ValueError once `dbtp` was read."""
+        """Take in the next block, `(channel, time)`. ValueError once the meter was read."""
         if self._ended:
             raise ValueError("this meter was read; use a new one for more audio")
-        oversampled = self._stream.resample_chunk(np.ascontiguousarray(block, np.float32))
+        oversampled = self._stream.resample_chunk(np.ascontiguousarray(block.T, np.float32))
         self._peak = max(self._peak, peak(block), peak(oversampled))
 
     @property
-    def dbtp(self) -> float:
-        """The true peak in dBTP, -inf for silence; never below the sample peak. Ends the meter."""
+    def peak(self) -> float:
+        """The true peak as an amplitude, never below the sample peak. Ends the meter."""
         if not self._ended:
             self._ended = True
             rest = np.zeros((0, self._channels), np.float32)
             self._peak = max(self._peak, peak(self._stream.resample_chunk(rest, last=True)))
-        return decibels(self._peak)
+        return self._peak
+
+    @property
+    def dbtp(self) -> float:
+        """The true peak in dBTP, -inf for silence. Ends the meter."""
+        return decibels(self.peak)
 
 
-def true_peak_dbtp(audio: NDArray[np.float32], rate_hz: int) -> float:
+def true_peak_dbtp(audio: NDArray[np.float32]) -> float:
     """The true peak of `audio`, `(channel, time)`, in dBTP; silence is -inf."""
-    meter = TruePeakMeter(rate_hz, len(audio))
+    meter = TruePeakMeter(len(audio))
     for start in range(0, audio.shape[1], _CHUNK_FRAMES):
-        meter.update(audio[:, start : start + _CHUNK_FRAMES].T)
+        meter.update(audio[:, start : start + _CHUNK_FRAMES])
     return meter.dbtp
 
 
@@ -132,15 +135,14 @@ class LoudnessMeter:
         self._rate_hz = rate_hz
 
     def update(self, block: NDArray[np.float32]) -> None:
-        """Take in the next block, `(frames, channels)`."""
+        """Take in the next block, `(channel, time)`."""
         from scipy.signal import sosfilt
 
-        if not len(block):
+        if not block.size:
             return
-        # Frames last and contiguous: the filter runs twice as fast along them.
-        weighted, self._state = sosfilt(
-            self._sections, np.ascontiguousarray(block.T, np.float64), zi=self._state
-        )
+        # Contiguous in time, the filter runs twice as fast.
+        samples = np.ascontiguousarray(block, np.float64)
+        weighted, self._state = sosfilt(self._sections, samples, zi=self._state)
         self._hops.update(self._gains @ np.square(weighted))
 
     @property
@@ -164,7 +166,7 @@ def loudness_lufs(audio: NDArray[np.float32], rate_hz: int) -> float:
     """Gated loudness of `audio`, `(channel, time)`, in LUFS; silence is -inf."""
     meter = LoudnessMeter(rate_hz, len(audio))
     for start in range(0, audio.shape[1], _CHUNK_FRAMES):
-        meter.update(audio[:, start : start + _CHUNK_FRAMES].T)
+        meter.update(audio[:, start : start + _CHUNK_FRAMES])
     return meter.lufs
 
 
@@ -176,8 +178,8 @@ class SilenceMeter:
         self._threshold = 10 ** (threshold_dbfs / 20)
 
     def update(self, block: NDArray[np.float32]) -> None:
-        """Take in the next block, `(frames, channels)`."""
-        self._hops.update(np.abs(block).max(axis=1))
+        """Take in the next block, `(channel, time)`."""
+        self._hops.update(np.abs(block).max(axis=0))
 
     @property
     def share(self) -> float:
@@ -191,5 +193,5 @@ def silence_share(
 ) -> float:
     """The share of 20 ms hops of `audio`, `(channel, time)`, at or below `threshold_dbfs`."""
     meter = SilenceMeter(rate_hz, threshold_dbfs)
-    meter.update(audio.T)
+    meter.update(audio)
     return meter.share
