@@ -1,0 +1,282 @@
+"""One decoded recording on disk: a `.npy` for memory mapping and the `.json` that vouches for it.
+
+The array is `(channel, time)` float32 in Fortran order, so the file runs along time: it is
+streamed without knowing its length beforehand, and a crop of all channels is one contiguous
+read. The header has a fixed length for the same reason. Nothing here imports torch: decoding
+runs in processes of its own.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from timbrel.audio.read import read_blocks
+from timbrel.audio.resample import resample_blocks
+from timbrel.errors import UserError
+
+FORMAT_VERSION = 1
+HEADER_BYTES = 128
+BYTES_PER_SAMPLE = 4
+FOREIGN_TEMPORARY_S = 3600.0
+
+Downmix = Literal["mean", "left", "loudest"]
+
+
+class DamagedEntryError(Exception):
+    """An entry that must be decoded again; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What the `.json` says of its `.npy`; `checksum` covers the samples without the header."""
+
+    frames: int
+    channels: int
+    rate_hz: int
+    checksum: str
+    size_bytes: int
+    mtime_ns: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recording to decode: from where, to where, and into what.
+
+    `downmix` is "none" where no channels are merged, so that such entries serve every setting.
+    `source_frames` is what the catalog counted; a different count means that the file changed.
+    """
+
+    source: Path
+    data_path: Path
+    name: str
+    source_rate_hz: int
+    source_frames: int
+    sample_rate_hz: int
+    channels: int
+    downmix: Downmix | Literal["none"]
+
+    @property
+    def source_duration_s(self) -> float:
+        """The recording's length in seconds."""
+        return self.source_frames / self.source_rate_hz
+
+
+def entry_key(content_hash: str, sample_rate_hz: int, channels: int, downmix: str) -> str:
+    """The file stem of an entry: 32 hexadecimal digits over all that determines its samples."""
+    text = f"{FORMAT_VERSION}/{content_hash}/{sample_rate_hz}/{channels}/{downmix}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def npy_header(channels: int, frames: int) -> bytes:
+    """The header (`.npy` version 1.0) of a Fortran-ordered float32 array, always 128 bytes."""
+    text = f"{{'descr': '<f4', 'fortran_order': True, 'shape': ({channels}, {frames}), }}"
+    text = text.ljust(HEADER_BYTES - 11) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1")
+
+
+def data_bytes(channels: int, frames: int) -> int:
+    """The size of the `.npy` in bytes."""
+    return HEADER_BYTES + BYTES_PER_SAMPLE * channels * frames
+
+
+def load_entry(data_path: Path) -> Sidecar | None:
+    """The sidecar of a sound entry, or None where there is no entry yet.
+
+    Header and size are checked always, the checksum where size or time of change are not those
+    noted (a copied cache): the sidecar of a copy found sound is refreshed.
+    Raises `DamagedEntryError`.
+    """
+    try:
+        # The sidecar is written first, so a sidecar alone is an entry that is being written.
+        stat = data_path.stat()
+    except FileNotFoundError:
+        return None
+    try:
+        sidecar = Sidecar(**json.loads(data_path.with_suffix(".json").read_text("utf-8")))
+        header = npy_header(int(sidecar.channels), int(sidecar.frames))
+        expected_bytes = data_bytes(sidecar.channels, sidecar.frames)
+    except FileNotFoundError:
+        raise DamagedEntryError("its .json is missing") from None
+    except (ValueError, TypeError):
+        raise DamagedEntryError("its .json is unreadable") from None
+    if stat.st_size != expected_bytes:
+        raise DamagedEntryError(f"{stat.st_size} bytes instead of {expected_bytes}")
+    with data_path.open("rb") as file:
+        if file.read(HEADER_BYTES) != header:
+            raise DamagedEntryError("its header does not fit its .json")
+        if (stat.st_size, stat.st_mtime_ns) == (sidecar.size_bytes, sidecar.mtime_ns):
+            return sidecar
+        checksum = _checksum()
+        while block := file.read(1 << 20):
+            checksum.update(block)
+    if checksum.hexdigest() != sidecar.checksum:
+        raise DamagedEntryError("its checksum is wrong")
+    fresh = Sidecar(**{**asdict(sidecar), "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns})
+    with suppress(OSError):  # a read-only cache serves as well; it is verified again next time
+        _write_sidecar(data_path, fresh)
+    return fresh
+
+
+def write_entry(job: Job) -> Sidecar:
+    """Decode, mix, resample and write one recording, in constant memory.
+
+    Each of the two files appears whole or not at all. Raises `UserError` where the recording no
+    longer reads as the catalog found it, and where the cache folder cannot be written.
+    """
+    checksum, frames = _checksum(), 0
+    blocks = resample_blocks(_mixed_blocks(job), job.source_rate_hz, job.sample_rate_hz)
+    with _cache_folder_errors(job.data_path.parent), _temporary(job.data_path) as temporary:
+        with temporary.open("wb") as file:
+            file.write(npy_header(job.channels, 0))
+            for block in blocks:
+                samples = np.ascontiguousarray(block, dtype="<f4")
+                file.write(samples.data)
+                checksum.update(samples.data)
+                frames += len(samples)
+            file.seek(0)
+            file.write(npy_header(job.channels, frames))
+        if not frames:
+            raise UserError(f"{str(job.source)!r}: 0 frames; remove it")
+        stat = temporary.stat()
+        sidecar = Sidecar(
+            frames=frames,
+            channels=job.channels,
+            rate_hz=job.sample_rate_hz,
+            checksum=checksum.hexdigest(),
+            size_bytes=stat.st_size,
+            mtime_ns=stat.st_mtime_ns,
+            source=job.name,
+        )
+        _write_sidecar(job.data_path, sidecar)
+        os.replace(temporary, job.data_path)
+    return sidecar
+
+
+def remove_stale_temporaries(folder: Path) -> int:
+    """Remove what killed processes left behind; returns how many files went.
+
+    A file is stale where its process is gone, or began after the file was last written (its
+    number was given out anew), or ran on another machine and has been silent for an hour.
+    """
+    removed = 0
+    for path in folder.glob("*.tmp"):
+        try:
+            if _is_stale(path):
+                path.unlink()
+                removed += 1
+        except OSError:
+            continue  # another process was faster, or the folder is read-only
+    return removed
+
+
+def _is_stale(path: Path) -> bool:
+    written_s = path.stat().st_mtime
+    parts = re.fullmatch(r"(\d+)-[0-9a-f]+@(.*)\.tmp", path.name)
+    if parts is None:
+        return False  # not ours
+    if parts[2] != _host():
+        return time.time() - written_s > FOREIGN_TEMPORARY_S
+    try:
+        # The margin is for clocks: a file's time and a process's start are rounded differently.
+        return psutil.Process(int(parts[1])).create_time() > written_s + 1.0
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.AccessDenied:
+        return False
+
+
+def _host() -> str:
+    return re.sub(r"[^\w.-]", "_", platform.node())[:64]
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    """A path for a new file in the folder of `target`, removed on leaving if still there."""
+    path = target.parent / f"{os.getpid()}-{secrets.token_hex(8)}@{_host()}.tmp"
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _cache_folder_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise cache_folder_error(folder, error) from error
+
+
+def cache_folder_error(folder: Path, error: OSError) -> UserError:
+    """What to tell a person whose cache folder refuses to be written."""
+    return UserError(
+        f"the cache folder {str(folder)!r} cannot be written ({error.strerror or error}); "
+        f"set the environment variable TIMBREL_CACHE to a folder with room for it"
+    )
+
+
+def _write_sidecar(data_path: Path, sidecar: Sidecar) -> None:
+    with _temporary(data_path) as temporary:
+        temporary.write_text(json.dumps(asdict(sidecar), ensure_ascii=False), "utf-8")
+        os.replace(temporary, data_path.with_suffix(".json"))
+
+
+def _checksum() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=16)
+
+
+def _mixed_blocks(job: Job) -> Iterator[NDArray[np.float32]]:
+    """The recording's blocks `(frames, channels)` at its own rate, with the channels asked for."""
+    loudest = _loudest_channel(job.source) if job.downmix == "loudest" else 0
+    frames = 0
+    for block in read_blocks(job.source):
+        frames += len(block)
+        if not np.isfinite(block).all():
+            raise UserError(f"{str(job.source)!r}: samples that are not finite; remove it")
+        yield mix(block, channels=job.channels, downmix=job.downmix, loudest=loudest)
+    if frames != job.source_frames:
+        raise UserError(
+            f"{str(job.source)!r}: {frames} frames where the catalog found {job.source_frames}; "
+            f"the file changed in between: start again"
+        )
+
+
+def mix(
+    block: NDArray[np.float32], *, channels: int, downmix: str, loudest: int = 0
+) -> NDArray[np.float32]:
+    """`(frames, channels)` with any number of channels, as 1 or 2.
+
+    To one: the mean of all, the first ("left"), or the channel `loudest`. To two: mono is
+    doubled; of more than two the first two stay (front left and right in every common layout).
+    """
+    present = block.shape[1]
+    if present == channels:
+        return block
+    if channels == 2:
+        return np.repeat(block, 2, axis=1) if present == 1 else block[:, :2]
+    if downmix == "mean":
+        return block.mean(axis=1, keepdims=True, dtype=np.float32)
+    first = loudest if downmix == "loudest" else 0
+    return block[:, first : first + 1]
+
+
+def _loudest_channel(path: Path) -> int:
+    """The channel with the largest energy; the first of equals."""
+    energy: NDArray[np.float64] | float = 0.0
+    for block in read_blocks(path):
+        energy = energy + np.square(block, dtype=np.float64).sum(axis=0)
+    return int(np.argmax(energy))

@@ -1,0 +1,105 @@
+"""Loaders of training and validation batches.
+
+Workers change nothing but speed. They are started once, hold one thread each (the training
+process owns the cores), and may be forked or spawned: datasets carry no open files along.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch.utils.data import DataLoader
+
+from timbrel.data.augmentation import Augment
+from timbrel.data.chunks import (
+    Example,
+    Short,
+    StepSampler,
+    TrainingChunks,
+    ValidationChunks,
+    collate,
+    validation_chunks,
+)
+from timbrel.data.split import Segment, data_hash
+
+__all__ = ["data_hash", "train_loader", "validation_loader"]
+
+PREFETCHED_BATCHES = 4
+
+
+def train_loader(
+    segments: Sequence[Segment],
+    *,
+    seed: int,
+    first_step: int = 0,
+    batch_size: int,
+    chunk_samples: int,
+    short: Short = "pad",
+    augmentation: Augment | None = None,
+    workers: int = 0,
+    pin_memory: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DataLoader[Example]:
+    """Batches of `batch_size` per process, from step `first_step` on, without end.
+
+    Yields `timbrel.contracts.Batch`. The loader shards by itself: Lightning must be told
+    `use_distributed_sampler=False`. Raises `UserError` for an empty part and settings that are
+    not offered; an error in a worker names the recording.
+    """
+    dataset = TrainingChunks(
+        segments,
+        seed=seed,
+        chunk_samples=chunk_samples,
+        short=short,
+        augmentation=augmentation,
+    )
+    sampler = StepSampler(
+        first_step=first_step, batch_size=batch_size, rank=rank, world_size=world_size
+    )
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        collate_fn=collate,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        prefetch_factor=PREFETCHED_BATCHES if workers else None,
+        worker_init_fn=_one_thread,
+        generator=torch.Generator(),  # else every pass draws from the global generator
+    )
+
+
+def validation_loader(
+    segments: Sequence[Segment],
+    *,
+    batch_size: int,
+    chunk_samples: int,
+    limit: int | None = None,
+    short: Short = "pad",
+    workers: int = 0,
+    pin_memory: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DataLoader[Example]:
+    """The same batches at every pass: consecutive chunks of the segments, `limit` at most.
+
+    Process `rank` takes every `world_size`-th chunk, so counts may differ by one between
+    processes. No segments give an empty loader.
+    """
+    chunks = validation_chunks(segments, chunk_samples, limit)[rank::world_size]
+    dataset = ValidationChunks(chunks, chunk_samples=chunk_samples, short=short)
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        collate_fn=collate,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        prefetch_factor=PREFETCHED_BATCHES if workers else None,
+        worker_init_fn=_one_thread,
+        generator=torch.Generator(),  # else every pass draws from the global generator
+    )
+
+
+def _one_thread(worker_id: int) -> None:
+    torch.set_num_threads(1)
