@@ -1,11 +1,21 @@
 """The catalog of a user's folder: every file, what is in it, and whether it trains."""
 
+import csv
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
-from timbrel.data.verdicts import Verdict
+from timbrel.data.probe import Measurement
+from timbrel.data.probe_memory import memory_file, recall, remember
+from timbrel.data.probing import measure_all
+from timbrel.data.tree import Entry, entries
+from timbrel.data.verdicts import Judgement, Verdict, is_silent, judge
+from timbrel.errors import UserError
+
+CSV_ENCODING = "utf-8"
+CSV_ERRORS = "surrogateescape"
 
 
 @dataclass(frozen=True)
@@ -59,3 +69,141 @@ class Catalog:
         """How many entries got each verdict."""
         counted = Counter(file.verdict for file in self.files)
         return {verdict: counted[verdict] for verdict in Verdict}
+
+    def to_csv(self, path: Path) -> None:
+        """One row per entry; names that are not valid Unicode keep their bytes."""
+        with open(path, "w", encoding=CSV_ENCODING, errors=CSV_ERRORS, newline="") as stream:
+            table = csv.DictWriter(stream, [field.name for field in fields(FileReport)])
+            table.writeheader()
+            for file in self.files:
+                table.writerow(asdict(file) | {"reasons": " ".join(file.reasons)})
+
+
+def scan(
+    root: Path,
+    *,
+    workers: int | None = None,
+    memory: Path | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Catalog:
+    """Look at every entry under `root`, decoding each sound file once, and write nothing there.
+
+    `workers` is the number of processes (None: by cores and files; 0: none). With `memory`, a
+    folder, a file that has not changed since an earlier scan is not decoded again. `progress` is
+    told how many files are done, how many there are and which was the last.
+
+    Raises `UserError` where `root` is no folder that can be listed, or holds no usable sound.
+    """
+    root = Path(root)
+    _require_folder(root)
+    found = entries(root)
+    measured = _measured(root, found, workers, memory, progress)
+    reports = _marked_duplicates([_report(entry, measured.get(entry.path)) for entry in found])
+    if not any(file.verdict in (Verdict.ACCEPT, Verdict.ACCEPT_WARN) for file in reports):
+        raise UserError(_nothing_usable(root, reports))
+    return Catalog(root, tuple(reports))
+
+
+def _require_folder(root: Path) -> None:
+    if root.is_file():
+        raise UserError(
+            f"'{root}' is a file; give the folder that holds it: data.root='{root.parent}'"
+        )
+    if not root.is_dir():
+        raise UserError(f"'{root}': no such folder; set data.root to the folder of your recordings")
+
+
+def _nothing_usable(root: Path, reports: list[FileReport]) -> str:
+    warned = [file for file in reports if file.verdict is Verdict.SKIP_WARN]
+    what = "no sound files"
+    if warned:
+        what = f"no usable sound file, {len(warned)} unusable ({warned[0].path!r}: "
+        what += f"{warned[0].reasons[0].rstrip('.')})"
+    return f"'{root}': {what}; put WAV, FLAC, AIFF, MP3 or OGG files there, or set data.root"
+
+
+def _measured(
+    root: Path,
+    found: list[Entry],
+    workers: int | None,
+    memory: Path | None,
+    progress: Callable[[int, int, str], None] | None,
+) -> dict[str, Measurement | None]:
+    """The measurement of every entry that may be sound; None where its decoder crashed."""
+    absolute = root.absolute()
+    keys = {
+        entry.path: (str(absolute / entry.path), entry.identity)
+        for entry in found
+        if entry.judgement is None and entry.identity is not None
+    }
+    file = memory_file(memory, root) if memory else None
+    known = recall(file) if file else {}
+    measured: dict[str, Measurement | None] = {
+        path: known[key] for path, key in keys.items() if key in known
+    }
+    unknown = [path for path in keys if path not in measured]
+    if unknown:
+        fresh = measure_all([root / path for path in unknown], workers=workers, progress=progress)
+        measured.update(zip(unknown, fresh, strict=True))
+        if file:
+            # A crash or a refused permission may be gone next time.
+            lasting = {
+                keys[path]: value
+                for path, value in measured.items()
+                if value is not None and not value.refused
+            }
+            remember(file, lasting)
+    return measured
+
+
+def _report(entry: Entry, measured: Measurement | None) -> FileReport:
+    if entry.judgement is not None:
+        return FileReport(entry.path, entry.judgement.verdict, entry.judgement.reasons)
+    judgement = judge(entry.path, measured, named_audio=entry.named_audio)
+    if measured is None or measured.rate_hz is None:
+        return FileReport(entry.path, judgement.verdict, judgement.reasons)
+    return _with_measures(entry.path, judgement, measured)
+
+
+def _with_measures(path: str, judgement: Judgement, measured: Measurement) -> FileReport:
+    accepted = judgement.verdict in (Verdict.ACCEPT, Verdict.ACCEPT_WARN)
+    return FileReport(
+        path=path,
+        verdict=judgement.verdict,
+        reasons=judgement.reasons,
+        format=measured.format,
+        subtype=measured.subtype,
+        rate_hz=measured.rate_hz,
+        channels=measured.channels,
+        header_frames=measured.header_frames,
+        frames=measured.frames,
+        duration_s=measured.frames / (measured.rate_hz or 1),
+        peak=measured.peak,
+        loudness_lufs=measured.loudness_lufs,
+        silence_share=measured.silence_share,
+        clipped_share=measured.clipped_share,
+        dc_offset=measured.dc_offset,
+        nonfinite=measured.nonfinite,
+        content_hash=measured.content_hash,
+        trains=accepted and not is_silent(measured),
+    )
+
+
+def _marked_duplicates(reports: list[FileReport]) -> list[FileReport]:
+    """The first of several accepted files with the same samples stays; the others say so."""
+    first: dict[str, str] = {}
+    marked = []
+    for file in reports:
+        if file.content_hash and file.verdict in (Verdict.ACCEPT, Verdict.ACCEPT_WARN):
+            original = first.setdefault(file.content_hash, file.path)
+            if original != file.path:
+                reason = f"The same samples as {original!r}; left out of training."
+                file = replace(
+                    file,
+                    verdict=Verdict.ACCEPT_WARN,
+                    reasons=(reason, *file.reasons),
+                    duplicate_of=original,
+                    trains=False,
+                )
+        marked.append(file)
+    return marked

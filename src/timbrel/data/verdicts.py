@@ -1,6 +1,24 @@
 """What becomes of each file of a folder, and why."""
 
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from timbrel.data.probe import Measurement
+
+MINIMUM_S = 0.02
+MPEG_FRAME = 1152
+# Below -100 dBFS lies no recording: a 16-bit file's smallest step is at -90.
+SILENT_PEAK = 1e-5
+DC_OFFSET = 0.05
+CLIPPED_SHARE = 0.01
+ANTIPHASE_GAIN_DB = -12.0
+FLOAT_PEAK, LOSSY_PEAK = 1.0, 1.5
+QUIET_SHARE = 0.9
+EIGHT_BIT = frozenset({"PCM_U8", "PCM_S8", "ALAW", "ULAW", "DPCM_8", "GSM610", "VOX_ADPCM"})
 
 
 class Verdict(StrEnum):
@@ -10,3 +28,117 @@ class Verdict(StrEnum):
     ACCEPT_WARN = "accept_warn"
     SKIP_WARN = "skip_warn"
     SKIP = "skip"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and its reasons, each a sentence; an accepted file's reasons are notes."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+
+
+def judge(name: str, measured: "Measurement | None", *, named_audio: bool = True) -> Judgement:
+    """The verdict on a file, seen alone, by what was measured of it.
+
+    `measured` is None where its decoder crashed. A file that cannot be read is worth a warning
+    only where its name promises sound (`named_audio`).
+    """
+    if measured is None:
+        reason = f"Its decoder crashed; {remedy(name)}."
+        return Judgement(Verdict.SKIP_WARN, (reason,))
+    fatal = _why_unusable(name, measured)
+    if fatal:
+        silent = not named_audio and measured.rate_hz is None
+        return Judgement(Verdict.SKIP if silent else Verdict.SKIP_WARN, (fatal,))
+    warnings = tuple(_warnings(measured))
+    verdict = Verdict.ACCEPT_WARN if warnings else Verdict.ACCEPT
+    return Judgement(verdict, warnings + tuple(_notes(measured)))
+
+
+def is_silent(measured: "Measurement") -> bool:
+    """Whether there is nothing to learn: digital silence, denormals, under -100 dBFS."""
+    return measured.peak <= SILENT_PEAK
+
+
+def remedy(name: str) -> str:
+    """The way out for a file that only other programs decode."""
+    base = name.rsplit("/", 1)[-1]
+    stem = base.rsplit(".", 1)[0]
+    command = f"ffmpeg -i {shlex.quote(base)} {shlex.quote(stem + '.wav')}"
+    return f"convert it to WAV or FLAC, for example: {command}"
+
+
+def _why_unusable(name: str, measured: "Measurement") -> str | None:
+    if measured.rate_hz is None:
+        failure = (measured.failure or "Cannot be read").rstrip(".")
+        if measured.foreign:
+            return f"{measured.foreign} is not read here; {remedy(name)}."
+        return f"{failure[0].upper()}{failure[1:]}."
+    if measured.failure:
+        failure = measured.failure
+        return f"Damaged: {failure}; restore it from its source, or {remedy(name)}."
+    if measured.frames == 0:
+        return "Holds no samples (0 frames); remove it or record it again."
+    if measured.nonfinite:
+        return f"{measured.nonfinite} samples are NaN or infinite; export it again."
+    duration_s = measured.frames / measured.rate_hz
+    if duration_s < MINIMUM_S:
+        return (
+            f"Too short: {1000 * duration_s:.3g} ms ({measured.frames} samples); at least "
+            f"{1000 * MINIMUM_S:.0f} ms are needed."
+        )
+    return None
+
+
+def _warnings(measured: "Measurement") -> Iterator[str]:
+    rate_hz, channels = measured.rate_hz or 1, measured.channels or 1
+    if measured.missing_bytes > 0:
+        yield (
+            f"Cut off: its header promises {measured.missing_bytes} bytes more than there are; "
+            f"the {measured.frames / rate_hz:.2f} s present are used."
+        )
+    elif measured.missing_bytes < 0:
+        yield "Its header leaves the length open, as a stream's does; read to the end of the file."
+    claimed = measured.header_frames
+    slack = MPEG_FRAME if measured.format == "MP3" else 0
+    if claimed is not None and measured.frames < claimed - slack:
+        yield (
+            f"Damaged: {measured.frames / rate_hz:.2f} of {claimed / rate_hz:.2f} s could be "
+            "decoded; only these are used."
+        )
+    if is_silent(measured):
+        yield "Silence; left out of training."
+        return
+    if measured.subtype in EIGHT_BIT:
+        yield (
+            f"8 bits per sample at {rate_hz} Hz: its noise is audible, and nothing lies above "
+            f"{rate_hz / 2000:g} kHz."
+        )
+    if channels > 2:
+        yield f"{channels} channels; they are mixed down."
+    if abs(measured.dc_offset) > DC_OFFSET:
+        yield f"A constant offset of {measured.dc_offset:+.2f} (DC); high-pass it."
+    over = FLOAT_PEAK if measured.subtype in ("FLOAT", "DOUBLE") else LOSSY_PEAK
+    if measured.peak > over:
+        yield f"Peaks at {measured.peak:.2f}, above full scale; it is read as it is, not clipped."
+    elif measured.clipped_share > CLIPPED_SHARE:
+        yield f"Clipped: {100 * measured.clipped_share:.1f} % of its samples stay at full scale."
+    if channels > 1 and measured.silent_channels:
+        yield (
+            f"{measured.silent_channels} of {channels} channels silent: the mean of all is quieter; "
+            "data.downmix=loudest avoids it."
+        )
+    elif measured.mono_gain_db < ANTIPHASE_GAIN_DB:
+        yield (
+            "The channels are in antiphase: their mean nearly cancels; use data.channels=2 or "
+            "data.downmix=left."
+        )
+
+
+def _notes(measured: "Measurement") -> Iterator[str]:
+    rate_hz = measured.rate_hz or 1
+    if rate_hz < 32_000 and measured.subtype not in EIGHT_BIT:
+        yield f"Nothing lies above {rate_hz / 2000:g} kHz ({rate_hz} Hz)."
+    if measured.silence_share > QUIET_SHARE and not is_silent(measured):
+        yield f"{100 * measured.silence_share:.0f} % of it is silence."
