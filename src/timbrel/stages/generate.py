@@ -11,6 +11,8 @@ from timbrel.errors import UserError
 from timbrel.stages.app import run_stage
 
 if TYPE_CHECKING:
+    import torch
+
     from timbrel.audio.export import ExportReport, ExportSettings
 
 DEFAULT_FOLDER = Path("outputs", "generated")
@@ -48,7 +50,7 @@ def generate(config: DictConfig) -> list[Path]:
     is never overwritten.
     """
     # Inside, so that --help and --cfg need no torch.
-    from timbrel.audio.export import ExportSettings
+    from timbrel.audio.export import ExportSettings, export
     from timbrel.library import RenderSettings, load
 
     settings = RenderSettings(
@@ -81,7 +83,14 @@ def generate(config: DictConfig) -> list[Path]:
         try:
             rendering = instrument.prepare(settings, source=source)
             path = target.path(label if many and config.output else stem)
-            report = _export(path, rendering, export_settings, config.seed)
+            report = export(
+                path,
+                rendering.blocks,
+                rate_hz=rendering.rate_hz,
+                settings=export_settings,
+                metadata=rendering.metadata,
+                seed=config.seed,
+            )
         except UserError as error:
             if not many:
                 raise
@@ -92,19 +101,6 @@ def generate(config: DictConfig) -> list[Path]:
     if not written:
         raise UserError(f"input={config.input}: none of its files could be rendered")
     return written
-
-
-def _export(path: Path, rendering, settings: "ExportSettings", seed: int) -> "ExportReport":
-    from timbrel.audio.export import export
-
-    return export(
-        path,
-        rendering.blocks,
-        rate_hz=rendering.rate_hz,
-        settings=settings,
-        metadata=rendering.metadata,
-        seed=seed,
-    )
 
 
 class _Target:
@@ -165,22 +161,12 @@ def _inputs(source: str, given: str | None) -> list[Path] | None:
     return files
 
 
-def _device(device: DictConfig) -> str:
-    import torch
+def _device(device: DictConfig) -> "torch.device":
+    from timbrel.training.compute import resolve_compute
 
-    if device.threads is not None:
-        torch.set_num_threads(device.threads)
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    wanted = str(device.accelerator)
-    if wanted == "auto":
-        return next(name for name, there in present.items() if there)
-    if not present[wanted]:
-        raise UserError(f"device.accelerator={wanted}: none on this machine; use device=cpu")
-    return wanted
+    if device.precision == "bf16":
+        raise UserError("device.precision=bf16: sounds are rendered in fp32; leave it out")
+    return resolve_compute(**{**device, "precision": "fp32"}).torch_device
 
 
 def _line(report: "ExportReport", settings: "ExportSettings") -> str:

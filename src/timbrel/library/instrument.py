@@ -1,0 +1,237 @@
+"""The instrument: a bundle that encodes and renders. One face for Python and the command line."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from timbrel.audio.export import ExportReport, ExportSettings, export
+from timbrel.contracts import Latent
+from timbrel.errors import UserError
+from timbrel.generation.engine import render
+from timbrel.generation.file_source import FileSource, encode_stream, mean_clip
+from timbrel.generation.source import FixedSource, LatentSource, PriorSource
+from timbrel.library.bundle import Bundle, load_bundle
+
+Samples = NDArray[np.float32]  # channel time
+
+PRIOR_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Audio:
+    """A rendered sound: float32 `samples` (channel time) and how it was made."""
+
+    samples: Samples
+    rate_hz: int
+    metadata: Mapping[str, Any]
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.samples.shape[1] / self.rate_hz
+
+    def save(self, path: Path | str, *, overwrite: bool = False, **settings: Any) -> ExportReport:
+        """Write a sound file; `settings` are those of `ExportSettings`.
+
+        Without `format` the path's suffix decides. The bytes are those that `timbrel generate`
+        writes with the same arguments. Raises UserError as `timbrel.audio.export.export`.
+        """
+        path = Path(path)
+        if "format" not in settings and path.suffix.lower() in (".wav", ".flac"):
+            settings["format"] = path.suffix[1:]
+        return export(
+            path,
+            [self.samples],
+            rate_hz=self.rate_hz,
+            settings=ExportSettings(**settings),
+            metadata=self.metadata,
+            seed=int(self.metadata.get("seed") or 0),
+            overwrite=overwrite,
+        )
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """What a render is made of, beside its source. Raises UserError naming the key."""
+
+    seconds: float | None = None
+    seed: int = 0
+    temperature: float = 1.0
+    gain_db: float = 0.0
+    fade_in_s: float = 0.0
+    fade_out_s: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds > 0):
+            raise UserError(f"seconds={self.seconds}: give a length above 0")
+        for key in ("temperature", "fade_in_s", "fade_out_s"):
+            value = getattr(self, key)
+            if not (math.isfinite(value) and value >= 0):
+                raise UserError(f"{key}={value}: give 0 or more")
+        if not -200 <= self.gain_db <= 200:
+            raise UserError(f"gain_db={self.gain_db}: give -200 to 200 dB")
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A render about to happen: `blocks` (channel time) can be read once."""
+
+    blocks: Iterator[Samples]
+    n_samples: int
+    rate_hz: int
+    metadata: Mapping[str, Any]
+
+
+class Instrument:
+    """A trained model, ready to encode and render. `timbrel.load` makes one."""
+
+    def __init__(self, bundle: Bundle, device: torch.device | str = "cpu") -> None:
+        self.bundle = bundle
+        self.model = bundle.model.to(device).eval().requires_grad_(False)
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.bundle.card.name
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The rate at which the model hears and plays."""
+        return self.model.sample_rate_hz
+
+    def encode(self, audio: ArrayLike | Path | str) -> Latent:
+        """Posterior means of a file, or of samples (time) or (channel time) at the model's rate.
+
+        Raises UserError for a file that cannot be read, for samples that are empty, not finite or
+        of another channel count than the model's.
+        """
+        if isinstance(audio, str | Path):
+            latents = list(self._file_source(Path(audio), None).blocks())
+        else:
+            samples = np.atleast_2d(np.asarray(audio, np.float32))
+            if samples.shape[0] != self.model.channels or samples.ndim != 2 or not samples.size:
+                raise UserError(
+                    f"samples of shape {samples.shape}; this model hears "
+                    f"({self.model.channels}, time) at {self.sample_rate_hz} Hz"
+                )
+            if not np.isfinite(samples).all():
+                raise UserError("the samples are not finite (NaN or infinity)")
+            latents = list(encode_stream(self.model, [samples]))
+        return Latent(torch.cat([x.frames for x in latents], dim=2), mean_clip(latents))
+
+    def render(
+        self,
+        *,
+        source: str | Path | Latent = "prior",
+        controls: Mapping[str, float] | None = None,
+        **settings: Any,
+    ) -> Audio:
+        """A sound from the prior, a file (its path) or a code.
+
+        `settings` are those of `RenderSettings`. `seconds` is by default 4 for the prior, else the
+        source's own length; a longer one than the source's does not lengthen it. `temperature`
+        and the trajectory's `seed` are the prior's.
+
+        Raises UserError for values out of range, an unreadable file, a model whose output is not
+        finite, and for `controls`: these models have no mapper yet.
+        """
+        rendering = self.prepare(RenderSettings(**settings), source=source, controls=controls)
+        samples = np.concatenate(list(rendering.blocks), axis=1)
+        return Audio(samples, rendering.rate_hz, rendering.metadata)
+
+    def render_blocks(
+        self,
+        *,
+        source: str | Path | Latent = "prior",
+        controls: Mapping[str, float] | None = None,
+        **settings: Any,
+    ) -> Iterator[Samples]:
+        """What `render` gives, block by block in constant memory."""
+        return self.prepare(RenderSettings(**settings), source=source, controls=controls).blocks
+
+    def prepare(
+        self,
+        settings: RenderSettings,
+        *,
+        source: str | Path | Latent = "prior",
+        controls: Mapping[str, float] | None = None,
+    ) -> Rendering:
+        """All checks made, nothing decoded yet."""
+        if controls:
+            raise UserError(
+                f"controls={', '.join(sorted(controls))}: '{self.name}' has no mapper, so no "
+                "controls; leave them out"
+            )
+        latents, label = self._source(source, settings)
+        blocks = render(
+            self.model,
+            latents,
+            gain_db=settings.gain_db,
+            fade_in_s=settings.fade_in_s,
+            fade_out_s=settings.fade_out_s,
+        )
+        metadata = {
+            "title": f"{self.name} {label}"[:200],
+            "model": self.name[:200],
+            "model_hash": self.bundle.card.model_hash,
+            "source": label[:200],
+            **asdict(settings),
+            # What it is, not what was asked for: the default and the same length written out agree.
+            "seconds": round(latents.n_samples / self.sample_rate_hz, 6),
+        }
+        return Rendering(blocks, latents.n_samples, self.sample_rate_hz, metadata)
+
+    def _source(
+        self, source: str | Path | Latent, settings: RenderSettings
+    ) -> tuple[LatentSource, str]:
+        """The latents and their name for a file's metadata (no folder: paths are private)."""
+        wanted = settings.seconds
+        samples = None if wanted is None else max(1, round(wanted * self.sample_rate_hz))
+        if source == "prior":
+            prior = PriorSource(
+                self.bundle.statistics,
+                n_samples=samples or round(PRIOR_SECONDS * self.sample_rate_hz),
+                hop_samples=self.model.hop_samples,
+                seed=settings.seed,
+                temperature=settings.temperature,
+            )
+            return prior, "prior"
+        if settings.temperature != 1.0:
+            raise UserError(
+                f"temperature={settings.temperature}: it spreads the prior's draws; "
+                "leave it out with other sources"
+            )
+        if isinstance(source, Latent):
+            return self._fixed_source(source, samples), "latent"
+        return self._file_source(Path(source), samples), Path(source).name
+
+    def _fixed_source(self, latent: Latent, n_samples: int | None) -> FixedSource:
+        widths = (latent.frames.shape[1], latent.clip.shape[1])
+        if widths != (self.model.latent_dim, self.model.clip_dim) or not latent.frames.shape[2]:
+            raise UserError(
+                f"a code of widths {widths} and {latent.frames.shape[2]} frames; '{self.name}' "
+                f"plays {(self.model.latent_dim, self.model.clip_dim)}, one frame or more"
+            )
+        return FixedSource(latent, hop_samples=self.model.hop_samples, n_samples=n_samples)
+
+    def _file_source(self, path: Path, max_samples: int | None) -> FileSource:
+        return FileSource(
+            path,
+            model=self.model,
+            downmix=self.bundle.frontend.downmix,
+            max_samples=max_samples,
+        )
+
+
+def load(path: Path | str, device: torch.device | str = "cpu") -> Instrument:
+    """Open a model bundle, or the model of a run folder, as an instrument on `device`.
+
+    Raises UserError as `timbrel.library.bundle.load_bundle`.
+    """
+    return Instrument(load_bundle(path), device)
