@@ -12,6 +12,7 @@ import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,7 +20,6 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from timbrel import __version__
 from timbrel.audio.level import TruePeakMeter, decibels
 from timbrel.audio.resample import resample_blocks
 from timbrel.errors import UserError, did_you_mean
@@ -215,7 +215,7 @@ def _write(
         format=settings.format.upper(),
         subtype=_SUBTYPE[settings.encoding],
     ) as file:
-        file.title, file.software, file.comment = title, f"timbrel {__version__}", comment
+        file.title, file.software, file.comment = title, f"timbrel {version('timbrel')}", comment
         for block in blocks:
             scaled = block.astype(np.float64) * gain
             if bits is None:

@@ -68,6 +68,10 @@ class RenderSettings:
     fade_out_s: float = 0.01
 
     def __post_init__(self) -> None:
+        # One type each: 3 and 3.0 would be written into a file's metadata differently.
+        object.__setattr__(self, "seed", int(self.seed))
+        for key in ("temperature", "gain_db", "fade_in_s", "fade_out_s"):
+            object.__setattr__(self, key, float(getattr(self, key)))
         if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds > 0):
             raise UserError(f"seconds={self.seconds}: give a length above 0")
         for key in ("temperature", "fade_in_s", "fade_out_s"):
