@@ -85,9 +85,13 @@ def read_chunk(
     if short == "loop" and chunk.segment.frames < chunk_samples:
         phase = first - start + np.arange(chunk_samples)
         return np.ascontiguousarray(samples[:, start + phase % (stop - start)])
-    audio = np.zeros((samples.shape[0], chunk_samples), np.float32)
     begin, end = max(first, start), min(first + chunk_samples, stop)
-    audio[:, begin - first : end - first] = samples[:, begin:end]
+    audio = np.empty((samples.shape[0], chunk_samples), np.float32)
+    audio[:, : begin - first] = 0
+    audio[:, end - first :] = 0
+    # The map runs along time: channel by channel is the faster way to turn it round.
+    for channel, of_channel in enumerate(audio):
+        of_channel[begin - first : end - first] = samples[channel, begin:end]
     return audio
 
 

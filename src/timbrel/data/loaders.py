@@ -1,7 +1,7 @@
 """Loaders of training and validation batches.
 
-Workers change nothing but speed. They are started once, hold one thread each (the training
-process owns the cores), and may be forked or spawned: datasets carry no open files along.
+Workers change nothing but speed. They are started once, compute with one thread each (torch
+sees to that: the training process owns the cores), and may be forked or spawned: datasets carry no open files along.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,6 @@ def train_loader(
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         prefetch_factor=PREFETCHED_BATCHES if workers else None,
-        worker_init_fn=_one_thread,
         generator=torch.Generator(),  # else every pass draws from the global generator
     )
 
@@ -96,10 +95,5 @@ def validation_loader(
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         prefetch_factor=PREFETCHED_BATCHES if workers else None,
-        worker_init_fn=_one_thread,
         generator=torch.Generator(),  # else every pass draws from the global generator
     )
-
-
-def _one_thread(worker_id: int) -> None:
-    torch.set_num_threads(1)
