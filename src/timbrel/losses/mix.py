@@ -7,7 +7,7 @@ lower bound per audio sample, and a weight b on `kl` is the beta of beta-VAE (Hi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -24,6 +24,10 @@ class Objective:
     total: Float[Tensor, ""]
     terms: dict[str, Float[Tensor, ""]]
     weights: dict[str, float]
+
+    def detached(self) -> "Objective":
+        """The same values without the graph behind them, to keep for a log."""
+        return replace(self, total=self.total.detach())
 
 
 class LossMix:
@@ -42,9 +46,13 @@ class LossMix:
         for name in terms.keys() - self.weights.keys():
             raise UserError(f"loss term '{name}' has no weight; set it to 0 to switch it off")
         means = {name: term.mean() for name, term in terms.items()}
-        weights = {
+        weights = self.weights_at(step)
+        total = torch.stack([weights[name] * means[name] for name in means]).sum()
+        return Objective(total, {k: v.detach() for k, v in means.items()}, weights)
+
+    def weights_at(self, step: int) -> dict[str, float]:
+        """Every weight's value at a step."""
+        return {
             name: float(weight(step) if callable(weight) else weight)
             for name, weight in self.weights.items()
         }
-        total = torch.stack([weights[name] * means[name] for name in means]).sum()
-        return Objective(total, {k: v.detach() for k, v in means.items()}, weights)

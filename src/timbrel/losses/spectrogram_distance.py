@@ -23,7 +23,7 @@ class SpectrogramDistance(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         estimate: Float[Tensor, "batch channel time"],
         target: Float[Tensor, "batch channel time"],
@@ -59,7 +59,7 @@ class SpectrogramDistance(torch.autograd.Function):
         return distance / norm, log
 
     @staticmethod
-    def backward(  # type: ignore[override]
+    def backward(
         ctx: Any, grad_relative: Tensor, grad_log: Tensor
     ) -> tuple[Tensor, None, None, None, None, None]:
         spectrum, by_relative, by_log, scale, window = ctx.saved_tensors

@@ -1,8 +1,7 @@
 """The autoencoder: an encoder, a posterior and a decoder, composed in YAML."""
 
 import math
-from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -11,20 +10,28 @@ from torch import Tensor, nn
 from timbrel.contracts import Conditions, Latent, Posterior
 
 
+@runtime_checkable
 class Encoder(Protocol):
-    """Audio in whole hops to features `batch frame width`."""
+    """A module from audio in whole hops to features `batch frame width`."""
 
     hop_samples: int
     context_frames: int
-    __call__: Callable[[Tensor], Tensor]
+
+    def __call__(
+        self, audio: Float[Tensor, "batch channel time"], /
+    ) -> Float[Tensor, "batch frame width"]: ...
 
 
+@runtime_checkable
 class Decoder(Protocol):
-    """A code and conditions to audio of `frame * hop_samples` samples."""
+    """A module from a code and conditions to audio of `frame * hop_samples` samples."""
 
     hop_samples: int
     context_frames: int
-    __call__: Callable[[Latent, Conditions], Tensor]
+
+    def __call__(
+        self, latent: Latent, conditions: Conditions, /
+    ) -> Float[Tensor, "batch channel time"]: ...
 
 
 class Autoencoder(nn.Module):
@@ -41,9 +48,9 @@ class Autoencoder(nn.Module):
         channels: int,
         latent_dim: int,
         clip_dim: int,
-        encoder: nn.Module,
+        encoder: Encoder,
         posterior: nn.Module,
-        decoder: nn.Module,
+        decoder: Decoder,
     ) -> None:
         super().__init__()
         if channels not in (1, 2):
@@ -61,9 +68,9 @@ class Autoencoder(nn.Module):
         self.encoder = encoder
         self.posterior = posterior
         self.decoder = decoder
-        self.hop_samples: int = encoder.hop_samples
-        self.encoder_context_frames: int = encoder.context_frames
-        self.decoder_context_frames: int = decoder.context_frames
+        self.hop_samples = encoder.hop_samples
+        self.encoder_context_frames = encoder.context_frames
+        self.decoder_context_frames = decoder.context_frames
 
     @property
     def receptive_field_samples(self) -> int:

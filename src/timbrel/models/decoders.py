@@ -21,6 +21,8 @@ class SpectralDecoder(nn.Module):
     extra frame, and the clip code joins every frame.
     """
 
+    window: Float[Tensor, " window"]
+
     def __init__(
         self,
         *,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from timbrel.dsp.stft import hann, stft
 from timbrel.models.blocks import FrameStack
 
-_FLOOR = 1e-4  # magnitudes below -80 dB of a full-scale sine look alike to the encoder
+_FLOOR = 1e-7  # -140 dB of a full-scale sine: below a 24-bit recording's own noise
 
 
 class SpectralEncoder(nn.Module):
@@ -17,6 +17,8 @@ class SpectralEncoder(nn.Module):
 
     Input `batch channel time` in whole hops, output `batch frame width`, one frame per hop.
     """
+
+    window: Float[Tensor, " window"]
 
     def __init__(
         self,
@@ -47,5 +49,5 @@ class SpectralEncoder(nn.Module):
         spectrum = stft(audio, self.window, self.hop_samples)  # batch channel bin frame
         full_scale = self.window.sum() / 2  # the magnitude of a sine of amplitude 1
         log_magnitude = torch.log((spectrum.abs() / full_scale).clamp_min(_FLOOR))
-        centred = 1.0 + log_magnitude * (2.0 / -math.log(_FLOOR))  # -80...0 dB to -1...1
+        centred = 1.0 + log_magnitude * (2.0 / -math.log(_FLOOR))  # -140...0 dB to -1...1
         return self.stack(self.project(centred.flatten(1, 2).transpose(1, 2)))

@@ -18,12 +18,10 @@ class GaussianPosterior(nn.Module):
 
     def __init__(self, *, width: int, latent_dim: int, clip_dim: int) -> None:
         super().__init__()
-        self.frame_mean = nn.Linear(width, latent_dim)
-        self.frame_log_var = nn.Linear(width, latent_dim)
-        self.clip_mean = nn.Linear(2 * width, clip_dim)
-        self.clip_log_var = nn.Linear(2 * width, clip_dim)
-        for layer in (self.frame_log_var, self.clip_log_var):
-            nn.init.constant_(layer.bias, _LOG_VAR_START)
+        self.frame_mean = _head(width, latent_dim)
+        self.frame_log_var = _head(width, latent_dim, bias=_LOG_VAR_START)
+        self.clip_mean = _head(2 * width, clip_dim)
+        self.clip_log_var = _head(2 * width, clip_dim, bias=_LOG_VAR_START)
 
     def forward(self, features: Float[Tensor, "batch frame width"]) -> Posterior:
         pooled = torch.cat([features.mean(1), features.amax(1)], dim=1)
@@ -32,6 +30,21 @@ class GaussianPosterior(nn.Module):
         return Posterior(
             mean.map(Tensor.float), log_var.map(lambda x: x.float().clamp(*_LOG_VAR_RANGE))
         )
+
+
+class _Nothing(nn.Module):
+    """The head of a code of width 0."""
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch 0"]:
+        return x[..., :0]
+
+
+def _head(width: int, dim: int, bias: float = 0.0) -> nn.Module:
+    if dim == 0:
+        return _Nothing()
+    layer = nn.Linear(width, dim)
+    nn.init.constant_(layer.bias, bias)
+    return layer
 
 
 def sample(posterior: Posterior, rng: torch.Generator) -> Latent:

@@ -1,5 +1,6 @@
 """`timbrel train`: an instrument from a folder of recordings."""
 
+import sys
 from collections.abc import Sequence
 
 from omegaconf import DictConfig
@@ -13,5 +14,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def job(config: DictConfig) -> None:
-    """Train as `config` says."""
-    raise NotImplementedError
+    """Train as `config` says, or report what it would cost (`dry_run`)."""
+    # Torch takes seconds to import: composing and checking a config must not wait for it.
+    from timbrel.stages import training_run
+
+    if config.dry_run:
+        sys.stdout.write(training_run.dry_run(config) + "\n")
+        return
+    sys.stdout.write(training_run.train(config) + "\n")

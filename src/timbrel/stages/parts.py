@@ -1,0 +1,70 @@
+"""The parts of a training, built from their config sections: the only code that instantiates."""
+
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from timbrel.config_checks import check_targets
+from timbrel.data.augmentation import Augment
+from timbrel.errors import UserError
+from timbrel.losses.mix import LossMix
+from timbrel.models.autoencoder import Autoencoder
+from timbrel.randomness import derived_seed
+
+SECTIONS = ("architecture", "latent", "augmentation", "loss")
+
+
+def check_sections(config: DictConfig) -> None:
+    """Every `_target_` exists and takes the arguments it is given; raises UserError."""
+    for name in SECTIONS:
+        check_targets(OmegaConf.to_container(config[name], resolve=True), name)
+
+
+def model_config(config: DictConfig) -> dict[str, Any]:
+    """The architecture with everything filled in: what a bundle keeps."""
+    return OmegaConf.to_container(config.architecture, resolve=True)
+
+
+def build_model(config: DictConfig) -> Autoencoder:
+    """The model; its first weights follow from the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(config.seed, 0, "weights"))
+        return _instantiate(model_config(config), "architecture")
+
+
+def build_reconstruction(config: DictConfig) -> torch.nn.Module:
+    """The reconstruction loss."""
+    return _instantiate(config.loss.reconstruction, "loss")
+
+
+def build_penalty(config: DictConfig) -> torch.nn.Module:
+    """The penalty on the posterior."""
+    return _instantiate(config.latent.penalty, "latent")
+
+
+def build_mix(config: DictConfig) -> LossMix:
+    """All weights, numbers or schedules; a name may stand in one section only."""
+    weights: dict[str, Any] = {}
+    for section in ("loss", "latent"):
+        for name, weight in instantiate(config[section].weights).items():
+            if name in weights:
+                raise UserError(f"{section}.weights.{name}: loss.weights has that name already")
+            weights[name] = weight
+    return LossMix(weights)
+
+
+def build_augmentation(config: DictConfig) -> Augment:
+    """The live augmentation."""
+    return _instantiate(config.augmentation, "augmentation")
+
+
+def _instantiate(section: DictConfig | dict[str, Any], name: str) -> Any:
+    try:
+        return instantiate(section, _convert_="all")
+    except Exception as error:
+        cause = error.__cause__ if isinstance(error.__cause__, ValueError | UserError) else error
+        if isinstance(cause, ValueError | UserError):
+            raise UserError(f"{name}: {cause}") from error
+        raise

@@ -1,0 +1,93 @@
+"""From `data=...` to clips and their parts: what inspect and train share."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from timbrel.data.cache import Cache, Clip
+from timbrel.data.catalog import Catalog, scan
+from timbrel.data.demo import ensure_demo_set
+from timbrel.data.split import Split, SplitPlan, split_clips
+from timbrel.data.verdicts import Verdict
+from timbrel.errors import UserError
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """A scanned, decoded and split data set."""
+
+    root: Path
+    catalog: Catalog
+    clips: tuple[Clip, ...]
+    split: Split
+
+
+def data_root(data: DictConfig) -> Path:
+    """The folder of recordings; the demo set is rendered where it is not there yet."""
+    if data.kind == "demo":
+        return ensure_demo_set(
+            files=data.files, sample_rate_hz=data.sample_rate_hz, cache_dir=data.cache_dir
+        )
+    return Path(data.root).expanduser().resolve()
+
+
+def scanned(data: DictConfig, *, workers: int | None = None) -> Catalog:
+    """The catalog of the data folder; what an earlier scan learned is not decoded again."""
+    memory = Cache(data.cache_dir).folder / "catalog"
+    return scan(data_root(data), workers=workers, memory=memory)
+
+
+def recordings(data: DictConfig, *, seed: int, guard_samples: int) -> Recordings:
+    """Scan, decode into the cache, and split; what the user should know goes to stderr.
+
+    Raises:
+        UserError: nothing to train on, an unreadable file under `data.skip_unreadable=false`, or a
+            split that the recordings do not allow.
+    """
+    catalog = scanned(data)
+    skipped = [file for file in catalog.files if file.verdict is Verdict.SKIP_WARN]
+    if skipped and not data.skip_unreadable:
+        first = skipped[0]
+        raise UserError(
+            f"'{catalog.root / first.path}': {'; '.join(first.reasons)}. Mend or remove it, or set "
+            "data.skip_unreadable=true"
+        )
+    cache = Cache(data.cache_dir)
+    clips = cache.ensure(
+        catalog,
+        sample_rate_hz=data.sample_rate_hz,
+        channels=data.channels,
+        downmix=str(data.downmix),
+    )
+    plan = SplitPlan(
+        seed=seed,
+        validation_fraction=data.validation_fraction,
+        test_fraction=data.test_fraction,
+        folds=data.folds,
+        fold=data.fold,
+        split_file=Path(data.split_file).expanduser() if data.split_file else None,
+        split_theme=data.split_theme,
+        guard_samples=guard_samples,
+    )
+    split = split_clips(clips, plan, folder=catalog.root.name)
+    _tell(catalog, cache, clips, split, skipped=len(skipped))
+    return Recordings(catalog.root, catalog, clips, split)
+
+
+def _tell(
+    catalog: Catalog, cache: Cache, clips: tuple[Clip, ...], split: Split, *, skipped: int
+) -> None:
+    seconds = sum(clip.duration_s for clip in clips)
+    warned = sum(file.verdict is Verdict.ACCEPT_WARN for file in catalog.files)
+    parts = ", ".join(f"{len(segments)} {name}" for name, segments in split.parts().items())
+    lines = [f"data: {len(clips)} recordings, {seconds:.1f} s, from {catalog.root} ({parts})"]
+    if skipped or warned:
+        lines.append(
+            f"      {skipped} files left out, {warned} with a warning: "
+            f"timbrel inspect data.root='{catalog.root}' tells why"
+        )
+    lines.append(f"cache: {cache.folder} ({cache.size_bytes / 2**20:.1f} MiB)")
+    lines += [f"note: {note}" for note in split.notes]
+    sys.stderr.write("\n".join(lines) + "\n")

@@ -1,0 +1,257 @@
+"""Build everything, train, score, keep: the body of `timbrel train`."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from timbrel.analysis.latent_statistics import fit_latent_statistics
+from timbrel.config import duration_s
+from timbrel.data.loaders import train_loader, validation_loader
+from timbrel.data.split import Segment, data_hash
+from timbrel.generation.file_source import encode_stream
+from timbrel.library.bundle import Card, Frontend, TrainingData, save_bundle
+from timbrel.models.autoencoder import Autoencoder
+from timbrel.stages import parts
+from timbrel.stages.app import CONFIG_FILE, run_folder, save_config
+from timbrel.stages.recordings import Recordings, recordings
+from timbrel.training.callbacks import Checkpoints, Clock, Curves, EarlyStop, Validation
+from timbrel.training.compute import Compute, resolve_compute
+from timbrel.training.console import Console
+from timbrel.training.dry_run import measure
+from timbrel.training.fit import fit, resume_step
+from timbrel.training.held_out_audio import HeldOutAudio, HeldOutClip
+from timbrel.training.horizon import Horizon
+from timbrel.training.metrics_log import MetricsLog
+from timbrel.training.module import OptimizerSettings, Training
+from timbrel.training.provenance import write_provenance
+from timbrel.training.scores import mean_scores, score_segments
+
+_CLIP_CHUNKS = 2  # length of a logged held-out clip, at most
+
+
+def dry_run(config: DictConfig) -> str:
+    """What the training would cost, as a table; writes nothing but the cache."""
+    parts.check_sections(config)
+    compute = _compute(config)
+    model = parts.build_model(config)
+    found = recordings(
+        config.data, seed=config.seed, guard_samples=model.receptive_field_samples
+    )
+    batch = next(iter(_train_loader(config, found, compute, first_step=0)))
+    trainer = config.trainer
+    return measure(
+        model,
+        parts.build_reconstruction(config),
+        parts.build_penalty(config),
+        parts.build_mix(config),
+        batch,
+        device=compute.torch_device,
+        autocast=compute.autocast,
+        max_steps=trainer.max_steps,
+        max_time_s=duration_s(trainer.max_time) if trainer.max_time else None,
+    ).text()
+
+
+def train(config: DictConfig) -> str:
+    """Train, score the test files, write the model; the closing line."""
+    parts.check_sections(config)
+    compute = _compute(config)
+    model = parts.build_model(config)
+    found = recordings(
+        config.data, seed=config.seed, guard_samples=model.receptive_field_samples
+    )
+    module = _module(config, model, compute)
+
+    folder = run_folder(config)
+    if not (folder / CONFIG_FILE).exists():
+        save_config(config, folder)
+        write_provenance(
+            folder / "run.json",
+            seed=config.seed,
+            data_hash=data_hash(found.split),
+            notes=found.split.notes,
+        )
+    sys.stderr.write(f"run: {folder}\n")
+    first_step = resume_step(folder) or 0
+    log = MetricsLog(folder / "metrics.csv")
+    log.truncate(first_step)
+    if first_step:
+        sys.stderr.write(f"resuming after step {first_step}\n")
+
+    callbacks, wandb_run = _callbacks(config, found, compute, folder, log)
+    loader = _train_loader(config, found, compute, first_step)
+    names = {clip.clip_id: clip.name for clip in found.clips}
+    try:
+        fitted = fit(module, loader, callbacks, folder, compute, names)
+        sys.stderr.write(f"trained {fitted.steps} steps; scoring the test files\n")
+        scores = score_segments(module.averaged, found.split.test, folder / "audio" / "test")
+        means = mean_scores(scores)
+        if wandb_run is not None:
+            wandb_run.summary.update({f"test/{name}": value for name, value in means.items()})
+    finally:
+        if wandb_run is not None:
+            wandb_run.finish()
+    best = {"validation_loss": fitted.best_loss} if fitted.best_step else {}
+    _save_model(config, module.averaged, found, folder, {**best, **_prefixed(means)})
+    if not scores:
+        return f"done: {folder}  (no test files, so no scores)  model: {folder / 'model'}"
+    return (
+        f"done: {folder}  test MR-STFT {means['mrstft']:.3f}, "
+        f"log-mel L1 {means['log_mel_l1']:.3f}, SI-SDR {means['si_sdr_db']:.1f} dB "
+        f"({len(scores)} files)  model: {folder / 'model'}"
+    )
+
+
+def _prefixed(means: Mapping[str, float]) -> dict[str, float]:
+    return {f"test_{name}": value for name, value in means.items()}
+
+
+def _compute(config: DictConfig) -> Compute:
+    device = config.device
+    return resolve_compute(
+        accelerator=str(device.accelerator),
+        precision=str(device.precision),
+        devices=device.devices,
+        workers=device.workers,
+        threads=device.threads,
+        pin_memory=device.pin_memory,
+        tf32=device.tf32,
+    )
+
+
+def _module(config: DictConfig, model: Autoencoder, compute: Compute) -> Training:
+    trainer = config.trainer
+    return Training(
+        model=model,
+        reconstruction=parts.build_reconstruction(config),
+        penalty=parts.build_penalty(config),
+        mix=parts.build_mix(config),
+        optimizer=OptimizerSettings(
+            learning_rate=trainer.learning_rate,
+            betas=(trainer.betas[0], trainer.betas[1]),
+            weight_decay=trainer.weight_decay,
+            warmup_steps=trainer.warmup_steps,
+            gradient_clip_norm=trainer.gradient_clip_norm,
+            ema_decay=trainer.ema_decay,
+        ),
+        horizon=Horizon(
+            max_steps=trainer.max_steps,
+            max_time_s=duration_s(trainer.max_time) if trainer.max_time else None,
+        ),
+        seed=config.seed,
+        autocast=compute.autocast,
+    )
+
+
+def _train_loader(
+    config: DictConfig, found: Recordings, compute: Compute, first_step: int
+) -> Any:
+    return train_loader(
+        found.split.train,
+        seed=config.seed,
+        first_step=first_step,
+        batch_size=config.trainer.batch_size,
+        chunk_samples=config.data.chunk_samples,
+        short=str(config.data.short),
+        augmentation=parts.build_augmentation(config),
+        workers=compute.workers,
+        pin_memory=compute.pin_memory,
+    )
+
+
+def _callbacks(
+    config: DictConfig, found: Recordings, compute: Compute, folder: Path, log: MetricsLog
+) -> tuple[list[Any], Any]:
+    trainer, data = config.trainer, config.data
+    batches = validation_loader(
+        found.split.validation,
+        batch_size=trainer.batch_size,
+        chunk_samples=data.chunk_samples,
+        limit=trainer.validation_chunks,
+        short=str(data.short),
+    )
+    clock = Clock()
+    validation = Validation(batches, trainer.validate_every_steps)
+    curves = Curves(log, validation, trainer.log_every_steps)
+    step_s = trainer.batch_size * data.chunk_samples / data.sample_rate_hz
+    train_s = sum(segment.frames for segment in found.split.train) / data.sample_rate_hz
+    callbacks: list[Any] = [clock, validation, curves]
+    audio = HeldOutAudio(
+        folder / "audio",
+        _held_out(found.split.validation[: config.logger.clips], data.chunk_samples),
+        validation,
+        rate_hz=data.sample_rate_hz,
+        every_validations=config.logger.every_validations,
+    )
+    callbacks.append(audio)
+    wandb_run = None
+    if config.logger.kind == "wandb":
+        from timbrel.training.wandb_log import WandbLog, WandbSettings, start_run
+
+        logger = config.logger
+        settings = WandbSettings(
+            mode=str(logger.mode),
+            project=logger.project,
+            group=logger.group,
+            tags=tuple(logger.tags),
+            name=folder.name,
+        )
+        flat = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+        wandb_run = start_run(settings, folder, flat)
+        callbacks.append(WandbLog(wandb_run, curves, audio))
+    if trainer.early_stop_patience is not None:
+        callbacks.append(EarlyStop(validation, trainer.early_stop_patience))
+    callbacks.append(
+        Console(validation, steps_per_epoch=max(1.0, train_s / step_s), audio_s_per_step=step_s)
+    )
+    callbacks.append(Checkpoints(folder, validation, clock, trainer.checkpoint_every_steps))
+    return callbacks, wandb_run
+
+
+def _held_out(segments: Sequence[Segment], chunk_samples: int) -> list[HeldOutClip]:
+    clips = []
+    for segment in segments:
+        stop = min(segment.stop_sample, segment.start_sample + _CLIP_CHUNKS * chunk_samples)
+        audio = np.array(segment.clip.open()[:, segment.start_sample : stop])
+        clips.append(HeldOutClip(segment.clip.name, audio))
+    return clips
+
+
+def _save_model(
+    config: DictConfig,
+    model: Autoencoder,
+    found: Recordings,
+    folder: Path,
+    metrics: Mapping[str, float],
+) -> None:
+    """The bundle: weights averaged over steps, moments of the training latents, the card."""
+    latents = (
+        latent
+        for segment in found.split.train
+        for latent in encode_stream(
+            model, [np.array(segment.clip.open()[:, segment.start_sample : segment.stop_sample])]
+        )
+    )
+    train_s = sum(segment.frames for segment in found.split.train) / config.data.sample_rate_hz
+    save_bundle(
+        folder / "model",
+        model,
+        parts.model_config(config),
+        Frontend(
+            sample_rate_hz=config.data.sample_rate_hz,
+            channels=config.data.channels,
+            downmix=str(config.data.downmix),
+        ),
+        fit_latent_statistics(latents),
+        Card(
+            name=config.name,
+            trained_on=TrainingData((config.data.name,), len(found.split.train), train_s),
+            data_hash=data_hash(found.split),
+            metrics=metrics,
+            seed=config.seed,
+        ),
+    )

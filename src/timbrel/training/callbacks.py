@@ -1,0 +1,175 @@
+"""What happens after a step, in this order: clock, validate, log, watch, stop, save.
+
+Validation and checkpoints hang on the end of a step rather than on Lightning's validation loop, so
+that a checkpoint always holds a whole step: killed anywhere and resumed, a run repeats its curve.
+"""
+
+import os
+import time
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from timbrel.contracts import Batch
+from timbrel.training.metrics_log import MetricsLog
+from timbrel.training.module import Training
+from timbrel.training.validation import validate
+
+LAST, BEST = "last.ckpt", "best.ckpt"
+
+
+class Clock(pl.Callback):
+    """Tells the horizon the time and stops the training when it is reached."""
+
+    def __init__(self) -> None:
+        self._start_s = 0.0
+        self.just_fixed = False
+
+    def on_train_start(self, trainer: pl.Trainer, module: Training) -> None:
+        """Time counts from the first batch, and goes on from where a checkpoint left it."""
+        self._start_s = time.monotonic() - module.horizon.elapsed_s
+        if module.horizon.reached(module.step):
+            trainer.should_stop = True
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
+        """Fix the horizon when it is due; stop at it."""
+        self.just_fixed = module.horizon.clock(module.step, time.monotonic() - self._start_s)
+        if module.horizon.reached(module.step):
+            trainer.should_stop = True
+
+
+class Validation(pl.Callback):
+    """Held-out loss at intervals and at the end; `result` is None between validations."""
+
+    def __init__(self, batches: Iterable[Batch], every_steps: int) -> None:
+        self.batches, self.every_steps = batches, every_steps
+        self.result: dict[str, float] | None = None
+        self.count = 0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
+        """Validate the averaged weights."""
+        self.result = None
+        if module.step % self.every_steps and not trainer.should_stop:
+            return
+        context: AbstractContextManager[None] = torch.autocast(
+            module.device.type, torch.bfloat16, enabled=module.autocast
+        )
+        self.result = validate(
+            module.averaged, self.batches, module.reconstruction, module.mix, module.step, context
+        )
+        self.count += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """The count goes on after a resume, and with it what hangs on it."""
+        return {"count": self.count}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the count."""
+        self.count = state_dict["count"]
+
+
+class Curves(pl.Callback):
+    """`metrics.csv`: training terms at intervals, every validation. Watches, changes nothing."""
+
+    def __init__(self, metrics_log: MetricsLog, validation: Validation, every_steps: int) -> None:
+        self.metrics_log, self.validation = metrics_log, validation
+        self.every_steps = every_steps  # `log` is a name Lightning gives to every callback
+        self.latest: dict[str, float] = {}
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
+        """Write the values of this step; `latest` keeps them for other watchers."""
+        self.latest = {}
+        if not trainer.is_global_zero:
+            return
+        if module.step % self.every_steps == 0 or trainer.should_stop:
+            self.latest = training_values(module)
+        if self.validation.result is not None:
+            self.latest |= {f"validation/{k}": v for k, v in self.validation.result.items()}
+        if self.latest:
+            self.metrics_log.append(module.step, self.latest)
+
+
+def training_values(module: Training) -> dict[str, float]:
+    """The last step's loss, terms before weighting, weights that move, rate and gradient norm."""
+    objective = module.objective
+    if objective is None:
+        return {}
+    moving = {name for name, weight in module.mix.weights.items() if callable(weight)}
+    return {
+        "train/loss": float(objective.total),
+        **{f"train/{name}": float(value) for name, value in objective.terms.items()},
+        **{f"weight/{name}": objective.weights[name] for name in sorted(moving)},
+        "train/learning_rate": module.learning_rate,
+        "train/gradient_norm": module.gradient_norm,
+    }
+
+
+class EarlyStop(pl.Callback):
+    """A controller: stops when `patience` validations in a row bring no gain."""
+
+    def __init__(self, validation: Validation, patience: int) -> None:
+        self.validation, self.patience = validation, patience
+        self.best = float("inf")
+        self.without_gain = 0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
+        """Count validations without gain."""
+        result = self.validation.result
+        if not result:
+            return
+        self.without_gain = 0 if result["loss"] < self.best else self.without_gain + 1
+        self.best = min(self.best, result["loss"])
+        if self.without_gain >= self.patience:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best loss so far and how long ago it was."""
+        return {"best": self.best, "without_gain": self.without_gain}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the count."""
+        self.best, self.without_gain = state_dict["best"], state_dict["without_gain"]
+
+
+class Checkpoints(pl.Callback):
+    """`last.ckpt` at intervals and `best.ckpt` by held-out loss, each replaced in one move.
+
+    Must come after every callback whose state it saves.
+    """
+
+    def __init__(
+        self, folder: Path, validation: Validation, clock: Clock, every_steps: int
+    ) -> None:
+        self.folder, self.validation, self.clock = folder, validation, clock
+        self.every_steps = every_steps
+        self.best_loss = float("inf")
+        self.best_step = 0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
+        """Save where due; a horizon just measured is saved at once, or a kill would lose it."""
+        result = self.validation.result
+        is_best = bool(result) and result["loss"] < self.best_loss
+        if is_best:
+            self.best_loss, self.best_step = result["loss"], module.step
+            self._save(trainer, BEST)
+        due = module.step % self.every_steps == 0 or self.clock.just_fixed or trainer.should_stop
+        if due or is_best:
+            self._save(trainer, LAST)
+
+    def _save(self, trainer: pl.Trainer, name: str) -> None:
+        draft = self.folder / f"{name}.part"
+        trainer.save_checkpoint(draft)
+        if trainer.is_global_zero:
+            os.replace(draft, self.folder / name)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best loss so far and its step."""
+        return {"best_loss": self.best_loss, "best_step": self.best_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the best loss."""
+        self.best_loss, self.best_step = state_dict["best_loss"], state_dict["best_step"]

@@ -1,0 +1,90 @@
+"""What computes, and in which number format."""
+
+import sys
+from dataclasses import dataclass
+
+import torch
+
+from timbrel.errors import UserError
+
+_MAX_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A resolved device. `accelerator` is cpu, cuda or mps; `autocast` runs networks in bf16."""
+
+    accelerator: str
+    devices: int
+    autocast: bool
+    workers: int
+    pin_memory: bool
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The first device."""
+        return torch.device(self.accelerator)
+
+
+def resolve_compute(
+    *,
+    accelerator: str,
+    precision: str,
+    devices: int,
+    workers: int | None,
+    threads: int | None,
+    pin_memory: bool | None,
+    tf32: bool,
+) -> Compute:
+    """Choose a device and set the process's arithmetic for it.
+
+    `auto` takes cuda, then mps, then cpu, and bf16 where the hardware multiplies it natively.
+
+    Raises:
+        UserError: the device asked for is not there, or does not know the precision.
+    """
+    found = _accelerator(accelerator)
+    native = _native_bf16(found)
+    if precision == "bf16" and not native:
+        raise UserError(
+            f"device.precision=bf16: this {found} does not multiply bf16 natively, "
+            "which would be slower than fp32; use device.precision=fp32 or auto"
+        )
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if found == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        torch.backends.cudnn.allow_tf32 = tf32
+    if found == "mps":
+        sys.stderr.write("device=mps: no test has run on Apple silicon; tell us how it goes\n")
+    return Compute(
+        accelerator=found,
+        devices=devices,
+        autocast=native and precision != "fp32",
+        workers=workers if workers is not None else (_MAX_WORKERS if found == "cuda" else 0),
+        pin_memory=pin_memory if pin_memory is not None else found == "cuda",
+    )
+
+
+def _accelerator(wanted: str) -> str:
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wanted == "auto":
+        return next(name for name, present in there.items() if present)
+    if not there[wanted]:
+        names = ", ".join(name for name, present in there.items() if present)
+        raise UserError(f"device={wanted}: torch finds none on this machine; there is {names}")
+    return wanted
+
+
+def _native_bf16(accelerator: str) -> bool:
+    if accelerator == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if accelerator == "cpu":
+        # Torch computes bf16 on any CPU; without these instructions more slowly than fp32.
+        known = torch.cpu.get_capabilities()
+        return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+    return False

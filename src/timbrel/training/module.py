@@ -1,0 +1,148 @@
+"""One training step: encode, sample, decode, weigh the terms, step the optimizer, average."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from timbrel.contracts import Batch
+from timbrel.losses.mix import LossMix, Objective
+from timbrel.models.autoencoder import Autoencoder
+from timbrel.models.posteriors import sample
+from timbrel.randomness import torch_generator
+from timbrel.training.horizon import Horizon
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """AdamW (Loshchilov & Hutter 2019) with a clipped gradient and averaged weights."""
+
+    learning_rate: float
+    betas: tuple[float, float]
+    weight_decay: float
+    warmup_steps: int
+    gradient_clip_norm: float
+    ema_decay: float
+
+
+class Diverged(Exception):
+    """A loss or gradient that is not finite. Holds the batch for the report."""
+
+    def __init__(self, what: str, step: int, batch: Batch) -> None:
+        super().__init__(f"{what} is not finite at step {step}")
+        self.what, self.step, self.batch = what, step, batch
+
+
+class Training(pl.LightningModule):
+    """Manual optimization from the start: a penalty or an adversary may own an optimizer.
+
+    `average` holds the exponential moving average of the model's weights (Polyak & Juditsky 1992),
+    which is what is validated, scored and kept. `objective` and `gradient_norm` are the last
+    step's, for the watchers.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Autoencoder,
+        reconstruction: nn.Module,
+        penalty: nn.Module,
+        mix: LossMix,
+        optimizer: OptimizerSettings,
+        horizon: Horizon,
+        seed: int,
+        autocast: bool,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.reconstruction = reconstruction
+        self.penalty = penalty
+        self.mix = mix
+        self.settings = optimizer
+        self.horizon = horizon
+        self.seed = seed
+        self.autocast = autocast
+        self.step = 0
+        self.objective: Objective | None = None
+        self.gradient_norm = 0.0
+        self.learning_rate = 0.0
+        self.average = AveragedModel(model, multi_avg_fn=_moving_average(optimizer.ema_decay))
+        self.average.requires_grad_(False)
+
+    @property
+    def averaged(self) -> Autoencoder:
+        """The model with averaged weights, in evaluation mode."""
+        return self.average.module.eval()
+
+    def training_step(self, batch: Batch, batch_index: int) -> None:
+        """One optimizer step; raises `Diverged` before a non-finite gradient touches a weight."""
+        rng = torch_generator(self.seed, self.step, "posterior", self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            posterior = self.model.encode(batch.input, batch.conditions)
+            latent = sample(posterior, rng)
+            estimate = self.model.decode(latent, batch.conditions)
+        estimate = estimate[..., : batch.target.shape[-1]].float()
+        terms = {
+            **self.reconstruction(estimate, batch.target),
+            **self.penalty(posterior, latent, batch, self.step, rng),
+        }
+        objective = self.mix(terms, self.step)
+        if not torch.isfinite(objective.total):
+            raise Diverged("the loss", self.step, batch)
+
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(objective.total)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip_norm)
+        if not torch.isfinite(norm):
+            raise Diverged("the gradient", self.step, batch)
+        self.learning_rate = self.settings.learning_rate * self.horizon.rate(
+            self.step, self.settings.warmup_steps
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        optimizer.step()
+        self.average.update_parameters(self.model)
+        self.objective, self.gradient_norm = objective.detached(), float(norm)
+        self.step += 1
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW over everything that learns."""
+        trainable = [*self.model.parameters(), *self.penalty.parameters()]
+        return torch.optim.AdamW(
+            trainable,
+            lr=self.settings.learning_rate,
+            betas=self.settings.betas,
+            weight_decay=self.settings.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Lightning does not move frozen dataclasses by itself."""
+        return batch.to(device, non_blocking=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The step and the horizon travel with the weights."""
+        checkpoint["timbrel"] = {"step": self.step, "horizon": self.horizon.state()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the step and the horizon."""
+        self.step = checkpoint["timbrel"]["step"]
+        self.horizon.restore(checkpoint["timbrel"]["horizon"])
+
+
+def _moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Any], None]:
+    """EMA whose decay grows with the number of updates, so that early weights are forgotten."""
+
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], n_averaged: Any) -> None:
+        n = int(n_averaged)
+        torch._foreach_lerp_(averaged, current, 1.0 - min(decay, (1 + n) / (10 + n)))
+
+    return update

@@ -1,0 +1,52 @@
+"""What a run must remember to be repeated: code, versions, data, seed."""
+
+import json
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import timbrel
+
+_PACKAGES = ("timbrel", "torch", "lightning", "hydra-core", "numpy", "auraloss", "soxr", "wandb")
+
+
+def git_revision() -> str | None:
+    """The revision of timbrel's own checkout, with `+changes` where files differ; else None."""
+    folder = Path(timbrel.__file__).parent
+    try:
+        revision = _git(folder, "rev-parse", "HEAD")
+        tracked = _git(folder, "ls-files", "--error-unmatch", Path(timbrel.__file__).name)
+        changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return None  # installed from a wheel
+    return revision + ("+changes" if changes else "") if tracked else None
+
+
+def write_provenance(path: Path, *, seed: int, data_hash: str, notes: tuple[str, ...]) -> None:
+    """Write `run.json`."""
+    versions: dict[str, str] = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    record: dict[str, Any] = {
+        "seed": seed,
+        "data_hash": data_hash,
+        "data_notes": list(notes),
+        "git_revision": git_revision(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": versions,
+        "command": ["timbrel", *sys.argv[1:]],
+    }
+    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, check=True, text=True
+    ).stdout.strip()
