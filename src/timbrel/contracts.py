@@ -6,6 +6,7 @@ codes, `batch latent` for clip codes. Either latent width may be 0.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -68,10 +69,9 @@ class Batch:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """The same batch with `function` applied to every tensor."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Batch(
-            **{k: v.map(function) if k == "conditions" else function(v) for k, v in values.items()}
-        )
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        conditions = values.pop("conditions").map(function)
+        return Batch(conditions=conditions, **{k: function(v) for k, v in values.items()})
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
         """The batch on `device`."""
