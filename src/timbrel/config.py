@@ -210,7 +210,7 @@ class GenerateConfig:
     model: str = _key("???", "a model bundle or a run folder")
     source: Source = _key(Source.prior, "prior: new sounds; file: the input through the model")
     input: str | None = _key(None, "audio file or folder to encode (source=file)")
-    output: str | None = _key(None, "file or folder to write (default: beside the model)")
+    output: str | None = _key(None, "file or folder to write (default: outputs/generated)")
     seed: int = _key(0, "all randomness of the sound")
     seconds: float | None = _key(None, "length in s (default: the input's; 4 for the prior)")
     temperature: float = _key(1.0, "spread around the mean: 0 the mean, 1 as learned")
@@ -253,7 +253,7 @@ STAGES = {
     "generate": Stage(
         GenerateConfig,
         "render sounds from a trained model",
-        "audio files beside the model, or where output= says",
+        "outputs/generated/, or where output= says",
         (
             "model=outputs/<run folder>",
             "model=outputs/<run folder> source=file input=kick.wav output=kick_again.wav",
@@ -315,6 +315,19 @@ def user_conf_folder() -> Path | None:
     """`./conf` of the working folder, whose options join timbrel's own; None without one."""
     folder = Path("conf").resolve()
     return folder if folder.is_dir() and folder != conf_folder() else None
+
+
+def shadowed_options() -> list[Path]:
+    """Files of `./conf` that would never be used: timbrel ships another option of that name."""
+    own, shipped = user_conf_folder(), conf_folder()
+    if own is None:
+        return []
+    return [
+        file
+        for file in sorted(own.glob("*/*.yaml"))
+        if (twin := shipped / file.relative_to(own)).is_file()
+        and twin.read_bytes() != file.read_bytes()
+    ]
 
 
 def options(*more_folders: Path) -> dict[str, list[str]]:

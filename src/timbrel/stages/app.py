@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -99,6 +100,8 @@ def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
             raise
         sys.stderr.write(f"timbrel {stage}: {message}\n")
         return 2
+    finally:
+        HydraConfig.instance().cfg = None
     return 0
 
 
@@ -186,8 +189,11 @@ def _hydra_main(
         leading.remove(override)
     task = partial(_task, call, overrides)
     decorated = hydra.main(str(conf_folder()), call.stage, version_base="1.3")(_named(task))
-    with _argv([f"timbrel {call.stage}", *leading, *overrides]), _reraising():
-        decorated()
+    with tempfile.TemporaryDirectory() as scratch, _reraising():
+        # A sweep leaves a record of itself; only training has a folder for it.
+        ours = [] if call.stage == "train" else [f"hydra.sweep.dir='{scratch}'"]
+        with _argv([f"timbrel {call.stage}", *leading, *overrides, *ours]):
+            decorated()
 
 
 def _named(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:

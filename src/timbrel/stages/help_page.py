@@ -68,7 +68,7 @@ def _pluggable(config: DictConfig) -> list[str]:
         for key, value in node.items():
             if isinstance(value, dict):
                 walk(value, f"{path}.{key}")
-            elif not str(value).startswith("${") and key != "_target_":
+            elif "_target_" not in f"{key}{value}" and not str(value).startswith("${"):
                 found.append(f"{path}.{key}={value}".replace(", ", ","))
 
     for section in ("architecture", "latent", "augmentation", "loss"):

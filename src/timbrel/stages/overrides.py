@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from timbrel.config import OPEN_SECTIONS, STAGES, groups_of, options
+from timbrel.config import OPEN_SECTIONS, STAGES, groups_of, options, shadowed_options
 from timbrel.errors import UserError, did_you_mean
 
 RESUME_KEYS = ("run", "device", "logger", "hydra")
@@ -65,6 +65,11 @@ def check_overrides(
 
     `folders` are further config folders (`--config-dir`). Raises UserError.
     """
+    for file in shadowed_options():
+        raise UserError(
+            f"./conf/{file.parent.name}/{file.name}: timbrel has another option of that name, "
+            "which would be used instead; rename yours"
+        )
     resumes = any(override.startswith("run=") and override != "run=null" for override in overrides)
     for override in overrides:
         match = _OVERRIDE.fullmatch(override)
@@ -183,7 +188,11 @@ def retold(
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import MarkedYAMLError
 
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{mark.name}: line {mark.line + 1}: {error.problem or 'not YAML'}; mend the file"
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     # The innermost error knows the key; the outer ones know the file.

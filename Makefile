@@ -1,0 +1,60 @@
+# make demo     install, train on the built-in data for three minutes, render sounds
+# make install  .venv with the locked requirements and timbrel itself
+# make test     lint and the fast tests; make lint alone; make bench for speed and quality
+#
+# PYTHON=python3.12 make ... chooses the interpreter (3.11 to 3.13).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: demo install lint test bench
+
+install: $(STAMP)
+
+# uv reads no pip.conf: it is handed the same places. Where uv cannot, pip installs the same hashes.
+define INSTALL
+pip_setting() { $(BIN)/python -m pip config get global.$$1 2>/dev/null || true; }
+export UV_PYTHON=$(BIN)/python UV_INDEX_STRATEGY=unsafe-best-match UV_HTTP_TIMEOUT=180
+index=$${PIP_INDEX_URL:-$$(pip_setting index-url)}
+extra=$${PIP_EXTRA_INDEX_URL:-$$(pip_setting extra-index-url)}
+if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; fi
+if [ -n "$$extra" ]; then export UV_INDEX="$${UV_INDEX:-$$extra}"; fi
+uv=$$(command -v uv || true)
+if [ -z "$$uv" ] && $(BIN)/python -m pip install --quiet uv 2>/dev/null; then uv=$(BIN)/uv; fi
+get() { { [ -n "$$uv" ] && "$$uv" pip install --quiet "$$@"; } || $(BIN)/python -m pip install --quiet "$$@"; }
+get --require-hashes -r requirements.lock
+isolation=
+if $(BIN)/python -c 'import hatchling, editables' 2>/dev/null; then isolation=--no-build-isolation; fi
+get --no-deps $$isolation -e .
+endef
+export INSTALL
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) here; install Python 3.11 or name one: make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { echo "make: $(PYTHON) is $$($(PYTHON) -V 2>&1); timbrel needs Python 3.11 to 3.13: make PYTHON=python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "make: cannot make $(VENV); on Debian and Ubuntu install python3-venv" >&2; exit 1; }
+	@echo "installing into $(VENV) (about 5 GB, once)"
+	@bash -eu -o pipefail -c "$$INSTALL"
+	@touch $@
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest -m "not slow" -n 2
+
+demo: install
+	$(BIN)/timbrel train experiment=demo
+	@run=$$(ls -td outputs/*_demo_*/ | head -n 1); run=$${run%/}; \
+	$(BIN)/timbrel generate --multirun model="$$run" output="$$run/sounds" seconds=2 seed=1,2,3,4; \
+	echo "the run is in $$run, its sounds are in $$run/sounds: $$(cd "$$run/sounds" && echo *.wav)"
+
+bench: install
+	@for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
