@@ -20,7 +20,7 @@ import soundfile
 
 from signals import noise, sine
 from timbrel.data import cache as cache_module
-from timbrel.data import cache_entry
+from timbrel.data import cache_entry, decode_process
 from timbrel.data.cache import Cache, default_folder
 from timbrel.data.catalog import Catalog, FileReport
 from timbrel.data.verdicts import Verdict
@@ -71,13 +71,13 @@ def sounds(tmp_path: Path) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the recordings decoded in this process, as they come."""
     names: list[str] = []
-    write_entry = cache_module.write_entry
+    write_entry = decode_process.write_entry
 
     def counted(job):
         names.append(job.name)
         return write_entry(job)
 
-    monkeypatch.setattr(cache_module, "write_entry", counted)
+    monkeypatch.setattr(decode_process, "write_entry", counted)
     return names
 
 
@@ -383,14 +383,17 @@ def test_temporaries_of_the_dead_are_removed_and_of_the_living_kept(tmp_path):
 
 
 def test_decoding_imports_no_torch():
-    code = "import sys, timbrel.data.cache, timbrel.data.split; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, timbrel.data.decode_process, timbrel.data.cache, timbrel.data.split; "
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_decoding_processes_give_the_same_samples(sounds, tmp_path, monkeypatch):
     inline = ensure(sounds, tmp_path / "inline")
     monkeypatch.setattr(cache_module, "POOL_FROM_S", 0.0)
-    monkeypatch.setattr(cache_module, "write_entry", None)  # not to be used in this process
+    monkeypatch.setattr(decode_process, "write_entry", None)  # not to be used in this process
     seen = []
     pooled = ensure(
         sounds, tmp_path / "pooled", workers=2, progress=lambda *state: seen.append(state)
@@ -406,6 +409,15 @@ def test_an_error_in_a_decoding_process_reaches_the_person(sounds, tmp_path, mon
     (sounds / "mono.wav").unlink()
     with pytest.raises(UserError, match=r"mono\.wav.*No such file"):
         Cache(tmp_path / "cache").ensure(catalog, sample_rate_hz=RATE_HZ, workers=2)
+
+
+def test_a_decoder_that_dies_is_told_with_the_file(sounds, tmp_path):
+    job = Cache(tmp_path)._job(catalog_of(sounds), catalog_of(sounds).files[1], 48_000, 1, "mean")
+    for code in ("pass", "import sys; sys.stdin.buffer.read(1)"):
+        process = decode_process.DecodingProcess([sys.executable, "-c", code])
+        with pytest.raises(UserError, match=r"mono\.wav.*decoding process ended"):
+            process.decode(job)
+        process.close()
 
 
 START = """

@@ -8,11 +8,10 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
@@ -29,9 +28,9 @@ from timbrel.data.cache_entry import (
     entry_key,
     load_entry,
     remove_stale_temporaries,
-    write_entry,
 )
 from timbrel.data.catalog import Catalog, FileReport
+from timbrel.data.decode_process import DecodingProcess, decode
 from timbrel.errors import UserError, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -249,31 +248,28 @@ def _decode(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Sidecar]]:
     """Each job with its entry, in the order in which they are done."""
     if min(workers, len(jobs)) < 2 or sum(job.source_duration_s for job in jobs) < POOL_FROM_S:
         for job in jobs:
-            yield job, _decode_one(job)
+            yield job, decode(job)
         return
-    # Spawned, not forked: the caller may hold threads and a CUDA context.
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
+    count = min(workers, len(jobs))
+    idle: SimpleQueue[DecodingProcess] = SimpleQueue()
+    processes = [DecodingProcess() for _ in range(count)]
+    for process in processes:
+        idle.put(process)
+
+    def decode_elsewhere(job: Job) -> Sidecar:
+        process = idle.get()
+        try:
+            return process.decode(job)
+        finally:
+            idle.put(process)
+
+    threads = ThreadPoolExecutor(count)
     try:
         longest_first = sorted(jobs, key=lambda job: -job.source_duration_s)
-        pending = {pool.submit(_decode_one, job): job for job in longest_first}
+        pending = {threads.submit(decode_elsewhere, job): job for job in longest_first}
         for future in as_completed(pending):
             yield pending[future], future.result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a decoding process was ended from outside or by a fault in the decoder; "
-            "start again with 0 decoding workers to see which file it was"
-        ) from error
     finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _decode_one(job: Job) -> Sidecar:
-    """The entry of `job`, unless another process made it in the meantime."""
-    try:
-        present = load_entry(job.data_path)
-    except DamagedEntryError:
-        present = None
-    if present is not None:
-        return present
-    logger.debug("decoding %r", job.name)
-    return write_entry(job)
+        threads.shutdown(cancel_futures=True)
+        for process in processes:
+            process.close()

@@ -1,7 +1,8 @@
 """Loaders of training and validation batches.
 
 Workers change nothing but speed. They are started once, compute with one thread each (torch
-sees to that: the training process owns the cores), and may be forked or spawned: datasets carry no open files along.
+sees to that: the training process owns the cores), and may be forked or spawned: datasets carry
+no open files along.
 """
 
 from collections.abc import Sequence
