@@ -1,0 +1,51 @@
+"""`timbrel inspect` on a small folder: the table, the CSV, and what cannot be written."""
+
+import csv
+
+import numpy as np
+import pytest
+import soundfile
+
+from timbrel.stages import inspect
+
+
+@pytest.fixture
+def kicks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "kicks"
+    folder.mkdir()
+    samples = 0.5 * np.sin(2 * np.pi * 100 * np.arange(24000) / 48000)
+    soundfile.write(folder / "good.wav", samples, 48000)
+    soundfile.write(folder / "twin.flac", samples, 48000)
+    (folder / "broken.wav").write_bytes(b"RIFF no sound")
+    return folder
+
+
+def test_the_table_names_every_file_and_the_csv_every_measure(kicks, tmp_path, capsys):
+    words = [f"data.root={kicks}", "output=kicks.csv", "workers=0"]
+    assert inspect.main(words) == 0
+    shown = capsys.readouterr().out
+    for name in ("good.wav", "twin.flac", "broken.wav"):
+        assert name in shown
+    assert "wrote kicks.csv" in shown
+    with (tmp_path / "kicks.csv").open(newline="") as stream:
+        rows = {row["path"]: row for row in csv.DictReader(stream)}
+    assert set(rows) == {"good.wav", "twin.flac", "broken.wav"}
+    assert rows["good.wav"]["rate_hz"] == "48000"
+    assert float(rows["good.wav"]["duration_s"]) == 0.5
+    assert rows["broken.wav"]["trains"] == "False"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kicks", "kicks.csv"]
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("kicks.wav", "let the name end in .csv"),
+        ("none/kicks.csv", "no folder none; make it first"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused_before_the_scan(kicks, output, message, capsys):
+    assert inspect.main([f"data.root={kicks}", f"output={output}"]) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert shown.out == ""
