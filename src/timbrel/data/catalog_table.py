@@ -1,12 +1,13 @@
 """The catalog as a table for the terminal."""
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from timbrel.data.catalog import Catalog, FileReport
 from timbrel.data.verdicts import Verdict
 
-NAME_CHARACTERS = 44
+NAME_CHARACTERS = 32
 _ORDER = (Verdict.SKIP_WARN, Verdict.ACCEPT_WARN, Verdict.ACCEPT)
 _LABEL = {
     Verdict.SKIP_WARN: ("left out", "red"),
@@ -17,13 +18,13 @@ _LABEL = {
 
 def catalog_table(catalog: Catalog) -> Table:
     """One row per file, what needs attention first; entries that are no sound are not shown."""
-    table = Table(caption=summary(catalog), caption_justify="left", expand=False)
+    table = Table(box=box.SIMPLE_HEAD, caption=summary(catalog), caption_justify="left")
     table.add_column("", no_wrap=True)
     table.add_column("file", no_wrap=True)
     table.add_column("format", no_wrap=True)
     for heading in ("kHz", "ch", "s", "LUFS"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("why", min_width=24)
+    table.add_column("why", min_width=20)
     for verdict in _ORDER:
         for file in catalog.files:
             if file.verdict is verdict:
@@ -79,7 +80,7 @@ def _row(file: FileReport) -> list[Text]:
     cells = [""] * 5
     if file.rate_hz is not None:
         cells = [
-            f"{file.format} {file.subtype}",
+            f"{file.format}",
             f"{file.rate_hz / 1000:g}",
             f"{file.channels}",
             f"{file.duration_s:.2f}",

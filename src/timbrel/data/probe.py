@@ -1,8 +1,8 @@
 """What one sound file holds, measured by decoding all of it, in constant memory.
 
-Also the worker process of a scan (`python -m timbrel.data.probe`): one path per line in, one
-measurement per line out. A scan runs these instead of a pool so that a decoder's crash costs one
-file, and so that no worker imports what the calling program has imported.
+Also the worker process of a scan (`python -m timbrel.data.probe`): a line when it is ready, then
+one path per line in, one measurement per line out. A scan runs these instead of a pool so that a
+decoder's crash costs one file, and so that no worker imports what the calling program has.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ from timbrel.errors import UserError
 
 FULL_SCALE = 0.999
 UNKNOWN_FRAMES = 1 << 62
+READY = "ready\n"
 _FOREIGN = (
     (4, b"ftyp", "AAC or ALAC in MP4"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media Audio"),
@@ -210,6 +211,8 @@ def _serve() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
+    answers.write(READY)
+    answers.flush()
     for line in sys.stdin:
         answers.write(json.dumps(asdict(measure(json.loads(line)))) + "\n")
         answers.flush()

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from timbrel.data.probe import Measurement, measure
+from timbrel.data.probe import READY, Measurement, measure
 
-FILES_PER_WORKER = 4
+# Starting a worker costs as much as measuring this much.
+FILES_PER_WORKER = 32
+BYTES_PER_WORKER = 10 << 20
 
 
 def available_cores() -> int:
@@ -27,7 +29,7 @@ def measure_all(
     *,
     workers: int | None = None,
     progress: Callable[[int, int, str], None] | None = None,
-    command: Sequence[str] = (sys.executable, "-m", "timbrel.data.probe"),
+    command: Sequence[str] = (sys.executable, "-P", "-m", "timbrel.data.probe"),
 ) -> list[Measurement | None]:
     """One measurement per path, in their order; None where the decoder crashed on the file.
 
@@ -36,7 +38,9 @@ def measure_all(
     many are done, how many there are and which was the last, always from the calling thread.
     """
     if workers is None:
-        workers = min(available_cores(), -(-len(paths) // FILES_PER_WORKER))
+        by_files = -(-len(paths) // FILES_PER_WORKER)
+        by_bytes = -(-sum(map(_size, paths)) // BYTES_PER_WORKER)
+        workers = min(available_cores(), max(by_files, by_bytes))
     results: list[Measurement | None] = [None] * len(paths)
     if workers == 0:
         for index, path in enumerate(paths):
@@ -74,13 +78,15 @@ def measure_all(
 def _largest_first(paths: Sequence[Path]) -> list[int]:
     """The longest files begin first, so that none is left to run alone at the end."""
 
-    def size(index: int) -> int:
-        try:
-            return -paths[index].stat().st_size
-        except OSError:
-            return 0
+    sizes = [_size(path) for path in paths]
+    return sorted(range(len(paths)), key=lambda index: -sizes[index])
 
-    return sorted(range(len(paths)), key=size)
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _feed(
@@ -117,7 +123,7 @@ def _feed(
 def _start(command: Sequence[str]) -> "subprocess.Popen[str]":
     # The cores are taken by processes; threads of their own would only get in each other's way.
     single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -125,6 +131,11 @@ def _start(command: Sequence[str]) -> "subprocess.Popen[str]":
         encoding="ascii",
         env=os.environ | single,
     )
+    # A worker that never comes up must not be taken for a decoder that crashed.
+    if process.stdout is None or process.stdout.readline() != READY:
+        _end(process)
+        raise RuntimeError(f"the worker process did not start: {' '.join(command)}")
+    return process
 
 
 def _ask(process: "subprocess.Popen[str]", path: Path) -> Measurement | None:

@@ -111,10 +111,7 @@ def _warnings(measured: "Measurement") -> Iterator[str]:
         yield "Silence; left out of training."
         return
     if measured.subtype in EIGHT_BIT:
-        yield (
-            f"8 bits per sample at {rate_hz} Hz: its noise is audible, and nothing lies above "
-            f"{rate_hz / 2000:g} kHz."
-        )
+        yield "8 bits per sample: its noise is audible."
     if channels > 2:
         yield f"{channels} channels; they are mixed down."
     if abs(measured.dc_offset) > DC_OFFSET:
@@ -126,7 +123,7 @@ def _warnings(measured: "Measurement") -> Iterator[str]:
         yield f"Clipped: {100 * measured.clipped_share:.1f} % of its samples stay at full scale."
     if channels > 1 and measured.silent_channels:
         yield (
-            f"{measured.silent_channels} of {channels} channels silent: the mean of all is quieter; "
+            f"{measured.silent_channels} of {channels} channels silent: their mean is quieter; "
             "data.downmix=loudest avoids it."
         )
     elif measured.mono_gain_db < ANTIPHASE_GAIN_DB:
@@ -138,7 +135,7 @@ def _warnings(measured: "Measurement") -> Iterator[str]:
 
 def _notes(measured: "Measurement") -> Iterator[str]:
     rate_hz = measured.rate_hz or 1
-    if rate_hz < 32_000 and measured.subtype not in EIGHT_BIT:
+    if rate_hz < 32_000:
         yield f"Nothing lies above {rate_hz / 2000:g} kHz ({rate_hz} Hz)."
     if measured.silence_share > QUIET_SHARE and not is_silent(measured):
         yield f"{100 * measured.silence_share:.0f} % of it is silence."
