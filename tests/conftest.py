@@ -7,6 +7,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("WANDB_SILENT", "true")
 
 import pytest
+from jaxtyping import install_import_hook
+
+# Before any test module imports timbrel: from here on a wrong axis is a failing test.
+CHECKED = tuple(f"timbrel.{part}" for part in ("contracts", "dsp", "models", "losses", "metrics"))
+install_import_hook(CHECKED, "beartype.beartype")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 

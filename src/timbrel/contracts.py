@@ -54,7 +54,8 @@ class Batch:
     `input` is what the encoder sees and `target` what the decoder must give back; they differ
     where the encoder's view is masked. `start_sample` is the chunk's first sample in its clip and
     may be negative where a short clip was placed inside a longer chunk. `attributes` holds one
-    column per measured attribute, `attribute_mask` where it is defined; both may have width 0.
+    column per measured attribute, `attribute_mask` where it is defined; both are empty, `(0, 0)`,
+    where nothing is measured.
     """
 
     input: Float[Tensor, "batch channel time"]
@@ -62,8 +63,10 @@ class Batch:
     clip_id: Int[Tensor, " batch"]
     start_sample: Int[Tensor, " batch"]
     conditions: Conditions = field(default_factory=Conditions)
-    attributes: Float[Tensor, "batch attribute"] = field(default_factory=lambda: torch.zeros(0, 0))
-    attribute_mask: Bool[Tensor, "batch attribute"] = field(
+    attributes: Float[Tensor, "batch attribute"] | Float[Tensor, "0 0"] = field(
+        default_factory=lambda: torch.zeros(0, 0)
+    )
+    attribute_mask: Bool[Tensor, "batch attribute"] | Bool[Tensor, "0 0"] = field(
         default_factory=lambda: torch.zeros(0, 0, dtype=torch.bool)
     )
 
