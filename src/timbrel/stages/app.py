@@ -5,6 +5,7 @@ gets a composed and checked `DictConfig`. Hydra does the rest: `--multirun`, `--
 """
 
 import argparse
+import gc
 import os
 import re
 import secrets
@@ -211,6 +212,7 @@ def _task(call: _Call, overrides: list[str], config: DictConfig) -> Any:
     try:
         config = _prepared(call.stage, config, overrides)
         call.began = True
+        gc.enable()
         return call.job(config)
     except Exception as error:
         mistake = _user_error(error)
