@@ -7,24 +7,30 @@ from rich.text import Text
 from timbrel.data.catalog import Catalog, FileReport
 from timbrel.data.verdicts import Verdict
 
-NAME_CHARACTERS = 32
+NAME_CHARACTERS = 24
 _ORDER = (Verdict.SKIP_WARN, Verdict.ACCEPT_WARN, Verdict.ACCEPT)
-_LABEL = {
-    Verdict.SKIP_WARN: ("left out", "red"),
-    Verdict.ACCEPT_WARN: ("warning", "yellow"),
-    Verdict.ACCEPT: ("ok", "green"),
+_MARK = {
+    Verdict.SKIP_WARN: ("✗", "red"),
+    Verdict.ACCEPT_WARN: ("!", "yellow"),
+    Verdict.ACCEPT: ("✓", "green"),
 }
 
 
 def catalog_table(catalog: Catalog) -> Table:
     """One row per file, what needs attention first; entries that are no sound are not shown."""
-    table = Table(box=box.SIMPLE_HEAD, caption=summary(catalog), caption_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        caption=summary(catalog),
+        caption_justify="left",
+    )
     table.add_column("", no_wrap=True)
     table.add_column("file", no_wrap=True)
     table.add_column("format", no_wrap=True)
     for heading in ("kHz", "ch", "s", "LUFS"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("why", min_width=20)
+    table.add_column("why", min_width=14)
     for verdict in _ORDER:
         for file in catalog.files:
             if file.verdict is verdict:
@@ -38,9 +44,9 @@ def summary(catalog: Catalog) -> str:
     training = catalog.training_files
     duplicates = sum(file.duplicate_of is not None for file in catalog.files)
     parts = [
-        f"{sum(counts[verdict] for verdict in _ORDER)} files: {counts[Verdict.ACCEPT]} ok",
-        f"{counts[Verdict.ACCEPT_WARN]} with a warning",
-        f"{counts[Verdict.SKIP_WARN]} left out",
+        f"{sum(counts[verdict] for verdict in _ORDER)} files: {counts[Verdict.ACCEPT]} ok (✓)",
+        f"{counts[Verdict.ACCEPT_WARN]} with a warning (!)",
+        f"{counts[Verdict.SKIP_WARN]} left out (✗)",
         f"{duplicates} duplicates",
     ]
     duration_s = sum(file.duration_s or 0.0 for file in training)
@@ -76,7 +82,7 @@ def _duration(duration_s: float) -> str:
 
 
 def _row(file: FileReport) -> list[Text]:
-    label, style = _LABEL[file.verdict]
+    mark, style = _MARK[file.verdict]
     cells = [""] * 5
     if file.rate_hz is not None:
         cells = [
@@ -88,7 +94,7 @@ def _row(file: FileReport) -> list[Text]:
         ]
     # Text, not str: brackets in a file's name are not markup.
     return [
-        Text(label, style=style),
+        Text(mark, style=style),
         Text(shortened(printable(file.path))),
         *map(Text, cells),
         Text(printable(" ".join(file.reasons))),

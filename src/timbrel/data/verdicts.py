@@ -77,7 +77,7 @@ def _why_unusable(name: str, measured: "Measurement") -> str | None:
         return f"{failure[0].upper()}{failure[1:]}."
     if measured.failure:
         failure = measured.failure
-        return f"Damaged: {failure}; restore it from its source, or {remedy(name)}."
+        return f"Damaged: {failure}; restore it from its source."
     if measured.frames == 0:
         return "Holds no samples (0 frames); remove it or record it again."
     if measured.nonfinite:
