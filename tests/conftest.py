@@ -11,7 +11,7 @@ from jaxtyping import install_import_hook
 
 # Before any test module imports timbrel: from here on a wrong axis is a failing test.
 CHECKED = tuple(f"timbrel.{part}" for part in ("contracts", "dsp", "models", "losses", "metrics"))
-install_import_hook(CHECKED, "beartype.beartype")
+install_import_hook(CHECKED, "shape_check.checked")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
