@@ -126,7 +126,7 @@ def export(
                 title = str(metadata.get("title", "timbrel"))
                 _write(finished, samples, rendered.channels, settings, gain, seed, title, comment)
             if settings.format == "wav":
-                _clear_peak_time(finished)
+                clear_peak_time(finished)
             os.replace(finished, path)
     except (OSError, soundfile.LibsndfileError) as error:
         raise UserError(f"'{path}' cannot be written: {error}") from error
@@ -271,7 +271,7 @@ def _check_size(path: Path, frames: int, channels: int, settings: ExportSettings
         )
 
 
-def _clear_peak_time(path: Path) -> None:
+def clear_peak_time(path: Path) -> None:
     """Zero the time stamp of a float WAV's PEAK chunk: libsndfile writes the clock into it."""
     with path.open("r+b") as file:
         position = 12

@@ -115,6 +115,12 @@ def encode_stream(
         yield Latent(latent.frames[:, :, before:], latent.clip)
 
 
+def encode_whole(model: Autoencoder, audio: NDArray[np.float32]) -> Latent:
+    """Posterior means of audio (channel time) as one code, encoded in blocks all the same."""
+    blocks = list(encode_stream(model, [audio]))
+    return Latent(torch.cat([block.frames for block in blocks], dim=2), mean_clip(blocks))
+
+
 def mean_clip(latents: Iterable[Latent]) -> torch.Tensor:
     """The clip code of consecutive blocks (batch clip_latent): their mean, weighted by frames."""
     total: torch.Tensor | float = 0.0

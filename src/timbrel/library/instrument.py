@@ -14,7 +14,7 @@ from timbrel.audio.export import ExportReport, ExportSettings, export
 from timbrel.contracts import Latent
 from timbrel.errors import UserError
 from timbrel.generation.engine import render
-from timbrel.generation.file_source import FileSource, encode_stream, mean_clip
+from timbrel.generation.file_source import FileSource, encode_whole
 from timbrel.generation.source import FixedSource, LatentSource, PriorSource
 from timbrel.library.bundle import Bundle, load_bundle
 
@@ -117,17 +117,16 @@ class Instrument:
         """
         if isinstance(audio, str | Path):
             latents = list(self._file_source(Path(audio), None).blocks())
-        else:
-            samples = np.atleast_2d(np.asarray(audio, np.float32))
-            if samples.shape[0] != self.model.channels or samples.ndim != 2 or not samples.size:
-                raise UserError(
-                    f"samples of shape {samples.shape}; this model hears "
-                    f"({self.model.channels}, time) at {self.sample_rate_hz} Hz"
-                )
-            if not np.isfinite(samples).all():
-                raise UserError("the samples are not finite (NaN or infinity)")
-            latents = list(encode_stream(self.model, [samples]))
-        return Latent(torch.cat([x.frames for x in latents], dim=2), mean_clip(latents))
+            return Latent(torch.cat([x.frames for x in latents], dim=2), latents[0].clip)
+        samples = np.atleast_2d(np.asarray(audio, np.float32))
+        if samples.shape[0] != self.model.channels or samples.ndim != 2 or not samples.size:
+            raise UserError(
+                f"samples of shape {samples.shape}; this model hears "
+                f"({self.model.channels}, time) at {self.sample_rate_hz} Hz"
+            )
+        if not np.isfinite(samples).all():
+            raise UserError("the samples are not finite (NaN or infinity)")
+        return encode_whole(self.model, samples)
 
     def render(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from timbrel.dsp.stft import overlap_add
@@ -59,6 +60,7 @@ class SpectrogramDistance(torch.autograd.Function):
         return distance / norm, log
 
     @staticmethod
+    @once_differentiable  # a second derivative would be wrong without a word
     def backward(
         ctx: Any, grad_relative: Tensor, grad_log: Tensor
     ) -> tuple[Tensor, None, None, None, None, None]:

@@ -12,7 +12,7 @@ from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.config import duration_s
 from timbrel.data.loaders import train_loader, validation_loader
 from timbrel.data.split import Segment, data_hash
-from timbrel.generation.file_source import encode_stream
+from timbrel.generation.file_source import encode_whole
 from timbrel.library.bundle import Card, Frontend, TrainingData, save_bundle
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages import parts
@@ -230,21 +230,22 @@ def _save_model(
 ) -> None:
     """The bundle: weights averaged over steps, moments of the training latents, the card."""
     latents = (
-        latent
-        for segment in found.split.train
-        for latent in encode_stream(
-            model, [np.array(segment.clip.open()[:, segment.start_sample : segment.stop_sample])]
+        encode_whole(
+            model, np.array(segment.clip.open()[:, segment.start_sample : segment.stop_sample])
         )
+        for segment in found.split.train
     )
+    architecture = parts.model_config(config)
     train_s = sum(segment.frames for segment in found.split.train) / config.data.sample_rate_hz
     save_bundle(
         folder / "model",
         model,
-        parts.model_config(config),
+        architecture,
         Frontend(
             sample_rate_hz=config.data.sample_rate_hz,
             channels=config.data.channels,
             downmix=str(config.data.downmix),
+            parameters={k: v for k, v in architecture["encoder"].items() if k != "_target_"},
         ),
         fit_latent_statistics(latents),
         Card(

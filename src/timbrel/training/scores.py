@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from timbrel.audio.export import clear_peak_time
 from timbrel.data.split import Segment
 from timbrel.generation.engine import decode_stream
 from timbrel.generation.file_source import encode_stream
@@ -43,7 +44,9 @@ def score_segments(
         name = f"{number:03d}_{Path(segment.clip.name).stem[:80]}.wav".replace("\n", " ")
         for kind, audio in (("reference", original), ("reconstruction", decoded)):
             (folder / kind).mkdir(parents=True, exist_ok=True)
-            soundfile.write(folder / kind / name, audio.T, rate_hz, subtype="FLOAT")
+            path = folder / kind / name
+            soundfile.write(path, audio.T, rate_hz, subtype="FLOAT")
+            clear_peak_time(path)  # the same audio is the same file
         scores = reconstruction.evaluate(original.mean(0), decoded.mean(0))
         rows.append(FileScore(segment.clip.name, original.shape[1] / rate_hz, scores))
     _write_csv(rows, folder / "scores.csv")

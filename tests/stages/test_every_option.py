@@ -1,0 +1,116 @@
+"""No option without a test that runs it: every YAML under conf/ does its work once."""
+
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from stages.training_jobs import TINY, only_run
+
+from timbrel.stages import generate, inspect, train
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+DEMO = ("data=demo", "data.files=6")
+OWN_KEYS = {"architecture": "architecture.", "loss": "loss.", "trainer": "trainer."}
+
+
+def options(*groups: str) -> list[str]:
+    return [f"{group}={path.stem}" for group in groups for path in (CONF / group).glob("*.yaml")]
+
+
+TRAINED = options("architecture", "latent", "augmentation", "loss", "trainer", "logger", "data")
+DEVICES = options("device")
+EXPERIMENTS = options("experiment")
+EXPORTS = options("export")
+
+
+def test_no_group_is_forgotten() -> None:
+    covered = {text.split("=")[0] for text in TRAINED + DEVICES + EXPERIMENTS + EXPORTS}
+    assert {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"} == covered
+    assert {path.stem for path in CONF.glob("*.yaml")} == {"train", "inspect", "generate"}
+
+
+def two_steps(*overrides: str) -> list[str]:
+    """A tiny training with `overrides` last; an option's own group keeps the option's values."""
+    chosen = {text.split("=")[0] for text in overrides}
+    own = tuple(OWN_KEYS[group] for group in chosen & OWN_KEYS.keys())
+    tiny = [t for t in TINY if t.split("=")[0] not in chosen and not (own and t.startswith(own))]
+    if "loss" not in chosen and "architecture" in chosen:
+        tiny = [t for t in tiny if not t.startswith("loss.")]
+    limits = ["trainer.max_steps=2", "trainer.batch_size=2", "trainer.max_time=null"]
+    return [*DEMO, *tiny, *limits, *overrides]
+
+
+@pytest.mark.parametrize("option", TRAINED)
+def test_option_trains(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recordings: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    overrides = two_steps(option)
+    if option == "data=folder":
+        overrides = [t for t in overrides if t not in DEMO] + [f"data.root={recordings}"]
+    assert train.main(overrides) == 0
+    run = only_run(tmp_path)
+    assert (run / "model" / "weights.safetensors").stat().st_size > 0
+    assert "train/loss" in (run / "metrics.csv").read_text()
+
+
+@pytest.mark.parametrize("option", DEVICES)
+def test_device_trains_or_is_refused(
+    option: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = option.split("=")[1]
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+        "auto": True,
+    }
+    status = train.main(two_steps(option))
+    if there[name]:
+        assert status == 0
+    else:
+        assert status == 2
+        assert name in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", EXPERIMENTS)
+def test_experiment_is_a_short_delta_that_trains(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = CONF / "experiment" / f"{option.split('=')[1]}.yaml"
+    assert len(path.read_text().splitlines()) < 25
+    assert train.main(two_steps(option)) == 0
+    only_run(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        assert train.main(two_steps()) == 0
+    return only_run(folder)
+
+
+@pytest.mark.parametrize("option", EXPORTS)
+def test_export_writes_its_format(option: str, model: Path, tmp_path: Path) -> None:
+    name = option.split("=")[1]
+    output = tmp_path / f"sound.{name}"
+    assert generate.main([f"model={model}", f"output={output}", "seconds=0.5", option]) == 0
+    info = soundfile.info(output)
+    assert (info.samplerate, info.subtype, info.frames) == (48_000, "PCM_24", 24_000)
+    assert info.format in ("WAV", "WAVEX", "FLAC")
+
+
+@pytest.mark.parametrize("option", options("data"))
+def test_inspect_reads_it(option: str, recordings: Path, tmp_path: Path) -> None:
+    root = [f"data.root={recordings}"] if option == "data=folder" else ["data.files=6"]
+    table = tmp_path / "table.csv"
+    assert inspect.main([option, *root, f"output={table}"]) == 0
+    assert len(table.read_text().splitlines()) > 6

@@ -1,0 +1,54 @@
+"""Trainings small enough for a test, as real processes that start warm and can be killed."""
+
+import multiprocessing
+import os
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+TINY = (
+    "architecture=spectral_small",
+    "architecture.encoder.width=16",
+    "architecture.encoder.window_samples=512",
+    "architecture.encoder.hop_samples=128",
+    "architecture.latent_dim=4",
+    "loss.reconstruction.window_samples=[512,128]",
+    "data.chunk_samples=4096",
+    "trainer.batch_size=2",
+    "trainer.max_time=null",
+    "trainer.max_steps=40",
+    "trainer.warmup_steps=4",
+    "trainer.validate_every_steps=7",
+    "trainer.checkpoint_every_steps=5",
+    "trainer.log_every_steps=1",
+    "logger=none",
+    "device=cpu",
+    "device.threads=1",
+)
+
+
+def warm_context() -> ForkServerContext:
+    """A fork server with timbrel and torch imported: children start in milliseconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["timbrel.stages.training_run"])
+    return context
+
+
+def start(context: ForkServerContext, folder: Path, *overrides: str) -> BaseProcess:
+    """`timbrel train` with `overrides`, in `folder`, as its own process."""
+    process = context.Process(target=_train, args=(str(folder), list(overrides)))
+    process.start()
+    return process
+
+
+def _train(folder: str, overrides: list[str]) -> None:
+    os.chdir(folder)
+    from timbrel.stages.train import main
+
+    raise SystemExit(main(overrides))
+
+
+def only_run(folder: Path) -> Path:
+    """The one run folder under `folder/outputs`."""
+    (run,) = (folder / "outputs").iterdir()
+    return run
