@@ -41,9 +41,9 @@ class LossMix:
         self.weights = dict(weights)
 
     def __call__(self, terms: Mapping[str, Tensor], step: int) -> Objective:
-        for name in self.weights.keys() - terms.keys():
+        for name in sorted(self.weights.keys() - terms.keys()):
             raise UserError(f"weight '{name}' names no loss term{did_you_mean(name, terms)}")
-        for name in terms.keys() - self.weights.keys():
+        for name in sorted(terms.keys() - self.weights.keys()):
             raise UserError(f"loss term '{name}' has no weight; set it to 0 to switch it off")
         means = {name: term.mean() for name, term in terms.items()}
         weights = self.weights_at(step)

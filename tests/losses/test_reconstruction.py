@@ -1,0 +1,138 @@
+"""Reconstruction losses where their values are known in closed form."""
+
+import math
+
+import auraloss
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from torch import Tensor, nn
+
+from timbrel.dsp.stft import hann
+from timbrel.losses.reconstruction import AuralossMultiResolution, SpectralLoss
+
+WINDOWS = [2048, 1024, 512, 256]
+LOSSES = [SpectralLoss(window_samples=WINDOWS), AuralossMultiResolution()]
+
+
+def _noise(*shape: int, seed: int = 0, rms: float = 0.3) -> Tensor:
+    return rms * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _spectral(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    terms = SpectralLoss(window_samples=WINDOWS)(estimate, target)
+    assert list(terms) == ["stft_relative", "stft_log"]
+    return terms["stft_relative"], terms["stft_log"]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_identical_signals_cost_nothing(loss: nn.Module) -> None:
+    audio = _noise(2, 2, 9000)
+    for term in loss(audio, audio).values():
+        assert_allclose(term, [0.0, 0.0], atol=1e-7)
+
+
+def test_six_decibels_are_ln_2_and_a_whole_norm() -> None:
+    audio = _noise(2, 1, 48_000)
+    relative, log = _spectral(2 * audio, audio)
+    assert_allclose(relative, 1.0, atol=1e-5)
+    assert_allclose(log, math.log(2), rtol=1e-5)
+    relative, log = _spectral(0.5 * audio, audio)
+    assert_allclose(relative, 0.5, atol=1e-5)
+    assert_allclose(log, math.log(2), rtol=1e-5)
+
+
+def test_phase_is_not_heard() -> None:
+    audio = _noise(1, 1, 9000)
+    relative, log = _spectral(-audio, audio)
+    assert relative.item() == log.item() == 0.0
+
+
+def test_independent_noises_score_what_theory_says() -> None:
+    """Rayleigh magnitudes: sqrt(2 - pi/2) = 0.655, and half of E|logistic| = ln 2 = 0.693."""
+    given, wanted = _noise(1, 1, 10 * 48_000), _noise(1, 1, 10 * 48_000, seed=1)
+    relative, log = _spectral(given, wanted)
+    assert relative.item() == pytest.approx(math.sqrt(2 - math.pi / 2), abs=0.01)
+    assert log.item() == pytest.approx(math.log(2), abs=0.01)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_examples_do_not_touch_each_other(loss: nn.Module, channels: int) -> None:
+    given = _noise(2, channels, 9000)
+    wanted = torch.stack([_noise(channels, 9000, seed=1), _noise(channels, 9000, seed=2, rms=1e-3)])
+    both = loss(given, wanted)
+    for i in range(2):
+        alone = loss(given[i : i + 1], wanted[i : i + 1])
+        for name, term in both.items():
+            assert term.shape == (2,)
+            assert_allclose(term[i], alone[name][0], rtol=1e-5)
+
+
+def test_the_gradient_of_one_example_is_zero_in_the_other() -> None:
+    given = _noise(2, 1, 4096).requires_grad_(True)
+    relative, log = _spectral(given, _noise(2, 1, 4096, seed=1))
+    (relative[0] + log[0]).backward()
+    assert given.grad is not None
+    assert (given.grad[1] == 0).all()
+    assert (given.grad[0] != 0).any()
+
+
+def test_the_channels_of_an_example_share_one_ratio() -> None:
+    """All of the distance in one channel of two equally loud ones: 1 over the root of 2."""
+    audio = _noise(1, 1, 48_000)
+    wanted = torch.cat([audio, audio], dim=1)
+    given = torch.cat([2 * audio, audio], dim=1)
+    relative, log = _spectral(given, wanted)
+    assert relative.item() == pytest.approx(1 / math.sqrt(2), abs=1e-5)
+    assert log.item() == pytest.approx(math.log(2) / 2, rel=1e-5)
+
+
+def test_one_resolution_equals_the_formula() -> None:
+    given, wanted = _noise(1, 1, 4096), _noise(1, 1, 4096, seed=1)
+    window = hann(512)
+
+    def magnitude(audio: Tensor) -> Tensor:
+        spectrum = torch.stft(
+            audio[0], 512, 128, window=window, pad_mode="constant", return_complex=True
+        )
+        return spectrum.abs().clamp_min(1e-4)
+
+    terms = SpectralLoss(window_samples=[512])(given, wanted)
+    ours, theirs = magnitude(given), magnitude(wanted)
+    assert_allclose(terms["stft_relative"], (ours - theirs).norm() / theirs.norm(), rtol=1e-4)
+    assert_allclose(terms["stft_log"], (ours.log() - theirs.log()).abs().mean(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("given", "wanted"), [(0.0, 0.3), (0.3, 0.0), (0.0, 0.0)])
+def test_silence_on_either_side_stays_finite(loss: nn.Module, given: float, wanted: float) -> None:
+    estimate = _noise(1, 1, 9000, rms=given).requires_grad_(True)
+    terms = loss(estimate, _noise(1, 1, 9000, seed=1, rms=wanted))
+    sum(term.sum() for term in terms.values()).backward()
+    assert all(torch.isfinite(term).all() for term in terms.values())
+    assert estimate.grad is not None
+    assert torch.isfinite(estimate.grad).all()
+    if given == wanted == 0:
+        assert all((term == 0).all() for term in terms.values())
+
+
+def test_the_auraloss_option_is_auraloss() -> None:
+    given, wanted = _noise(2, 1, 9000), _noise(2, 1, 9000, seed=1)
+    theirs = auraloss.freq.MultiResolutionSTFTLoss()
+    terms = AuralossMultiResolution()(given, wanted)
+    assert list(terms) == ["mrstft"]
+    for i in range(2):
+        one = theirs(given[i : i + 1], wanted[i : i + 1])
+        assert terms["mrstft"][i].item() == pytest.approx(float(one), rel=1e-6)
+
+
+def test_windows_that_the_overlap_does_not_divide_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\[2048, 1022\] must be multiples of 4"):
+        SpectralLoss(window_samples=[2048, 1022])
+
+
+def test_it_has_nothing_to_save() -> None:
+    """Windows are made, not stored: a checkpoint does not carry them."""
+    assert not SpectralLoss(window_samples=WINDOWS).state_dict()
+    assert not list(SpectralLoss(window_samples=WINDOWS).parameters())
