@@ -10,6 +10,7 @@ import csv
 import glob
 import io
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -28,6 +29,8 @@ from timbrel.data.cache_entry import cache_folder_error
 from timbrel.data.demo_noise import Array
 from timbrel.data.demo_sounds import Sound, synthesize
 from timbrel.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 DEMO_VERSION = 1  # raise it with any change to a sample or a factor
 LICENCE = "CC0-1.0"
@@ -127,6 +130,7 @@ def render_demo_set(
     }
     if _is_complete(folder, sounds, identity):
         return folder
+    logger.info("rendering the demo set (%d files) into %r", files, str(folder))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(folder)

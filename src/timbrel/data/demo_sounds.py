@@ -7,7 +7,8 @@ samples. Nothing here imports torch, and the draws are seeded by the sound alone
 Conventions, for a sound of f0 `f_1`:
 - The tone's level rises as sin^2 for `attack_s` and decays from there. The decay of the lowest
   partial is `decay_db_per_s`; the one at frequency f decays (f / f_1)^p times as fast.
-- `brightness_hz` is the energy-weighted spectral centroid of the whole sound, in its mid.
+- `brightness_hz` is the energy-weighted spectral centroid of the whole sound, in its mid; it is
+  met within 6 %, by most sounds within 1 %.
 - `noisiness` is the share of the noise in the energy of the mid.
 - `stereo_width` is E_side / (E_mid + E_side), for mid (L+R)/2 and side (L-R)/2.
 """
