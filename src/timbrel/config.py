@@ -48,6 +48,7 @@ class Short(StrEnum):
 
     pad = "pad"
     loop = "loop"
+    repeat = "repeat"
 
 
 class Accelerator(StrEnum):
@@ -108,7 +109,9 @@ class DataConfig:
     channels: int = _key(1, "1 mono, 2 stereo")
     downmix: Downmix = _key(Downmix.mean, "mono from stereo: the mean, the left or the louder side")
     chunk_samples: int = _key(65536, "samples per training example")
-    short: Short = _key(Short.pad, "clips shorter than a chunk: pad with silence, or loop")
+    short: Short = _key(
+        Short.repeat, "clips shorter than a chunk: pad, loop, or repeat with short silences"
+    )
     validation_fraction: float = _key(0.1, "share of files that selects checkpoints")
     test_fraction: float = _key(0.1, "share of files that only reports")
     folds: int | None = _key(None, "cross-fit over this many folds of files, instead of shares")

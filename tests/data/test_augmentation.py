@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from signals import noise, sine
-from timbrel.data.augmentation import Augment, Gain, Polarity
+from timbrel.data.augmentation import Augment, Gain, Polarity, Varispeed
 from timbrel.errors import UserError
 
 STEREO = np.stack([sine(440.0, 0.1), noise(0.1)])
@@ -103,3 +103,28 @@ def test_both_files_of_the_config_build_and_run(checkout):
         counts[name] = len(augment.transforms)
         assert np.abs(augment(STEREO, 48_000, rng())).max() <= np.abs(STEREO).max()
     assert counts == {"none": 0, "light": 2}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_varispeed_moves_pitch_by_the_drawn_factor(seed):
+    rng = np.random.default_rng(seed)
+    speed = 2.0 ** np.random.default_rng(seed).uniform(-0.5, 0.5)
+    tone = sine(1000.0, 1.0)[None]
+    changed = Varispeed(octaves=0.5)(tone, 48_000, rng)
+    assert changed.shape == (1, round(48_000 / speed))
+    spectrum = np.abs(np.fft.rfft(changed[0] * np.hanning(changed.shape[1])))
+    peak_hz = spectrum.argmax() * 48_000 / changed.shape[1]
+    assert peak_hz == pytest.approx(1000.0 * speed, abs=2.0)
+
+
+def test_varispeed_leaves_enough_to_cut():
+    augment = Augment(transforms=[Varispeed(octaves=0.5), Polarity(probability=1.0)])
+    assert augment.read_factor == pytest.approx(2**0.5)
+    longer = np.zeros((2, int(np.ceil(4096 * augment.read_factor))), np.float32)
+    for seed in range(20):
+        assert augment(longer, 48_000, np.random.default_rng(seed)).shape[1] >= 4096
+
+
+def test_varispeed_refuses_a_range_without_meaning():
+    with pytest.raises(UserError, match="octaves=0"):
+        Varispeed(octaves=0)

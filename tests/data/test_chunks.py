@@ -10,7 +10,7 @@ import torch
 
 from signals import noise
 from timbrel.data import chunks as chunks_module
-from timbrel.data.augmentation import Augment, Gain
+from timbrel.data.augmentation import Augment, Gain, Varispeed
 from timbrel.data.cache import Clip
 from timbrel.data.cache_entry import npy_header
 from timbrel.data.chunks import (
@@ -255,3 +255,27 @@ def test_noise_keeps_its_level_through_padding(tmp_path):
     audio = noise(0.01)[None]
     example = dataset([whole(clip_of(tmp_path, 0, audio))])[0, 0]
     assert np.square(example.audio).sum() == pytest.approx(np.square(audio).sum(), rel=1e-6)
+
+
+def test_repeat_fills_a_chunk_with_whole_copies_and_short_silences(tmp_path):
+    clip = clip_of(tmp_path, 0, ramp(100))
+    data = TrainingChunks([whole(clip)], seed=0, chunk_samples=60_000, short="repeat")
+    for step in range(5):
+        audio = data[step, 0].audio[0]
+        starts = np.flatnonzero(audio == 1)
+        assert len(starts) > 10
+        for start in starts[:-1]:
+            assert np.array_equal(audio[start : start + 100], np.arange(1, 101))
+        gaps = np.diff(starts) - 100
+        assert gaps.min() >= 0
+        assert gaps.max() <= round(0.1 * 48_000)
+        assert np.count_nonzero(audio) >= 100 * (len(starts) - 1)
+
+
+def test_an_augmentation_that_shortens_is_given_more_to_read(tmp_path):
+    clip = clip_of(tmp_path, 0, ramp(50_000))
+    augmentation = Augment(transforms=[Varispeed(octaves=1.0)])
+    data = TrainingChunks(
+        [whole(clip)], seed=0, chunk_samples=CHUNK, short="pad", augmentation=augmentation
+    )
+    assert all(data[step, 0].audio.shape == (2, CHUNK) for step in range(30))

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
-from stages.training_jobs import TINY, only_run
 
+from stages.training_jobs import TINY, only_run
 from timbrel.stages import generate, inspect, train
 
 CONF = Path(__file__).resolve().parents[2] / "conf"

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from stages.training_jobs import TINY, only_run, start, warm_context
 
+from stages.training_jobs import TINY, only_run, start, warm_context
 from timbrel.training.metrics_log import read_metrics
 
 KILLS = 10

@@ -7,11 +7,12 @@ reads an example plays no part, so any number of workers gives the same batches 
 run goes on at any step.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -25,8 +26,9 @@ from timbrel.data.split import Segment
 from timbrel.errors import UserError
 from timbrel.randomness import numpy_generator
 
-Short = Literal["pad", "loop"]
+Short = Literal["pad", "loop", "repeat"]
 OPEN_MAPS = 32
+MAX_GAP_S = 0.1  # longest silence between the copies of "repeat"
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,12 @@ class Chunk:
     """A window on a segment, from `start_sample` of the segment's clip.
 
     The start lies before the segment where a short one was placed inside a longer chunk.
+    `gaps` are the silences, in samples, between the copies of a short one.
     """
 
     segment: Segment
     start_sample: int
+    gaps: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,13 @@ def read_chunk(
 ) -> NDArray[np.float32]:
     """`chunk_samples` of the clip's `samples` `(channel, time)`, as a new array in C order.
 
-    Nothing outside the segment is read: there are zeros there ("pad"), or the segment over and
-    over without a cross-fade ("loop").
+    Nothing outside the segment is read: there are zeros there ("pad"), the segment over and over
+    without a cross-fade ("loop"), or copies of it with `chunk.gaps` between them ("repeat").
     """
     start, stop = chunk.segment.start_sample, chunk.segment.stop_sample
     first = chunk.start_sample
+    if short == "repeat" and chunk.gaps:
+        return _copies(samples[:, start:stop], start - first, chunk.gaps, chunk_samples)
     if short == "loop" and chunk.segment.frames < chunk_samples:
         phase = first - start + np.arange(chunk_samples)
         return np.ascontiguousarray(samples[:, start + phase % (stop - start)])
@@ -95,11 +101,27 @@ def read_chunk(
     return audio
 
 
+def _copies(
+    segment: NDArray[np.float32], at: int, gaps: Sequence[int], chunk_samples: int
+) -> NDArray[np.float32]:
+    """Copies of `segment`, the first from sample `at` (which may be negative), gaps between."""
+    audio = np.zeros((segment.shape[0], chunk_samples), np.float32)
+    for gap in gaps:
+        begin, end = max(at, 0), min(at + segment.shape[1], chunk_samples)
+        if begin < end:
+            audio[:, begin:end] = segment[:, begin - at : end - at]
+        at += segment.shape[1] + gap
+    return audio
+
+
 class TrainingChunks(Dataset[Example]):
     """Training examples, by (step, example); see the module for how they are drawn.
 
     `short` says what a segment shorter than a chunk becomes: "pad" places it at a random offset
-    in zeros (`start_sample` may be negative), "loop" repeats it from a random phase.
+    in zeros (`start_sample` may be negative), "loop" repeats it from a random phase, "repeat" sets
+    copies one after the other with silences of random length, up to 0.1 s, between them: a hit
+    fills the chunk, and every copy starts from silence at another place in its frame.
+    An augmentation that changes the speed is given as much more audio as it may need.
     Raises `UserError` for no segments and for a `chunk_samples` below 1.
     """
 
@@ -120,6 +142,7 @@ class TrainingChunks(Dataset[Example]):
         self.chunk_samples = chunk_samples
         self.short: Short = short
         self.augmentation = augmentation or Augment()
+        self._read_samples = math.ceil(chunk_samples * self.augmentation.read_factor)
         weights = [max(segment.frames, chunk_samples) for segment in self.segments]
         self._cumulative = np.cumsum(weights, dtype=np.int64)
         self._maps = MemoryMaps()
@@ -129,11 +152,16 @@ class TrainingChunks(Dataset[Example]):
         rng = numpy_generator(self.seed, step, f"crop/{example}")
         mark = rng.integers(self._cumulative[-1])
         segment = self.segments[int(np.searchsorted(self._cumulative, mark, side="right"))]
-        spare = segment.frames - self.chunk_samples
+        spare = segment.frames - self._read_samples
         if spare >= 0:
             return Chunk(segment, segment.start_sample + int(rng.integers(spare + 1)))
         if self.short == "loop":
             return Chunk(segment, segment.start_sample + int(rng.integers(segment.frames)))
+        if self.short == "repeat":
+            start = segment.start_sample + int(rng.integers(segment.frames)) - segment.frames // 2
+            copies = math.ceil(self._read_samples / segment.frames) + 1
+            gaps = rng.integers(round(MAX_GAP_S * segment.clip.rate_hz) + 1, size=copies)
+            return Chunk(segment, start, tuple(int(gap) for gap in gaps))
         return Chunk(segment, segment.start_sample - int(rng.integers(-spare + 1)))
 
     def __getitem__(self, index: tuple[int, int]) -> Example:
@@ -143,9 +171,9 @@ class TrainingChunks(Dataset[Example]):
         clip = chunk.segment.clip
         try:
             samples = self._maps.samples(clip)
-            audio = read_chunk(samples, chunk, self.chunk_samples, short=self.short)
+            audio = read_chunk(samples, chunk, self._read_samples, short=self.short)
             rng = numpy_generator(self.seed, step, f"augmentation/{example}")
-            audio = self.augmentation(audio, clip.rate_hz, rng)
+            audio = self.augmentation(audio, clip.rate_hz, rng)[:, : self.chunk_samples]
         except Exception as error:
             error.add_note(f"in example {example} of step {step}, from {clip.name!r}")
             raise
@@ -242,7 +270,7 @@ def collate(examples: Sequence[Example]) -> Batch:
 def _check(chunk_samples: int, short: str) -> None:
     if chunk_samples < 1:
         raise UserError(f"data.chunk_samples={chunk_samples}; give at least 1")
-    if short not in ("pad", "loop"):
+    if short not in get_args(Short):
         raise UserError(f"data.short={short}: it is one of pad, loop")
 
 

@@ -39,7 +39,7 @@ def mrstft(reference: Signal, reconstruction: Signal) -> float:
 
 def log_mel_l1(reference: Signal, reconstruction: Signal, *, rate_hz: int = 48_000) -> float:
     """Mean absolute difference of ln(mel + 1e-5): 128 Slaney mels, magnitudes, 2,048 / 512 Hann."""
-    given, wanted = _aligned(reconstruction, reference)
+    wanted, given = _aligned(reference, reconstruction)
     return float(np.abs(_log_mel(given, rate_hz) - _log_mel(wanted, rate_hz)).mean())
 
 

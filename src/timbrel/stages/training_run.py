@@ -38,9 +38,7 @@ def dry_run(config: DictConfig) -> str:
     parts.check_sections(config)
     compute = _compute(config)
     model = parts.build_model(config)
-    found = recordings(
-        config.data, seed=config.seed, guard_samples=model.receptive_field_samples
-    )
+    found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
     batch = next(iter(_train_loader(config, found, compute, first_step=0)))
     trainer = config.trainer
     return measure(
@@ -61,9 +59,7 @@ def train(config: DictConfig) -> str:
     parts.check_sections(config)
     compute = _compute(config)
     model = parts.build_model(config)
-    found = recordings(
-        config.data, seed=config.seed, guard_samples=model.receptive_field_samples
-    )
+    found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
     module = _module(config, model, compute)
 
     folder = run_folder(config)
@@ -147,9 +143,7 @@ def _module(config: DictConfig, model: Autoencoder, compute: Compute) -> Trainin
     )
 
 
-def _train_loader(
-    config: DictConfig, found: Recordings, compute: Compute, first_step: int
-) -> Any:
+def _train_loader(config: DictConfig, found: Recordings, compute: Compute, first_step: int) -> Any:
     return train_loader(
         found.split.train,
         seed=config.seed,

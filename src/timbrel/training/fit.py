@@ -15,7 +15,7 @@ from timbrel.contracts import Batch
 from timbrel.errors import UserError
 from timbrel.training.callbacks import BEST, LAST, Checkpoints
 from timbrel.training.compute import Compute
-from timbrel.training.module import Diverged, Training
+from timbrel.training.module import DivergedError, Training
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def fit(
             trainer.fit(
                 module, loader, ckpt_path=last if last.exists() else None, weights_only=True
             )
-    except Diverged as error:
+    except DivergedError as error:
         raise UserError(_diverged(error, folder, clip_names)) from error
     except SystemExit as error:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from error
@@ -86,7 +86,7 @@ def fit(
     return Fitted(module.step, checkpoints.best_step, checkpoints.best_loss)
 
 
-def _diverged(error: Diverged, folder: Path, clip_names: Mapping[int, str]) -> str:
+def _diverged(error: DivergedError, folder: Path, clip_names: Mapping[int, str]) -> str:
     """Save which examples were in the batch, and say what to do."""
     examples = [
         {"file": clip_names.get(clip, "?"), "start_sample": start}

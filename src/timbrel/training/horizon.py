@@ -2,7 +2,8 @@
 
 The rate rises over `warmup_steps`, holds, and falls to zero along a cosine that ends at the
 horizon: the last step. With `max_steps` the horizon is given. With a time limit it is measured
-once, when a twentieth of the time has passed, and then kept: a resumed run follows the same curve.
+once, when a twentieth of the time (or of `max_steps`, where both are given) has passed, and then
+kept: a resumed run follows the same curve.
 """
 
 import math
@@ -37,7 +38,8 @@ class Horizon:
         self.elapsed_s = elapsed_s
         if self.last_step is not None or self.max_time_s is None:
             return False
-        if step < _MIN_MEASURED_STEPS or elapsed_s < _MEASURED_SHARE * self.max_time_s:
+        shares = [elapsed_s / self.max_time_s, step / (self.max_steps or math.inf)]
+        if step < _MIN_MEASURED_STEPS or max(shares) < _MEASURED_SHARE:
             return False
         left_s = self.max_time_s - elapsed_s
         self.last_step = step + max(1, int(_MARGIN * left_s * step / elapsed_s))
@@ -47,9 +49,10 @@ class Horizon:
         return True
 
     def reached(self, step: int) -> bool:
-        """Whether `step` steps are enough: the horizon, or the time limit on a slower machine."""
+        """Whether `step` steps are enough: the horizon, or a limit that comes before it."""
         late = self.max_time_s is not None and self.elapsed_s >= self.max_time_s
-        return late or (self.last_step is not None and step >= self.last_step)
+        limits = [limit for limit in (self.last_step, self.max_steps) if limit is not None]
+        return late or any(step >= limit for limit in limits)
 
     def rate(self, step: int, warmup_steps: int) -> float:
         """Learning-rate factor of step `step` (counted from 0): 0...1.

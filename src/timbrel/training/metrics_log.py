@@ -27,8 +27,11 @@ class MetricsLog:
 
     def truncate(self, last_step: int) -> None:
         """Drop rows after `last_step`, and a last line that a kill cut short."""
-        with self.path.open(newline="") as file:
-            rows = [row for row in csv.reader(file) if len(row) == len(HEADER)]
+        written = self.path.read_bytes()
+        whole = written[
+            : written.rfind(b"\n") + 1
+        ].decode()  # without its end, a value lacks digits
+        rows = [row for row in csv.reader(whole.splitlines()) if len(row) == len(HEADER)]
         kept = [row for row in rows[1:] if int(row[0]) <= last_step]
         draft = self.path.with_suffix(".part")
         with draft.open("w", newline="") as file:

@@ -29,7 +29,7 @@ class OptimizerSettings:
     ema_decay: float
 
 
-class Diverged(Exception):
+class DivergedError(Exception):
     """A loss or gradient that is not finite. Holds the batch for the report."""
 
     def __init__(self, what: str, step: int, batch: Batch) -> None:
@@ -80,7 +80,7 @@ class Training(pl.LightningModule):
         return self.average.module.eval()
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
-        """One optimizer step; raises `Diverged` before a non-finite gradient touches a weight."""
+        """One optimizer step; raises `DivergedError` before a non-finite gradient touches a weight."""
         rng = torch_generator(self.seed, self.step, "posterior", self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             posterior = self.model.encode(batch.input, batch.conditions)
@@ -93,14 +93,14 @@ class Training(pl.LightningModule):
         }
         objective = self.mix(terms, self.step)
         if not torch.isfinite(objective.total):
-            raise Diverged("the loss", self.step, batch)
+            raise DivergedError("the loss", self.step, batch)
 
         optimizer = self.optimizers()
         optimizer.zero_grad()
         self.manual_backward(objective.total)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip_norm)
         if not torch.isfinite(norm):
-            raise Diverged("the gradient", self.step, batch)
+            raise DivergedError("the gradient", self.step, batch)
         self.learning_rate = self.settings.learning_rate * self.horizon.rate(
             self.step, self.settings.warmup_steps
         )
