@@ -31,7 +31,7 @@ class MetricsLog:
         whole = written[
             : written.rfind(b"\n") + 1
         ].decode()  # without its end, a value lacks digits
-        rows = [row for row in csv.reader(whole.splitlines()) if len(row) == len(HEADER)]
+        rows = [row for row in csv.reader(whole.split("\n")) if len(row) == len(HEADER)]
         kept = [row for row in rows[1:] if int(row[0]) <= last_step]
         draft = self.path.with_suffix(".part")
         with draft.open("w", newline="") as file:
