@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _BREAK_HZ = 1000.0
-_HZ_PER_MEL = 200.0 / 3.0
-_BREAK_MEL = _BREAK_HZ / _HZ_PER_MEL
+_BREAK_MEL = 15.0
+_HZ_PER_MEL = _BREAK_HZ / _BREAK_MEL
 _LOG_STEP = math.log(6.4) / 27.0
 
 
