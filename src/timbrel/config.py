@@ -130,15 +130,15 @@ class TrainerConfig:
     max_time: str | None = _key(None, "stop after 8m, 1h30m, 90s, 00:08:00 or seconds")
     max_steps: int | None = _key(None, "stop after this many steps; whichever limit comes first")
     learning_rate: float = _key(1e-3, "peak learning rate")
-    betas: list[float] = _key([0.8, 0.99], "decay of the optimizer's two moments")
-    weight_decay: float = _key(0.0, "decoupled weight decay")
-    warmup_steps: int = _key(100, "steps over which the learning rate rises from 0")
+    betas: list[float] = _key([0.9, 0.99], "decay of the optimizer's two moments")
+    weight_decay: float = _key(0.01, "decoupled weight decay")
+    warmup_steps: int = _key(20, "steps over which the learning rate rises from 0")
     gradient_clip_norm: float | None = _key(1.0, "largest gradient norm; null: no limit")
-    ema_decay: float | None = _key(0.999, "decay per step of the weights' average; null: none")
-    validate_every_steps: int = _key(200, "steps between validations")
-    checkpoint_every_steps: int = _key(200, "steps between checkpoints, to resume from")
+    ema_decay: float | None = _key(0.995, "decay per step of the weights' average; null: none")
+    validate_every_steps: int = _key(100, "steps between validations")
+    checkpoint_every_steps: int = _key(100, "steps between checkpoints, to resume from")
     early_stop_patience: int | None = _key(None, "validations without gain before it stops")
-    validation_chunks: int = _key(64, "chunks per validation, at most")
+    validation_chunks: int = _key(32, "chunks per validation, at most")
     log_every_steps: int = _key(10, "steps between lines of metrics.csv")
 
 
@@ -165,7 +165,7 @@ class LoggerConfig:
     group: str | None = _key(None, "W&B group")
     tags: list[str] = _key([], "W&B tags")
     clips: int = _key(4, "held-out clips whose audio is logged")
-    every_validations: int = _key(1, "validations between audio logs")
+    every_validations: int = _key(5, "validations between audio logs")
 
 
 @dataclass

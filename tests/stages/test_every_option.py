@@ -38,6 +38,9 @@ def two_steps(*overrides: str) -> list[str]:
     if "loss" not in chosen and "architecture" in chosen:
         tiny = [t for t in tiny if not t.startswith("loss.")]
     limits = ["trainer.max_steps=2", "trainer.batch_size=2", "trainer.max_time=null"]
+    if "architecture" in chosen:  # as it is, and so with room for its receptive field
+        limits.append("data.chunk_samples=32768")
+        tiny = [t for t in tiny if not t.startswith("data.chunk_samples")]
     return [*DEMO, *tiny, *limits, *overrides]
 
 

@@ -41,3 +41,17 @@ def test_offline_run_holds_curves_audio_and_pictures(run: Path) -> None:
     assert "study" in text
     assert list(folder.rglob("*.wav"))
     assert list(folder.rglob("*.png"))
+
+
+def test_an_unreachable_server_costs_one_line(tmp_path: Path, monkeypatch, capsys) -> None:
+    from timbrel.training import wandb_log
+
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setattr(wandb_log, "_ONLINE_TIMEOUT_S", 3)
+    settings = wandb_log.WandbSettings("online", "timbrel", None, (), "run")
+    run = wandb_log.start_run(settings, tmp_path, {"seed": 0})
+    run.log({"a": 1})
+    run.finish()
+    assert list((tmp_path / "wandb").glob("offline-run-*"))
+    assert "logging offline" in capsys.readouterr().err

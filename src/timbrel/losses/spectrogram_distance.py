@@ -49,12 +49,12 @@ class SpectrogramDistance(torch.autograd.Function):
         log = 0.5 * log_ratio.abs().flatten(1).sum(1) / n_elements
 
         if ctx.needs_input_grad[0]:
-            heard = raw_power > floor**2
+            unheard = raw_power <= floor**2
             # d relative / dP and d log / dP, up to the per-example factors applied backwards
-            by_relative = error.div_(magnitude).mul_(heard)
-            by_log = log_ratio.sign_().div_(power).mul_(heard)
+            by_relative = error.div_(magnitude)
+            by_log = log_ratio.sign_().div_(power)
             scale = 1.0 / (2.0 * distance * norm).clamp_min(1e-12)
-            ctx.save_for_backward(spectrum, by_relative, by_log, scale, window)
+            ctx.save_for_backward(spectrum, unheard, by_relative, by_log, scale, window)
             ctx.hop_samples = hop_samples
             ctx.shape = estimate.shape
         return distance / norm, log
@@ -64,11 +64,12 @@ class SpectrogramDistance(torch.autograd.Function):
     def backward(
         ctx: Any, grad_relative: Tensor, grad_log: Tensor
     ) -> tuple[Tensor, None, None, None, None, None]:
-        spectrum, by_relative, by_log, scale, window = ctx.saved_tensors
+        spectrum, unheard, by_relative, by_log, scale, window = ctx.saved_tensors
         per_example = (-1, *[1] * (by_log.dim() - 1))
         n_elements = by_log[0].numel()
         grad_power = by_relative * (grad_relative * scale).view(per_example)
         grad_power.addcmul_(by_log, (grad_log / (2.0 * n_elements)).view(per_example))
+        grad_power.masked_fill_(unheard, 0.0)
         # dP/dX is 2X. The adjoint of rfft is n irfft with the interior bins halved: that is
         # n irfft(X dL/dP) with the two real bins doubled.
         grad_spectrum = spectrum * grad_power

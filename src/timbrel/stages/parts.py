@@ -48,7 +48,7 @@ def build_mix(config: DictConfig) -> LossMix:
     """All weights, numbers or schedules; a name may stand in one section only."""
     weights: dict[str, Any] = {}
     for section in ("loss", "latent"):
-        for name, weight in instantiate(config[section].weights).items():
+        for name, weight in instantiate(config[section].weights, _convert_="all").items():
             if name in weights:
                 raise UserError(f"{section}.weights.{name}: loss.weights has that name already")
             weights[name] = weight

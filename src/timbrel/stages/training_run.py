@@ -1,5 +1,6 @@
 """Build everything, train, score, keep: the body of `timbrel train`."""
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.config import duration_s
 from timbrel.data.loaders import train_loader, validation_loader
 from timbrel.data.split import Segment, data_hash
+from timbrel.errors import UserError
 from timbrel.generation.file_source import encode_whole
 from timbrel.library.bundle import Card, Frontend, TrainingData, save_bundle
 from timbrel.models.autoencoder import Autoencoder
@@ -37,7 +39,7 @@ def dry_run(config: DictConfig) -> str:
     """What the training would cost, as a table; writes nothing but the cache."""
     parts.check_sections(config)
     compute = _compute(config)
-    model = parts.build_model(config)
+    model = _model(config)
     found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
     batch = next(iter(_train_loader(config, found, compute, first_step=0)))
     trainer = config.trainer
@@ -58,7 +60,7 @@ def train(config: DictConfig) -> str:
     """Train, score the test files, write the model; the closing line."""
     parts.check_sections(config)
     compute = _compute(config)
-    model = parts.build_model(config)
+    model = _model(config)
     found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
     module = _module(config, model, compute)
 
@@ -102,6 +104,19 @@ def train(config: DictConfig) -> str:
     )
 
 
+def _model(config: DictConfig) -> Autoencoder:
+    """The model, if a training chunk can fill its receptive field."""
+    model = parts.build_model(config)
+    reach, chunk = model.receptive_field_samples, config.data.chunk_samples
+    if reach > chunk:
+        raise UserError(
+            f"data.chunk_samples={chunk}: shorter than the model's receptive field of {reach} "
+            f"samples, so no output would ever see all it can; take at least "
+            f"{math.ceil(reach / model.hop_samples) * model.hop_samples}, or a smaller architecture"
+        )
+    return model
+
+
 def _prefixed(means: Mapping[str, float]) -> dict[str, float]:
     return {f"test_{name}": value for name, value in means.items()}
 
@@ -131,8 +146,8 @@ def _module(config: DictConfig, model: Autoencoder, compute: Compute) -> Trainin
             betas=(trainer.betas[0], trainer.betas[1]),
             weight_decay=trainer.weight_decay,
             warmup_steps=trainer.warmup_steps,
-            gradient_clip_norm=trainer.gradient_clip_norm,
-            ema_decay=trainer.ema_decay,
+            gradient_clip_norm=trainer.gradient_clip_norm or float("inf"),
+            ema_decay=trainer.ema_decay or 0.0,
         ),
         horizon=Horizon(
             max_steps=trainer.max_steps,

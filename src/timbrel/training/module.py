@@ -80,7 +80,7 @@ class Training(pl.LightningModule):
         return self.average.module.eval()
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
-        """One optimizer step; raises `DivergedError` before a non-finite gradient touches a weight."""
+        """One optimizer step; `DivergedError` before a non-finite gradient touches a weight."""
         rng = torch_generator(self.seed, self.step, "posterior", self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             posterior = self.model.encode(batch.input, batch.conditions)

@@ -1,6 +1,7 @@
 """Weights & Biases: offline unless told otherwise, and never a reason for a run to stop."""
 
 import os
+import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ def start_run(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) 
     """
     identity = folder / "wandb_run_id.txt"
     if not identity.exists():
-        identity.write_text(wandb.util.generate_id())
+        identity.write_text(secrets.token_hex(4))
     arguments: dict[str, Any] = {
         "dir": folder,
         "id": identity.read_text().strip(),

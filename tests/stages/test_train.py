@@ -1,0 +1,125 @@
+"""`timbrel train` from the outside: what it refuses, where it stops, what it leaves."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import timbrel
+from signals import noise
+from stages.training_jobs import TINY, only_run
+from timbrel.stages import train
+from timbrel.training.metrics_log import read_metrics
+
+
+@pytest.fixture
+def run_train(recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Train on six tones in an empty folder: `(status, run folder or None)`."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*overrides: str) -> tuple[int, Path | None]:
+        root = [] if any("data.root" in text for text in overrides) else [f"data.root={recordings}"]
+        keys = {text.split("=")[0] for text in overrides}
+        tiny = [text for text in TINY if text.split("=")[0] not in keys]
+        limit = [] if "trainer.max_steps" in keys else ["trainer.max_steps=3"]
+        tiny = [text for text in tiny if not text.startswith("trainer.max_steps")]
+        status = train.main([*root, *tiny, *limit, *overrides])
+        return status, only_run(tmp_path) if (tmp_path / "outputs").exists() else None
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("data.channels=2",),
+        ("data.short=pad", "augmentation=none"),
+        ("data.short=loop",),
+        ("architecture.latent_dim=0", "architecture.clip_dim=8"),
+        ("architecture.clip_dim=4",),
+        ("data.folds=3", "data.fold=1"),
+        ("trainer.gradient_clip_norm=null", "trainer.ema_decay=null"),
+    ],
+)
+def test_variants_train_and_render(run_train, overrides: tuple[str, ...]) -> None:
+    status, run = run_train(*overrides)
+    assert status == 0
+    sound = timbrel.load(run).render(source="prior", seconds=0.3)
+    assert sound.samples.shape[1] == 14_400
+    assert np.isfinite(sound.samples).all()
+
+
+def test_dry_run_tells_the_cost_and_writes_nothing(run_train, capsys) -> None:
+    status, run = run_train("dry_run=true")
+    assert (status, run) == (0, None)
+    text = capsys.readouterr().out
+    for row in ("parameters", "receptive field", "1,500 per second", "memory", "step", "3 steps"):
+        assert row in text
+
+
+def test_chunk_below_the_receptive_field_is_refused_with_the_numbers(run_train, capsys) -> None:
+    status, run = run_train("data.chunk_samples=2048")
+    assert (status, run) == (2, None)
+    message = capsys.readouterr().err
+    assert "2048" in message
+    assert "receptive field of 5760" in message
+
+
+def test_divergence_stops_and_names_the_files(run_train, capsys) -> None:
+    status, run = run_train("trainer.learning_rate=1e30", "trainer.max_steps=20")
+    assert status == 2
+    record = json.loads((run / "diverged.json").read_text())
+    assert len(record["batch"]) == 2
+    assert all(example["file"].startswith("tone_") for example in record["batch"])
+    assert "not finite" in capsys.readouterr().err
+
+
+def test_early_stop_counts_validations_without_gain(run_train) -> None:
+    status, run = run_train(
+        "trainer.learning_rate=1e-30",
+        "trainer.validate_every_steps=1",
+        "trainer.early_stop_patience=2",
+        "trainer.max_steps=30",
+    )
+    assert status == 0
+    losses = read_metrics(run / "metrics.csv")["validation/loss"]
+    assert [step for step, _ in losses] == [1, 2, 3]
+
+
+def test_time_limit_fixes_a_horizon_and_ends_near_it(run_train) -> None:
+    status, run = run_train("trainer.max_time=3s", "trainer.max_steps=null")
+    assert status == 0
+    rates = read_metrics(run / "metrics.csv")["train/learning_rate"]
+    assert rates[-1][1] < 0.7 * max(rate for _, rate in rates)  # well down the cosine
+
+
+def test_a_resumed_run_refuses_other_settings(run_train, capsys) -> None:
+    _, run = run_train()
+    assert train.main([f"run={run}", "trainer.max_steps=9"]) == 2
+    assert "trainer.max_steps" in capsys.readouterr().err
+
+
+def test_one_file_trains_by_time_or_is_refused_with_the_reason(
+    run_train, tmp_path: Path, capsys
+) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    soundfile.write(folder / "long.wav", noise(6.0), 48_000)
+    status, run = run_train(f"data.root={folder}")
+    assert status == 0
+    assert "pieces of each are held out" in capsys.readouterr().err
+    assert json.loads((run / "run.json").read_text())["data_notes"]
+    soundfile.write(folder / "long.wav", noise(0.1), 48_000)
+    assert train.main([f"data.root={folder}", *TINY]) == 2
+    message = capsys.readouterr().err
+    assert "too short to hold out pieces" in message
+    assert "4800 samples" in message
+
+
+@pytest.mark.slow
+def test_five_hundred_files_train(run_train) -> None:
+    status, run = run_train("data.root=null", "data=demo", "data.files=500")
+    assert status == 0
+    assert (run / "model" / "card.json").exists()
