@@ -96,7 +96,6 @@ def test_defaults_pass_every_check(tmp_path):
         ("trainer.ema_decay", 1.0, "from 0 to below 1"),
         ("trainer.warmup_steps", -1, "0 or more"),
         ("trainer.gradient_clip_norm", 0.0, "above 0"),
-        ("device.devices", 0, "device.devices=0: 1 or more"),
         ("device.workers", -1, "0 or more"),
         ("device.threads", 0, "1 or more"),
         ("logger.clips", -1, "0 or more"),
@@ -179,10 +178,7 @@ def test_devices_that_cannot_work(monkeypatch):
         config_checks.check(config)
     config.device.accelerator = Accelerator.cpu
     config_checks.check(config)
-    config.device.devices = 2
-    with pytest.raises(UserError, match="one device"):
-        config_checks.check(config)
-    config.device.devices, config.device.pin_memory = 1, True
+    config.device.pin_memory = True
     with pytest.raises(UserError, match="only for cuda"):
         config_checks.check(config)
 

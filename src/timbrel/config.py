@@ -152,7 +152,6 @@ class DeviceConfig:
     threads: int | None = _key(None, "threads of CPU arithmetic (default: all cores)")
     pin_memory: bool | None = _key(None, "page-locked batches (default: with cuda)")
     tf32: bool = _key(True, "TF32 matrix products on cuda")
-    devices: int = _key(1, "how many accelerators")
 
 
 @dataclass

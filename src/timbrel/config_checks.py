@@ -182,13 +182,6 @@ def _device(device: DeviceConfig) -> Iterator[str]:
         yield "device.accelerator=mps: only on a Mac; take device=auto, cuda or cpu"
     if device.accelerator == Accelerator.mps and device.precision == Precision.bf16:
         yield "device.precision=bf16: not on mps; take device.precision=fp32"
-    if device.devices < 1:
-        yield f"device.devices={device.devices}: 1 or more"
-    elif device.devices > 1 and device.accelerator in (Accelerator.cpu, Accelerator.mps):
-        yield (
-            f"device.devices={device.devices}: {device.accelerator} is one device; "
-            "take device.devices=1 (device.threads sets the CPU's threads)"
-        )
     if device.pin_memory and device.accelerator in (Accelerator.cpu, Accelerator.mps):
         yield f"device.pin_memory=true: only for cuda, not {device.accelerator}; leave it out"
     if device.workers is not None and device.workers < 0:

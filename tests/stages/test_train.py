@@ -118,6 +118,30 @@ def test_one_file_trains_by_time_or_is_refused_with_the_reason(
     assert "4800 samples" in message
 
 
+def test_a_resumed_run_refuses_other_recordings(run_train, tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for i in range(6):
+        soundfile.write(folder / f"{i}.wav", noise(0.5, seed=i), 48_000)
+    status, run = run_train(f"data.root={folder}")
+    assert status == 0
+    (folder / "0.wav").unlink()
+    assert train.main([f"run={run}"]) == 2
+    assert "have changed since it began" in capsys.readouterr().err
+
+
+def test_silent_files_train_when_asked_to(run_train, tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for i in range(6):
+        soundfile.write(folder / f"{i}.wav", noise(0.5, seed=i), 48_000)
+    soundfile.write(folder / "silent.wav", np.zeros(24_000), 48_000)
+    run_train(f"data.root={folder}", "dry_run=true")
+    assert "6 recordings" in capsys.readouterr().err
+    run_train(f"data.root={folder}", "dry_run=true", "data.include_silent=true")
+    assert "7 recordings" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_five_hundred_files_train(run_train) -> None:
     status, run = run_train("data.root=null", "data=demo", "data.files=500")

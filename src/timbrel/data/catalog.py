@@ -84,13 +84,14 @@ def scan(
     *,
     workers: int | None = None,
     memory: Path | None = None,
+    include_silent: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Catalog:
     """Look at every entry under `root`, decoding each sound file once, and write nothing there.
 
     `workers` is the number of processes (None: by cores and files; 0: none). With `memory`, a
-    folder, a file that has not changed since an earlier scan is not decoded again. `progress` is
-    told how many files are done, how many there are and which was the last.
+    folder, a file that has not changed since an earlier scan is not decoded again. Silent files train
+    only with `include_silent`. `progress` is told how many files are done, how many there are and which was the last.
 
     Raises `UserError` where `root` is no folder that can be listed, or holds no usable sound.
     """
@@ -98,7 +99,9 @@ def scan(
     _require_folder(root)
     found = entries(root)
     measured = _measured(root, found, workers, memory, progress)
-    reports = _marked_duplicates([_report(entry, measured.get(entry.path)) for entry in found])
+    reports = _marked_duplicates(
+        [_report(entry, measured.get(entry.path), include_silent) for entry in found]
+    )
     if not any(file.verdict in (Verdict.ACCEPT, Verdict.ACCEPT_WARN) for file in reports):
         raise UserError(_nothing_usable(root, reports))
     return Catalog(root, tuple(reports))
@@ -156,16 +159,18 @@ def _measured(
     return measured
 
 
-def _report(entry: Entry, measured: Measurement | None) -> FileReport:
+def _report(entry: Entry, measured: Measurement | None, include_silent: bool) -> FileReport:
     if entry.judgement is not None:
         return FileReport(entry.path, entry.judgement.verdict, entry.judgement.reasons)
     judgement = judge(entry.path, measured, named_audio=entry.named_audio)
     if measured is None or measured.rate_hz is None:
         return FileReport(entry.path, judgement.verdict, judgement.reasons)
-    return _with_measures(entry.path, judgement, measured)
+    return _with_measures(entry.path, judgement, measured, include_silent)
 
 
-def _with_measures(path: str, judgement: Judgement, measured: Measurement) -> FileReport:
+def _with_measures(
+    path: str, judgement: Judgement, measured: Measurement, include_silent: bool
+) -> FileReport:
     accepted = judgement.verdict in (Verdict.ACCEPT, Verdict.ACCEPT_WARN)
     return FileReport(
         path=path,
@@ -185,7 +190,7 @@ def _with_measures(path: str, judgement: Judgement, measured: Measurement) -> Fi
         dc_offset=measured.dc_offset,
         nonfinite=measured.nonfinite,
         content_hash=measured.content_hash,
-        trains=accepted and not is_silent(measured),
+        trains=accepted and (include_silent or not is_silent(measured)),
     )
 
 

@@ -29,7 +29,7 @@ from timbrel.training.held_out_audio import HeldOutAudio, HeldOutClip
 from timbrel.training.horizon import Horizon
 from timbrel.training.metrics_log import MetricsLog
 from timbrel.training.module import OptimizerSettings, Training
-from timbrel.training.provenance import write_provenance
+from timbrel.training.provenance import PROVENANCE_FILE, check_same_data, write_provenance
 from timbrel.training.scores import mean_scores, score_segments
 
 _CLIP_CHUNKS = 2  # length of a logged held-out clip, at most
@@ -66,13 +66,14 @@ def train(config: DictConfig) -> str:
 
     folder = run_folder(config)
     if not (folder / CONFIG_FILE).exists():
-        save_config(config, folder)
         write_provenance(
-            folder / "run.json",
+            folder / PROVENANCE_FILE,
             seed=config.seed,
             data_hash=data_hash(found.split),
             notes=found.split.notes,
         )
+        save_config(config, folder)  # last: what has a config can be resumed
+    check_same_data(folder, data_hash(found.split))
     sys.stderr.write(f"run: {folder}\n")
     first_step = resume_step(folder) or 0
     log = MetricsLog(folder / "metrics.csv")
@@ -90,6 +91,9 @@ def train(config: DictConfig) -> str:
         means = mean_scores(scores)
         if wandb_run is not None:
             wandb_run.summary.update({f"test/{name}": value for name, value in means.items()})
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\nto go on: timbrel train run={folder}")
+        raise
     finally:
         if wandb_run is not None:
             wandb_run.finish()
@@ -126,7 +130,6 @@ def _compute(config: DictConfig) -> Compute:
     return resolve_compute(
         accelerator=str(device.accelerator),
         precision=str(device.precision),
-        devices=device.devices,
         workers=device.workers,
         threads=device.threads,
         pin_memory=device.pin_memory,

@@ -15,14 +15,13 @@ class Compute:
     """A resolved device. `accelerator` is cpu, cuda or mps; `autocast` runs networks in bf16."""
 
     accelerator: str
-    devices: int
     autocast: bool
     workers: int
     pin_memory: bool
 
     @property
     def torch_device(self) -> torch.device:
-        """The first device."""
+        """As torch names it."""
         return torch.device(self.accelerator)
 
 
@@ -30,7 +29,6 @@ def resolve_compute(
     *,
     accelerator: str,
     precision: str,
-    devices: int,
     workers: int | None,
     threads: int | None,
     pin_memory: bool | None,
@@ -59,7 +57,6 @@ def resolve_compute(
         sys.stderr.write("device=mps: no test has run on Apple silicon; tell us how it goes\n")
     return Compute(
         accelerator=found,
-        devices=devices,
         autocast=native and precision != "fp32",
         workers=workers if workers is not None else (_MAX_WORKERS if found == "cuda" else 0),
         pin_memory=pin_memory if pin_memory is not None else found == "cuda",

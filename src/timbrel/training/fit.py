@@ -56,8 +56,7 @@ def fit(
     last = folder / LAST
     trainer = pl.Trainer(
         accelerator="gpu" if compute.accelerator == "cuda" else compute.accelerator,
-        devices=compute.devices,
-        strategy="ddp" if compute.devices > 1 else "auto",
+        devices=1,
         max_epochs=-1,
         logger=False,
         enable_checkpointing=False,

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import timbrel
+from timbrel.errors import UserError
 
 _PACKAGES = ("timbrel", "torch", "lightning", "hydra-core", "numpy", "auraloss", "soxr", "wandb")
+
+
+PROVENANCE_FILE = "run.json"
 
 
 def git_revision() -> str | None:
@@ -44,6 +48,20 @@ def write_provenance(path: Path, *, seed: int, data_hash: str, notes: tuple[str,
         "command": ["timbrel", *sys.argv[1:]],
     }
     path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def check_same_data(folder: Path, data_hash: str) -> None:
+    """Raise UserError where the recordings or their split are not those the run began with."""
+    path = folder / PROVENANCE_FILE
+    try:
+        began_with = json.loads(path.read_text("utf-8"))["data_hash"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"'{path}' cannot be read ({error}); start a new run") from error
+    if began_with != data_hash:
+        raise UserError(
+            f"run={folder}: the recordings or their split have changed since it began (data hash "
+            f"{data_hash}, was {began_with}); put them back, or start a new run"
+        )
 
 
 def _git(folder: Path, *arguments: str) -> str:
