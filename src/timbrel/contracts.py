@@ -15,11 +15,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Conditions:
-    """Optional per-frame controls for decoders that need them (DDSP); empty elsewhere."""
+    """Optional controls for decoders that need them (DDSP); empty elsewhere.
+
+    `first_frame` says where in its sound the code begins (0 if None): a decoder that mixes in noise
+    draws it by position, so that a stream and a whole file are the same sound.
+    """
 
     f0_hz: Float[Tensor, "batch frame"] | None = None
     confidence: Float[Tensor, "batch frame"] | None = None
     loudness_db: Float[Tensor, "batch frame"] | None = None
+    first_frame: Int[Tensor, " batch"] | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Conditions":
         """The same conditions with `function` applied to every tensor present."""

@@ -80,7 +80,7 @@ def test_a_fade_longer_than_the_sound_spans_it() -> None:
 
 def test_a_model_that_diverged_is_named() -> None:
     model, _ = small_model()
-    torch.nn.init.constant_(model.decoder.phase.bias, torch.nan)
+    torch.nn.init.constant_(model.decoder.noise.bias, torch.nan)
     source = FixedSource(_code(4), hop_samples=512)
     with pytest.raises(UserError, match="not finite"):
         list(render(model, source))

@@ -131,17 +131,17 @@ def test_tensors_must_fit(tmp_path: Path, change: str) -> None:
     folder = small_bundle(tmp_path / "model")
     weights = load_file(folder / "weights.safetensors")
     if change == "drop":
-        del weights["decoder.phase.bias"]
+        del weights["decoder.noise.bias"]
     elif change == "add":
         weights["spare"] = torch.zeros(1)
     else:
-        weights["decoder.phase.bias"] = torch.zeros(3)
+        weights["decoder.noise.bias"] = torch.zeros(3)
     save_file(weights, folder / "weights.safetensors")
     _resign(folder)
     message = {
-        "drop": "lacks decoder.phase.bias",
+        "drop": "lacks decoder.noise.bias",
         "add": "has extra spare",
-        "shape": r"decoder.phase.bias is \(3,\), not \(1025,\)",
+        "shape": r"decoder.noise.bias is \(3,\), not \(1025,\)",
     }
     with pytest.raises(UserError, match=message[change]):
         load_bundle(folder)

@@ -21,7 +21,7 @@ def _noise(*shape: int, seed: int = 0, rms: float = 0.3) -> Tensor:
 
 def _spectral(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     terms = SpectralLoss(window_samples=WINDOWS)(estimate, target)
-    assert list(terms) == ["stft_relative", "stft_log"]
+    assert list(terms) == ["stft_relative", "stft_log", "waveform"]
     return terms["stft_relative"], terms["stft_log"]
 
 
@@ -136,3 +136,22 @@ def test_it_has_nothing_to_save() -> None:
     """Windows are made, not stored: a checkpoint does not carry them."""
     assert not SpectralLoss(window_samples=WINDOWS).state_dict()
     assert not list(SpectralLoss(window_samples=WINDOWS).parameters())
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, 0.0), (0.25, 0.0), (-1.0, 2.0)])
+def test_waveform_term_is_one_minus_the_cosine(factor: float, expected: float) -> None:
+    wanted = 0.3 * torch.randn(2, 1, 8192, generator=torch.Generator().manual_seed(0))
+    term = SpectralLoss(window_samples=[256])(factor * wanted, wanted)["waveform"]
+    assert_allclose(term, torch.full((2,), expected), atol=1e-5)
+
+
+def test_waveform_term_of_independent_noises_is_one_and_of_silence_is_nothing() -> None:
+    rng = torch.Generator().manual_seed(0)
+    given, wanted = 0.3 * torch.randn(2, 1, 1, 65_536, generator=rng)
+    loss = SpectralLoss(window_samples=[256])
+    assert float(loss(given, wanted)["waveform"]) == pytest.approx(1.0, abs=4 / 65_536**0.5)
+    silent = torch.zeros(1, 1, 8192, requires_grad=True)
+    term = loss(silent, torch.zeros(1, 1, 8192))["waveform"].sum()
+    term.backward()
+    assert float(term.detach()) == 0.0
+    assert torch.isfinite(silent.grad).all()

@@ -16,7 +16,7 @@ from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.encoders import SpectralEncoder
 from timbrel.models.posteriors import GaussianPosterior, sample
 
-RECONSTRUCTION = {"stft_relative": 1.0, "stft_log": 1.0}
+RECONSTRUCTION = {"stft_relative": 1.0, "stft_log": 1.0, "waveform": 0.5}
 
 
 def _step(
@@ -98,7 +98,7 @@ def test_a_decoder_may_ask_for_conditions() -> None:
         latent_dim=4,
         clip_dim=0,
         encoder=SpectralEncoder(
-            channels=1, window_samples=1024, hop_samples=hop, width=16, blocks=1,
+            channels=1, window_samples=1024, hop_samples=hop, phase_bins=8, width=16, blocks=1,
             kernel_frames=3, expansion=2,
         ),
         posterior=GaussianPosterior(width=16, latent_dim=4, clip_dim=0),

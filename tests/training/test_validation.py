@@ -16,7 +16,14 @@ from timbrel.models.autoencoder import Autoencoder
 from timbrel.training.validation import validate
 
 LOSS = SpectralLoss(window_samples=[512, 256])
-MIX = LossMix({"stft_relative": 2.0, "stft_log": 0.5, "kl": Ramp(start=0.0, stop=1.0, steps=100)})
+MIX = LossMix(
+    {
+        "stft_relative": 2.0,
+        "stft_log": 0.5,
+        "waveform": 0.25,
+        "kl": Ramp(start=0.0, stop=1.0, steps=100),
+    }
+)
 
 
 def _batch(n: int, seed: int, time: int = 2048) -> Batch:
@@ -53,7 +60,7 @@ def test_values_equal_those_by_hand() -> None:
         nats = float(rate_nats(posterior).mean())
     assert values["stft_log"] == pytest.approx(float(terms["stft_log"].mean()), rel=1e-6)
     assert values["stft_relative"] == pytest.approx(float(terms["stft_relative"].mean()), rel=1e-6)
-    by_hand = 2.0 * values["stft_relative"] + 0.5 * values["stft_log"]
+    by_hand = 2.0 * values["stft_relative"] + 0.5 * values["stft_log"] + 0.25 * values["waveform"]
     assert values["loss"] == pytest.approx(by_hand, rel=1e-6)  # the rate is not in it
     assert values["nats_per_frame"] == pytest.approx(nats / 4, rel=1e-6)  # 2,048 samples
     assert values["nats_per_second"] == pytest.approx(nats * 48_000 / 2048, rel=1e-6)
@@ -72,7 +79,7 @@ def test_the_target_is_what_counts_not_the_input() -> None:
 def test_a_deterministic_posterior_has_no_rate() -> None:
     model = _transparent()
     values = validate(model, [_batch(2, seed=3)], LOSS, MIX, 0, nullcontext())
-    assert set(values) == {"loss", "stft_relative", "stft_log"}
+    assert set(values) == {"loss", "stft_relative", "stft_log", "waveform"}
 
 
 def test_a_tail_shorter_than_a_hop_is_not_compared() -> None:

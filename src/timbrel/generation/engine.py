@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbrel.contracts import Latent
+from timbrel.contracts import Conditions, Latent
 from timbrel.errors import UserError
 from timbrel.generation.source import LatentSource
 from timbrel.models.autoencoder import Autoencoder
@@ -51,9 +51,10 @@ def render(
 
 
 @torch.inference_mode()
-def _decode(model: Autoencoder, latent: Latent) -> AudioBlock:
+def _decode(model: Autoencoder, latent: Latent, first_frame: int) -> AudioBlock:
     device = next(model.parameters()).device
-    return model.decode(latent.map(lambda x: x.to(device)))[0].float().cpu().numpy()
+    position = Conditions(first_frame=torch.tensor([first_frame], device=device))
+    return model.decode(latent.map(lambda x: x.to(device)), position)[0].float().cpu().numpy()
 
 
 def decode_stream(
@@ -67,19 +68,21 @@ def decode_stream(
     context, hop = model.decoder_context_frames, model.hop_samples
     held: Latent | None = None  # frames from `before` frames ahead of the next one to play
     before = 0
+    first = 0  # the position of the held frames in the sound
     for block in blocks:
         held = (
             block if held is None else Latent(torch.cat([held.frames, block.frames], 2), held.clip)
         )
         while held.frames.shape[2] >= before + block_frames + context:
             window = held.frames[:, :, : before + block_frames + context]
-            audio = _decode(model, Latent(window, held.clip))
+            audio = _decode(model, Latent(window, held.clip), first)
             yield audio[:, before * hop : (before + block_frames) * hop]
             drop = max(0, before + block_frames - context)
             held = Latent(held.frames[:, :, drop:], held.clip)
             before = before + block_frames - drop
+            first += drop
     if held is not None and held.frames.shape[2] > before:
-        yield _decode(model, held)[:, before * hop :]
+        yield _decode(model, held, first)[:, before * hop :]
 
 
 def shape(

@@ -24,7 +24,11 @@ class SpectralLoss(nn.Module):
     Terms, each averaged over resolutions:
 
     - `stft_relative`: Frobenius distance of the magnitudes over the target's norm;
-    - `stft_log`: mean absolute difference of log magnitudes (nepers).
+    - `stft_log`: mean absolute difference of log magnitudes (nepers);
+
+    and `waveform`, one minus the cosine between the sample vectors: magnitudes alone leave every
+    phase free, and a tone may then sit on the nearest multiple of the frame rate. (A distance would
+    do too, but it silences what it cannot yet follow.)
 
     Differs: magnitudes are floored at `floor` (absolute, as the STFT gives them), the norm at that
     of white noise of `silence_rms`, and the channels of an example share one ratio.
@@ -68,7 +72,16 @@ class SpectralLoss(nn.Module):
         return {
             "stft_relative": torch.stack(relative).mean(0),
             "stft_log": torch.stack(log).mean(0),
+            "waveform": self._waveform(estimate, target),
         }
+
+    def _waveform(self, estimate: Tensor, target: Tensor) -> Tensor:
+        silence = self.silence_rms**2 * target[0].numel()
+        wanted_energy = target.square().flatten(1).sum(1)
+        given_energy = estimate.square().flatten(1).sum(1)
+        product = (estimate * target).flatten(1).sum(1)
+        cosine = product / ((wanted_energy + silence) * (given_energy + silence)).sqrt()
+        return wanted_energy / (wanted_energy + silence) - cosine
 
 
 class AuralossMultiResolution(nn.Module):

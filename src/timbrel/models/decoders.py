@@ -3,22 +3,27 @@
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from timbrel.contracts import Conditions, Latent
 from timbrel.dsp.stft import hann, istft
 from timbrel.models.blocks import FrameStack
+from timbrel.randomness import torch_generator
 
 _LOG_MAGNITUDE_START = math.log(1e-3)  # an untrained decoder whispers
 _LOG_MAGNITUDE_MAX = math.log(10.0)
+_TINY = 1e-12
+_NOISE_PERIOD_FRAMES = 1024  # some 11 s; by then nobody remembers
 
 
 class SpectralDecoder(nn.Module):
-    """Residual blocks at frame rate, then magnitude and phase of an inverse STFT.
+    """Residual blocks at frame rate, then an inverse STFT: a coherent part and a noise part.
 
     No up-sampling layer, hence no imaging (Siuzdak 2023, "Vocos"). Differs: the frame grid has no
-    extra frame, and the clip code joins every frame.
+    extra frame, the clip code joins every frame, the phase is a direction in the plane (no wrap to
+    learn), and every bin mixes in noise of a learned level (Serra & Smith 1990), or noisy sounds
+    would come out as a buzz at the frame rate.
     """
 
     window: Float[Tensor, " window"]
@@ -46,8 +51,11 @@ class SpectralDecoder(nn.Module):
             width=width, blocks=blocks, kernel_frames=kernel_frames, expansion=expansion
         )
         self.magnitude = nn.Linear(width, channels * self.bins)
-        self.phase = nn.Linear(width, channels * self.bins)
+        self.direction = nn.Linear(width, 2 * channels * self.bins)
+        self.noise = nn.Linear(width, channels * self.bins)
         nn.init.constant_(self.magnitude.bias, _LOG_MAGNITUDE_START)
+        nn.init.constant_(self.noise.bias, _LOG_MAGNITUDE_START)
+        self.register_buffer("noise_frames", _noise_frames(channels * self.bins), persistent=False)
         reach_samples = (window_samples - hop_samples) // 2
         self.context_frames = self.stack.context_frames + math.ceil(reach_samples / hop_samples)
 
@@ -60,11 +68,35 @@ class SpectralDecoder(nn.Module):
         features = self.stack(self.project(code))
         with torch.autocast(features.device.type, enabled=False):  # exp and FFT want fp32
             full_scale = self.window.sum() / 2
-            log_magnitude = self.magnitude(features).float().clamp_max(_LOG_MAGNITUDE_MAX)
-            spectrum = torch.polar(
-                full_scale * torch.exp(log_magnitude), self.phase(features).float()
-            )  # batch frame channel*bin
+            real, imaginary = self.direction(features).float().chunk(2, dim=-1)
+            length = (real.square() + imaginary.square() + _TINY).rsqrt()
+            coherent = _level(self.magnitude(features)) * length
+            noise_level = _level(self.noise(features))
+            noise = self._noise(n_frames, conditions.first_frame)
+            spectrum = full_scale * torch.complex(
+                coherent * real + noise_level * noise[..., 0],
+                coherent * imaginary + noise_level * noise[..., 1],
+            )
             spectrum = spectrum.unflatten(2, (self.channels, self.bins))
             spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
         return audio.view(n_batch, self.channels, -1)
+
+    def _noise(
+        self, n_frames: int, first_frame: Int[Tensor, " batch"] | None
+    ) -> Float[Tensor, "#batch frame width 2"]:
+        """Noise by position in the sound, so that a stream hears what a whole file hears."""
+        index = torch.arange(n_frames, device=self.noise_frames.device)[None]
+        if first_frame is not None:
+            index = index + first_frame[:, None]
+        return self.noise_frames[index % _NOISE_PERIOD_FRAMES]
+
+
+def _level(log_magnitude: Tensor) -> Tensor:
+    return torch.exp(log_magnitude.float().clamp_max(_LOG_MAGNITUDE_MAX))
+
+
+def _noise_frames(width: int) -> Float[Tensor, "frame width 2"]:
+    """Complex white noise of unit power, the same in every model and on every machine."""
+    rng = torch_generator(0, 0, "decoder noise")
+    return torch.randn(_NOISE_PERIOD_FRAMES, width, 2, generator=rng) * math.sqrt(0.5)

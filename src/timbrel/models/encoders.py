@@ -13,9 +13,11 @@ _FLOOR = 1e-7  # -140 dB of a full-scale sine: below a 24-bit recording's own no
 
 
 class SpectralEncoder(nn.Module):
-    """Log magnitudes of an STFT, then residual blocks at frame rate.
+    """Log magnitudes of an STFT and the phases of its low bins, then blocks at frame rate.
 
-    Input `batch channel time` in whole hops, output `batch frame width`, one frame per hop.
+    Input `batch channel time` in whole hops, output `batch frame width`, one frame per hop. Without
+    phases a steady tone looks the same in every frame, and no decoder could give back a tone that
+    is not a multiple of the frame rate; `phase_bins` bins from 0 Hz up are seen as vectors.
     """
 
     window: Float[Tensor, " window"]
@@ -26,6 +28,7 @@ class SpectralEncoder(nn.Module):
         channels: int,
         window_samples: int,
         hop_samples: int,
+        phase_bins: int,
         width: int,
         blocks: int,
         kernel_frames: int,
@@ -33,10 +36,11 @@ class SpectralEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.hop_samples = hop_samples
+        self.phase_bins = phase_bins
         self.width = width
         self.register_buffer("window", hann(window_samples), persistent=False)
         bins = window_samples // 2 + 1
-        self.project = nn.Linear(channels * bins, width)
+        self.project = nn.Linear(channels * (bins + 2 * phase_bins), width)
         self.stack = FrameStack(
             width=width, blocks=blocks, kernel_frames=kernel_frames, expansion=expansion
         )
@@ -48,6 +52,10 @@ class SpectralEncoder(nn.Module):
     ) -> Float[Tensor, "batch frame width"]:
         spectrum = stft(audio, self.window, self.hop_samples)  # batch channel bin frame
         full_scale = self.window.sum() / 2  # the magnitude of a sine of amplitude 1
-        log_magnitude = torch.log((spectrum.abs() / full_scale).clamp_min(_FLOOR))
-        centred = 1.0 + log_magnitude * (2.0 / -math.log(_FLOOR))  # -140...0 dB to -1...1
-        return self.stack(self.project(centred.flatten(1, 2).transpose(1, 2)))
+        magnitude = (spectrum.abs() / full_scale).clamp_min(_FLOOR)
+        centred = 1.0 + torch.log(magnitude) * (2.0 / -math.log(_FLOOR))  # -140...0 dB to -1...1
+        low = spectrum[..., : self.phase_bins, :]
+        # A cube root of the amplitude: loud partials lead, and noise floors do not.
+        direction = low / full_scale * magnitude[..., : self.phase_bins, :].pow(-2 / 3)
+        seen = torch.cat([centred, direction.real, direction.imag], dim=-2)
+        return self.stack(self.project(seen.flatten(1, 2).transpose(1, 2)))

@@ -36,9 +36,7 @@ def data_root(data: DictConfig) -> Path:
 def scanned(data: DictConfig, *, workers: int | None = None) -> Catalog:
     """The catalog of the data folder; what an earlier scan learned is not decoded again."""
     memory = Cache(data.cache_dir).folder / "catalog"
-    return scan(
-        data_root(data), workers=workers, memory=memory, include_silent=data.include_silent
-    )
+    return scan(data_root(data), workers=workers, memory=memory, include_silent=data.include_silent)
 
 
 def recordings(data: DictConfig, *, seed: int, guard_samples: int) -> Recordings:

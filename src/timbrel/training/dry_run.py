@@ -13,6 +13,7 @@ from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.posteriors import sample
 from timbrel.randomness import torch_generator
 from timbrel.training.console import clock_text
+from timbrel.training.module import anywhere
 
 _STEPS = 4
 _BYTES_PER_PARAMETER = 4 * 5  # weights, averaged weights, gradient, two moments
@@ -79,7 +80,7 @@ def measure(
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             posterior = model.encode(batch.input, batch.conditions)
             latent = sample(posterior, rng)
-            estimate = model.decode(latent, batch.conditions)
+            estimate = model.decode(latent, anywhere(batch, rng))
         estimate = estimate[..., : batch.target.shape[-1]].float()
         terms = {
             **reconstruction(estimate, batch.target),

@@ -1,7 +1,7 @@
 """One training step: encode, sample, decode, weigh the terms, step the optimizer, average."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from timbrel.contracts import Batch
+from timbrel.contracts import Batch, Conditions
 from timbrel.losses.mix import LossMix, Objective
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.posteriors import sample
@@ -35,6 +35,13 @@ class DivergedError(Exception):
     def __init__(self, what: str, step: int, batch: Batch) -> None:
         super().__init__(f"{what} is not finite at step {step}")
         self.what, self.step, self.batch = what, step, batch
+
+
+def anywhere(batch: Batch, rng: torch.Generator) -> Conditions:
+    """The batch's conditions at drawn positions: a decoder must not learn its noise by heart."""
+    shape = (len(batch.target),)
+    first_frame = torch.randint(1 << 20, shape, generator=rng, device=rng.device)
+    return replace(batch.conditions, first_frame=first_frame)
 
 
 class Training(pl.LightningModule):
@@ -85,7 +92,7 @@ class Training(pl.LightningModule):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             posterior = self.model.encode(batch.input, batch.conditions)
             latent = sample(posterior, rng)
-            estimate = self.model.decode(latent, batch.conditions)
+            estimate = self.model.decode(latent, anywhere(batch, rng))
         estimate = estimate[..., : batch.target.shape[-1]].float()
         terms = {
             **self.reconstruction(estimate, batch.target),
