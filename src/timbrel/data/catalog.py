@@ -90,8 +90,9 @@ def scan(
     """Look at every entry under `root`, decoding each sound file once, and write nothing there.
 
     `workers` is the number of processes (None: by cores and files; 0: none). With `memory`, a
-    folder, a file that has not changed since an earlier scan is not decoded again. Silent files train
-    only with `include_silent`. `progress` is told how many files are done, how many there are and which was the last.
+    folder, a file that has not changed since an earlier scan is not decoded again. Silent files
+    train only with `include_silent`. `progress` is told how many files are done, how many there are
+    and which was the last.
 
     Raises `UserError` where `root` is no folder that can be listed, or holds no usable sound.
     """

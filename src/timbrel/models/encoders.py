@@ -40,6 +40,8 @@ class SpectralEncoder(nn.Module):
         self.width = width
         self.register_buffer("window", hann(window_samples), persistent=False)
         bins = window_samples // 2 + 1
+        if not 0 <= phase_bins <= bins:
+            raise ValueError(f"phase_bins={phase_bins}: the window has {bins} bins")
         self.project = nn.Linear(channels * (bins + 2 * phase_bins), width)
         self.stack = FrameStack(
             width=width, blocks=blocks, kernel_frames=kernel_frames, expansion=expansion
