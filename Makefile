@@ -15,14 +15,9 @@ SHELL := /bin/bash
 
 install: $(STAMP)
 
-# uv reads no pip.conf: it is handed the same places. Where uv cannot, pip installs the same hashes.
+# uv where it can be had, else pip: the same hashes either way.
 define INSTALL
-pip_setting() { $(BIN)/python -m pip config get global.$$1 2>/dev/null || true; }
-export UV_PYTHON=$(BIN)/python UV_INDEX_STRATEGY=unsafe-best-match UV_HTTP_TIMEOUT=180
-index=$${PIP_INDEX_URL:-$$(pip_setting index-url)}
-extra=$${PIP_EXTRA_INDEX_URL:-$$(pip_setting extra-index-url)}
-if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; fi
-if [ -n "$$extra" ]; then export UV_INDEX="$${UV_INDEX:-$$extra}"; fi
+export UV_PYTHON=$(BIN)/python UV_HTTP_TIMEOUT=180
 uv=$$(command -v uv || true)
 if [ -z "$$uv" ] && $(BIN)/python -m pip install --quiet uv 2>/dev/null; then uv=$(BIN)/uv; fi
 get() { { [ -n "$$uv" ] && "$$uv" pip install --quiet "$$@"; } || $(BIN)/python -m pip install --quiet "$$@"; }
