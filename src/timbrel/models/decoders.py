@@ -27,6 +27,7 @@ class SpectralDecoder(nn.Module):
     """
 
     window: Float[Tensor, " window"]
+    noise_frames: Float[Tensor, "frame width 2"]
 
     def __init__(
         self,
