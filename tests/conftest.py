@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -30,7 +31,9 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or writes the user's cache; one cache serves the whole test process."""
-    monkeypatch.setenv("TIMBREL_CACHE", str(tmp_path_factory.getbasetemp() / "timbrel-cache"))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("TIMBREL_CACHE", str(tmp_path_factory.getbasetemp() / "timbrel-cache"))
+        yield

@@ -22,6 +22,7 @@ TINY = (
     "trainer.checkpoint_every_steps=5",
     "trainer.log_every_steps=1",
     "logger=none",
+    "logger.every_validations=1",
     "device=cpu",
     "device.threads=1",
 )

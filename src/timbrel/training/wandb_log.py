@@ -39,7 +39,7 @@ def start_run(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) 
     if not identity.exists():
         identity.write_text(secrets.token_hex(4))
     arguments: dict[str, Any] = {
-        "dir": folder,
+        "dir": folder.resolve(),  # its service may run elsewhere
         "id": identity.read_text().strip(),
         "resume": "allow",
         "project": settings.project,
