@@ -10,10 +10,9 @@ import torch
 from timbrel.contracts import Batch
 from timbrel.losses.mix import LossMix
 from timbrel.models.autoencoder import Autoencoder
-from timbrel.models.posteriors import sample
 from timbrel.randomness import torch_generator
 from timbrel.training.console import clock_text
-from timbrel.training.module import anywhere
+from timbrel.training.module import loss_terms
 
 _STEPS = 4
 _BYTES_PER_PARAMETER = 4 * 5  # weights, averaged weights, gradient, two moments
@@ -77,15 +76,7 @@ def measure(
     for step in range(_STEPS):
         start_s = time.perf_counter()
         rng = torch_generator(0, step, "posterior", device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-            posterior = model.encode(batch.input, batch.conditions)
-            latent = sample(posterior, rng)
-            estimate = model.decode(latent, anywhere(batch, rng))
-        estimate = estimate[..., : batch.target.shape[-1]].float()
-        terms = {
-            **reconstruction(estimate, batch.target),
-            **penalty(posterior, latent, batch, step, rng),
-        }
+        terms = loss_terms(model, reconstruction, penalty, batch, step, rng, autocast)
         mix(terms, step).total.backward()
         if device.type == "cuda":
             torch.cuda.synchronize()

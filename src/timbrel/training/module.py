@@ -44,6 +44,27 @@ def anywhere(batch: Batch, rng: torch.Generator) -> Conditions:
     return replace(batch.conditions, first_frame=first_frame)
 
 
+def loss_terms(
+    model: Autoencoder,
+    reconstruction: nn.Module,
+    penalty: nn.Module,
+    batch: Batch,
+    step: int,
+    rng: torch.Generator,
+    autocast: bool,
+) -> dict[str, Tensor]:
+    """Encode, sample, decode (bf16 under `autocast`), and every named term (fp32)."""
+    with torch.autocast(batch.input.device.type, torch.bfloat16, enabled=autocast):
+        posterior = model.encode(batch.input, batch.conditions)
+        latent = sample(posterior, rng)
+        estimate = model.decode(latent, anywhere(batch, rng))
+    estimate = estimate[..., : batch.target.shape[-1]].float()
+    return {
+        **reconstruction(estimate, batch.target),
+        **penalty(posterior, latent, batch, step, rng),
+    }
+
+
 class Training(pl.LightningModule):
     """Manual optimization from the start: a penalty or an adversary may own an optimizer.
 
@@ -89,15 +110,9 @@ class Training(pl.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> None:
         """One optimizer step; `DivergedError` before a non-finite gradient touches a weight."""
         rng = torch_generator(self.seed, self.step, "posterior", self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            posterior = self.model.encode(batch.input, batch.conditions)
-            latent = sample(posterior, rng)
-            estimate = self.model.decode(latent, anywhere(batch, rng))
-        estimate = estimate[..., : batch.target.shape[-1]].float()
-        terms = {
-            **self.reconstruction(estimate, batch.target),
-            **self.penalty(posterior, latent, batch, self.step, rng),
-        }
+        terms = loss_terms(
+            self.model, self.reconstruction, self.penalty, batch, self.step, rng, self.autocast
+        )
         objective = self.mix(terms, self.step)
         if not torch.isfinite(objective.total):
             raise DivergedError("the loss", self.step, batch)
