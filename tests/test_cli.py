@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from timbrel import cli
-from timbrel.config import STAGES, options
+from timbrel.config import STAGES
+from timbrel.options import options
 from timbrel.stages.completion import candidates
 
 TIMBREL = Path(sys.executable).with_name("timbrel")

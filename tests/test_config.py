@@ -19,11 +19,10 @@ from timbrel.config import (
     Precision,
     Source,
     TrainConfig,
-    conf_folder,
     duration_s,
-    options,
 )
 from timbrel.errors import UserError
+from timbrel.options import conf_folder, options
 
 
 @pytest.mark.parametrize(

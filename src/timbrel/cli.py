@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from timbrel.config import STAGES, options
+from timbrel.config import STAGES
 from timbrel.errors import UserError, did_you_mean
+from timbrel.options import options
 
 _PAGE = """\
 timbrel trains a generative instrument from 5 to 500 of your own recordings, at 48 kHz.

@@ -1,4 +1,4 @@
-"""The typed schema of every stage, and where `conf/` lies. Knows neither Hydra nor torch.
+"""The typed schema of every stage. Knows neither Hydra nor torch.
 
 Pluggable parts (architecture, latent, augmentation, loss) are plain mappings with `_target_`s:
 `config_checks.check_targets` compares them with the signatures they name. Everything else is
@@ -7,11 +7,9 @@ typed here, and a default that is not set in `conf/` is the default written here
 
 # ruff: noqa: RUF009 - `_key` and `_section` return fields, which is what the rule asks for.
 
-import os
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from timbrel.errors import UserError
@@ -202,7 +200,33 @@ class InspectConfig:
 
     data: DataConfig = _section(DataConfig)
     output: str | None = _key(None, "CSV file to write, one line per file")
+    report: str | None = _key(
+        "outputs/inspect_${data.name}.html", "page to write with pictures; null: none"
+    )
     workers: int | None = _key(None, "processes that read files (default: chosen by the machine)")
+
+
+@dataclass
+class EvaluateSection:
+    """What is measured, and which gates hold."""
+
+    parts: list[str] = _key(["train", "validation", "test"], "which parts of the split are scored")
+    strict: bool = _key(False, "exit with status 1 where a gate fails")
+    bootstrap_draws: int = _key(2000, "draws of the intervals over files")
+    kl_floor_nats: float = _key(0.5, "gate: least rate, in nats per frame")
+    held_out_ratio: float = _key(1.05, "gate: last held-out loss over its own best, at most")
+    parity: float = _key(1e-6, "gate: largest difference of training's and generation's input")
+
+
+@dataclass
+class EvaluateConfig:
+    """`timbrel evaluate`."""
+
+    run: str = _key("???", "the run folder to evaluate")
+    data_root: str | None = _key(None, "where its recordings lie now, if they have moved")
+    seed: int = _key(0, "randomness of the noise control and of the intervals")
+    evaluate: EvaluateSection = _section(EvaluateSection)
+    device: DeviceConfig = _section(DeviceConfig)
 
 
 @dataclass
@@ -237,8 +261,8 @@ STAGES = {
     "inspect": Stage(
         InspectConfig,
         "read a folder of recordings and say which files train, and why others do not",
-        "nothing; output=FILE.csv writes one line per file",
-        ("data.root=~/kicks", "data.root=~/kicks output=kicks.csv"),
+        "outputs/inspect_<data>.html (report=); output=FILE.csv writes one line per file",
+        ("data.root=~/kicks", "data.root=~/kicks report=kicks.html output=kicks.csv"),
     ),
     "train": Stage(
         TrainConfig,
@@ -251,6 +275,12 @@ STAGES = {
             "run=outputs/<run folder>    # go on after an interruption",
             "--multirun data=demo latent=vae,beta_vae seed=0,1,2",
         ),
+    ),
+    "evaluate": Stage(
+        EvaluateConfig,
+        "score a run's model on its own recordings, beside controls, and check its gates",
+        "<run>/evaluation/ and <run>/report.html",
+        ("run=outputs/<run folder>", "run=outputs/<run folder> evaluate.strict=true"),
     ),
     "generate": Stage(
         GenerateConfig,
@@ -293,58 +323,3 @@ def duration_s(text: str) -> float:
     if seconds <= 0:
         raise UserError(f"'{text}': a duration is above 0")
     return seconds
-
-
-def conf_folder() -> Path:
-    """The folder of options: TIMBREL_CONF, else the installed package's, else the checkout's.
-
-    Raises UserError where none holds the stages' root files.
-    """
-    package = Path(__file__).resolve().parent
-    chosen = os.environ.get("TIMBREL_CONF")
-    candidates = [Path(chosen).expanduser()] if chosen else [package / "conf"]
-    if not chosen:
-        candidates.append(package.parents[1] / "conf")
-    for folder in candidates:
-        if (folder / "train.yaml").is_file():
-            return folder.resolve()
-    if chosen:
-        raise UserError(f"TIMBREL_CONF={chosen}: no train.yaml there; unset it, or name a conf/")
-    raise UserError("no conf/ in this installation; reinstall timbrel or set TIMBREL_CONF")
-
-
-def user_conf_folder() -> Path | None:
-    """`./conf` of the working folder, whose options join timbrel's own; None without one."""
-    folder = Path("conf").resolve()
-    return folder if folder.is_dir() and folder != conf_folder() else None
-
-
-def shadowed_options() -> list[Path]:
-    """Files of `./conf` that would never be used: timbrel ships another option of that name."""
-    own, shipped = user_conf_folder(), conf_folder()
-    if own is None:
-        return []
-    return [
-        file
-        for file in sorted(own.glob("*/*.yaml"))
-        if (twin := shipped / file.relative_to(own)).is_file()
-        and twin.read_bytes() != file.read_bytes()
-    ]
-
-
-def options(*more_folders: Path) -> dict[str, list[str]]:
-    """Every config group with its options, from timbrel's `conf/`, `./conf` and `more_folders`."""
-    found: dict[str, set[str]] = {}
-    for folder in (conf_folder(), user_conf_folder(), *more_folders):
-        for file in folder.glob("*/*.yaml") if folder else ():
-            if file.parent.name != "hydra":
-                found.setdefault(file.parent.name, set()).add(file.stem)
-    return {group: sorted(names) for group, names in sorted(found.items())}
-
-
-def groups_of(stage: str, *more_folders: Path) -> dict[str, list[str]]:
-    """The config groups that `stage` composes, with their options."""
-    known = set(STAGES[stage].schema.__dataclass_fields__)
-    if stage == "train":
-        known.add("experiment")
-    return {group: names for group, names in options(*more_folders).items() if group in known}

@@ -30,8 +30,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from timbrel import config_checks
-from timbrel.config import OPEN_SECTIONS, STAGES, conf_folder, user_conf_folder
+from timbrel.config import OPEN_SECTIONS, STAGES
 from timbrel.errors import UserError, did_you_mean
+from timbrel.options import conf_folder, user_conf_folder
 from timbrel.stages.overrides import check_overrides, quoted_texts, retold
 
 Job = Callable[[DictConfig], Any]

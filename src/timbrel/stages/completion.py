@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from timbrel.config import STAGES, groups_of
+from timbrel.config import STAGES
 from timbrel.errors import UserError, did_you_mean
+from timbrel.options import groups_of
 
 _BASH = """\
 # timbrel: tab completion for bash
@@ -118,7 +119,7 @@ def _overrides(stage: str, before: list[str], word: str) -> list[str]:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.plugins.completion_plugin import DefaultCompletionPlugin
 
-    from timbrel.config import conf_folder
+    from timbrel.options import conf_folder
     from timbrel.stages.app import register
     from timbrel.stages.overrides import quoted_texts, values_of
 

@@ -13,8 +13,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from timbrel.config import OPEN_SECTIONS, STAGES, groups_of, options, shadowed_options
+from timbrel.config import OPEN_SECTIONS, STAGES
 from timbrel.errors import UserError, did_you_mean
+from timbrel.options import groups_of, options, shadowed_options
 
 RESUME_KEYS = ("run", "device", "logger", "hydra")
 
