@@ -10,8 +10,8 @@ import soundfile
 import timbrel
 from signals import noise
 from stages.training_jobs import TINY, only_run
+from timbrel.analysis.run_folder import read_metrics
 from timbrel.stages import train
-from timbrel.training.metrics_log import read_metrics
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 Columns `step,name,value`. Long rather than wide, so that a killed run leaves a readable file and a
 resumed one can be cut to its checkpoint; `pandas.read_csv(path).pivot(index="step",
-columns="name", values="value")` gives the wide table.
+columns="name", values="value")` gives the wide table. `timbrel.analysis.run_folder.read_metrics`
+reads it.
 """
 
 import csv
@@ -41,12 +42,3 @@ class MetricsLog:
     def _write(self, mode: str, rows: list[tuple[object, ...]]) -> None:
         with self.path.open(mode, newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
-
-
-def read_metrics(path: Path) -> dict[str, list[tuple[int, float]]]:
-    """Curves by name: `(step, value)` pairs in order."""
-    curves: dict[str, list[tuple[int, float]]] = {}
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            curves.setdefault(row["name"], []).append((int(row["step"]), float(row["value"])))
-    return curves
