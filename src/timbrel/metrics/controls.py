@@ -1,0 +1,35 @@
+"""What a score is worth: reconstructions that know nothing, or nothing but the spectrum.
+
+A model must beat both. Silence is what a decoder says that never speaks. Matched noise has the
+reference's spectrum and level and none of its timing: on hiss and cymbals it scores well, and a
+model that scores no better has learned an equaliser.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Signal = NDArray[np.float32]
+
+
+def silence(reference: Signal) -> Signal:
+    """Zeros as long as the reference."""
+    return np.zeros_like(reference)
+
+
+def matched_noise(reference: Signal, rng: np.random.Generator) -> Signal:
+    """The whole reference's magnitude spectrum with random phases (Theiler et al. 1992).
+
+    Every bin of the long-term spectrum, the mean and the level are the reference's own; its energy
+    is spread evenly over its length. Of a tone it is a tone: the spectrum says no less.
+
+    Raises ValueError where the reference holds no sample.
+    """
+    n = len(reference)
+    if n == 0:
+        raise ValueError("the reference holds no sample")
+    spectrum = np.fft.rfft(reference.astype(np.float64))
+    # Mean and (of an even length) Nyquist are real: no phase to draw, and they keep their sign.
+    inner = slice(1, (n + 1) // 2)
+    phases = rng.uniform(0.0, 2.0 * np.pi, len(spectrum[inner]))
+    spectrum[inner] = np.abs(spectrum[inner]) * np.exp(1j * phases)
+    return np.fft.irfft(spectrum, n).astype(np.float32)
