@@ -29,7 +29,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 INK = "#010203"
 """Draw lines and letters in this colour: on the page they take the colour of its text."""
 
-_NOT_KNOWN = "–"
+MINUS, NOT_KNOWN = "\N{MINUS SIGN}", "\N{EN DASH}"
 _SVG_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "timbrel"}
 # What follows "url(#" or '="#', or stands in id="...": names that two drawings must not share.
 _SVG_NAME = re.compile(r'(\bid="|url\(#|href="#)')
@@ -115,13 +115,13 @@ def printable(text: str) -> str:
 def number(value: float | None, digits: int = 3) -> str:
     """`value` to so many significant digits, with a real minus; a dash where it is not known.
 
-    >>> number(-0.012345), number(1234.56), number(None), number(float("nan"))
-    ('−0.0123', '1,235', '–', '–')
+    >>> number(0.012345), number(1234.56), number(float("nan")) == number(None) == NOT_KNOWN
+    ('0.0123', '1,235', True)
     """
     if value is None or math.isnan(value):
-        return _NOT_KNOWN
+        return NOT_KNOWN
     if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
+        return "∞" if value > 0 else f"{MINUS}∞"
     if value == 0:
         return "0"
     magnitude = math.floor(math.log10(abs(value)))
@@ -129,7 +129,7 @@ def number(value: float | None, digits: int = 3) -> str:
         text = f"{value:.{digits - 1}e}"
     else:
         text = f"{value:,.{max(0, digits - 1 - magnitude)}f}"
-    return text.replace("-", "−")
+    return text.replace("-", MINUS)
 
 
 def duration(seconds: float | None) -> str:
@@ -139,7 +139,7 @@ def duration(seconds: float | None) -> str:
     ('31 ms', '4.3 s', '1 min 4 s', '2 h 3 min')
     """
     if seconds is None or not math.isfinite(seconds):
-        return _NOT_KNOWN
+        return NOT_KNOWN
     if seconds < 0.9995:
         return f"{1000 * seconds:.0f} ms"
     if seconds < 59.95:
