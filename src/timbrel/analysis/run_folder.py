@@ -24,8 +24,13 @@ Curves = dict[str, list[tuple[int, float]]]
 
 _PASSED = {"yes": True, "no": False}
 _NUMBERS = {
-    "files": tuple(
-        ["seconds", "mrstft", "log_mel_l1", "si_sdr_db", "loudness_error_lu", "nats_per_second"]
+    "files": (
+        "seconds",
+        "mrstft",
+        "log_mel_l1",
+        "si_sdr_db",
+        "loudness_error_lu",
+        "nats_per_second",
     ),
     "summary": ("mean", "low", "high", "files"),
     "gates": ("value", "limit"),

@@ -1,15 +1,34 @@
-"""The model bundle: store, load, play."""
+"""The model bundle: store, load, play. And the catalogue of what was trained."""
 
-from timbrel.library.bundle import (
-    Bundle,
-    Card,
-    Frontend,
-    TrainingData,
-    load_bundle,
-    locate_bundle,
-    save_bundle,
-)
-from timbrel.library.instrument import Audio, Instrument, RenderSettings, load
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from timbrel.library.bundle import (
+        Bundle,
+        Card,
+        Frontend,
+        TrainingData,
+        load_bundle,
+        locate_bundle,
+        save_bundle,
+    )
+    from timbrel.library.instrument import Audio, Instrument, RenderSettings, load
+
+# Fetched at first use (PEP 562): listing a hundred runs must not wait for torch.
+_HOMES = {
+    "Audio": "instrument",
+    "Bundle": "bundle",
+    "Card": "bundle",
+    "Frontend": "bundle",
+    "Instrument": "instrument",
+    "RenderSettings": "instrument",
+    "TrainingData": "bundle",
+    "load": "instrument",
+    "load_bundle": "bundle",
+    "locate_bundle": "bundle",
+    "save_bundle": "bundle",
+}
 
 __all__ = [
     "Audio",
@@ -24,3 +43,15 @@ __all__ = [
     "locate_bundle",
     "save_bundle",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
