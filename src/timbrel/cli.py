@@ -20,6 +20,11 @@ Usage
 Stages
 {stages}
 
+Your runs
+  library list                   the runs and models you have, one line each
+  library show RUN               one of them on one screen
+  compare RUN RUN ...            what differs between runs: one page to read and hear
+
 Choices
 {choices}
 
@@ -30,6 +35,8 @@ Examples
       eight minutes on your own folder
   timbrel generate model=outputs/<run folder> seed=7 seconds=2
       a sound that was not in your folder
+  timbrel compare outputs/<run folder> outputs/<another run folder>
+      which of two is better, by ear and by score
 
 Where things go
   outputs/<date>_<time>_<name>/   one folder per training run: config, curves, checkpoints, model
@@ -40,6 +47,10 @@ Also
   timbrel completion bash|zsh|fish   install tab completion (stages, choices, keys, values)
   timbrel --version
 """
+
+
+_COMMANDS = ("library", "compare")
+"""Plain commands: their words are no Hydra overrides."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     if not words or words[0] in ("--help", "-h", "help"):
-        if words[1:] and words[1] in STAGES:
+        if words[1:] and words[1] in (*STAGES, *_COMMANDS):
             return _run([words[1], "--help"])
         sys.stdout.write(page())
         sys.stdout.flush()
@@ -76,11 +87,13 @@ def _run(words: list[str]) -> int:
         from timbrel.stages import completion
 
         return completion.install(rest) if command == "completion" else completion.answer(rest)
+    if command in _COMMANDS:
+        return int(import_module(f"timbrel.stages.{command}_command").main(rest))
     if command not in STAGES:
         if "=" in command or command.startswith("-"):
             known = ", ".join(STAGES)
             raise UserError(f"{command}: the stage comes first ({known}): timbrel STAGE {command}")
-        hint = did_you_mean(command, [*STAGES, "completion"], cutoff=0.4)
+        hint = did_you_mean(command, [*STAGES, *_COMMANDS, "completion"], cutoff=0.4)
         raise UserError(f"{command}: no such stage ({', '.join(STAGES)}){hint}")
     # Importing and composing make much and free little: without collection a tenth less time.
     # The job runs with it again (stages/app.py).

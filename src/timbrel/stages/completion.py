@@ -55,6 +55,13 @@ complete -c timbrel -n 'string match -qr "(root|file|dir|put|model|run)=" -- (co
 _PATH_KEYS = frozenset(
     {"run", "model", "input", "output", "data.root", "data.split_file", "data.cache_dir"}
 )
+_RUN_KEYS = frozenset({"run", "model"})
+_COMMANDS = ("library", "compare")
+_LIBRARY_FLAGS = {
+    "list": ("--sort", "--csv", "--help"),
+    "show": ("--help",),
+    "compare": ("--output", "--help"),
+}
 _FLAGS = ("--help", "--cfg", "--multirun", "--info", "--resolve", "--package", "--config-dir")
 
 
@@ -100,10 +107,13 @@ def candidates(line: str) -> list[str]:
     words = line.split()
     word = "" if not line or line[-1].isspace() else words.pop()
     if len(words) <= 1:
-        return sorted(name for name in (*STAGES, "completion") if name.startswith(word))
+        known = (*STAGES, *_COMMANDS, "completion")
+        return sorted(name for name in known if name.startswith(word))
     command = words[1]
     if command == "completion":
         return [shell for shell in ("bash", "fish", "zsh") if shell.startswith(word)]
+    if command in _COMMANDS:
+        return _plain_command(command, words[2:], word)
     if command not in STAGES:
         return []
     if words[-1] == "--cfg":
@@ -113,8 +123,39 @@ def candidates(line: str) -> list[str]:
     return _overrides(command, [text for text in words[2:] if "=" in text], word)
 
 
+def _plain_command(command: str, before: list[str], word: str) -> list[str]:
+    """Subcommands, flags and runs of `library` and `compare`."""
+    if command == "library" and not before:
+        return [name for name in _LIBRARY_FLAGS if name.startswith(word)]
+    action = before[0] if command == "library" else command
+    flags = _LIBRARY_FLAGS.get(action, ())
+    if word.startswith("-"):
+        return [flag for flag in flags if flag.startswith(word)]
+    last = before[-1] if before else ""
+    if last == "--sort":
+        from timbrel.stages.library_command import sort_keys
+
+        return [key for key in sort_keys() if key.startswith(word)]
+    if last == "--output" or action not in ("show", "compare"):
+        return []  # The shell completes files itself.
+    return [run for run in _runs(word) if run not in before]
+
+
+def _runs(word: str) -> list[str]:
+    """Run folders and bundles that begin with `word`."""
+    from timbrel.library.catalogue import FOLDERS, find
+
+    found = sorted(map(str, find([folder for folder in FOLDERS if folder.is_dir()])))
+    return [run for run in found if run.startswith(word)]
+
+
 def _overrides(stage: str, before: list[str], word: str) -> list[str]:
     """Groups, options and keys by Hydra's own completion, in the light of the words before."""
+    key, equals, value = word.partition("=")
+    if equals and key in _RUN_KEYS and (runs := _runs(value)):
+        return [f"{key}={run}" for run in runs]
+    if equals and key in _PATH_KEYS:
+        return []  # The shell completes files itself, with ~ and quoting.
     import hydra
     from hydra.core.global_hydra import GlobalHydra
     from hydra.plugins.completion_plugin import DefaultCompletionPlugin
@@ -123,9 +164,6 @@ def _overrides(stage: str, before: list[str], word: str) -> list[str]:
     from timbrel.stages.app import register
     from timbrel.stages.overrides import quoted_texts, values_of
 
-    key, equals, value = word.partition("=")
-    if equals and key in _PATH_KEYS:
-        return []  # The shell completes files itself, with ~ and quoting.
     if equals and (values := values_of(stage, key)):
         return [f"{key}={name}" for name in values if name.startswith(value)]
     register()
