@@ -1,6 +1,6 @@
-"""The schema, its durations, the checks across fields and the check of `_target_`s."""
+"""The schema, its durations and the checks across fields."""
 
-import dataclasses
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from timbrel.config import (
     Accelerator,
     DataConfig,
     DataKind,
+    EvaluateConfig,
+    EvaluateSection,
     ExportFormat,
     GenerateConfig,
     InspectConfig,
@@ -182,14 +184,14 @@ def test_devices_that_cannot_work(monkeypatch):
         config_checks.check(config)
 
 
+def message(config: GenerateConfig | EvaluateConfig) -> str:
+    with pytest.raises(UserError) as caught:
+        config_checks.check(config)
+    return str(caught.value)
+
+
 def test_generate_checks(tmp_path):
     model = str(tmp_path)
-
-    def message(config: GenerateConfig) -> str:
-        with pytest.raises(UserError) as caught:
-            config_checks.check(config)
-        return str(caught.value)
-
     assert "no such folder" in message(GenerateConfig(model=str(tmp_path / "none")))
     assert "needs input=FILE" in message(GenerateConfig(model=model, source=Source.file))
     gone = GenerateConfig(model=model, source=Source.file, input=str(tmp_path / "kick.wav"))
@@ -228,71 +230,31 @@ def test_conf_folder_from_the_environment(tmp_path, monkeypatch):
     assert conf_folder() == tmp_path.resolve()
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """A target for the tests below."""
-
-    width: int
-    scale: float = 1.0
-    mode: str | None = None
-    inner: Any = None
+def evaluation(tmp_path: Path, **changes: Any) -> EvaluateConfig:
+    return EvaluateConfig(run=str(tmp_path), evaluate=EvaluateSection(**changes))
 
 
-HERE = f"{__name__}.Part"
+def test_evaluate(tmp_path):
+    config_checks.check(evaluation(tmp_path))
+    config_checks.check(evaluation(tmp_path, parts=["test"], bootstrap_draws=100))
+    assert "at least one of train, validation, test" in message(evaluation(tmp_path, parts=[]))
+    assert "did you mean 'test'?" in message(evaluation(tmp_path, parts=["test", "tst"]))
+    assert "'test' is given twice" in message(evaluation(tmp_path, parts=["test", "test"]))
+    assert "bootstrap_draws=99" in message(evaluation(tmp_path, bootstrap_draws=99))
+    for name in ("kl_floor_nats", "held_out_ratio", "parity"):
+        for value in (0.0, -1.0, float("nan")):
+            assert f"evaluate.{name}={value}" in message(evaluation(tmp_path, **{name: value}))
+    assert "no such folder" in message(EvaluateConfig(run=str(tmp_path / "gone")))
+    (tmp_path / "file").touch()
+    assert "a file; give the run folder" in message(EvaluateConfig(run=str(tmp_path / "file")))
+    moved = EvaluateConfig(run=str(tmp_path), data_root=str(tmp_path / "gone"), seed=-1)
+    assert "data_root=" in message(moved)
+    assert "seed=-1" in message(moved)
+    moved.device.workers = -1
+    assert "device.workers=-1" in message(moved)
+    assert "give run=FOLDER" in config_checks.missing_message("evaluate", ["run"])
 
 
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch):
-    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _this_module())
-
-
-def _this_module() -> Any:
-    module = type(sys)(__name__)
-    module.Part = Part  # type: ignore[attr-defined]
-    return module
-
-
-@pytest.mark.parametrize(
-    ("section", "message"),
-    [
-        ({"_target_": HERE, "widht": 1}, "a.widht: Part takes no 'widht'; did you mean 'width'?"),
-        ({"_target_": HERE}, "a.width: not set, and Part needs it"),
-        ({"_target_": HERE, "width": "x"}, "a.width=x: expected a whole number"),
-        ({"_target_": HERE, "width": 1.5}, "a.width=1.5: expected a whole number"),
-        ({"_target_": HERE, "width": True}, "a.width=true: expected a whole number"),
-        ({"_target_": HERE, "width": 1, "mode": 3}, "a.mode=3: expected text or null"),
-        ({"_target_": f"{__name__}.Partt"}, "did you mean 'Part'?"),
-        ({"_target_": "timbrel.nowhere.Thing"}, "no 'nowhere' in timbrel"),
-        ({"_target_": "nowhere.Thing"}, "nowhere.Thing: no such module"),
-        (
-            {"_target_": HERE, "width": 1, "inner": {"b": [{"_target_": HERE, "scale": "y"}]}},
-            "a.inner.b.0.scale=y: expected a number",
-        ),
-    ],
-)
-def test_targets_are_compared_with_their_signature(section, message):
-    with pytest.raises(UserError) as caught:
-        config_checks.check_targets(section, "a")
-    assert message in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "section",
-    [
-        {"_target_": HERE, "width": 1},
-        {"_target_": HERE, "width": 1, "scale": 2, "mode": None, "inner": {"x": 1}},
-        {"_target_": HERE, "_partial_": True},
-        {"weights": {"kl": 1.0}},
-        {},
-    ],
-)
-def test_targets_that_fit(section):
-    config_checks.check_targets(section, "a")
-
-
-def test_the_caller_may_provide_arguments():
-    config_checks.check_targets({"_target_": HERE}, "a", provided=["width"])
-
-
-def test_no_torch_without_targets():
-    assert Path(config_checks.__file__).read_text().count("import torch") == 0
+def test_checks_across_fields_import_nothing_heavy():
+    code = "import sys, timbrel.config_checks; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,15 +1,7 @@
-"""Checks across fields of a composed config, and of `_target_`s against their signatures.
+"""Checks across fields of a composed config; nothing heavy is imported."""
 
-`check` needs nothing heavy. `check_targets` imports what it checks (so, torch): a stage calls it
-when it is about to build.
-"""
-
-import importlib
-import inspect
 import sys
-import types
-import typing
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +10,8 @@ from timbrel.config import (
     DataConfig,
     DataKind,
     DeviceConfig,
+    EvaluateConfig,
+    EvaluateSection,
     ExportConfig,
     ExportFormat,
     GenerateConfig,
@@ -30,7 +24,7 @@ from timbrel.config import (
 )
 from timbrel.errors import UserError, did_you_mean
 
-_RESERVED = frozenset({"_target_", "_partial_", "_args_", "_recursive_", "_convert_"})
+_PARTS = ("train", "validation", "test")
 
 
 def missing_message(stage: str, keys: Collection[str]) -> str:
@@ -39,12 +33,13 @@ def missing_message(stage: str, keys: Collection[str]) -> str:
         "data.root": "data.root=FOLDER with your recordings"
         + (", or data=demo for the built-in set" if stage != "generate" else ""),
         "model": "model=FOLDER, a run folder or a model bundle",
+        "run": "run=FOLDER, the run folder of a training (outputs/<date>_<time>_<name>)",
     }
     wanted = "; ".join(hints.get(key, f"{key}=...") for key in keys)
     return f"{', '.join(keys)}: not set; give {wanted}"
 
 
-def check(config: TrainConfig | InspectConfig | GenerateConfig) -> None:
+def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig) -> None:
     """Refuse what cannot work, all problems at once. Raises UserError."""
     problems: list[str] = []
     if isinstance(config, TrainConfig):
@@ -60,6 +55,9 @@ def check(config: TrainConfig | InspectConfig | GenerateConfig) -> None:
         problems += _data(config.data)
         if config.workers is not None and config.workers < 0:
             problems.append(f"workers={config.workers}: 0 or more, or null")
+    elif isinstance(config, EvaluateConfig):
+        problems += [*_run(config), *_evaluation(config.evaluate)]
+        problems += [*_device(config.device), *_seed(config.seed)]
     else:
         problems += [*_generate(config), *_export(config.export), *_device(config.device)]
         problems += _seed(config.seed)
@@ -80,7 +78,7 @@ def _data(data: DataConfig) -> Iterator[str]:
     if data.kind == DataKind.folder and data.files is not None:
         yield f"data.files={data.files}: only data=demo renders a number of files; leave it out"
     if data.kind == DataKind.demo and (data.files is None or data.files < 1):
-        yield f"data.files={_text(data.files)}: 1 or more"
+        yield f"data.files={override_text(data.files)}: 1 or more"
     if data.split_file is not None and not Path(data.split_file).expanduser().is_file():
         yield f"data.split_file={data.split_file}: no such file"
     if data.split_theme is not None and data.split_file is None:
@@ -174,7 +172,7 @@ def _trainer(trainer: TrainerConfig) -> Iterator[str]:
     if trainer.ema_decay is not None and not 0 <= trainer.ema_decay < 1:
         yield f"trainer.ema_decay={trainer.ema_decay}: from 0 to below 1, or null"
     if len(trainer.betas) != 2 or not all(0 <= beta < 1 for beta in trainer.betas):
-        yield f"trainer.betas={_text(trainer.betas)}: two numbers from 0 to below 1"
+        yield f"trainer.betas={override_text(trainer.betas)}: two numbers from 0 to below 1"
 
 
 def _device(device: DeviceConfig) -> Iterator[str]:
@@ -188,6 +186,35 @@ def _device(device: DeviceConfig) -> Iterator[str]:
         yield f"device.workers={device.workers}: 0 or more, or null"
     if device.threads is not None and device.threads < 1:
         yield f"device.threads={device.threads}: 1 or more, or null"
+
+
+def _run(config: EvaluateConfig) -> Iterator[str]:
+    folder = Path(config.run).expanduser()
+    if not folder.is_dir():
+        what = "a file" if folder.exists() else "no such folder"
+        yield f"run={config.run}: {what}; give the run folder of a training"
+    if config.data_root is not None and not Path(config.data_root).expanduser().is_dir():
+        yield f"data_root={config.data_root}: no such folder"
+
+
+def _evaluation(evaluate: EvaluateSection) -> Iterator[str]:
+    if not evaluate.parts:
+        yield f"evaluate.parts=[]: at least one of {', '.join(_PARTS)}"
+    for part in dict.fromkeys(evaluate.parts):
+        if part not in _PARTS:
+            hint = did_you_mean(part, _PARTS)
+            yield f"evaluate.parts: no part '{part}', only {', '.join(_PARTS)}{hint}"
+        elif evaluate.parts.count(part) > 1:
+            yield f"evaluate.parts: '{part}' is given twice"
+    if evaluate.bootstrap_draws < 100:
+        yield (
+            f"evaluate.bootstrap_draws={evaluate.bootstrap_draws}: 100 or more, "
+            "or the intervals say nothing"
+        )
+    for name in ("kl_floor_nats", "held_out_ratio", "parity"):
+        value = getattr(evaluate, name)
+        if not value > 0:
+            yield f"evaluate.{name}={value}: above 0"
 
 
 def _generate(config: GenerateConfig) -> Iterator[str]:
@@ -222,134 +249,10 @@ def _export(export: ExportConfig) -> Iterator[str]:
         yield f"export.ceiling_dbtp={export.ceiling_dbtp}: 0 or below"
 
 
-def check_targets(
-    section: Mapping[str, Any], where: str, *, provided: Collection[str] = ()
-) -> None:
-    """Compare every `_target_` under `section` (plain, resolved) with the signature it names.
-
-    `where` is the section's key, for messages; `provided` are arguments of the outermost targets
-    that the caller passes itself. Raises UserError with all problems: a target that is not
-    there, an argument it does not take (with the nearest), one it lacks, one of another type.
-    """
-    problems = list(_targets(section, where, frozenset(provided)))
-    if problems:
-        raise UserError("\n  ".join(problems))
-
-
-def _targets(node: Any, where: str, provided: frozenset[str]) -> Iterator[str]:
-    if isinstance(node, list | tuple):
-        for index, item in enumerate(node):
-            yield from _targets(item, f"{where}.{index}", provided)
-    if not isinstance(node, Mapping):
-        return
-    if "_target_" in node:
-        try:
-            target = locate(str(node["_target_"]))
-        except UserError as error:
-            yield f"{where}._target_: {error}"
-            return
-        yield from _arguments(node, where, target, provided)
-        provided = frozenset()
-    for key, value in node.items():
-        yield from _targets(value, f"{where}.{key}", provided)
-
-
-def _arguments(
-    node: Mapping[str, Any], where: str, target: Callable[..., Any], provided: frozenset[str]
-) -> Iterator[str]:
-    try:
-        parameters = inspect.signature(target).parameters
-    except (TypeError, ValueError):
-        return  # A builtin without a signature: it will speak for itself.
-    named = {k: p for k, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
-    takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
-    hints = _hints(target)
-    for key, value in node.items():
-        if key in _RESERVED:
-            continue
-        if key not in named:
-            if not takes_any:
-                free = [name for name in named if name not in node]
-                yield f"{where}.{key}: {_short(node)} takes no '{key}'{did_you_mean(key, free)}"
-            continue
-        words = _mismatch(value, hints.get(key))
-        if words:
-            yield f"{where}.{key}={_text(value)}: expected {words}"
-    if node.get("_partial_") or node.get("_args_"):
-        return
-    lacking = [
-        name
-        for name, parameter in named.items()
-        if parameter.default is parameter.empty and name not in node and name not in provided
-    ]
-    if lacking:
-        keys = ", ".join(f"{where}.{name}" for name in lacking)
-        yield f"{keys}: not set, and {_short(node)} needs it"
-
-
-def _short(node: Mapping[str, Any]) -> str:
-    return str(node["_target_"]).rpartition(".")[2]
-
-
-def locate(path: str) -> Callable[..., Any]:
-    """The class or function at a dotted path. Raises UserError where there is none."""
-    parts = path.split(".")
-    for length in range(len(parts) - 1, 0, -1):
-        name = ".".join(parts[:length])
-        try:
-            found: Any = importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is not None and not f"{name}.".startswith(f"{error.name}."):
-                raise UserError(f"{path}: needs {error.name}, which is not installed") from error
-            continue
-        for part in parts[length:]:
-            if not hasattr(found, part):
-                raise UserError(f"{path}: no '{part}' in {name}{did_you_mean(part, dir(found))}")
-            found = getattr(found, part)
-        if not callable(found):
-            raise UserError(f"{path}: neither a class nor a function")
-        return found
-    raise UserError(f"{path}: no such module")
-
-
-def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    function = target.__init__ if inspect.isclass(target) else target
-    try:
-        return typing.get_type_hints(function)
-    except Exception:  # Annotations may name what only a type checker imports.
-        return {}
-
-
-def _mismatch(value: Any, annotation: Any) -> str | None:
-    """What was expected, where a simple annotation and a plain value clearly disagree."""
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
-        parts = [_mismatch(value, part) for part in typing.get_args(annotation)]
-        return None if None in parts else " or ".join(part for part in parts if part)
-    if annotation in (None, type(None)):
-        return "null" if value is not None and annotation is type(None) else None
-    if typing.get_origin(annotation) is typing.Literal:
-        known = [str(option) for option in typing.get_args(annotation)]
-        if str(value) in known:
-            return None
-        return "one of " + ", ".join(known) + did_you_mean(str(value), known)
-    simple: dict[Any, tuple[tuple[type, ...], str]] = {
-        int: ((int,), "a whole number"),
-        float: ((int, float), "a number"),
-        bool: ((bool,), "true or false"),
-        str: ((str,), "text"),
-    }
-    if annotation not in simple:
-        return None
-    kinds, words = simple[annotation]
-    if isinstance(value, bool) and annotation is not bool:
-        return words
-    return None if isinstance(value, kinds) else words
-
-
-def _text(value: Any) -> str:
+def override_text(value: Any) -> str:
     """`value` as the command line writes it."""
     if isinstance(value, list):
-        return "[" + ",".join(_text(item) for item in value) + "]"
+        return "[" + ",".join(override_text(item) for item in value) + "]"
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     return str(value)

@@ -6,12 +6,12 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from timbrel.config_checks import check_targets
 from timbrel.data.augmentation import Augment
 from timbrel.errors import UserError
 from timbrel.losses.mix import LossMix
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import derived_seed
+from timbrel.target_checks import check_targets
 
 SECTIONS = ("architecture", "latent", "augmentation", "loss")
 
