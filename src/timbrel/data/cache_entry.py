@@ -241,7 +241,7 @@ def _checksum() -> hashlib.blake2b:
 
 def _mixed_blocks(job: Job) -> Iterator[NDArray[np.float32]]:
     """The recording's blocks `(frames, channels)` at its own rate, with the channels asked for."""
-    loudest = _loudest_channel(job.source) if job.downmix == "loudest" else 0
+    loudest = loudest_channel(job.source) if job.downmix == "loudest" else 0
     frames = 0
     for block in read_blocks(job.source):
         frames += len(block)
@@ -274,8 +274,8 @@ def mix(
     return block[:, first : first + 1]
 
 
-def _loudest_channel(path: Path) -> int:
-    """The channel with the largest energy; the first of equals."""
+def loudest_channel(path: Path) -> int:
+    """The channel of a file with the largest energy, from 0; the first of equals."""
     energy: NDArray[np.float64] | float = 0.0
     for block in read_blocks(path):
         energy = energy + np.square(block, dtype=np.float64).sum(axis=0)

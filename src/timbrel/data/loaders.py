@@ -6,9 +6,10 @@ no open files along.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from timbrel.data.augmentation import Augment
 from timbrel.data.chunks import (
@@ -57,16 +58,7 @@ def train_loader(
     sampler = StepSampler(
         first_step=first_step, batch_size=batch_size, rank=rank, world_size=world_size
     )
-    return DataLoader(
-        dataset,
-        batch_sampler=sampler,
-        collate_fn=collate,
-        num_workers=workers,
-        pin_memory=pin_memory,
-        persistent_workers=workers > 0,
-        prefetch_factor=PREFETCHED_BATCHES if workers else None,
-        generator=torch.Generator(),  # else every pass draws from the global generator
-    )
+    return _loader(dataset, workers, pin_memory, batch_sampler=sampler)
 
 
 def validation_loader(
@@ -88,9 +80,15 @@ def validation_loader(
     """
     chunks = validation_chunks(segments, chunk_samples, limit)[rank::world_size]
     dataset = ValidationChunks(chunks, chunk_samples=chunk_samples, short=short)
+    return _loader(dataset, workers, pin_memory, batch_size=batch_size)
+
+
+def _loader(
+    dataset: Dataset[Example], workers: int, pin_memory: bool, **batches: Any
+) -> DataLoader[Example]:
     return DataLoader(
         dataset,
-        batch_size=batch_size,
+        **batches,
         collate_fn=collate,
         num_workers=workers,
         pin_memory=pin_memory,

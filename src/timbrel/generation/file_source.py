@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from timbrel.audio.read import describe, read_blocks
 from timbrel.audio.resample import resample_blocks
 from timbrel.contracts import Latent
-from timbrel.data.cache_entry import mix
+from timbrel.data.cache_entry import loudest_channel, mix
 from timbrel.errors import UserError
 from timbrel.models.autoencoder import Autoencoder
 
@@ -41,7 +41,7 @@ class FileSource:
         self.downmix = downmix
         self.max_samples = max_samples
         self.block_frames = block_frames
-        self._loudest = self._loudest_channel() if downmix == "loudest" else 0
+        self._loudest = loudest_channel(self.path) if downmix == "loudest" else 0
         self.n_samples = sum(block.shape[1] for block in self._audio())
         if self.n_samples == 0:
             raise UserError(f"'{self.path}': 0 frames; give a file that holds sound")
@@ -80,12 +80,6 @@ class FileSource:
             yield mix(
                 block, channels=self.model.channels, downmix=self.downmix, loudest=self._loudest
             )
-
-    def _loudest_channel(self) -> int:
-        energy: NDArray[np.float64] | float = 0.0
-        for block in read_blocks(self.path):
-            energy = energy + np.square(block, dtype=np.float64).sum(axis=0)
-        return int(np.argmax(energy))
 
 
 def encode_stream(
