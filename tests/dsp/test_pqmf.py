@@ -110,7 +110,7 @@ def test_the_stop_band_asked_for(attenuation_db: float) -> None:
 def test_the_prototype_is_power_complementary(bands: int) -> None:
     shape = prototype(bands)
     lags = [shape[lag:] @ shape[: len(shape) - lag] for lag in range(0, len(shape), 2 * bands)]
-    assert_allclose(lags, np.eye(len(lags))[0], atol=1e-6)
+    assert_allclose(lags, np.eye(len(lags))[0], atol=1e-7)
     assert_allclose(shape, shape[::-1], atol=0.0)
     with pytest.raises(ValueError, match="read-only"):
         shape[0] = 1.0

@@ -17,7 +17,7 @@ The prototype is a Kaiser window, as in Lin & Vaidyanathan 1998 ("A Kaiser windo
 design of prototype filters of cosine modulated filterbanks"). Differs: they window an ideal
 low-pass and move its one cutoff until `p * p` is nearly zero at the multiples of `2 * bands`;
 here the windowed response has one weight per frequency bin, and Newton's method makes it vanish
-there to rounding. That lifts the round trip from about 60 dB to the stop-band's own level.
+there to 1e-8. That lifts the round trip from about 60 dB to the stop-band's own level.
 
 Bands are not frequency-inverted: odd bands run from high to low, as decimation leaves them. What
 follows a bank are convolutions that mix all bands, to which the direction is just another weight;
