@@ -11,9 +11,10 @@ import math
 import os
 import re
 import secrets
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 import numpy as np
@@ -33,6 +34,15 @@ MINUS, NOT_KNOWN = "\N{MINUS SIGN}", "\N{EN DASH}"
 _SVG_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "timbrel"}
 # What follows "url(#" or '="#', or stands in id="...": names that two drawings must not share.
 _SVG_NAME = re.compile(r'(\bid="|url\(#|href="#)')
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the reader should know: how grave, in a few words, and what it means."""
+
+    kind: Literal["good", "note", "warn", "bad"]
+    heading: str
+    text: str
 
 
 def render_page(template: str, **values: Any) -> str:
