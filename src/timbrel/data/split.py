@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from timbrel.data.cache import Clip
 from timbrel.data.split_file import PARTS, read_lists, some
 from timbrel.errors import UserError
@@ -31,6 +34,24 @@ class Segment:
     def frames(self) -> int:
         """The length in samples per channel."""
         return self.stop_sample - self.start_sample
+
+    @property
+    def label(self) -> str:
+        """The clip's name, with the times in s where the segment is a piece of it.
+
+        The pieces of one recording are told apart by it.
+        """
+        if self.frames == self.clip.frames:
+            return self.clip.name
+        start_s, stop_s = (x / self.clip.rate_hz for x in (self.start_sample, self.stop_sample))
+        return f"{self.clip.name} [{start_s:.3f}-{stop_s:.3f} s]"
+
+    def samples(self) -> NDArray[np.float32]:
+        """The samples `(channel, time)`, float32, as an array of their own.
+
+        Raises `UserError` as `Clip.open`.
+        """
+        return np.array(self.clip.open()[:, self.start_sample : self.stop_sample], order="C")
 
 
 @dataclass(frozen=True)

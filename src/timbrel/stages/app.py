@@ -1,7 +1,8 @@
 """What every stage shares: compose its config, check it, call its job, tell errors in one line.
 
 A stage is a module with `main(argv) -> int`, which is `run_stage(name, argv, job)`; `job(config)`
-gets a composed and checked `DictConfig`. Hydra does the rest: `--multirun`, `--cfg`, `--info`.
+gets a composed and checked `DictConfig`, and what it returns as an `int` is its exit status. Hydra
+does the rest: `--multirun`, `--cfg`, `--info`.
 """
 
 import argparse
@@ -53,11 +54,12 @@ class WorkingFolder(SearchPathPlugin):
 
 @dataclass
 class _Call:
-    """What became of one call: whether a job began, and the user's mistake it met."""
+    """What became of one call: whether a job began, its status, and the user's mistake it met."""
 
     stage: str
     job: Job
     began: bool = False
+    status: int = 0
     mistakes: list[UserError] = field(default_factory=list)
 
 
@@ -75,9 +77,9 @@ def register() -> None:
 def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
     """Compose `stage` from `argv` and call `job` with it; the exit status.
 
-    0 done, 2 a mistake of the user's (told in one message on stderr), 130 stopped by Ctrl-C.
-    Any other exception is a bug and keeps its traceback, as everything does under
-    HYDRA_FULL_ERROR=1.
+    0 done, or what the job returned (the largest of a multirun's); 2 a mistake of the user's (told
+    in one message on stderr), 130 stopped by Ctrl-C. Any other exception is a bug and keeps its
+    traceback, as everything does under HYDRA_FULL_ERROR=1.
     """
     bare = os.environ.get("HYDRA_FULL_ERROR") == "1"
     call = _Call(stage, job)
@@ -104,7 +106,7 @@ def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
         return 2
     finally:
         HydraConfig.instance().cfg = None
-    return 0
+    return call.status
 
 
 def compose(stage: str, overrides: Sequence[str] = (), *, complete: bool = True) -> DictConfig:
@@ -214,7 +216,10 @@ def _task(call: _Call, overrides: list[str], config: DictConfig) -> Any:
         config = _prepared(call.stage, config, overrides)
         call.began = True
         gc.enable()
-        return call.job(config)
+        result = call.job(config)
+        if isinstance(result, int):
+            call.status = max(call.status, result)
+        return result
     except Exception as error:
         mistake = _user_error(error)
         if mistake is None or multirun:

@@ -3,14 +3,15 @@
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
+from timbrel.analysis.evaluation import MODEL, compared_part, means_of
 from timbrel.analysis.latent_statistics import fit_latent_statistics
-from timbrel.config import duration_s
+from timbrel.config import EvaluateSection, duration_s
 from timbrel.data.loaders import train_loader, validation_loader
 from timbrel.data.split import Segment, data_hash
 from timbrel.errors import UserError
@@ -19,6 +20,7 @@ from timbrel.library.bundle import Card, Frontend, TrainingData, save_bundle
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages import parts
 from timbrel.stages.app import CONFIG_FILE, run_folder, save_config
+from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.recordings import Recordings, recordings
 from timbrel.training.callbacks import Checkpoints, Clock, Curves, EarlyStop, Validation
 from timbrel.training.compute import Compute, resolve_compute
@@ -30,7 +32,6 @@ from timbrel.training.horizon import Horizon
 from timbrel.training.metrics_log import MetricsLog
 from timbrel.training.module import OptimizerSettings, Training
 from timbrel.training.provenance import PROVENANCE_FILE, check_same_data, write_provenance
-from timbrel.training.scores import mean_scores, score_segments
 
 _CLIP_CHUNKS = 2  # length of a logged held-out clip, at most
 
@@ -86,11 +87,13 @@ def train(config: DictConfig) -> str:
     names = {clip.clip_id: clip.name for clip in found.clips}
     try:
         fitted = fit(module, loader, callbacks, folder, compute, names)
-        sys.stderr.write(f"trained {fitted.steps} steps; scoring the test files\n")
-        scores = score_segments(module.averaged, found.split.test, folder / "audio" / "test")
-        means = mean_scores(scores)
+        part = compared_part(found.split.parts())
+        sys.stderr.write(f"trained {fitted.steps} steps; scoring the {part or 'held-out'} files\n")
+        model = module.averaged.to(compute.torch_device)  # Lightning leaves it on the CPU
+        outcome = _measured(config, model, found, folder, part)
+        means = means_of(outcome.summary, part) if part else {}
         if wandb_run is not None:
-            wandb_run.summary.update({f"test/{name}": value for name, value in means.items()})
+            wandb_run.summary.update({f"{part}/{name}": value for name, value in means.items()})
     except KeyboardInterrupt:
         sys.stderr.write(f"\nto go on: timbrel train run={folder}")
         raise
@@ -98,14 +101,45 @@ def train(config: DictConfig) -> str:
         if wandb_run is not None:
             wandb_run.finish()
     best = {"validation_loss": fitted.best_loss} if fitted.best_step else {}
-    _save_model(config, module.averaged, found, folder, {**best, **_prefixed(means)})
-    if not scores:
-        return f"done: {folder}  (no test files, so no scores)  model: {folder / 'model'}"
-    return (
-        f"done: {folder}  test MR-STFT {means['mrstft']:.3f}, "
-        f"log-mel L1 {means['log_mel_l1']:.3f}, SI-SDR {means['si_sdr_db']:.1f} dB "
-        f"({len(scores)} files)  model: {folder / 'model'}"
+    scores = {f"{part}_{name}": value for name, value in means.items()}
+    with full_precision():
+        _save_model(config, model, found, folder, {**best, **scores})
+    return _closing_line(folder, outcome, part, page_of(folder))
+
+
+def _measured(
+    config: DictConfig, model: Autoencoder, found: Recordings, folder: Path, part: str | None
+) -> Outcome:
+    """The held-out part beside its controls, and the gates; what failed is told on stderr."""
+    outcome = evaluate_model(
+        folder,
+        model,
+        found,
+        downmix=str(config.data.downmix),
+        chunk_samples=config.data.chunk_samples,
+        settings=EvaluateSection(parts=[part] if part else []),
+        seed=config.seed,
     )
+    for gate in outcome.gates:
+        if gate.passed is False:
+            sys.stderr.write(
+                f"gate {gate.name}: {gate.value:.3g} (limit {gate.limit:.3g}): {gate.meaning}\n"
+            )
+    return outcome
+
+
+def _closing_line(folder: Path, outcome: Outcome, part: str | None, report: Path | None) -> str:
+    if part is None:
+        scores = "(no held-out files, so no scores)"
+    else:
+        means = means_of(outcome.summary, part)
+        files = sum(row.part == part and row.system == MODEL for row in outcome.files)
+        scores = (
+            f"{part} MR-STFT {means['mrstft']:.3f}, log-mel L1 {means['log_mel_l1']:.3f}, "
+            f"SI-SDR {means['si_sdr_db']:.1f} dB ({files} files)"
+        )
+    page = f"  report: {report}" if report else ""
+    return f"done: {folder}  {scores}  model: {folder / 'model'}{page}"
 
 
 def _model(config: DictConfig) -> Autoencoder:
@@ -119,10 +153,6 @@ def _model(config: DictConfig) -> Autoencoder:
             f"{math.ceil(reach / model.hop_samples) * model.hop_samples}, or a smaller architecture"
         )
     return model
-
-
-def _prefixed(means: Mapping[str, float]) -> dict[str, float]:
-    return {f"test_{name}": value for name, value in means.items()}
 
 
 def _compute(config: DictConfig) -> Compute:
@@ -228,7 +258,7 @@ def _held_out(segments: Sequence[Segment], chunk_samples: int) -> list[HeldOutCl
     clips = []
     for segment in segments:
         stop = min(segment.stop_sample, segment.start_sample + _CLIP_CHUNKS * chunk_samples)
-        audio = np.array(segment.clip.open()[:, segment.start_sample : stop])
+        audio = replace(segment, stop_sample=stop).samples()
         clips.append(HeldOutClip(segment.clip.name, audio))
     return clips
 
@@ -241,12 +271,7 @@ def _save_model(
     metrics: Mapping[str, float],
 ) -> None:
     """The bundle: weights averaged over steps, moments of the training latents, the card."""
-    latents = (
-        encode_whole(
-            model, np.array(segment.clip.open()[:, segment.start_sample : segment.stop_sample])
-        )
-        for segment in found.split.train
-    )
+    latents = (encode_whole(model, segment.samples()) for segment in found.split.train)
     architecture = parts.model_config(config)
     train_s = sum(segment.frames for segment in found.split.train) / config.data.sample_rate_hz
     save_bundle(

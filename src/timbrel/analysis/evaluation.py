@@ -1,0 +1,270 @@
+"""How well a model knows recordings: whole files through it, scored beside two controls.
+
+Posterior means in, decoder out, streamed as generation does it, so that what is scored is what is
+heard. Scores are those of `metrics.reconstruction` on the mono mix; a model's rate is the KL of its
+posterior, in nats.
+"""
+
+import csv
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+from timbrel.audio.export import clear_peak_time
+from timbrel.contracts import Latent, Posterior
+from timbrel.data.split import Segment
+from timbrel.errors import UserError
+from timbrel.generation.engine import decode_stream
+from timbrel.generation.file_source import encode_stream, mean_clip
+from timbrel.losses.latent import kl_nats
+from timbrel.metrics import controls, reconstruction
+from timbrel.metrics.intervals import Interval, bootstrap_mean
+from timbrel.metrics.scores import SCORES
+from timbrel.models.autoencoder import Autoencoder
+from timbrel.randomness import numpy_generator
+
+Progress = Callable[[int, int, str], None]  # files done, of how many, in which part
+
+MODEL, SILENCE, NOISE = "model", "silence", "noise"
+NATS_PER_SECOND = "nats_per_second"
+HELD_OUT = ("test", "validation")  # the first that has files is compared with the controls
+_BLOCK_SAMPLES = 1 << 20
+
+
+@dataclass(frozen=True)
+class FileScore:
+    """One file of one part through one system.
+
+    `scores` are those of `metrics.reconstruction.evaluate`; `nats_per_second` is the posterior's
+    rate, nan for the controls and for a deterministic posterior.
+    """
+
+    part: str
+    file: str
+    system: str
+    seconds: float
+    scores: Mapping[str, float]
+    nats_per_second: float = float("nan")
+
+
+@dataclass(frozen=True)
+class MeanScore:
+    """A metric's mean over the files of a part through a system, with its interval."""
+
+    part: str
+    system: str
+    metric: str
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Decoded audio `(channel, time)`, and the nats that the code holds (nan if it has none)."""
+
+    audio: NDArray[np.float32]
+    nats: float
+
+
+def compared_part(parts: Mapping[str, Sequence[Any]]) -> str | None:
+    """The part that is compared with the controls: test, or validation where test has no file."""
+    return next((name for name in HELD_OUT if parts.get(name)), None)
+
+
+def score_parts(
+    model: Autoencoder,
+    parts: Mapping[str, Sequence[Segment]],
+    audio_folder: Path,
+    *,
+    seed: int,
+    progress: Progress = lambda done, files, part: None,
+) -> list[FileScore]:
+    """Every segment of `parts` through the model; those of `compared_part` through controls too.
+
+    Of the compared part, float WAVs go into `<audio_folder>/<part>/reference|reconstruction`. One
+    file at a time is in memory. `seed` is the noise control's.
+
+    Raises UserError where the model's output is not finite.
+    """
+    compared = compared_part(parts)
+    files = sum(map(len, parts.values()))
+    rows: list[FileScore] = []
+    done = 0
+    for part, segments in parts.items():
+        for number, segment in enumerate(segments):
+            original = segment.samples()
+            decoded = reconstruct(model, original)
+            if not np.isfinite(decoded.audio).all():
+                raise UserError(
+                    f"'{segment.clip.name}': the model's output is not finite (NaN or infinity); "
+                    "its training diverged: use another model"
+                )
+            if part == compared:
+                name = f"{number:03d}_{Path(segment.clip.name).stem[:80]}.wav".replace("\n", " ")
+                folder = audio_folder / part
+                _write_wav(folder / "reference" / name, original, model.sample_rate_hz)
+                _write_wav(folder / "reconstruction" / name, decoded.audio, model.sample_rate_hz)
+            rows += _scored(
+                part, segment, original, decoded, model, seed if part == compared else None
+            )
+            done += 1
+            progress(done, files, part)
+    return rows
+
+
+def _scored(
+    part: str,
+    segment: Segment,
+    original: NDArray[np.float32],
+    decoded: Reconstruction,
+    model: Autoencoder,
+    control_seed: int | None,
+) -> Iterator[FileScore]:
+    """The model's row, and those of the controls where there is a seed for them."""
+    rate_hz = model.sample_rate_hz
+    seconds = original.shape[1] / rate_hz
+    reference = original.mean(0)
+
+    def row(system: str, given: NDArray[np.float32], nats: float = float("nan")) -> FileScore:
+        scores = reconstruction.evaluate(reference, given, rate_hz=rate_hz)
+        return FileScore(part, segment.label, system, seconds, scores, nats / seconds)
+
+    yield row(MODEL, decoded.audio.mean(0), decoded.nats)
+    if control_seed is not None:
+        yield row(SILENCE, controls.silence(reference))
+        # By content: a file has the same noise in every run, whatever else is evaluated.
+        name = f"noise/{segment.clip.content_hash}/{segment.start_sample}"
+        yield row(NOISE, controls.matched_noise(reference, numpy_generator(control_seed, 0, name)))
+
+
+class _WithRate:
+    """The model's encoder, its code one row longer: the KL to N(0, 1) in nats.
+
+    So the rate passes through `encode_stream` with the frames it belongs to, and every frame counts
+    once, wherever blocks overlap. nan where the posterior is deterministic.
+    """
+
+    def __init__(self, model: Autoencoder) -> None:
+        self.model = model
+        self.hop_samples = model.hop_samples
+        self.encoder_context_frames = model.encoder_context_frames
+        self.channels = model.channels
+        self.parameters = model.parameters
+
+    def encode(self, audio: torch.Tensor) -> Posterior:
+        posterior = self.model.encode(audio)
+        mean, log_var = posterior.mean, posterior.log_var
+
+        def longer(mean: torch.Tensor, log_var: torch.Tensor | None) -> torch.Tensor:
+            if log_var is None:
+                return torch.cat([mean, torch.full_like(mean[:, :1], float("nan"))], 1)
+            return torch.cat([mean, kl_nats(mean, log_var).sum(1, keepdim=True)], 1)
+
+        return Posterior(
+            Latent(
+                longer(mean.frames, None if log_var is None else log_var.frames),
+                longer(mean.clip, None if log_var is None else log_var.clip),
+            ),
+            None,
+        )
+
+
+def reconstruct(model: Autoencoder, audio: NDArray[np.float32]) -> Reconstruction:
+    """`(channel, time)` through encoder mean and decoder in blocks, as `source=file` renders it.
+
+    The clip code's rate is the mean of the blocks', weighted by frames.
+    """
+    pieces = (audio[:, i : i + _BLOCK_SAMPLES] for i in range(0, audio.shape[1], _BLOCK_SAMPLES))
+    coded = list(encode_stream(cast(Autoencoder, _WithRate(model)), pieces))
+    clip = mean_clip(coded)
+    nats = sum(float(block.frames[:, -1].double().sum()) for block in coded) + float(clip[:, -1])
+    codes = (Latent(block.frames[:, :-1], clip[:, :-1]) for block in coded)
+    decoded = np.concatenate(list(decode_stream(model, codes)), axis=1)
+    return Reconstruction(decoded[:, : audio.shape[1]], nats)
+
+
+def summarise(rows: Sequence[FileScore], *, seed: int, draws: int) -> list[MeanScore]:
+    """Means with 95 % intervals over files, of every part, system and metric, in their order."""
+    groups: dict[tuple[str, str], list[FileScore]] = {}
+    for row in rows:
+        groups.setdefault((row.part, row.system), []).append(row)
+    summary = []
+    for (part, system), members in groups.items():
+        columns = {name: [row.scores[name] for row in members] for name in SCORES}
+        columns[NATS_PER_SECOND] = [row.nats_per_second for row in members]
+        for metric, values in columns.items():
+            if not np.isfinite(values).all():
+                continue  # the rate of what has none
+            # The same draws of files for every system and metric: they compare like with like.
+            rng = numpy_generator(seed, 0, f"bootstrap/{part}")
+            summary.append(MeanScore(part, system, metric, bootstrap_mean(values, rng, draws)))
+    return summary
+
+
+def means_of(summary: Iterable[MeanScore], part: str, system: str = MODEL) -> dict[str, float]:
+    """Means by metric; empty where the part was not scored."""
+    return {s.metric: s.interval.mean for s in summary if (s.part, s.system) == (part, system)}
+
+
+def write_tables(folder: Path, rows: Sequence[FileScore], summary: Sequence[MeanScore]) -> None:
+    """`files.csv` and `summary.csv` in `folder`; an empty cell is a value that does not exist."""
+    write_csv(
+        folder / "files.csv",
+        ["part", "file", "system", "seconds", *SCORES, NATS_PER_SECOND],
+        (
+            [r.part, r.file, r.system, r.seconds, *(r.scores[n] for n in SCORES), r.nats_per_second]
+            for r in rows
+        ),
+    )
+    write_csv(
+        folder / "summary.csv",
+        ["part", "system", "metric", "mean", "low", "high", "files"],
+        ([s.part, s.system, s.metric, *_bounds(s.interval), s.interval.n] for s in summary),
+    )
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Floats to seven digits, nan as an empty cell; file names survive whatever bytes they hold."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([_cell(value) for value in row] for row in rows)
+
+
+def _bounds(interval: Interval) -> tuple[float, float, float]:
+    return interval.mean, interval.low, interval.high
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return "" if np.isnan(value) else f"{value:.7g}"
+
+
+def _write_wav(path: Path, audio: NDArray[np.float32], rate_hz: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, audio.T, rate_hz, subtype="FLOAT")
+    clear_peak_time(path)  # the same audio is the same file
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """A draft folder that takes the place of `folder` once the block ends without an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        yield draft
+        draft.chmod(0o755)
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

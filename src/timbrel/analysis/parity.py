@@ -1,0 +1,70 @@
+"""Whether training and generation hear the same: one front end, and one code however it is cut."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from timbrel.data.chunks import ValidationChunks, validation_chunks
+from timbrel.data.split import Segment
+from timbrel.generation.file_source import FileSource, encode_stream
+from timbrel.models.autoencoder import Autoencoder
+
+_BLOCK_FRAMES = 64
+_LONGEST_S = 20.0
+
+
+def front_end_difference(
+    model: Autoencoder, segment: Segment, root: Path, *, downmix: str, chunk_samples: int
+) -> float:
+    """Largest absolute sample difference between what training and generation hear of a segment.
+
+    Training: the cache, cut into chunks, without augmentation. Generation: the file itself under
+    `root`, decoded and resampled anew by `source=file`. inf where their lengths differ.
+
+    Raises UserError where the file cannot be read.
+    """
+    source = FileSource(root / segment.clip.name, model=model, downmix=downmix)
+    if source.n_samples != segment.clip.frames:
+        return float("inf")
+    heard = np.concatenate(
+        list(_cut(source._audio(), segment.start_sample, segment.stop_sample)), axis=1
+    )
+    places = validation_chunks([segment], chunk_samples)
+    chunks = ValidationChunks(places, chunk_samples=chunk_samples, short="pad")
+    difference = 0.0
+    for index in range(len(chunks)):
+        example = chunks[index]
+        start = example.start_sample - segment.start_sample
+        wanted = heard[:, start : start + chunk_samples]
+        given = example.audio[:, : wanted.shape[1]]
+        difference = max(difference, float(np.abs(given - wanted).max()))
+    return difference
+
+
+def _cut(
+    blocks: Iterator[NDArray[np.float32]], start: int, stop: int
+) -> Iterator[NDArray[np.float32]]:
+    """The samples from `start` to `stop` of consecutive blocks (channel time)."""
+    at = 0
+    for block in blocks:
+        piece = block[:, max(start - at, 0) : max(stop - at, 0)]
+        at += block.shape[1]
+        yield piece
+
+
+@torch.inference_mode()
+def latent_difference(model: Autoencoder, segment: Segment) -> float:
+    """Largest absolute difference of posterior means, encoded whole and streamed in short blocks.
+
+    Of the segment's first 20 s, frame codes; the clip code of a stream is a mean over its blocks by
+    definition.
+    """
+    audio = segment.samples()[:, : round(_LONGEST_S * model.sample_rate_hz)]
+    device = next(model.parameters()).device
+    whole = model.encode(torch.from_numpy(audio)[None].to(device)).mean.frames.float().cpu()
+    blocks = encode_stream(model, [audio], block_frames=_BLOCK_FRAMES)
+    streamed = torch.cat([block.frames for block in blocks], dim=2)
+    return float((whole - streamed).abs().max()) if whole.numel() else 0.0

@@ -1,0 +1,247 @@
+"""Score a model, check its gates, write `evaluation/`: the body of `timbrel evaluate`.
+
+`timbrel train` ends with the same code.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from timbrel.analysis import gates as gate_rows
+from timbrel.analysis.evaluation import (
+    FileScore,
+    MeanScore,
+    compared_part,
+    replaced,
+    score_parts,
+    summarise,
+    write_tables,
+)
+from timbrel.analysis.gates import Gate
+from timbrel.analysis.parity import front_end_difference, latent_difference
+from timbrel.analysis.run_folder import read_metrics
+from timbrel.config import STAGES, EvaluateSection
+from timbrel.data.split import Segment, data_hash
+from timbrel.errors import UserError
+from timbrel.library.bundle import load_bundle
+from timbrel.models.autoencoder import Autoencoder
+from timbrel.stages.app import CONFIG_FILE
+from timbrel.stages.evaluation_tables import print_evaluation
+from timbrel.stages.recordings import Recordings, recordings
+from timbrel.training.compute import resolve_compute
+from timbrel.training.provenance import check_same_data
+
+_PROGRESS_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was measured: a row per file and system, their means, and the gates."""
+
+    files: list[FileScore]
+    summary: list[MeanScore]
+    gates: list[Gate]
+
+
+def evaluate(config: DictConfig) -> int:
+    """Evaluate `config.run` and print it; 1 where a gate fails under `evaluate.strict`, else 0.
+
+    Raises UserError where the run has no model yet, where its recordings are not found, or are not
+    those that it was trained on.
+    """
+    folder = Path(config.run).expanduser()
+    trained = run_config(folder, data_root=config.data_root)
+    device = config.device
+    if device.precision == "bf16":
+        raise UserError("device.precision=bf16: models are scored in fp32; leave it out")
+    compute = resolve_compute(**{**device, "precision": "fp32"})
+    bundle = load_bundle(folder)
+    model = bundle.model.to(compute.torch_device).requires_grad_(False)
+    found = recordings(trained.data, seed=trained.seed, guard_samples=model.receptive_field_samples)
+    check_same_data(folder, data_hash(found.split))
+    outcome = evaluate_model(
+        folder,
+        model,
+        found,
+        downmix=bundle.frontend.downmix,
+        chunk_samples=trained.data.chunk_samples,
+        settings=EvaluateSection(**config.evaluate),
+        seed=config.seed,
+    )
+    print_evaluation(outcome.summary, outcome.gates, model.latent_values_per_second)
+    where = f"evaluation: {folder / 'evaluation'}"
+    report = page_of(folder)
+    sys.stdout.write(where + (f"  report: {report}" if report else "") + "\n")
+    failed = [gate.name for gate in outcome.gates if gate.passed is False]
+    if failed and config.evaluate.strict:
+        sys.stderr.write(f"timbrel evaluate: failed: {', '.join(failed)}\n")
+        return 1
+    return 0
+
+
+def run_config(folder: Path, *, data_root: str | None = None) -> DictConfig:
+    """The config that the run in `folder` was trained with, its recordings at `data_root`.
+
+    Raises UserError where `folder` is no run folder or has no model yet, and where there is no
+    folder of recordings.
+    """
+    if not (folder / CONFIG_FILE).is_file():
+        what = f"no {CONFIG_FILE} there: not a run folder" if folder.is_dir() else "no such folder"
+        raise UserError(f"run={folder}: {what}")
+    if (folder / "card.json").is_file():
+        raise UserError(
+            f"run={folder}: a model bundle, without the run that trained it; give the run folder "
+            "that holds it, which knows the recordings"
+        )
+    if not (folder / "model" / "card.json").is_file():
+        raise UserError(
+            f"run={folder}: no model in it yet, its training was interrupted; to go on: "
+            f"timbrel train run={folder}"
+        )
+    saved = OmegaConf.load(folder / CONFIG_FILE)
+    config = OmegaConf.merge(OmegaConf.structured(STAGES["train"].schema), saved)
+    data = config.data
+    if data.kind == "demo":
+        if data_root is not None:
+            raise UserError(
+                f"data_root={data_root}: the run's demo set has no folder; leave it out"
+            )
+    elif data_root is not None:
+        if not Path(data_root).expanduser().is_dir():
+            raise UserError(f"data_root={data_root}: no such folder")
+        if data.split_file is not None and data.split_theme is None:
+            # Lists under themes go by the folder's name, which may be another now.
+            data.split_theme = _theme(data)
+        data.root = data_root
+    elif not Path(data.root).expanduser().is_dir():
+        raise UserError(
+            f"run={folder}: its recordings were in {data.root}, which is not there (any more); "
+            "give data_root=FOLDER, where they lie now"
+        )
+    return config
+
+
+def _theme(data: DictConfig) -> str | None:
+    """The theme of the split file that the folder's old name chose; None where it has none."""
+    try:
+        content = json.loads(Path(data.split_file).expanduser().read_text("utf-8"))
+    except (OSError, ValueError):
+        return None  # reading the lists says so in its own words
+    old_name = Path(data.root).expanduser().name
+    themed = isinstance(content, dict) and isinstance(content.get(old_name), dict)
+    return old_name if themed else None
+
+
+def evaluate_model(
+    folder: Path,
+    model: Autoencoder,
+    found: Recordings,
+    *,
+    downmix: str,
+    chunk_samples: int,
+    settings: EvaluateSection,
+    seed: int,
+) -> Outcome:
+    """Score `settings.parts` and the gates, and write `evaluation/` of the run in `folder`.
+
+    An earlier evaluation is replaced once everything is measured.
+    """
+    known = found.split.parts()
+    unknown = sorted(set(settings.parts) - known.keys())
+    if unknown:
+        raise UserError(f"evaluate.parts: {', '.join(unknown)} is none of {', '.join(known)}")
+    parts = {name: segments for name, segments in known.items() if name in settings.parts}
+    compared = compared_part(parts)
+    with full_precision(), replaced(folder / "evaluation") as draft:
+        rows = score_parts(model, parts, draft / "audio", seed=seed, progress=progress_lines())
+        summary = summarise(rows, seed=seed, draws=settings.bootstrap_draws)
+        held_out = [*found.split.validation, *found.split.test]
+        heard, unread = _front_end_differences(model, held_out, found.root, downmix, chunk_samples)
+        coded = [latent_difference(model, segment) for segment in held_out]
+        curves = read_metrics(folder / "metrics.csv")
+        gates = [
+            gate_rows.kl_floor(
+                rows, model.sample_rate_hz / model.hop_samples, settings.kl_floor_nats
+            ),
+            gate_rows.held_out_loss(curves.get("validation/loss", []), settings.held_out_ratio),
+            gate_rows.front_end_parity(heard, settings.parity, unread),
+            gate_rows.latent_parity(coded),
+            gate_rows.better_than_silence(rows, compared),
+            gate_rows.better_than_noise(rows, compared),
+        ]
+        write_tables(draft, rows, summary)
+        gate_rows.write_gates(draft / "gates.csv", gates)
+    return Outcome(rows, summary, gates)
+
+
+def _front_end_differences(
+    model: Autoencoder, segments: Sequence[Segment], root: Path, downmix: str, chunk_samples: int
+) -> tuple[list[float], str | None]:
+    """Of every file that can still be read, and why one cannot.
+
+    Training reads the cache: recordings may have gone since it began, and it ends all the same.
+    """
+    differences, unread = [], None
+    for segment in segments:
+        try:
+            difference = front_end_difference(
+                model, segment, root, downmix=downmix, chunk_samples=chunk_samples
+            )
+        except UserError as error:
+            unread = str(error)
+        else:
+            differences.append(difference)
+    return differences, unread
+
+
+def page_of(folder: Path) -> Path | None:
+    """Draw the run's report; None, and a line on stderr, where that fails.
+
+    A page can be drawn again at any time: no failure of it may cost a training.
+    """
+    try:
+        from timbrel.analysis.report.run_report import write_run_report
+
+        return write_run_report(folder)
+    except Exception as error:
+        sys.stderr.write(
+            f"no report: {type(error).__name__}: {error} "
+            f"(everything else is written; again: timbrel evaluate run={folder})\n"
+        )
+        return None
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """No TF32 inside: scores and parity are those of fp32, on whatever device."""
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        for backend in backends:
+            backend.allow_tf32 = False
+        yield
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
+
+
+def progress_lines() -> Callable[[int, int, str], None]:
+    """A line on stderr every ten seconds: files scored, of how many."""
+    last_s = time.monotonic()
+
+    def tell(done: int, files: int, part: str) -> None:
+        nonlocal last_s
+        now_s = time.monotonic()
+        if now_s - last_s >= _PROGRESS_EVERY_S and done < files:
+            last_s = now_s
+            sys.stderr.write(f"scored {done} of {files} files ({part})\n")
+            sys.stderr.flush()
+
+    return tell
