@@ -4,14 +4,11 @@ Reads files only, and of metrics.csv only the end: a hundred runs take a blink.
 """
 
 import csv
-import json
-import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,31 +22,20 @@ from timbrel.analysis.run_folder import (
     is_run,
     read_run,
 )
+from timbrel.analysis.run_summary import (
+    ELAPSED,
+    Score,
+    choice,
+    parameter_count,
+    scores_of,
+)
 from timbrel.errors import UserError, did_you_mean
-from timbrel.options import options
 
 FOLDERS = (Path("outputs"), Path("sweeps"))
-ELAPSED = "train/elapsed_s"
-"""The curve that holds the training's own clock, in s."""
-
 _DEPTH = 4
 _NO_RUNS_INSIDE = frozenset(["wandb", "audio", "evaluation", "generated", "node_modules"])
 _TIME = re.compile(r"\d{4}-\d\d-\d\d_\d{6}")
 _TAIL_BYTES = 8192
-
-
-@dataclass(frozen=True)
-class Score:
-    """A mean over files; its 95 % interval is nan where the run has not been evaluated."""
-
-    mean: float
-    low: float = math.nan
-    high: float = math.nan
-
-    @property
-    def has_interval(self) -> bool:
-        """Whether the interval is known."""
-        return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 @dataclass(frozen=True)
@@ -105,61 +91,6 @@ def summarise(path: Path) -> Entry:
     )
 
 
-def scores_of(run: Run, part: str = "test") -> dict[str, Score]:
-    """Scores of the model by metric: those of its evaluation, else the card's bare means."""
-    if run.evaluation:
-        rows = [r for r in run.evaluation.summary if r["part"] == part and r["system"] == "model"]
-        if rows:
-            return {row["metric"]: Score(row["mean"], row["low"], row["high"]) for row in rows}
-    prefix = f"{part}_"
-    metrics: Mapping[str, Any] = run.card.get("metrics") or {}
-    return {
-        name.removeprefix(prefix): Score(float(value))
-        for name, value in metrics.items()
-        if name.startswith(prefix) and isinstance(value, int | float)
-    }
-
-
-def choice(run: Run, group: str) -> str | None:
-    """The option of `group` (architecture, latent ...) that made the run; None where unknown.
-
-    From run.json where it says so, the overrides, the run's name where it is the default one
-    (data, architecture, latent), else the class that the config names.
-    """
-    recorded = run.provenance.get("choices")
-    if isinstance(recorded, dict) and recorded.get(group):
-        return str(recorded[group])
-    for text in reversed(run.overrides):
-        key, _, value = text.partition("=")
-        if key.strip() == group:
-            return value.strip("'\" ")
-    name = str(run.config.get("name") or run.card.get("name") or "")
-    known = _options_here(Path.cwd())
-    for latent in known.get("latent", []):
-        for architecture in known.get("architecture", []):
-            if name.endswith(f"_{architecture}_{latent}"):
-                return {"architecture": architecture, "latent": latent}.get(group)
-    part = {"architecture": "encoder", "latent": "penalty"}.get(group, "")
-    node = run.config.get(group)
-    target = (node.get(part) or {}).get("_target_") if isinstance(node, dict) else None
-    return str(target).rpartition(".")[2] if target else None
-
-
-def parameter_count(run: Run, model: Path) -> int | None:
-    """How many numbers the weights hold: the card's count, else that of the file's header."""
-    stated = run.card.get("parameters")
-    if isinstance(stated, int):
-        return stated
-    try:
-        with (model / "weights.safetensors").open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(length, 1 << 24)))
-        shapes = [value["shape"] for name, value in header.items() if name != "__metadata__"]
-        return sum(math.prod(shape) for shape in shapes)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
 def locate(text: str) -> Path:
     """The run folder or bundle that `text` names: a path, or a run's name or a part of it.
 
@@ -189,12 +120,6 @@ def locate(text: str) -> Path:
         raise UserError(f"'{text}' names {len(matches)} runs; say which:\n  {several}{more}")
     hint = did_you_mean(text, [*map(str, found), *(run.name for run in found)])
     raise UserError(f"'{text}': no such run or bundle{hint or ' (timbrel library list)'}")
-
-
-@cache
-def _options_here(_working_folder: Path) -> dict[str, list[str]]:
-    # Asked for every run; the working folder's own ./conf takes part in the answer.
-    return options()
 
 
 def _walk(folder: Path, depth: int) -> Iterator[Path]:
