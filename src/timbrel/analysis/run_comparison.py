@@ -56,6 +56,8 @@ class ScoreRow:
     """Means of silence and noise; empty where the runs' test files differ."""
     best: int | None
     """The run whose interval lies clear of all others on the better side."""
+    behind: tuple[int, ...]
+    """Runs whose interval lies clear of that of the best mean, on the worse side."""
     verdict: str
 
 
@@ -138,11 +140,10 @@ def score_rows(runs: Sequence[Run], labels: Sequence[str], part: str) -> list[Sc
     rows = []
     for name in names:
         row = [found.get(name) for found in scores]
-        best, verdict = _verdict(name, row, labels)
+        best, behind, verdict = _verdict(name, row, labels)
+        controls = _controls(runs, part, name)
         rows.append(
-            ScoreRow(
-                name, SCORES[name].heading, tuple(row), _controls(runs, part, name), best, verdict
-            )
+            ScoreRow(name, SCORES[name].heading, tuple(row), controls, best, behind, verdict)
         )
     return rows
 
@@ -171,22 +172,23 @@ def _by_file(run: Run, part: str, metric: str) -> dict[str, float]:
 
 def _verdict(
     name: str, row: Sequence[Score | None], labels: Sequence[str]
-) -> tuple[int | None, str]:
+) -> tuple[int | None, tuple[int, ...], str]:
     known = [(index, score) for index, score in enumerate(row) if score is not None]
     if len(known) < 2:
-        return None, "only one run has it"
+        return None, (), "only one run has it"
     if not all(score.has_interval for _, score in known):
-        return None, "no intervals: cannot be told from chance"
+        return None, (), "no intervals: cannot be told from chance"
     lower = SCORES[name].better == "lower"
     first, best = min(known, key=lambda pair: pair[1].mean if lower else -pair[1].mean)
-    close = [
-        labels[index]
+    behind = tuple(
+        index
         for index, score in known
-        if index != first and not (best.high < score.low if lower else best.low > score.high)
-    ]
-    if not close:
-        return first, f"{labels[first]} is better"
-    return None, "within noise: " + ", ".join([labels[first], *close])
+        if index != first and (best.high < score.low if lower else best.low > score.high)
+    )
+    if len(behind) == len(known) - 1:
+        return first, behind, f"{labels[first]} is better"
+    close = [labels[index] for index, _ in known if index != first and index not in behind]
+    return None, behind, "within noise: " + ", ".join([labels[first], *close])
 
 
 def _controls(runs: Sequence[Run], part: str, metric: str) -> dict[str, float]:

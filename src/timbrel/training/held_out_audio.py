@@ -12,8 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from timbrel.analysis.pictures import save_spectrogram_pair
+from timbrel.data.split import Segment
 from timbrel.training.callbacks import Validation
 from timbrel.training.module import Training
+
+_LONGEST_STEM = 80
 
 
 @dataclass(frozen=True)
@@ -26,17 +29,41 @@ class HeldOutClip:
 
 @dataclass(frozen=True)
 class HeldOutFiles:
-    """What one clip wrote."""
+    """What one clip wrote: `name` is the recording's, `number` its place among the clips, from 1.
 
+    `original` is written once per run, the others at every step.
+    """
+
+    number: int
     name: str
+    original: Path
     audio: Path
     picture: Path
+
+
+def choose_clips(segments: Sequence[Segment], count: int) -> list[Segment]:
+    """The `count` segments to listen to, by their contents alone.
+
+    Runs on one data set hear the same clips under the same numbers, whatever their files are
+    called and in whichever order they were found. Of one content, one segment is taken before a
+    second is.
+    """
+    ordered = sorted(segments, key=lambda part: (part.clip.content_hash, part.start_sample))
+    seen: dict[str, int] = {}
+    ranked = []
+    for segment in ordered:
+        content = segment.clip.content_hash
+        ranked.append((seen.get(content, 0), segment))
+        seen[content] = seen.get(content, 0) + 1
+    ranked.sort(key=lambda pair: pair[0])  # stable: by content within a rank
+    return [segment for _, segment in ranked[:count]]
 
 
 class HeldOutAudio(pl.Callback):
     """Writes `audio/validation/step_<n>/<clip>.wav|png` every so many validations and at the end.
 
-    A watcher: averaged weights, posterior mean. `files` holds what the last step wrote.
+    A watcher: averaged weights, posterior mean. `files` holds what the last step wrote. The
+    originals lie in `audio/validation/original/`.
     """
 
     def __init__(
@@ -50,6 +77,7 @@ class HeldOutAudio(pl.Callback):
     ) -> None:
         self.folder, self.clips, self.validation = folder, clips, validation
         self.rate_hz, self.every_validations = rate_hz, every_validations
+        self.stems = _stems([clip.name for clip in clips])
         self.files: list[HeldOutFiles] = []
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
@@ -58,20 +86,21 @@ class HeldOutAudio(pl.Callback):
         due = self.validation.count % self.every_validations == 0 or trainer.should_stop
         if self.validation.result is None or not due or not trainer.is_global_zero:
             return
-        for clip in self.clips:
-            self.files.append(self._write(module, clip))
+        for index in range(len(self.clips)):
+            self.files.append(self._write(module, index))
 
     @torch.no_grad()
-    def _write(self, module: Training, clip: HeldOutClip) -> HeldOutFiles:
-        model = module.averaged
+    def _write(self, module: Training, index: int) -> HeldOutFiles:
+        clip, stem, model = self.clips[index], self.stems[index], module.averaged
         audio = torch.from_numpy(clip.audio)[None].to(module.device)
         decoded = model.decode(model.encode(audio).mean)[0, :, : clip.audio.shape[1]]
         reconstruction = decoded.float().cpu().numpy()
         folder = self.folder / "validation" / f"step_{module.step:06d}"
-        folder.mkdir(parents=True, exist_ok=True)
-        stem = Path(clip.name).stem[:80].replace("\n", " ")
         wav, png = folder / f"{stem}.wav", folder / f"{stem}.png"
-        soundfile.write(wav, np.clip(reconstruction.T, -1, 1), self.rate_hz, subtype="PCM_24")
+        original = self.folder / "validation" / "original" / f"{stem}.wav"
+        if not original.exists():
+            self._write_wav(original, clip.audio)
+        self._write_wav(wav, reconstruction)
         save_spectrogram_pair(
             png,
             clip.audio,
@@ -79,4 +108,20 @@ class HeldOutAudio(pl.Callback):
             rate_hz=self.rate_hz,
             title=f"{stem}, step {module.step}",
         )
-        return HeldOutFiles(stem, wav, png)
+        return HeldOutFiles(index + 1, clip.name, original, wav, png)
+
+    def _write_wav(self, path: Path, audio: NDArray[np.float32]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.clip(audio.T, -1, 1), self.rate_hz, subtype="PCM_24")
+
+
+def _stems(names: Sequence[str]) -> list[str]:
+    """A file name for every clip; `a/kick.wav` and `b/kick.wav` do not overwrite one another."""
+    stems: list[str] = []
+    for name in names:
+        stem = Path(name).stem[:_LONGEST_STEM].replace("\n", " ")
+        number, free = 2, stem
+        while free in stems:
+            free, number = f"{stem}_{number}", number + 1
+        stems.append(free)
+    return stems

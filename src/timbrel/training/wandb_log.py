@@ -1,9 +1,19 @@
-"""Weights & Biases: offline unless told otherwise, and never a reason for a run to stop."""
+"""Weights & Biases: offline unless told otherwise, and never a reason for a run to stop.
 
+Every run logs under the same keys, so that runs stand beside each other in W&B's tables:
+
+    train/*, validation/*            curves over trainer/global_step
+    held_out/<n>/audio, spectrogram  the n-th held-out clip through the model; original once
+    test/<metric>                    mean over files, with _low and _high (95 %)
+    test/silence/*, test/noise/*     the same for the controls
+    config                           dotted keys, as on the command line
+"""
+
+import math
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,23 +21,30 @@ from typing import Any
 import lightning.pytorch as pl
 import wandb
 
+from timbrel.metrics.scores import SCORES
 from timbrel.training.callbacks import Curves
-from timbrel.training.held_out_audio import HeldOutAudio
+from timbrel.training.held_out_audio import HeldOutAudio, HeldOutFiles
 from timbrel.training.module import Training
 
 STEP = "trainer/global_step"
 _ONLINE_TIMEOUT_S = 20
+_RATES = frozenset(["nats_per_frame", "nats_per_second"])  # neither more nor less is better
+_ORIGINALS = "held_out_originals_logged"
 
 
 @dataclass(frozen=True)
 class WandbSettings:
-    """Where and how a run is logged; `mode` is `offline` or `online`."""
+    """Where and how a run is logged; `mode` is `offline` or `online`.
+
+    Without a `group` of its own a sweep's run takes the sweep's name.
+    """
 
     mode: str
     project: str
     group: str | None
     tags: tuple[str, ...]
     name: str
+    job_type: str = "train"
 
 
 def start_run(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) -> wandb.Run:
@@ -43,10 +60,11 @@ def start_run(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) 
         "id": identity.read_text().strip(),
         "resume": "allow",
         "project": settings.project,
-        "group": settings.group,
+        "group": settings.group or _sweep(folder),
+        "job_type": settings.job_type,
         "tags": list(settings.tags),
         "name": settings.name,
-        "config": dict(config),
+        "config": dotted(config),
     }
     if settings.mode == "online":
         try:
@@ -61,6 +79,100 @@ def start_run(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) 
     return _begin(arguments, "offline")
 
 
+def log_summary(run: wandb.Run, rows: Iterable[Mapping[str, Any]]) -> None:
+    """The rows of `evaluation/summary.csv` as summary values, with the direction of each metric.
+
+    `<part>/<metric>` is the model's mean, `_low` and `_high` its interval; a control's stand
+    under `<part>/<system>/`. A value that is not finite is left out.
+    """
+    values: dict[str, float] = {}
+    for row in rows:
+        system = "" if row["system"] == "model" else f"{row['system']}/"
+        key = f"{row['part']}/{system}{row['metric']}"
+        if not system:
+            run.define_metric(key, step_metric=STEP, summary=_direction(row["metric"]))
+        for ending, name in (("", "mean"), ("_low", "low"), ("_high", "high")):
+            if math.isfinite(float(row[name])):
+                values[key + ending] = float(row[name])
+    run.summary.update(values)
+
+
+def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`config` with one level of dotted keys; parts in a list are numbered.
+
+    >>> dotted({"a": {"b": 1, "c": [2, 3]}, "d": [{"e": 4}]})
+    {'a.b': 1, 'a.c': [2, 3], 'd.0.e': 4}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            value = {str(index): item for index, item in enumerate(value)}
+        if isinstance(value, Mapping) and value:
+            flat |= dotted(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+class WandbLog(pl.Callback):
+    """Sends on what `Curves` and `HeldOutAudio` wrote for this step. A watcher."""
+
+    def __init__(self, run: wandb.Run, curves: Curves, audio: HeldOutAudio | None) -> None:
+        self.run, self.curves, self.audio = run, curves, audio
+        self._defined: set[str] = set()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
+        """Log where there is something, against the training's own step."""
+        values: dict[str, Any] = dict(self.curves.latest)
+        for name in values:
+            self._define(name)
+        files = self.audio.files if self.audio else []
+        for clip in files:
+            values |= _media(clip, module.step)
+        if self.audio and files:
+            values |= self._originals(self.audio.folder.parent / "wandb" / _ORIGINALS, files)
+        if values:
+            self.run.log({**values, STEP: module.step})
+
+    def _define(self, name: str) -> None:
+        part, _, term = name.partition("/")
+        if part == "validation" and name not in self._defined:
+            self._defined.add(name)
+            self.run.define_metric(name, step_metric=STEP, summary=_direction(term))
+
+    def _originals(self, marker: Path, files: list[HeldOutFiles]) -> dict[str, Any]:
+        """Once per run, resumed or not: an original is the same at every step."""
+        if marker.exists():
+            return {}
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+        return {
+            f"held_out/{clip.number}/original": wandb.Audio(str(clip.original), caption=clip.name)
+            for clip in files
+        }
+
+
+def _media(clip: HeldOutFiles, step: int) -> dict[str, Any]:
+    caption = f"{clip.name}, step {step}"
+    return {
+        f"held_out/{clip.number}/audio": wandb.Audio(str(clip.audio), caption=caption),
+        f"held_out/{clip.number}/spectrogram": wandb.Image(str(clip.picture), caption=caption),
+    }
+
+
+def _direction(metric: str) -> str:
+    """What W&B keeps in a run's summary: the best value and the last, or the last alone."""
+    if metric in _RATES:
+        return "last"
+    known = SCORES.get(metric)
+    return "max,last" if known is not None and known.better == "higher" else "min,last"
+
+
+def _sweep(folder: Path) -> str | None:
+    above = folder.resolve().parent
+    return above.name if above.parent.name == "sweeps" else None
+
+
 def _begin(arguments: dict[str, Any], mode: str) -> wandb.Run:
     if mode == "offline":
         os.environ["WANDB_ERROR_REPORTING"] = "false"  # not even a crash report leaves the machine
@@ -69,19 +181,3 @@ def _begin(arguments: dict[str, Any], mode: str) -> wandb.Run:
     run.define_metric(STEP)
     run.define_metric("*", step_metric=STEP)
     return run
-
-
-class WandbLog(pl.Callback):
-    """Sends on what `Curves` and `HeldOutAudio` wrote for this step. A watcher."""
-
-    def __init__(self, run: wandb.Run, curves: Curves, audio: HeldOutAudio | None) -> None:
-        self.run, self.curves, self.audio = run, curves, audio
-
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
-        """Log where there is something, against the training's own step."""
-        values: dict[str, Any] = dict(self.curves.latest)
-        for files in self.audio.files if self.audio else []:
-            values[f"held_out/{files.name}/audio"] = wandb.Audio(str(files.audio))
-            values[f"held_out/{files.name}/spectrogram"] = wandb.Image(str(files.picture))
-        if values:
-            self.run.log({**values, STEP: module.step})

@@ -49,6 +49,11 @@ class Cell:
     interval: str
     best: bool
 
+    @property
+    def line(self) -> str:
+        """On one line: mean and interval."""
+        return f"{self.mean} [{self.interval}]" if self.interval else self.mean
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -115,10 +120,12 @@ def summary(runs: Sequence[Run]) -> str:
     rows = score_rows(runs, letters, part)
     lines = [f"{letter}  {run.name}" for letter, run in zip(letters, runs, strict=True)]
     lines += [f"careful: {item.heading}: {item.text}" for item in cautions(runs, letters)]
-    for row in rows:
-        cells = (_cell(row, index) for index in range(len(runs)))
-        told = [f"{cell.mean} [{cell.interval}]" if cell.interval else cell.mean for cell in cells]
-        lines.append(f"{row.heading:<20}" + "  ".join(f"{c:<24}" for c in told) + row.verdict)
+    table = [[row.heading, *(_cell(row, i).line for i in range(len(runs))), row.verdict]
+             for row in rows]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for cells in table:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        lines.append("  ".join(padded).rstrip())
     return "\n".join([*lines, _result(rows, letters)]) + "\n"
 
 
@@ -145,7 +152,7 @@ def _facts(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
         ("parameters", [f"{size:,}" if size else _UNKNOWN for size in sizes]),
         (
             "training steps",
-            [f"{steps:,}" if (steps := steps_done(run)) else _UNKNOWN for run in runs],
+            [f"{n:,}" if n else _UNKNOWN for n in map(steps_done, runs)],
         ),
         ("training time", times),
         ("seed", [_UNKNOWN if seed is None else str(seed) for seed in seeds]),
@@ -177,15 +184,25 @@ def _result(rows: Sequence[ScoreRow], letters: Sequence[str]) -> str:
         letter: [SCORES[row.metric].title for row in rows if row.best == index]
         for index, letter in enumerate(letters)
     }
-    told = [
-        f"{letter} is better by {' and '.join(names)}" for letter, names in ahead.items() if names
-    ]
+    told = [f"{letter} is better by {_and(names)}" for letter, names in ahead.items() if names]
     if told:
         rest = len(rows) - sum(map(len, ahead.values()))
         return "; ".join(told) + (f"; {rest} of {len(rows)} scores do not decide." if rest else ".")
     if all(not score.has_interval for row in rows for score in row.scores if score):
         return "There are means but no intervals, so chance cannot be ruled out."
+    behind = {
+        letter: [SCORES[row.metric].title for row in rows if index in row.behind]
+        for index, letter in enumerate(letters)
+    }
+    lost = [f"{letter} is behind by {_and(names)}" for letter, names in behind.items() if names]
+    if lost:
+        close = [letter for letter, names in behind.items() if not names]
+        return f"{_and(close)} cannot be told apart by these scores; {'; '.join(lost)}."
     return "No run is better by a margin that these files can prove. Listen, or score more files."
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _wins(runs: Sequence[Run], letters: Sequence[str], part: str) -> str:
