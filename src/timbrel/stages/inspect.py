@@ -1,5 +1,6 @@
 """`timbrel inspect`: which files of a folder train, and why others do not."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +17,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def job(config: DictConfig) -> None:
-    """Print the table of the folder's files; with `output`, write everything known as CSV.
+    """Print the table of the folder's files and write their page; with `output`, a CSV too.
 
-    Raises UserError where `output` cannot be written (before anything is scanned), and what the
-    scan raises.
+    Raises UserError where `output` or `report` cannot be written (before anything is scanned), and
+    what the scan raises.
     """
-    target = _target(config.output)
+    target, page = _target(config.output), _page(config.report)
     # Inside, so that --help and --cfg need neither numpy nor torch.
     from rich.console import Console
 
@@ -35,6 +36,14 @@ def job(config: DictConfig) -> None:
     if target is not None:
         catalog.to_csv(target)
         sys.stdout.write(f"wrote {target}: one line per file, every measure\n")
+    if page is not None:
+        from timbrel.analysis.report.data_report import write_data_report
+
+        advice = write_data_report(catalog, page, name=config.data.name or catalog.root.name)
+        # A terminal may not know every character of a folder's name.
+        name = os.fspath(page).encode("utf-8", "backslashreplace").decode("utf-8")
+        sys.stdout.write(f"{advice.verdict} {advice.sentence}\n")
+        sys.stdout.write(f"wrote {name}: waveforms, distributions and what to mend\n")
 
 
 def _target(output: str | None) -> Path | None:
@@ -48,3 +57,24 @@ def _target(output: str | None) -> Path | None:
     if not target.parent.is_dir():
         raise UserError(f"output={output}: no folder {target.parent}; make it first")
     return target
+
+
+def _page(report: str | None) -> Path | None:
+    """Where the page goes; its folder is made when it is written."""
+    if report is None:
+        return None
+    page = Path(report).expanduser()
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"report={report}: a page is written; let the name end in .html")
+    if page.is_dir():
+        raise UserError(f"report={report}: a folder; name a file")
+    parent = page.parent
+    while not parent.exists() and parent != parent.parent:
+        parent = parent.parent
+    if not parent.is_dir():
+        raise UserError(f"report={report}: '{parent}' is a file, not a folder; name another place")
+    if not os.access(parent, os.W_OK):
+        raise UserError(
+            f"report={report}: '{parent}' cannot be written to; name another place, or report=null"
+        )
+    return page

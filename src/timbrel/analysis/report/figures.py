@@ -23,6 +23,7 @@ DASHES = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1)), (
 _GREY = "#808a92"
 _SMOOTHED_FROM = 60
 _DECADES = 1.3
+_CLOSE = 0.12
 
 Points = Sequence[tuple[float, float]]
 
@@ -144,7 +145,7 @@ def score_scale(
     *,
     x_label: str,
     best: float = 0.0,
-    size_in: tuple[float, float] = (7.2, 1.35),
+    size_in: tuple[float, float] = (5.6, 1.35),
 ) -> Figure:
     """Where a model's score lies between perfect (`best`) and its controls, on one line."""
     figure, axis = _figure(size_in)
@@ -155,10 +156,14 @@ def score_scale(
             [low, high], [0, 0], color=PALETTE[0], linewidth=6, alpha=0.4, solid_capstyle="butt"
         )
     marks = [("perfect", best, "|", INK), *((n, v, "D", _GREY) for n, v in controls.items())]
-    for index, (name, value, marker, colour) in enumerate(sorted(marks, key=lambda m: m[1])):
+    span = max(value for _, value, *_ in marks) - min(value for _, value, *_ in marks)
+    before, offset = -np.inf, -11
+    for name, value, marker, colour in sorted(marks, key=lambda mark: mark[1]):
         axis.plot([value], [0], marker=marker, color=colour, markersize=9, markeredgewidth=2)
-        # Below, one above the other where two lie close.
-        _note(axis, name, value, -13 if index % 2 == 0 else -24, INK)
+        # One below the other where two lie close.
+        offset = -22 if value - before < _CLOSE * span and offset == -11 else -11
+        _note(axis, name, value, offset, INK)
+        before = value
     axis.plot([mean], [0], marker="o", color=PALETTE[0], markersize=10)
     _note(axis, "this model", mean, 10, PALETTE[0], weight="bold")
     axis.set_ylim(-1, 1)

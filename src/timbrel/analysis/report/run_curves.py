@@ -14,8 +14,8 @@ _OPTIMIZER = {"learning_rate": "learning rate", "gradient_norm": "gradient norm,
 _TERMS = {
     "stft_relative": "STFT, relative to the recording's energy",
     "stft_log": "STFT, logarithmic",
-    "waveform": "waveform",
-    "kl": "KL divergence (the rate's price)",
+    "waveform": "waveform, sample by sample",
+    "kl": "KL divergence, the price of the rate",
 }
 _DYNAMIC_RANGE = 30.0
 
@@ -26,7 +26,8 @@ class CurveGroup:
 
     title: str
     text: str
-    figures: tuple[Markup, ...]
+    figures: tuple[tuple[str, Markup], ...]
+    """Pairs of a title and a drawing."""
 
 
 def curve_groups(run: Run) -> list[CurveGroup]:
@@ -70,7 +71,7 @@ def _optimizer(run: Run) -> CurveGroup:
 
 def _figures(
     run: Run, names: list[str], titles: dict[str, str], best: tuple[int, float] | None = None
-) -> tuple[Markup, ...]:
+) -> tuple[tuple[str, Markup], ...]:
     made = []
     for name in names:
         curves = _both(run.curves, name)
@@ -81,13 +82,14 @@ def _figures(
         log = min(values) > 0 and max(values) / min(values) > _DYNAMIC_RANGE
         figure = curves_figure(
             curves,
-            y_label=title,
+            y_label=name.replace("_", " "),
             log_y=log and name != "learning_rate",
             best=(best[0], f"best: {best[0]}") if best else None,
-            smooth=("training",),
+            smooth=("training",) if name != "learning_rate" else (),
         )
         ends = ", ".join(f"{label} ends at {points[-1][1]:.4g}" for label, points in curves.items())
-        made.append(drawing(figure, f"{title} over training steps: {ends}"))
+        shown = drawing(figure, f"{title} over training steps: {ends}")
+        made.append((title[0].upper() + title[1:], shown))
     return tuple(made)
 
 

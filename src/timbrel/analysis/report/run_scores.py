@@ -25,7 +25,7 @@ MEANINGS = {
     RATE: "How much passes through the code each second.",
 }
 _PARTS = {"train": "training files", "validation": "validation files", "test": "test files"}
-_CONTROLS = {"silence": "silence", "noise": "noise of the same spectrum"}
+_CONTROLS = {"silence": "silence", "noise": "matched noise"}
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def scores(run: Run) -> Scores | None:
             name = words if system == "model" else f"control: {words}"
             cells = tuple(_cell(row) for row in found.values())
             strong = system == "model" and of_part == part
-            rows.append(Row(name, number(present[0]["files"], 6), cells, strong))
+            rows.append(Row(name, f"{present[0]['files']:.0f}", cells, strong))
     return Scores(tuple((_heading(name), MEANINGS[name]) for name in metrics), tuple(rows))
 
 

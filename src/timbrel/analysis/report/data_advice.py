@@ -1,0 +1,137 @@
+"""Is this folder enough to train on, and what should be mended first? In sentences."""
+
+import math
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from timbrel.analysis.report.page import Notice, duration, number
+from timbrel.data.catalog import Catalog, FileReport
+from timbrel.data.catalog_table import printable, shortened
+from timbrel.data.verdicts import CLIPPED_SHARE, SILENT_PEAK, Verdict
+
+ENOUGH_FILES, ENOUGH_S = 20, 30.0
+LEAST_FILES, LEAST_S = 5, 10.0
+_VERY_SHORT_S = 0.1
+_MOSTLY = 0.5
+_LEVELS_APART_LU = 20.0
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Advice:
+    """`verdict` says yes or no, `sentence` why, `notices` what to mend, `command` what is next."""
+
+    kind: str
+    verdict: str
+    sentence: str
+    notices: tuple[Notice, ...]
+    command: str
+
+
+def advise(catalog: Catalog) -> Advice:
+    """What a newcomer should be told of the folder."""
+    files = catalog.training_files
+    total_s = sum(file.duration_s or 0.0 for file in files)
+    kind, verdict, means = _enough(len(files), total_s)
+    sentence = f"{_count(len(files), 'recording')} can train, {duration(total_s)} in all: {means}"
+    root = shlex.quote(printable(str(catalog.root)))
+    return Advice(
+        kind=kind,
+        verdict=verdict,
+        sentence=sentence,
+        notices=tuple(_notices(catalog)),
+        command=f"timbrel train data.root={root}",
+    )
+
+
+def _enough(files: int, total_s: float) -> tuple[str, str, str]:
+    if files >= ENOUGH_FILES and total_s >= ENOUGH_S:
+        return "good", "Enough to train.", "enough to learn from and to test on."
+    few = files < ENOUGH_FILES
+    if files >= LEAST_FILES and total_s >= LEAST_S:
+        short = (
+            f"with fewer than {ENOUGH_FILES} files few are left to test on, and scores are rough."
+            if few
+            else f"with less than {duration(ENOUGH_S)} of sound it may learn them by heart."
+        )
+        return "warn", "Enough to try.", short
+    missing = (
+        f"at least {LEAST_FILES} recordings are wanted"
+        if files < LEAST_FILES
+        else f"at least {duration(LEAST_S)} of sound are wanted"
+    )
+    return "bad", "Too little to expect much.", f"{missing}; add more of the same kind."
+
+
+def _notices(catalog: Catalog) -> Iterator[Notice]:
+    files = catalog.training_files
+    sounds = [file for file in catalog.files if file.verdict is not Verdict.SKIP]
+    skipped = [file for file in sounds if file.verdict is Verdict.SKIP_WARN]
+    if skipped:
+        share = f"{100 * len(skipped) / len(sounds):.0f} %"
+        text = f"{share} of {len(sounds)}: {_named(skipped)}. Their reasons stand in their cards."
+        yield Notice("bad", f"{_count(len(skipped), 'file')} cannot be used.", text)
+    copies = [file for file in catalog.files if file.duplicate_of is not None]
+    if copies:
+        text = f"{_named(copies)}. Each sound trains once; the copies are left out by themselves."
+        yield Notice("note", f"{_count(len(copies), 'duplicate')}.", text)
+    silent = [f for f in sounds if f.peak is not None and f.frames and f.peak <= SILENT_PEAK]
+    silent = [file for file in silent if file.verdict is not Verdict.SKIP_WARN]
+    if silent:
+        text = f"{_named(silent)}. Left out of training; data.include_silent=true keeps them."
+        yield Notice("note", f"{_count(len(silent), 'file')} hold nothing but silence.", text)
+    clipped = [file for file in files if (file.clipped_share or 0) > CLIPPED_SHARE]
+    if clipped:
+        text = (
+            f"{_named(clipped)}. The model learns the distortion with the sound; record again at a "
+            "lower gain, or remove them if that is not wanted."
+        )
+        yield Notice("warn", f"{_count(len(clipped), 'file')} clipped.", text)
+    short = [file for file in files if (file.duration_s or 0) < _VERY_SHORT_S]
+    if short:
+        text = f"{_named(short)}. They are repeated to fill a training excerpt, which is fine."
+        heading = f"{_count(len(short), 'file')} shorter than {duration(_VERY_SHORT_S)}."
+        yield Notice("note", heading, text)
+    quiet = [file for file in files if (file.silence_share or 0) > _MOSTLY]
+    if quiet:
+        text = f"{_named(quiet)}. Trim them: training spends its time on what is there."
+        yield Notice("warn", f"{_count(len(quiet), 'file')} mostly silent.", text)
+    yield from _rates(files)
+    yield from _levels(files)
+
+
+def _rates(files: Sequence[FileReport]) -> Iterator[Notice]:
+    rates = sorted({file.rate_hz for file in files if file.rate_hz})
+    dull = [file for file in files if file.rate_hz and file.rate_hz < 32_000]
+    if dull:
+        text = (
+            f"{_named(dull)}. Nothing lies above half their rate, and the model learns that too: "
+            "record them again at 44.1 kHz or more, or leave them out, if it should sound bright."
+        )
+        yield Notice("warn", f"{_count(len(dull), 'file')} at a low sample rate.", text)
+    elif len(rates) > 1:
+        named = ", ".join(f"{rate / 1000:g}" for rate in rates)
+        text = f"{named} kHz. They are brought to one rate; nothing is to be done."
+        yield Notice("note", "Mixed sample rates.", text)
+
+
+def _levels(files: Sequence[FileReport]) -> Iterator[Notice]:
+    levels = [f.loudness_lufs for f in files if f.loudness_lufs is not None]
+    levels = [level for level in levels if math.isfinite(level)]
+    if levels and max(levels) - min(levels) > _LEVELS_APART_LU:
+        text = (
+            f"From {number(min(levels))} to {number(max(levels))} LUFS. Quiet files weigh as much "
+            "as loud ones in training; if the level is not part of the sound, even it out."
+        )
+        yield Notice("note", "Levels lie far apart.", text)
+
+
+def _count(number_of: int, noun: str) -> str:
+    return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"
+
+
+def _named(files: Sequence[FileReport]) -> str:
+    names = [shortened(printable(file.path), 40) for file in files[:_NAMED]]
+    more = len(files) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")

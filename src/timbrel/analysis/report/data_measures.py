@@ -1,0 +1,103 @@
+"""What the inspect page needs beyond the catalog: envelope, RMS level and brightness of a file."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbrel.audio.read import blocks_of, open_sound
+from timbrel.errors import UserError
+
+POINTS = 120
+_WINDOW = 2048
+_SEGMENTS = 4 * POINTS
+# Brightness needs no more than this many windows, spread evenly over each block of a megabyte.
+_WINDOWS_PER_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Look:
+    """`envelope` is `(2, points)`, least and greatest sample; `centroid_hz` is nan for silence."""
+
+    envelope: NDArray[np.float32]
+    rms: float
+    centroid_hz: float
+
+
+def look(path: Path, frames: int) -> Look | None:
+    """One pass over a file of about `frames` frames, in constant memory; None if unreadable.
+
+    The centroid is the mean frequency of the magnitude spectrum (Hann, 2,048 samples) of all
+    windows together, so that loud passages count for more; at most 64 windows of every block of
+    262,144 samples are looked at.
+    """
+    hop = max(1, -(-frames // _SEGMENTS))
+    lows: list[NDArray[np.float32]] = []
+    highs: list[NDArray[np.float32]] = []
+    spectrum = np.zeros(_WINDOW // 2 + 1)
+    energy, samples = 0.0, 0
+    rest = np.zeros(0, np.float32)
+    try:
+        with open_sound(path) as sound:
+            rate_hz = sound.samplerate
+            for block in blocks_of(sound):
+                mono = np.nan_to_num(block.mean(1), nan=0.0, posinf=0.0, neginf=0.0)
+                energy += float(np.einsum("t,t->", mono, mono, dtype=np.float64))
+                samples += len(mono)
+                spectrum += _magnitudes(mono)
+                joined = np.concatenate([rest, mono])
+                whole = len(joined) // hop * hop
+                rest = joined[whole:]
+                if whole:
+                    parts = joined[:whole].reshape(-1, hop)
+                    lows.append(parts.min(1))
+                    highs.append(parts.max(1))
+    except UserError:
+        if not samples:
+            return None
+    if not samples:
+        return None
+    if len(rest):
+        lows.append(rest.min(keepdims=True))
+        highs.append(rest.max(keepdims=True))
+    hz = np.arange(len(spectrum)) * rate_hz / _WINDOW
+    total = float(spectrum.sum())
+    centroid_hz = float(hz @ spectrum / total) if total > 0 else float("nan")
+    envelope = _coarse(np.concatenate(lows), np.concatenate(highs))
+    return Look(envelope, float(np.sqrt(energy / samples)), centroid_hz)
+
+
+def look_at_all(
+    files: Sequence[tuple[Path, int]],
+    *,
+    threads: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Look | None]:
+    """`look` at pairs of path and frames, in threads: decoding and transforms leave the lock."""
+    looks: list[Look | None] = []
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        for found in pool.map(lambda pair: look(*pair), files):
+            looks.append(found)
+            if progress:
+                progress(len(looks), len(files))
+    return looks
+
+
+def _magnitudes(mono: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The summed magnitude spectra of windows spread over `mono`."""
+    padded = np.pad(mono, (0, max(0, _WINDOW - len(mono))))
+    last = len(padded) - _WINDOW
+    count = min(_WINDOWS_PER_BLOCK, 1 + last // (_WINDOW // 2))
+    starts = np.linspace(0, last, count).astype(int)
+    frames = np.stack([padded[start : start + _WINDOW] for start in starts])
+    window = np.hanning(_WINDOW + 1)[:-1].astype(np.float32)
+    return np.abs(np.fft.rfft(frames * window)).sum(0, dtype=np.float64)
+
+
+def _coarse(low: NDArray[np.float32], high: NDArray[np.float32]) -> NDArray[np.float32]:
+    points = min(POINTS, len(low))
+    starts = np.arange(points) * len(low) // points
+    return np.stack([np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)])

@@ -1,0 +1,238 @@
+"""The page of a folder of recordings: enough to train on, what to mend, each file at a glance."""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import soundfile
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from timbrel.analysis.report.data_advice import Advice, advise
+from timbrel.analysis.report.data_factors import factors
+from timbrel.analysis.report.data_measures import Look, look_at_all
+from timbrel.analysis.report.figures import bars, histogram, waveform_thumbnail
+from timbrel.analysis.report.page import (
+    audio_player,
+    drawing,
+    duration,
+    number,
+    printable,
+    render_page,
+    write_page,
+)
+from timbrel.analysis.report.run_listening import excerpt
+from timbrel.audio.level import decibels
+from timbrel.data.catalog import Catalog, FileReport
+from timbrel.data.verdicts import Verdict
+from timbrel.errors import UserError
+
+MOST_PLAYERS = 40
+_PLAYER_BYTES = 8_000_000
+_SECONDS = (10.0, 6.0, 4.0, 2.0, 1.0, 0.5)
+_ORDER = (Verdict.SKIP_WARN, Verdict.ACCEPT_WARN, Verdict.ACCEPT)
+_TAGS = {
+    Verdict.SKIP_WARN: ("bad", "✗ left out"),
+    Verdict.ACCEPT_WARN: ("warn", "! has a warning"),
+    Verdict.ACCEPT: ("good", "✓ ok"),
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """One file as the page shows it; `tag` is its colour and word."""
+
+    name: str
+    tag: tuple[str, str]
+    facts: str
+    reasons: str
+    waveform: Markup | None
+    player: Markup | None
+
+
+def write_data_report(
+    catalog: Catalog, path: Path, *, name: str, threads: int | None = None
+) -> Advice:
+    """Write the page of `catalog` to `path` (its folder is made), and return what it advises.
+
+    Usable files are read once more, for their waveform and brightness, by `threads` threads (None:
+    one per core, four at most). Raises UserError where `path` cannot be written.
+    """
+    shown = sorted(
+        (file for file in catalog.files if file.verdict in _ORDER),
+        key=lambda file: (_ORDER.index(file.verdict), file.path),
+    )
+    usable = [file for file in shown if file.verdict is not Verdict.SKIP_WARN]
+    paths = [(catalog.absolute(file), file.frames or 0) for file in usable]
+    found = look_at_all(paths, threads=threads or min(4, os.cpu_count() or 1))
+    looks = {file.path: look for file, look in zip(usable, found, strict=True) if look}
+    seconds = _player_seconds(usable)
+    cards = [_card(catalog, file, looks.get(file.path), seconds) for file in shown]
+    advice = advise(catalog)
+    html = render_page("data.html.j2", **_values(catalog, name, advice, cards, looks, seconds))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"'{path.parent}' cannot be made: {error.strerror}") from error
+    write_page(path, html)
+    return advice
+
+
+def _values(
+    catalog: Catalog,
+    name: str,
+    advice: Advice,
+    cards: Sequence[Card],
+    looks: dict[str, Look],
+    seconds: float,
+) -> dict[str, Any]:
+    counts = catalog.counts()
+    files = catalog.training_files
+    table, columns = factors(catalog)
+    groups = _duplicates(catalog)
+    contents = [("enough", "Enough to train?"), ("numbers", "In numbers")]
+    contents += [("spread", "Distributions")] if files else []
+    contents += [("duplicates", "Duplicates")] if groups else []
+    contents += [("factors", "Factors")] if columns else []
+    return {
+        "kind": "recordings",
+        "title": name,
+        "lead": printable(str(catalog.root)),
+        "advice": advice,
+        "facts": [
+            ("train", f"{len(files)}"),
+            ("length in all", duration(sum(file.duration_s or 0.0 for file in files))),
+            ("ok", f"{counts[Verdict.ACCEPT]}"),
+            ("with a warning", f"{counts[Verdict.ACCEPT_WARN]}"),
+            ("left out", f"{counts[Verdict.SKIP_WARN]}"),
+            ("duplicates", f"{sum(len(copies) for _, copies in groups)}"),
+            ("other files, no sound", f"{counts[Verdict.SKIP]}"),
+        ],
+        "figures": _figures(files, looks),
+        "groups": groups,
+        "table": table,
+        "columns": columns,
+        "cards": cards,
+        "said_of_players": _said_of_players(cards, seconds),
+        "contents": [*contents, ("files", "File by file")],
+    }
+
+
+def _figures(files: Sequence[FileReport], looks: dict[str, Look]) -> list[tuple[str, Markup]]:
+    """Distributions over the files that train, each with its title."""
+    if not files:
+        return []
+    levels = [file.loudness_lufs for file in files if file.loudness_lufs is not None]
+    peaks = [decibels(file.peak) for file in files if file.peak]
+    seen = [looks[file.path] for file in files if file.path in looks]
+    rms = [decibels(look.rms) for look in seen]
+    centroids = [look.centroid_hz for look in seen]
+    durations = [file.duration_s or math.nan for file in files]
+    figures: list[tuple[str, list[float], Figure]] = [
+        ("Length", durations, histogram(durations, x_label="length in s", log_x=True)),
+        ("Loudness", levels, histogram(levels, x_label="gated loudness in LUFS")),
+        ("Peak", peaks, histogram(peaks, x_label="peak in dBFS")),
+        ("RMS level", rms, histogram(rms, x_label="RMS level in dBFS")),
+        (
+            "Brightness",
+            centroids,
+            histogram(centroids, x_label="spectral centroid in Hz", log_x=True),
+        ),
+    ]
+    drawn = [(title, drawing(figure, _told(title, values))) for title, values, figure in figures]
+    rates = Counter(
+        f"{(file.rate_hz or 0) / 1000:g} kHz, "
+        + {1: "mono", 2: "stereo"}.get(file.channels or 0, f"{file.channels} channels")
+        for file in sorted(files, key=lambda file: (file.rate_hz or 0, file.channels or 0))
+    )
+    size_in = (4.2, max(1.2, 0.5 + 0.32 * len(rates)))
+    words = "; ".join(f"{count} at {rate}" for rate, count in rates.items())
+    drawn.append(
+        ("Rates and channels", drawing(bars(rates, x_label="files", size_in=size_in), words))
+    )
+    return drawn
+
+
+def _told(title: str, values: Sequence[float]) -> str:
+    finite = sorted(value for value in values if math.isfinite(value))
+    if not finite:
+        return f"{title}: not known of any file"
+    middle = finite[len(finite) // 2]
+    return (
+        f"{title} of {len(finite)} files: from {number(finite[0])} to {number(finite[-1])}, "
+        f"median {number(middle)}"
+    )
+
+
+def _duplicates(catalog: Catalog) -> list[tuple[str, list[str]]]:
+    """The first of every group of equal files, with its copies."""
+    groups: dict[str, list[str]] = {}
+    for file in catalog.files:
+        if file.duplicate_of is not None:
+            groups.setdefault(file.duplicate_of, []).append(file.path)
+    return sorted(groups.items())
+
+
+def _player_seconds(files: Sequence[FileReport]) -> float:
+    """How much of each file can be heard on the page; 0 where there are too many."""
+    if not 0 < len(files) <= MOST_PLAYERS:
+        return 0.0
+    for seconds in _SECONDS:
+        size = sum(
+            2
+            * min(2, file.channels or 1)
+            * (file.rate_hz or 0)
+            * min(seconds, file.duration_s or 0)
+            for file in files
+        )
+        if size <= _PLAYER_BYTES:
+            return seconds
+    return 0.0
+
+
+def _said_of_players(cards: Sequence[Card], seconds: float) -> str:
+    if not seconds:
+        return (
+            f"With more than {MOST_PLAYERS} files, or very large ones, there are no players here."
+        )
+    if any(card.player for card in cards):
+        return f"The players hold the first {duration(seconds)} at most."
+    return ""
+
+
+def _card(catalog: Catalog, file: FileReport, look: Look | None, seconds: float) -> Card:
+    facts = ""
+    if file.rate_hz is not None:
+        channels = {1: "mono", 2: "stereo"}.get(file.channels or 0, f"{file.channels} channels")
+        parts = [duration(file.duration_s), f"{file.rate_hz / 1000:g} kHz", channels]
+        if file.loudness_lufs is not None and math.isfinite(file.loudness_lufs):
+            parts.append(f"{number(file.loudness_lufs)} LUFS")
+        if file.peak:
+            parts.append(f"peak {number(decibels(file.peak))} dBFS")
+        if look is not None and math.isfinite(look.centroid_hz):
+            parts.append(f"centroid {number(look.centroid_hz)} Hz")
+        facts = " · ".join(parts)
+    wave = waveform_thumbnail(look.envelope, "") if look is not None else None
+    player = _player(catalog, file, seconds) if look is not None and seconds else None
+    reasons = printable(" ".join(file.reasons))
+    return Card(file.path, _tag(file), facts, reasons, wave, player)
+
+
+def _tag(file: FileReport) -> tuple[str, str]:
+    if file.duplicate_of is not None:
+        return "note", "= duplicate, left out"
+    if file.verdict is Verdict.ACCEPT_WARN and not file.trains:
+        return "warn", "! silent, left out"
+    return _TAGS[file.verdict]
+
+
+def _player(catalog: Catalog, file: FileReport, seconds: float) -> Markup | None:
+    try:
+        audio, rate_hz = excerpt(catalog.absolute(file), seconds)
+        return audio_player(audio, rate_hz, file.path)
+    except (UserError, soundfile.LibsndfileError):
+        return None  # FLAC has no room for some rates: the card stands without a player
