@@ -70,7 +70,10 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["trian"], "trian: no such stage (inspect, train, generate); did you mean 'train'?"),
+        (
+            ["trian"],
+            "trian: no such stage (inspect, train, evaluate, generate); did you mean 'train'?",
+        ),
         (["seed=1"], "seed=1: the stage comes first"),
         (["--multirun", "train"], "--multirun: the stage comes first"),
         (["completion"], "give one shell"),
@@ -97,7 +100,11 @@ def test_a_reader_that_leaves_early_is_no_error():
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("timbrel ", ["completion", "generate", "inspect", "train"]),
+        (
+            "timbrel ",
+            ["compare", "completion", "evaluate", "generate", "inspect", "library", "train"],
+        ),
+        ("timbrel evaluate evaluate.str", ["evaluate.strict="]),
         ("timbrel tr", ["train"]),
         ("timbrel completion ", ["bash", "fish", "zsh"]),
         ("timbrel train architecture=spectral_", ["architecture=spectral_small"]),

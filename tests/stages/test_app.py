@@ -15,7 +15,13 @@ from timbrel.options import conf_folder, groups_of
 from timbrel.stages import app
 from timbrel.stages.overrides import check_overrides
 
-ROOTS = {"train": ["data=demo"], "inspect": ["data=demo"], "generate": ["model=."]}
+ROOTS = {
+    "train": ["data=demo"],
+    "inspect": ["data=demo"],
+    "evaluate": ["run=."],
+    "generate": ["model=."],
+}
+ARCHITECTURES = ", ".join(groups_of("train")["architecture"])
 FILES = sorted(conf_folder().rglob("*.yaml"))
 OPTIONS = sorted(
     (stage, group, name)
@@ -116,7 +122,7 @@ def test_every_architecture_with_every_latent(architecture, latent):
         (
             "train",
             ["architecture=spectrl"],
-            "architecture=spectrl: no such option in conf/architecture (spectral, spectral_small); "
+            f"architecture=spectrl: no such option in conf/architecture ({ARCHITECTURES}); "
             "did you mean 'spectral'?",
         ),
         ("train", ["trainer.learning_rate=abc"], "trainer.learning_rate=abc: expected a number"),
@@ -152,8 +158,8 @@ def test_every_architecture_with_every_latent(architecture, latent):
         (
             "train",
             ["architecture=beta_vae"],
-            "architecture=beta_vae: no such option in conf/architecture (spectral, "
-            "spectral_small); use latent=beta_vae",
+            f"architecture=beta_vae: no such option in conf/architecture ({ARCHITECTURES}); "
+            "use latent=beta_vae",
         ),
         (
             "train",
@@ -282,10 +288,21 @@ def test_non_train_stages_and_dry_runs_make_no_folder(here):
     assert app.run_stage("train", ["data=demo", "dry_run=true"], Recorder()) == 0
     assert app.run_stage("inspect", ["data.root=~/kicks"], Recorder()) == 0
     assert app.run_stage("generate", ["model=.", "seed=4"], Recorder()) == 0
+    assert app.run_stage("evaluate", ["run=."], Recorder()) == 0
     job = Recorder()
     assert app.run_stage("generate", ["--multirun", "model=.", "seed=1,2"], job) == 0
     assert [config.seed for config in job.configs] == [1, 2]
     assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize(("returned", "status"), [(None, 0), (0, 0), (1, 1), (["a.wav"], 0)])
+def test_a_job_may_hand_back_an_exit_status(here, returned, status):
+    assert app.run_stage("evaluate", ["run=."], Recorder(lambda config: returned)) == status
+
+
+def test_the_worst_status_of_a_multirun_counts(here):
+    job = Recorder(lambda config: config.seed)
+    assert app.run_stage("evaluate", ["--multirun", "run=.", "seed=0,3,1"], job) == 3
 
 
 def test_generate_from_the_prior_has_a_length(here):

@@ -7,7 +7,7 @@ import soundfile
 import torch
 
 from stages.training_jobs import TINY, only_run
-from timbrel.stages import generate, inspect, train
+from timbrel.stages import evaluate, generate, inspect, train
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 DEMO = ("data=demo", "data.files=6")
@@ -27,7 +27,8 @@ EXPORTS = options("export")
 def test_no_group_is_forgotten() -> None:
     covered = {text.split("=")[0] for text in TRAINED + DEVICES + EXPERIMENTS + EXPORTS}
     assert {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"} == covered
-    assert {path.stem for path in CONF.glob("*.yaml")} == {"train", "inspect", "generate"}
+    roots = {"train", "inspect", "evaluate", "generate"}
+    assert {path.stem for path in CONF.glob("*.yaml")} == roots
 
 
 def two_steps(*overrides: str) -> list[str]:
@@ -109,6 +110,11 @@ def test_export_writes_its_format(option: str, model: Path, tmp_path: Path) -> N
     info = soundfile.info(output)
     assert (info.samplerate, info.subtype, info.frames) == (48_000, "PCM_24", 24_000)
     assert info.format in ("WAV", "WAVEX", "FLAC")
+
+
+@pytest.mark.parametrize("option", [o for o in DEVICES if o in ("device=auto", "device=cpu")])
+def test_evaluate_runs_on_it(option: str, model: Path) -> None:
+    assert evaluate.main([f"run={model}", option, "evaluate.bootstrap_draws=100"]) == 0
 
 
 @pytest.mark.parametrize("option", options("data"))
