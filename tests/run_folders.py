@@ -103,14 +103,14 @@ def write_evaluation(
     evaluation = folder / "evaluation"
     evaluation.mkdir()
     columns = ["mrstft", "log_mel_l1", "si_sdr_db", "loudness_error_lu"]
-    with (evaluation / "files.csv").open("w", newline="") as file:
+    with (evaluation / "files.csv").open("w", newline="", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(["part", "file", "system", "seconds", *columns, "nats_per_second"])
         for name in files:
             values = [means.get(column, (1.0, 0.9, 1.1))[0] for column in columns]
             writer.writerow(["test", name, "model", 0.25, *values, 100.0])
             writer.writerow(["test", name, "silence", 0.25, 4.3, 4.9, -60, 30, ""])
-    with (evaluation / "summary.csv").open("w", newline="") as file:
+    with (evaluation / "summary.csv").open("w", newline="", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(["part", "system", "metric", "mean", "low", "high", "files"])
         for metric, (mean, low, high) in means.items():
@@ -129,6 +129,7 @@ def write_evaluation(
         original = 0.5 * np.sin(2 * np.pi * 220 * (number + 1) * time_s).astype(np.float32)
         copy = original + noise * rng.standard_normal(len(original)).astype(np.float32)
         for kind, samples in (("reference", original), ("reconstruction", copy)):
-            path = evaluation / "audio" / "test" / kind / f"{number:03d}_{Path(name).stem}.wav"
+            path = evaluation / "audio" / "test" / kind / f"{number:03d}_{Path(name).stem[:9]}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, samples, RATE_HZ, subtype="FLOAT")
+            with path.open("wb") as file:  # soundfile opens no name that is not UTF-8
+                soundfile.write(file, samples, RATE_HZ, format="WAV", subtype="FLOAT")

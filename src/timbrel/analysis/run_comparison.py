@@ -94,14 +94,18 @@ def differences(runs: Sequence[Run]) -> list[Difference]:
         if any(key == name or key.startswith(f"{name}.") for name in _BOOKKEEPING):
             continue
         values = tuple(flat.get(key, MISSING) for flat in flats)
-        if all(value == values[0] for value in values[1:]):
+        if all(_same(value, values[0]) for value in values[1:]):
             continue
         group = (key.rpartition(".")[2], repr(values))
-        known = rows.get(group)
-        rows[group] = Difference(
-            known.key if known else key, values, known.places + 1 if known else 1
-        )
+        before = rows.get(group)
+        # The key nearest the root names the row: encoder and decoder take theirs from it.
+        name = min(before.key, key, key=lambda text: text.count(".")) if before else key
+        rows[group] = Difference(name, values, before.places + 1 if before else 1)
     return sorted(rows.values(), key=lambda row: not row.everywhere)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one == other and isinstance(one, bool) == isinstance(other, bool)  # True == 1
 
 
 def cautions(runs: Sequence[Run], labels: Sequence[str]) -> list[Caution]:
@@ -279,13 +283,11 @@ def _files(runs: Sequence[Run], labels: Sequence[str]) -> Iterator[Caution]:
 
 def _budget(runs: Sequence[Run], labels: Sequence[str]) -> Iterator[Caution]:
     trainers = [run.config.get("trainer") or {} for run in runs]
-    budgets = [
-        " and ".join(
-            [f"{t['max_time']}"] * bool(t.get("max_time"))
-            + [f"{t['max_steps']} steps"] * bool(t.get("max_steps"))
-        )
-        for t in trainers
-    ]
+    budgets = []
+    for trainer in trainers:
+        limits = [str(trainer[key]) for key in ["max_time"] if trainer.get(key)]
+        limits += [f"{trainer['max_steps']} steps"] if trainer.get("max_steps") else []
+        budgets.append(" and ".join(limits))
     known = [budget or "unknown" for budget in budgets]
     if len(set(known)) > 1:
         yield Caution(

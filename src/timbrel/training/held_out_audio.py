@@ -108,7 +108,7 @@ class HeldOutAudio(pl.Callback):
             rate_hz=self.rate_hz,
             title=f"{stem}, step {module.step}",
         )
-        return HeldOutFiles(index + 1, clip.name, original, wav, png)
+        return HeldOutFiles(index + 1, _readable(clip.name), original, wav, png)
 
     def _write_wav(self, path: Path, audio: NDArray[np.float32]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,9 +119,14 @@ def _stems(names: Sequence[str]) -> list[str]:
     """A file name for every clip; `a/kick.wav` and `b/kick.wav` do not overwrite one another."""
     stems: list[str] = []
     for name in names:
-        stem = Path(name).stem[:_LONGEST_STEM].replace("\n", " ")
+        # A name that is no UTF-8 can be no file of soundfile's, and no caption of W&B's.
+        stem = _readable(Path(name).stem[:_LONGEST_STEM].replace("\n", " "))
         number, free = 2, stem
         while free in stems:
             free, number = f"{stem}_{number}", number + 1
         stems.append(free)
     return stems
+
+
+def _readable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
 from markupsafe import Markup
 
 from timbrel.analysis.report.figures import spectrogram_png
 from timbrel.analysis.report.page import audio_player, duration, number, picture, printable
 from timbrel.analysis.report.run_listening import excerpt, spread
 from timbrel.analysis.run_folder import Run
+from timbrel.audio.read import describe
 
 MOST_CLIPS = 6
 # Of 16-bit audio before FLAC and base64, which about cancel: what the page will weigh in sound.
@@ -70,9 +70,12 @@ def listening(runs: Sequence[Run], letters: Sequence[str], part: str) -> tuple[l
     chosen = [common[rank] for rank in spread(len(common), MOST_CLIPS)]
     chosen, seconds = _affordable(chosen, tables)
     clips = [_clip([table[key] for table in tables], letters, seconds) for key in chosen]
-    few = len(chosen) < len(common)
-    said = f"{len(chosen)} of the {len(common)}" if few else f"All {len(common)}"
-    said += f" {part} files that every run holds, from the best reconstructed to the worst"
+    if len(common) == 1:
+        said = f"The one {part} file that every run holds"
+    else:
+        number_of = f"{len(chosen)} of the" if len(chosen) < len(common) else "All"
+        said = f"{number_of} {len(common)} {part} files that every run holds, from the best "
+        said += "reconstructed to the worst"
     cut = f". Longer ones are cut to their first {duration(seconds)}." if seconds else "."
     return clips, said + cut
 
@@ -103,15 +106,15 @@ def _affordable(
     chosen: list[str], tables: Sequence[dict[str, _Scored]]
 ) -> tuple[list[str], float | None]:
     """The clips and the seconds of each that the page can carry; None where none is cut."""
-    headers = {key: soundfile.info(tables[0][key].reference) for key in chosen}
+    headers = {key: describe(tables[0][key].reference) for key in chosen}
     columns = len(tables) + 1
-    longest = max(header.duration for header in headers.values())
+    longest = max(header.duration_s for header in headers.values())
     for count in range(len(chosen), 0, -1):
         kept = [chosen[rank] for rank in spread(len(chosen), count)]
         for seconds in _SECONDS:
             weight = sum(
-                2 * columns * min(headers[key].duration, seconds)
-                * headers[key].samplerate * min(2, headers[key].channels)
+                2 * columns * min(headers[key].duration_s, seconds)
+                * headers[key].rate_hz * min(2, headers[key].channels)
                 for key in kept
             )  # fmt: skip
             if weight <= _AUDIO_BYTES:
