@@ -1,106 +1,317 @@
 """Speed of this checkout on this machine: a table, and `speed.csv` beside it.
 
     python benchmarks/speed.py
+    python benchmarks/speed.py --only pqmf           # figures whose name contains "pqmf"
 
-Every figure is a median of several runs. Ratios against real time (audio seconds per second), so
-that they can be compared between machines of a kind; quote the machine with them.
+Every figure is a median of several runs after a warm-up, with the least and the largest beside it,
+measured in a process of its own: the memory told is the peak of that process alone (or of the
+largest it started), imports included. Throughput is told as a multiple of real time or in audio
+seconds per second; quote the machine with it. Audio files are read from the operating system's
+cache of files, also where a figure is called cold.
 """
 
+import argparse
 import csv
+import itertools
+import json
+import math
+import os
+import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import psutil
-import torch
-from torch import nn
-
-from timbrel.contracts import Batch, Latent
-from timbrel.models.posteriors import sample
-from timbrel.randomness import torch_generator
-from timbrel.stages import parts
-from timbrel.stages.app import compose
-
-ARCHITECTURES = ("spectral", "spectral_small")
-DECODED_S = 10.0
 HERE = Path(__file__).parent
+COLUMNS = ("figure", "median", "low", "high", "unit", "peak_mib")
+RATE_HZ = 48_000
+BATCH, CHUNK_SAMPLES = 8, 65_536
+BATCH_S = BATCH * CHUNK_SAMPLES / RATE_HZ
+DECODED_S = 10.0
+DEMO_FILES = 24
+BANDS = 16
 
 
-def median_s(action: Callable[[], object], runs: int) -> float:
-    """Median wall time of `action` after one warm-up."""
+@dataclass(frozen=True)
+class Figure:
+    """What is measured, in which unit, and how: `measure` gives one value per run."""
+
+    name: str
+    unit: str
+    measure: Callable[[], list[float]]
+
+
+def figures() -> list[Figure]:
+    """All figures, in the order of the table. Imports nothing heavy."""
+    from timbrel.options import options
+
+    listed = [
+        Figure("start: timbrel --help", "s", lambda: command_s("--help")),
+        Figure("start: --cfg job", "s", lambda: command_s("train", "data=demo", "--cfg", "job")),
+        Figure("catalog: cold", "files/s", lambda: catalog_files_per_s(warm=False)),
+        Figure("catalog: warm", "files/s", lambda: catalog_files_per_s(warm=True)),
+        Figure("cache: decode", "x real time", decode_speed),
+        Figure("chunks: augmentation=none", "examples/s", lambda: examples_per_s("none")),
+        Figure("chunks: augmentation=varispeed", "examples/s", lambda: examples_per_s("varispeed")),
+        Figure("pqmf: analysis", "x real time", lambda: pqmf_speed("analysis")),
+        Figure("pqmf: synthesis", "x real time", lambda: pqmf_speed("synthesis")),
+        Figure("pqmf: round trip and gradient", "x real time", lambda: pqmf_speed("gradient")),
+        Figure("pqmf: round trip", "dB SNR", pqmf_snr_db),
+    ]
+    names = options()["architecture"]
+    for name in names:
+        listed.append(Figure(f"training: {name}", "audio-s/s", lambda name=name: train_speed(name)))
+    for name in names:
+        speed = Figure(f"decoding: {name}", "x real time", lambda name=name: decoding_speed(name))
+        listed.append(speed)
+    return listed
+
+
+def durations_s(action: Callable[[], object], runs: int) -> list[float]:
+    """Wall times of `action` after one warm-up."""
     action()
-    durations = []
+    times = []
     for _ in range(runs):
         start_s = time.perf_counter()
         action()
-        durations.append(time.perf_counter() - start_s)
-    return statistics.median(durations)
+        times.append(time.perf_counter() - start_s)
+    return times
 
 
-def command_s(*arguments: str) -> float:
-    """Median wall time of a `timbrel` command as a whole process."""
+def per_s(amount: float, times_s: list[float]) -> list[float]:
+    """`amount` per second, for every duration."""
+    return [amount / duration for duration in times_s]
+
+
+def command_s(*arguments: str) -> list[float]:
+    """Wall times of a `timbrel` command as a whole process."""
     command = [str(Path(sys.executable).with_name("timbrel")), *arguments]
-    return median_s(lambda: subprocess.run(command, check=True, capture_output=True), 5)
+    return durations_s(lambda: subprocess.run(command, check=True, capture_output=True), 5)
 
 
-def training_step(architecture: str) -> Callable[[], None]:
+def demo_folder() -> Path:
+    """The built-in set, rendered into the user's cache where it is not there yet."""
+    from timbrel.data.demo import ensure_demo_set
+
+    return ensure_demo_set(files=DEMO_FILES, sample_rate_hz=RATE_HZ, cache_dir=None)
+
+
+def catalog_files_per_s(*, warm: bool) -> list[float]:
+    """Files catalogued per second: all decoded, or all known from a scan before."""
+    from timbrel.data.catalog import scan
+
+    root = demo_folder()
+    with tempfile.TemporaryDirectory() as memory:
+        known = Path(memory) if warm else None
+        return per_s(DEMO_FILES, durations_s(lambda: scan(root, memory=known), 3))
+
+
+def decode_speed() -> list[float]:
+    """Audio decoded into an empty cache, by this process alone."""
+    from timbrel.data.cache import Cache
+    from timbrel.data.catalog import scan
+
+    catalog = scan(demo_folder())
+    audio_s = 0.0
+
+    def decode() -> None:
+        nonlocal audio_s
+        with tempfile.TemporaryDirectory() as folder:
+            clips = Cache(folder).ensure(catalog, sample_rate_hz=RATE_HZ)
+            audio_s = sum(clip.duration_s for clip in clips)
+
+    times = durations_s(decode, 5)
+    return per_s(audio_s, times)
+
+
+def examples_per_s(augmentation: str) -> list[float]:
+    """Training examples of 65,536 samples per second, loaded by the training process itself."""
+    from timbrel.data.cache import Cache
+    from timbrel.data.catalog import scan
+    from timbrel.data.loaders import train_loader
+    from timbrel.data.split import Segment
+    from timbrel.stages import parts
+    from timbrel.stages.app import compose
+
+    config = compose("train", ["data=demo", f"augmentation={augmentation}"])
+    with tempfile.TemporaryDirectory() as folder:
+        clips = Cache(folder).ensure(scan(demo_folder()), sample_rate_hz=RATE_HZ)
+        loader = train_loader(
+            [Segment(clip, 0, clip.frames) for clip in clips],
+            seed=0,
+            batch_size=BATCH,
+            chunk_samples=CHUNK_SAMPLES,
+            short=str(config.data.short),
+            augmentation=parts.build_augmentation(config),
+        )
+        batches = iter(loader)
+        times = durations_s(lambda: list(itertools.islice(batches, 4)), 7)
+    return per_s(4 * BATCH, times)
+
+
+def _noise(*shape: int) -> Any:
+    import torch
+
+    return 0.1 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def pqmf_speed(direction: str) -> list[float]:
+    """The filterbank alone, at 8 x 65,536 samples and 16 bands."""
+    import torch
+
+    from timbrel.dsp.pqmf import Pqmf
+
+    bank, audio = Pqmf(bands=BANDS), _noise(BATCH, 1, CHUNK_SAMPLES)
+    split = bank.analyse(audio).contiguous()  # as a network would hand it over
+
+    def gradient() -> None:
+        leaf = audio.requires_grad_(True)
+        bank.synthesise(bank.analyse(leaf)).backward(audio.detach())
+
+    def forward() -> None:
+        with torch.inference_mode():
+            _ = bank.analyse(audio) if direction == "analysis" else bank.synthesise(split)
+
+    return per_s(BATCH_S, durations_s(gradient if direction == "gradient" else forward, 25))
+
+
+def pqmf_snr_db() -> list[float]:
+    """Level of noise over the round trip's error, away from the edges."""
+    from timbrel.dsp.pqmf import Pqmf
+
+    bank, audio = Pqmf(bands=BANDS), _noise(1, 1, CHUNK_SAMPLES)
+    inner = slice(bank.context_samples, -bank.context_samples)
+    error = (bank.synthesise(bank.analyse(audio)) - audio)[..., inner].double()
+    clean = audio[..., inner].double()
+    return [10 * math.log10(float(clean.square().sum() / error.square().sum()))]
+
+
+def train_speed(architecture: str) -> list[float]:
     """A full optimizer step of the default configuration at batch 8 x 65,536 samples."""
+    import torch
+    from torch import nn
+
+    from timbrel.contracts import Batch
+    from timbrel.randomness import torch_generator
+    from timbrel.stages import parts
+    from timbrel.stages.app import compose
+    from timbrel.training.module import loss_terms
+
     config = compose("train", [f"architecture={architecture}", "data=demo"])
     model, mix = parts.build_model(config), parts.build_mix(config)
     reconstruction, penalty = parts.build_reconstruction(config), parts.build_penalty(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    audio = 0.1 * torch.randn(8, 1, 65_536, generator=torch.Generator().manual_seed(0))
-    index = torch.zeros(8, dtype=torch.int64)
+    audio, index = _noise(BATCH, 1, CHUNK_SAMPLES), torch.zeros(BATCH, dtype=torch.int64)
     batch = Batch(audio, audio, index, index)
 
     def step() -> None:
         rng = torch_generator(0, 0, "posterior")
-        posterior = model.encode(batch.input)
-        latent = sample(posterior, rng)
-        terms = {
-            **reconstruction(model.decode(latent), batch.target),
-            **penalty(posterior, latent, batch, 0, rng),
-        }
+        terms = loss_terms(model, reconstruction, penalty, batch, 0, rng, autocast=False)
         optimizer.zero_grad()
         mix(terms, 0).total.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
-    return step
+    return per_s(BATCH_S, durations_s(step, 5))
 
 
-def decoding(architecture: str) -> Callable[[], object]:
+def decoding_speed(architecture: str) -> list[float]:
     """Decoding of 10 s at batch 1."""
+    import torch
+
+    from timbrel.contracts import Latent
+    from timbrel.stages import parts
+    from timbrel.stages.app import compose
+
     model = parts.build_model(compose("train", [f"architecture={architecture}", "data=demo"]))
+    model.eval()
     frames = round(DECODED_S * model.latent_values_per_second / model.latent_dim)
-    latent = Latent(torch.randn(1, model.latent_dim, frames), torch.zeros(1, model.clip_dim))
+    latent = Latent(_noise(1, model.latent_dim, frames), _noise(1, model.clip_dim))
 
-    @torch.inference_mode()
-    def decode() -> object:
-        return model.eval().decode(latent)
+    def decode() -> None:
+        with torch.inference_mode():
+            model.decode(latent)
 
-    return decode
+    return per_s(DECODED_S, durations_s(decode, 7))
 
 
-def main() -> None:
-    """Measure, print, write."""
-    rows = [
-        ("timbrel --help", command_s("--help"), "s"),
-        ("timbrel train --cfg job", command_s("train", "data=demo", "--cfg", "job"), "s"),
-    ]
-    audio_s = 8 * 65_536 / 48_000
-    for name in ARCHITECTURES:
-        rows.append((f"{name}: training", audio_s / median_s(training_step(name), 9), "audio-s/s"))
-        rows.append((f"{name}: decoding", DECODED_S / median_s(decoding(name), 9), "x real time"))
-    rows.append(("resident memory", psutil.Process().memory_info().rss / 2**20, "MiB"))
-    for what, value, unit in rows:
-        print(f"{what:<28} {value:10.2f} {unit}")
-    with (HERE / "speed.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("what", "median", "unit"), *rows])
+def peak_mib() -> float:
+    """The largest resident memory of this process or of one that it has waited for."""
+    largest = max(
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return largest / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def row(figure: Figure) -> dict[str, Any]:
+    """The figure measured here and now, as a line of the table."""
+    values = figure.measure()
+    return {
+        "figure": figure.name,
+        "median": statistics.median(values),
+        "low": min(values),
+        "high": max(values),
+        "unit": figure.unit,
+        "peak_mib": peak_mib(),
+    }
+
+
+def measured_apart(names: list[str]) -> Iterator[dict[str, Any]]:
+    """Each figure from a process of its own; one that fails is told on stderr and left out."""
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    for name in names:
+        command = [sys.executable, __file__, "--measure", name]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        if done.returncode:
+            last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+            print(f"{name}: failed: {last[0]}", file=sys.stderr)
+            continue
+        yield json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> int:
+    """Measure, print, write; 1 where a figure failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", metavar="TEXT", help="figures whose name contains this")
+    parser.add_argument("--out", type=Path, help="CSV to write (all figures: speed.csv beside me)")
+    parser.add_argument("--list", action="store_true", help="name the figures and end")
+    parser.add_argument("--measure", metavar="NAME", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    known = figures()
+    if arguments.measure:
+        (figure,) = (figure for figure in known if figure.name == arguments.measure)
+        print(json.dumps(row(figure)))
+        return 0
+    names = [figure.name for figure in known if (arguments.only or "") in figure.name]
+    if arguments.list or not names:
+        print("\n".join(names or [figure.name for figure in known]))
+        return 0 if names else 2
+    rows = []
+    for found in measured_apart(names):
+        rows.append(found)
+        spread = f"{found['low']:.4g} to {found['high']:.4g}"
+        print(
+            f"{found['figure']:<32} {found['median']:>8.4g} {found['unit']:<12}"
+            f" ({spread:<18}) {found['peak_mib']:>6.0f} MiB",
+            flush=True,
+        )
+    out = arguments.out or (None if arguments.only else HERE / "speed.csv")
+    if out is not None:
+        with out.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(
+                {k: round(v, 4) if isinstance(v, float) else v for k, v in found.items()}
+                for found in rows
+            )
+    return 0 if len(rows) == len(names) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""The benchmark scripts run: the cheapest figure end to end, and the table of a made-up grid."""
+
+import csv
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+
+def script(checkout: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        f"benchmark_{name}", checkout / f"benchmarks/{name}.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_cheapest_figure_end_to_end(checkout: Path, tmp_path: Path) -> None:
+    command = [sys.executable, checkout / "benchmarks/speed.py", "--only", "timbrel --help"]
+    done = subprocess.run([*command, "--out", tmp_path / "s.csv"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (row,) = rows(tmp_path / "s.csv")
+    assert (row["figure"], row["unit"]) == ("start: timbrel --help", "s")
+    assert 0.01 < float(row["low"]) <= float(row["median"]) <= float(row["high"]) < 30.0
+    assert 5.0 < float(row["peak_mib"]) < 400.0  # nothing heavy is imported
+
+
+def test_every_architecture_has_its_figures(checkout: Path) -> None:
+    speed = script(checkout, "speed")
+    names = [figure.name for figure in speed.figures()]
+    assert len(set(names)) == len(names)
+    for path in (checkout / "conf/architecture").glob("*.yaml"):
+        assert {f"training: {path.stem}", f"decoding: {path.stem}"} <= set(names)
+
+
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        "pqmf: round trip",
+        "pqmf: synthesis",
+        "pqmf: round trip and gradient",
+        "chunks: augmentation=none",
+        pytest.param("catalog: warm", marks=slow),
+        pytest.param("cache: decode", marks=slow),
+        pytest.param("training: spectral_small", marks=slow),
+        pytest.param("decoding: spectral_small", marks=slow),
+    ],
+)
+def test_a_figure_in_this_process(checkout: Path, figure: str) -> None:
+    speed = script(checkout, "speed")
+    (found,) = (one for one in speed.figures() if one.name == figure)
+    row = speed.row(found)
+    assert tuple(row) == speed.COLUMNS
+    assert row["median"] > (80.0 if row["unit"] == "dB SNR" else 1.0)
+
+
+def finished_cell(quality: ModuleType, out: Path, architecture: str, minutes: float) -> None:
+    """A cell's folder as a training leaves it, with scores that follow from the minutes."""
+    cell = quality.Cell("drums", architecture, minutes, 0)
+    run = out / cell.name / "outputs" / "run"
+    (run / "evaluation").mkdir(parents=True)
+    data = {"chunk_samples": 65_536, "sample_rate_hz": 48_000}
+    (run / "config.yaml").write_text(yaml.safe_dump({"data": data, "trainer": {"batch_size": 8}}))
+    (run / "metrics.csv").write_text("step,name,value\n10,train/loss,4.0\n120,train/loss,2.0\n")
+    lines = ["part,system,metric,mean,low,high,files"]
+    for system, score in (("model", 3.0 / minutes), ("silence", 4.3), ("noise", 2.7)):
+        for metric in quality.METRICS:
+            lines.append(f"test,{system},{metric},{score},{score - 0.1},{score + 0.2},9")
+    lines.append("train,model,mrstft,0.1,0.1,0.1,37")
+    (run / "evaluation/summary.csv").write_text("\n".join(lines) + "\n")
+    outcome = quality.Outcome(cell, "done", "run", 100.0, 0.5, "done")
+    told = {**vars(outcome), "cell": vars(cell)}
+    (out / cell.name / quality.CELL_FILE).write_text(json.dumps(told))
+
+
+def test_the_table_of_a_grid(checkout: Path, tmp_path: Path) -> None:
+    quality = script(checkout, "quality")
+    for architecture in ("spectral", "rave"):
+        for minutes in (2.0, 8.0):
+            finished_cell(quality, tmp_path / "grid", architecture, minutes)
+    command = [sys.executable, checkout / "benchmarks/quality.py", "--table-only"]
+    places = ["--out", tmp_path / "grid", "--results", tmp_path / "results"]
+    done = subprocess.run([*command, *places], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    table = rows(tmp_path / "results/quality.csv")
+    systems = [(row["system"], row["minutes"]) for row in table]
+    assert systems == [
+        ("rave", "2.0"),
+        ("spectral", "2.0"),
+        ("rave", "8.0"),
+        ("spectral", "8.0"),
+        ("noise", ""),
+        ("silence", ""),
+    ]
+    assert [float(row["mrstft"]) for row in table] == [1.5, 1.5, 0.375, 0.375, 2.7, 4.3]
+    assert (table[0]["mrstft_low"], table[0]["mrstft_high"]) == ("1.4", "1.7")
+    assert table[0]["steps"] == "120"
+    audio_s = 120 * 8 * 65_536 / 48_000
+    assert float(table[0]["audio_s_per_s"]) == pytest.approx(audio_s / 120, rel=1e-4)
+    assert "| rave | 2 | 1.500 (1.400 to 1.700) |" in done.stdout
+    assert "| noise |  | 2.700" in done.stdout
+    assert (tmp_path / "results/quality.svg").read_text().startswith("<?xml")
+    first = (tmp_path / "results/quality.svg").read_bytes()
+    quality.draw(quality.table(tmp_path / "grid"), tmp_path / "again.svg")
+    assert (tmp_path / "again.svg").read_bytes() == first
+
+
+FAKE_TIMBREL = """#!{python}
+import pathlib, sys
+words = sys.argv[2:]
+with open("calls.txt", "a") as file:
+    file.write(" ".join(words) + "\\n")
+resumed = [word[4:] for word in words if word.startswith("run=")]
+run = pathlib.Path(resumed[0] if resumed else "outputs/run")
+run.mkdir(parents=True, exist_ok=True)
+(run / "config.yaml").touch()
+(run / "last.ckpt").touch()
+print("step 1\\rstep 2")
+if "rave" in str(pathlib.Path.cwd()) and not resumed:
+    sys.exit("timbrel train: it broke")
+print(f"done: {{run}}")
+"""
+
+
+def test_a_grid_skips_resumes_and_isolates(checkout: Path, tmp_path: Path, capsys) -> None:
+    quality = script(checkout, "quality")
+    fake = tmp_path / "timbrel"
+    fake.write_text(FAKE_TIMBREL.format(python=sys.executable))
+    fake.chmod(0o755)
+    quality.TIMBREL = fake
+    cells = [quality.Cell("drums", name, 2.0, 0) for name in ("rave", "spectral")]
+    places = (tmp_path / "grid", tmp_path / "data", tmp_path / "splits.json")
+    assert quality.train_grid(cells, *places) == 1
+    assert "failed in" in (told := capsys.readouterr().out)
+    assert "timbrel train: it broke" in told
+    assert quality.outcome_of(tmp_path / "grid" / cells[1].name).state == "done"
+    assert quality.train_grid(cells, *places) == 0
+    calls = [(places[0] / cell.name / "calls.txt").read_text().splitlines() for cell in cells]
+    assert [len(lines) for lines in calls] == [2, 1]
+    assert calls[0][1] == f"run={places[0] / cells[0].name / 'outputs/run'}"
+    assert "architecture=spectral" in calls[1][0]
+    assert f"data.root={tmp_path / 'data/drums'}" in calls[1][0]
+    assert "data.split_theme=drums data.validation_fraction=0.15" in calls[1][0]
+    assert "trainer.max_time=2m" in calls[1][0]
