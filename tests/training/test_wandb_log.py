@@ -4,43 +4,159 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from timbrel.stages import train
 
+Rows = list[dict[str, Any]]
+
+
+def inspected(folder: Path) -> Rows:
+    """The records of an offline run, in order."""
+    wandb = str(Path(sys.executable).with_name("wandb"))
+    command = [wandb, "leet", "inspect", "--json", str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def of_kind(rows: Rows, kind: str) -> Rows:
+    return [row[kind] for row in rows if row["type"] == kind]
+
+
+def history(rows: Rows) -> Rows:
+    return [row["item"] for row in of_kind(rows, "history")]
+
+
+def summary(rows: Rows) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for row in of_kind(rows, "summary"):
+        values |= row["update"]
+    return values
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight steps, then two more of the same run, resumed."""
     from stages.training_jobs import TINY, only_run
 
     folder = tmp_path_factory.mktemp("wandb")
     overrides = [text for text in TINY if text != "logger=none"]
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(folder)
-        chosen = ["logger.group=study", "logger.tags=[small]", "logger.clips=1"]
-        data = ["data=demo", "data.files=6", "trainer.max_steps=8"]
-        assert train.main([*overrides, *data, *chosen]) == 0
+        chosen = ["logger.group=study", "logger.tags=[small,b]", "logger.clips=2"]
+        data = ["data=demo", "data.files=12", "data.validation_fraction=0.3"]
+        assert train.main([*overrides, *data, "trainer.max_steps=8", *chosen]) == 0
+        assert train.main([f"run={only_run(folder)}"]) == 0  # nothing left to train: scored again
     return only_run(folder)
 
 
-def test_offline_run_holds_curves_audio_and_pictures(run: Path) -> None:
-    (folder,) = (run / "wandb").glob("offline-run-*")
-    wandb = str(Path(sys.executable).with_name("wandb"))
-    command = [wandb, "leet", "inspect", "--json", str(folder)]
-    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    text = "\n".join(lines)
-    history = [row for row in map(json.loads, lines) if row.get("type") == "history"]
-    assert len(history) == 8
-    assert "train/loss" in text
-    assert "validation/loss" in text
-    assert "trainer/global_step" in text
-    assert "audio-file" in text
-    assert "image-file" in text
-    assert "test/mrstft" in text
-    assert "study" in text
-    assert list(folder.rglob("*.wav"))
-    assert list(folder.rglob("*.png"))
+@pytest.fixture(scope="module")
+def rows(run: Path) -> Rows:
+    return inspected(sorted((run / "wandb").glob("offline-run-*"))[0])
+
+
+def test_identity_group_tags_and_job_type(run: Path, rows: Rows) -> None:
+    (begun,) = of_kind(rows, "run")
+    assert begun["display_name"] == run.name
+    assert begun["run_group"] == "study"
+    assert begun["tags"] == ["small", "b"]
+    assert begun["job_type"] == "train"
+    assert begun["project"] == "timbrel"
+    assert begun["run_id"] == (run / "wandb_run_id.txt").read_text()
+
+
+def test_a_resumed_run_keeps_its_identity(run: Path, rows: Rows) -> None:
+    _, second = sorted((run / "wandb").glob("offline-run-*"))
+    assert of_kind(inspected(second), "run")[0]["run_id"] == of_kind(rows, "run")[0]["run_id"]
+
+
+def test_config_has_dotted_keys(rows: Rows) -> None:
+    config = of_kind(rows, "run")[0]["config"]["update"]
+    assert config["architecture.latent_dim"] == 4
+    assert config["trainer.max_steps"] == 8
+    assert config["data.kind"] == "demo"
+    assert config["loss.reconstruction.window_samples"] == [512, 128]
+    assert not any(isinstance(value, dict) for key, value in config.items() if key[0] != "_")
+
+
+def test_curves_lie_over_the_training_step(rows: Rows) -> None:
+    steps = [item["trainer/global_step"] for item in history(rows) if "train/loss" in item]
+    assert steps == [1, 2, 3, 4, 5, 6, 7, 8]
+    validated = {i["trainer/global_step"] for i in history(rows) if "validation/loss" in i}
+    assert validated == {7, 8}
+
+
+def test_directions_are_defined(rows: Rows) -> None:
+    metrics = {row.get("name"): row for row in of_kind(rows, "metric")}
+    assert metrics["validation/loss"]["summary"] == {"min": True, "last": True}
+    assert metrics["validation/nats_per_second"]["summary"] == {"last": True}
+    assert metrics["validation/loss"]["step_metric"] == "trainer/global_step"
+    losses = [item["validation/loss"] for item in history(rows) if "validation/loss" in item]
+    assert summary(rows)["validation/loss"] == {"min": min(losses), "last": losses[-1]}
+
+
+def test_held_out_clips_have_fixed_keys_and_files_that_exist(run: Path, rows: Rows) -> None:
+    (folder,) = sorted((run / "wandb").glob("offline-run-*"))[:1]
+    logged = [item for item in history(rows) if "held_out/1/audio.path" in item]
+    assert [item["trainer/global_step"] for item in logged] == [7, 8]
+    for item in logged:
+        for key in (f"held_out/{n}/{kind}" for n in (1, 2) for kind in ("audio", "spectrogram")):
+            kind = "audio-file" if key.endswith("audio") else "image-file"
+            assert item[f"{key}._type"] == kind
+            assert item[f"{key}.caption"].endswith(f", step {item['trainer/global_step']}")
+            assert (folder / "files" / item[f"{key}.path"]).is_file()
+        assert "held_out/3/audio.path" not in item
+    originals = [item for item in history(rows) if "held_out/1/original.path" in item]
+    assert [item["trainer/global_step"] for item in originals] == [7]
+    name = originals[0]["held_out/1/original.caption"]
+    assert logged[0]["held_out/1/audio.caption"] == f"{name}, step 7"
+    assert (folder / "files" / originals[0]["held_out/1/original.path"]).is_file()
+
+
+def test_the_test_scores_are_in_the_summary(rows: Rows) -> None:
+    assert summary(rows)["test/mrstft"] > 0
+
+
+def test_summary_rows_with_intervals_controls_and_directions(tmp_path: Path) -> None:
+    from timbrel.training.wandb_log import WandbSettings, log_summary, start_run
+
+    folder = tmp_path / "sweeps" / "2026-01-02_030405_abcd" / "3"
+    folder.mkdir(parents=True)
+    settings = WandbSettings("offline", "timbrel", None, (), "3")
+    run = start_run(settings, folder, {"augmentation": {"transforms": [{"octaves": 0.5}]}})
+
+    def row(system: str, metric: str, *values: float) -> dict[str, Any]:
+        named = zip(("mean", "low", "high"), values, strict=True)
+        return {"part": "test", "system": system, "metric": metric, **dict(named)}
+
+    table = [
+        row("model", "mrstft", 1.5, 1.25, 1.75),
+        row("silence", "mrstft", 4.5, 4.0, 5.0),
+        row("model", "si_sdr_db", 3.0, 2.0, float("nan")),
+    ]
+    log_summary(run, table)
+    run.finish()
+    (found,) = (folder / "wandb").glob("offline-run-*")
+    rows = inspected(found)
+    values = {name: v for name, v in summary(rows).items() if name.startswith("test/")}
+    assert values == {
+        "test/mrstft": 1.5,
+        "test/mrstft_low": 1.25,
+        "test/mrstft_high": 1.75,
+        "test/silence/mrstft": 4.5,
+        "test/silence/mrstft_low": 4.0,
+        "test/silence/mrstft_high": 5.0,
+        "test/si_sdr_db": 3.0,
+        "test/si_sdr_db_low": 2.0,
+    }
+    metrics = {item.get("name"): item.get("summary") for item in of_kind(rows, "metric")}
+    assert metrics["test/mrstft"] == {"min": True, "last": True}
+    assert metrics["test/si_sdr_db"] == {"max": True, "last": True}
+    (begun,) = of_kind(rows, "run")
+    assert begun["run_group"] == "2026-01-02_030405_abcd"  # the sweep's
+    assert begun["config"]["update"]["augmentation.transforms.0.octaves"] == 0.5
 
 
 def test_an_unreachable_server_costs_one_line(tmp_path: Path, monkeypatch, capsys) -> None:

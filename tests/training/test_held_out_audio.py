@@ -1,0 +1,36 @@
+"""The same clips in every run on one data set, and file names that do not collide."""
+
+import itertools
+from dataclasses import dataclass
+
+from timbrel.training.held_out_audio import _stems, choose_clips
+
+
+@dataclass(frozen=True)
+class Clip:
+    content_hash: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Piece:
+    clip: Clip
+    start_sample: int = 0
+
+
+def test_the_choice_is_a_function_of_contents_alone() -> None:
+    pieces = [Piece(Clip(content, name)) for content, name in zip("dbac", "1234", strict=True)]
+    for order in itertools.permutations(pieces):
+        chosen = choose_clips(order, 3)  # type: ignore[arg-type]
+        assert [piece.clip.content_hash for piece in chosen] == ["a", "b", "c"]
+
+
+def test_one_piece_of_every_content_before_a_second() -> None:
+    pieces = [Piece(Clip("a"), 0), Piece(Clip("a"), 9), Piece(Clip("b"), 4), Piece(Clip("b"), 2)]
+    chosen = choose_clips(pieces, 3)  # type: ignore[arg-type]
+    assert [(p.clip.content_hash, p.start_sample) for p in chosen] == [("a", 0), ("b", 2), ("a", 9)]
+
+
+def test_files_of_one_name_do_not_overwrite_one_another() -> None:
+    assert _stems(["a/kick.wav", "b/kick.wav", "kick_2.flac"]) == ["kick", "kick_2", "kick_2_2"]
+    assert _stems(["two\nlines.wav", "caf\udce9.wav"]) == ["two lines", "caf\\udce9"]
