@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from timbrel.data.cache import Clip
-from timbrel.data.split import Split, SplitPlan, data_hash, hash_position, split_clips
+from timbrel.data.split import Segment, Split, SplitPlan, data_hash, hash_position, split_clips
 from timbrel.errors import UserError
 
 FRAMES = 480_000
@@ -357,3 +357,21 @@ def test_every_theme_of_the_real_lists_fits_its_folder(shared):
         assert names(split.train) | names(split.validation) == set(lists["train"])
         assert split.validation
         assert_disjoint(split)
+
+
+def test_samples_of_a_segment_are_its_own_array(tmp_path):
+    whole = np.asfortranarray(np.arange(20, dtype=np.float32).reshape(2, 10))
+    np.save(tmp_path / "clip.npy", whole)
+    clip = Clip(0, "a.wav", "a", 10, 10, 2, tmp_path / "clip.npy")
+    samples = Segment(clip, 3, 7).samples()
+    np.testing.assert_array_equal(samples, whole[:, 3:7])
+    assert samples.flags.c_contiguous
+    assert samples.flags.writeable
+    assert not isinstance(samples, np.memmap)
+
+
+def test_labels_tell_the_pieces_of_a_recording_apart():
+    (clip,) = clips_of("long")
+    assert Segment(clip, 0, FRAMES).label == "long.wav"
+    labels = [Segment(clip, *ends).label for ends in ((0, 24_000), (24_000, FRAMES))]
+    assert labels == ["long.wav [0.000-0.500 s]", "long.wav [0.500-10.000 s]"]

@@ -44,7 +44,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         monkeypatch.chdir(folder)
         shares = ("data.validation_fraction=0.2", "data.test_fraction=0.3")
         root = f"data.root={folder / 'kicks'}"
-        assert train.main([root, *SHORT, *shares, "trainer.max_steps=20"]) == 0
+        assert train.main([root, *SHORT, *shares, "trainer.max_steps=8"]) == 0
     return folder
 
 
@@ -69,6 +69,7 @@ def test_training_leaves_the_test_part_scored(trained: Path) -> None:
     rows = table(run, "files")
     assert {row["part"] for row in rows} == {"test"}
     assert [row["system"] for row in rows[:3]] == ["model", "silence", "noise"]
+    assert (run / "report.html").is_file()
     assert not (run / "audio" / "test").exists()
     assert set(gates(run)) >= {"kl_floor", "held_out_loss", "better_than_noise", *PARITY}
 

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -64,6 +64,12 @@ class MeanScore:
     system: str
     metric: str
     interval: Interval
+
+    def row(self) -> dict[str, Any]:
+        """As summary.csv has it."""
+        names = {"part": self.part, "system": self.system, "metric": self.metric}
+        mean, low, high, files = astuple(self.interval)
+        return {**names, "mean": mean, "low": low, "high": high, "files": files}
 
 
 @dataclass(frozen=True)
@@ -227,7 +233,7 @@ def write_tables(folder: Path, rows: Sequence[FileScore], summary: Sequence[Mean
     write_csv(
         folder / "summary.csv",
         ["part", "system", "metric", "mean", "low", "high", "files"],
-        ([s.part, s.system, s.metric, *_bounds(s.interval), s.interval.n] for s in summary),
+        (list(score.row().values()) for score in summary),
     )
 
 
@@ -238,10 +244,6 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows([_cell(value) for value in row] for row in rows)
-
-
-def _bounds(interval: Interval) -> tuple[float, float, float]:
-    return interval.mean, interval.low, interval.high
 
 
 def _cell(value: Any) -> Any:

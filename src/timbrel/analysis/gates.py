@@ -141,8 +141,8 @@ def better_than_noise(rows: Sequence[FileScore], part: str | None) -> Gate:
         rows,
         part,
         "noise with each file's own spectrum scores as well: the model has learned colour and "
-        "level but no course in time; train longer, or give it more latent values "
-        "(architecture.latent_dim)",
+        "level but no course in time (of recordings that are noise themselves there is no more to "
+        "learn); train longer, or give it more latent values (architecture.latent_dim)",
     )
 
 

@@ -93,7 +93,9 @@ def train(config: DictConfig) -> str:
         outcome = _measured(config, model, found, folder, part)
         means = means_of(outcome.summary, part) if part else {}
         if wandb_run is not None:
-            wandb_run.summary.update({f"{part}/{name}": value for name, value in means.items()})
+            from timbrel.training.wandb_log import log_summary
+
+            log_summary(wandb_run, [score.row() for score in outcome.summary])
     except KeyboardInterrupt:
         sys.stderr.write(f"\nto go on: timbrel train run={folder}")
         raise
