@@ -3,13 +3,13 @@
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from timbrel.contracts import Conditions, Latent
 from timbrel.dsp.stft import hann, istft
 from timbrel.models.blocks import FrameStack
-from timbrel.randomness import torch_generator
+from timbrel.models.noise import PositionalNoise
 
 _LOG_MAGNITUDE_START = math.log(1e-3)  # an untrained decoder whispers
 _LOG_MAGNITUDE_MAX = math.log(10.0)
@@ -27,7 +27,6 @@ class SpectralDecoder(nn.Module):
     """
 
     window: Float[Tensor, " window"]
-    noise_frames: Float[Tensor, "frame width 2"]
 
     def __init__(
         self,
@@ -56,7 +55,7 @@ class SpectralDecoder(nn.Module):
         self.noise = nn.Linear(width, channels * self.bins)
         nn.init.constant_(self.magnitude.bias, _LOG_MAGNITUDE_START)
         nn.init.constant_(self.noise.bias, _LOG_MAGNITUDE_START)
-        self.register_buffer("noise_frames", _noise_frames(channels * self.bins), persistent=False)
+        self.white = PositionalNoise(channels * self.bins, period_frames=_NOISE_PERIOD_FRAMES)
         reach_samples = (window_samples - hop_samples) // 2
         self.context_frames = self.stack.context_frames + math.ceil(reach_samples / hop_samples)
 
@@ -73,7 +72,7 @@ class SpectralDecoder(nn.Module):
             length = (real.square() + imaginary.square() + _TINY).rsqrt()
             coherent = _level(self.magnitude(features)) * length
             noise_level = _level(self.noise(features))
-            noise = self._noise(n_frames, conditions.first_frame)
+            noise = self.white(n_frames, conditions.first_frame)
             spectrum = full_scale * torch.complex(
                 coherent * real + noise_level * noise[..., 0],
                 coherent * imaginary + noise_level * noise[..., 1],
@@ -83,21 +82,6 @@ class SpectralDecoder(nn.Module):
             audio = istft(spectrum, self.window, self.hop_samples)
         return audio.view(n_batch, self.channels, -1)
 
-    def _noise(
-        self, n_frames: int, first_frame: Int[Tensor, " batch"] | None
-    ) -> Float[Tensor, "#batch frame width 2"]:
-        """Noise by position in the sound, so that a stream hears what a whole file hears."""
-        index = torch.arange(n_frames, device=self.noise_frames.device)[None]
-        if first_frame is not None:
-            index = index + first_frame[:, None]
-        return self.noise_frames[index % _NOISE_PERIOD_FRAMES]
-
 
 def _level(log_magnitude: Tensor) -> Tensor:
     return torch.exp(log_magnitude.float().clamp_max(_LOG_MAGNITUDE_MAX))
-
-
-def _noise_frames(width: int) -> Float[Tensor, "frame width 2"]:
-    """Complex white noise of unit power, the same in every model and on every machine."""
-    rng = torch_generator(0, 0, "decoder noise")
-    return torch.randn(_NOISE_PERIOD_FRAMES, width, 2, generator=rng) * math.sqrt(0.5)
