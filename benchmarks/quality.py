@@ -307,6 +307,9 @@ def main() -> int:
     if not arguments.table_only:
         if arguments.data is None or arguments.splits is None or not arguments.themes:
             parser.error("training needs DATA_FOLDER, SPLITS.json and --themes")
+        needed = [arguments.splits, *(arguments.data / theme for theme in arguments.themes)]
+        for missing in (path for path in needed if not path.exists()):
+            parser.error(f"{missing}: not there")
         cells = [
             Cell(theme, architecture, minutes, arguments.seed)
             for theme in arguments.themes

@@ -56,7 +56,7 @@ slow = pytest.mark.slow
         "pqmf: round trip",
         "pqmf: synthesis",
         "pqmf: round trip and gradient",
-        "chunks: augmentation=none",
+        pytest.param("chunks: augmentation=none", marks=slow),
         pytest.param("catalog: warm", marks=slow),
         pytest.param("cache: decode", marks=slow),
         pytest.param("training: spectral_small", marks=slow),
