@@ -34,7 +34,38 @@ def test_the_table_names_every_file_and_the_csv_every_measure(kicks, tmp_path, c
     assert rows["good.wav"]["rate_hz"] == "48000"
     assert float(rows["good.wav"]["duration_s"]) == 0.5
     assert rows["broken.wav"]["trains"] == "False"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["kicks", "kicks.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kicks", "kicks.csv", "outputs"]
+    assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["inspect_kicks.html"]
+
+
+def test_the_page_is_named_after_its_sentence(kicks, tmp_path, capsys):
+    assert inspect.main([f"data.root={kicks}", "report=pages/of/kicks.html", "workers=0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].startswith("Too little to expect much. 2 recordings can train, 1.0 s in all")
+    assert lines[-1].startswith("wrote pages/of/kicks.html")
+    assert "twin.flac" in (tmp_path / "pages" / "of" / "kicks.html").read_text("utf-8")
+
+
+def test_no_page_where_none_is_wanted(kicks, tmp_path, capsys):
+    assert inspect.main([f"data.root={kicks}", "report=null", "workers=0"]) == 0
+    assert "wrote" not in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["kicks"]
+
+
+@pytest.mark.parametrize(
+    ("report", "message"),
+    [
+        ("kicks.pdf", "let the name end in .html"),
+        ("kicks/good.wav/page.html", "good.wav' is a file, not a folder"),
+        ("taken.html", "a folder; name a file"),
+    ],
+)
+def test_a_page_that_cannot_be_is_refused_before_the_scan(kicks, report, message, capsys):
+    (kicks.parent / "taken.html").mkdir()
+    assert inspect.main([f"data.root={kicks}", f"report={report}"]) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert shown.out == ""
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,10 @@ _WINDOWS_PER_BLOCK = 64
 
 @dataclass(frozen=True)
 class Look:
-    """`envelope` is `(2, points)`, least and greatest sample; `centroid_hz` is nan for silence."""
+    """`envelope` is `(2, points)`: least and greatest sample of all channels; `rms` of all samples.
+
+    `centroid_hz` is nan for silence.
+    """
 
     envelope: NDArray[np.float32]
     rms: float
@@ -35,38 +38,34 @@ def look(path: Path, frames: int) -> Look | None:
     262,144 samples are looked at.
     """
     hop = max(1, -(-frames // _SEGMENTS))
-    lows: list[NDArray[np.float32]] = []
-    highs: list[NDArray[np.float32]] = []
+    parts: list[NDArray[np.float32]] = []
     spectrum = np.zeros(_WINDOW // 2 + 1)
     energy, samples = 0.0, 0
-    rest = np.zeros(0, np.float32)
+    rest = np.zeros((2, 0), np.float32)
     try:
         with open_sound(path) as sound:
             rate_hz = sound.samplerate
             for block in blocks_of(sound):
-                mono = np.nan_to_num(block.mean(1), nan=0.0, posinf=0.0, neginf=0.0)
-                energy += float(np.einsum("t,t->", mono, mono, dtype=np.float64))
-                samples += len(mono)
-                spectrum += _magnitudes(mono)
-                joined = np.concatenate([rest, mono])
-                whole = len(joined) // hop * hop
-                rest = joined[whole:]
-                if whole:
-                    parts = joined[:whole].reshape(-1, hop)
-                    lows.append(parts.min(1))
-                    highs.append(parts.max(1))
+                block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+                energy += float(np.einsum("tc,tc->", block, block, dtype=np.float64))
+                samples += block.size
+                # Channel by channel: the mean of two in antiphase would be nothing.
+                for channel in block.T[:2]:
+                    spectrum += _magnitudes(channel)
+                joined = np.concatenate([rest, np.stack([block.min(1), block.max(1)])], axis=1)
+                whole = joined.shape[1] // hop * hop
+                rest = joined[:, whole:]
+                parts.append(_least_and_greatest(joined[:, :whole].reshape(2, -1, hop)))
     except UserError:
-        if not samples:
-            return None
+        pass  # what could be decoded until then is shown
     if not samples:
         return None
-    if len(rest):
-        lows.append(rest.min(keepdims=True))
-        highs.append(rest.max(keepdims=True))
+    if rest.shape[1]:
+        parts.append(_least_and_greatest(rest[:, None]))
     hz = np.arange(len(spectrum)) * rate_hz / _WINDOW
     total = float(spectrum.sum())
     centroid_hz = float(hz @ spectrum / total) if total > 0 else float("nan")
-    envelope = _coarse(np.concatenate(lows), np.concatenate(highs))
+    envelope = _coarse(np.concatenate(parts, axis=1))
     return Look(envelope, float(np.sqrt(energy / samples)), centroid_hz)
 
 
@@ -86,9 +85,9 @@ def look_at_all(
     return looks
 
 
-def _magnitudes(mono: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The summed magnitude spectra of windows spread over `mono`."""
-    padded = np.pad(mono, (0, max(0, _WINDOW - len(mono))))
+def _magnitudes(signal: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The summed magnitude spectra of windows spread over `signal`."""
+    padded = np.pad(signal, (0, max(0, _WINDOW - len(signal))))
     last = len(padded) - _WINDOW
     count = min(_WINDOWS_PER_BLOCK, 1 + last // (_WINDOW // 2))
     starts = np.linspace(0, last, count).astype(int)
@@ -97,7 +96,12 @@ def _magnitudes(mono: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.abs(np.fft.rfft(frames * window)).sum(0, dtype=np.float64)
 
 
-def _coarse(low: NDArray[np.float32], high: NDArray[np.float32]) -> NDArray[np.float32]:
-    points = min(POINTS, len(low))
-    starts = np.arange(points) * len(low) // points
-    return np.stack([np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)])
+def _least_and_greatest(pairs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`(2, hops, hop)` with the least in row 0 and the greatest in row 1, by hop."""
+    return np.stack([pairs[0].min(1), pairs[1].max(1)])
+
+
+def _coarse(fine: NDArray[np.float32]) -> NDArray[np.float32]:
+    points = min(POINTS, fine.shape[1])
+    starts = np.arange(points) * fine.shape[1] // points
+    return np.stack([np.minimum.reduceat(fine[0], starts), np.maximum.reduceat(fine[1], starts)])

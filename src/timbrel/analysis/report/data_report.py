@@ -2,8 +2,10 @@
 
 import math
 import os
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,10 +70,11 @@ def write_data_report(
     )
     usable = [file for file in shown if file.verdict is not Verdict.SKIP_WARN]
     paths = [(catalog.absolute(file), file.frames or 0) for file in usable]
-    found = look_at_all(paths, threads=threads or min(4, os.cpu_count() or 1))
-    looks = {file.path: look for file, look in zip(usable, found, strict=True) if look}
     seconds = _player_seconds(usable)
-    cards = [_card(catalog, file, looks.get(file.path), seconds) for file in shown]
+    with _quiet_decoders():
+        found = look_at_all(paths, threads=threads or min(4, os.cpu_count() or 1))
+        looks = {file.path: look for file, look in zip(usable, found, strict=True) if look}
+        cards = [_card(catalog, file, looks.get(file.path), seconds) for file in shown]
     advice = advise(catalog)
     html = render_page("data.html.j2", **_values(catalog, name, advice, cards, looks, seconds))
     try:
@@ -80,6 +83,21 @@ def write_data_report(
         raise UserError(f"'{path.parent}' cannot be made: {error.strerror}") from error
     write_page(path, html)
     return advice
+
+
+@contextmanager
+def _quiet_decoders() -> Iterator[None]:
+    """The MP3 decoder writes notes of its own to stderr; the scan has told what is wrong."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _values(
@@ -104,7 +122,7 @@ def _values(
         "lead": printable(str(catalog.root)),
         "advice": advice,
         "facts": [
-            ("train", f"{len(files)}"),
+            ("files that train", f"{len(files)}"),
             ("length in all", duration(sum(file.duration_s or 0.0 for file in files))),
             ("ok", f"{counts[Verdict.ACCEPT]}"),
             ("with a warning", f"{counts[Verdict.ACCEPT_WARN]}"),

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from timbrel.analysis.pictures import draw_spectrogram
@@ -113,9 +113,9 @@ def histogram(
         if log_x:
             edges = np.geomspace(finite.min(), finite.max() * 1.0001, count + 1)
             axis.set_xscale("log")
-            axis.xaxis.set_major_formatter(EngFormatter(sep=""))
-            axis.xaxis.set_minor_formatter(EngFormatter(sep=""))
-            axis.tick_params(axis="x", which="minor", labelsize=0 if _wide(finite) else 8)
+            axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.xaxis.set_minor_formatter(NullFormatter())
         else:
             edges = np.histogram_bin_edges(finite, count)
         axis.hist(finite, bins=edges, color=PALETTE[0], edgecolor=INK, linewidth=0.4)
@@ -187,9 +187,11 @@ def spectrogram_png(
 
     Transparent, with letters in a grey that reads on white and on black.
     """
-    figure = Figure(figsize=size_in, layout="constrained")
+    # Fixed margins: a layout engine would take longer than the drawing.
+    figure = Figure(figsize=size_in)
     FigureCanvasAgg(figure)
-    axis = figure.subplots()
+    width, height = size_in
+    axis = figure.add_axes((0.5 / width, 0.42 / height, 1 - 0.65 / width, 1 - 0.5 / height))
     draw_spectrogram(axis, audio.mean(0), rate_hz)
     axis.tick_params(colors=_GREY, labelsize=8)
     for label in (axis.xaxis.label, axis.yaxis.label):
@@ -251,10 +253,6 @@ def _note(axis: Axes, words: str, value: float, offset: int, colour: str, **styl
         words, (value, 0), xytext=(0, offset), textcoords="offset points", ha="center",
         va="bottom" if offset > 0 else "top", fontsize=9, color=colour, **style,
     )  # fmt: skip
-
-
-def _wide(values: NDArray[np.float64]) -> bool:
-    return bool(values.max() / values.min() > 20)
 
 
 def _literal(words: str) -> str:
