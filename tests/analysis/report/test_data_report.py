@@ -52,7 +52,7 @@ def test_what_is_to_mend_is_told(tmp_path):
     soundfile.write(folder / "dull.wav", 0.5 * noise(1.0), 22_050)
     trailing = np.concatenate([0.5 * noise(0.5), np.zeros(72_000)])
     soundfile.write(folder / "trailing.wav", trailing, 48_000)
-    soundfile.write(folder / "quiet.wav", 0.001 * noise(1.0), 48_000)
+    soundfile.write(folder / "quiet.wav", 0.02 * noise(1.0), 48_000)
     advice = advise(scan(folder, workers=0))
     told = {notice.heading: notice.text for notice in advice.notices}
     expected = {

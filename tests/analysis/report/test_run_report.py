@@ -120,8 +120,8 @@ def test_clipped_reconstructions_are_told(run):
 
 
 def test_data_notes_are_told(run):
-    told = json.loads((run / "run.json").read_text()) | {"data_notes": ["Only 3 <files>."]}
-    (run / "run.json").write_text(json.dumps(told))
+    record = json.loads((run / "run.json").read_text()) | {"data_notes": ["Only 3 <files>."]}
+    (run / "run.json").write_text(json.dumps(record))
     assert "About the data. Only 3 <files>." in told(run)
 
 

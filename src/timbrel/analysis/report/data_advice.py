@@ -35,13 +35,13 @@ def advise(catalog: Catalog) -> Advice:
     total_s = sum(file.duration_s or 0.0 for file in files)
     kind, verdict, means = _enough(len(files), total_s)
     sentence = f"{_count(len(files), 'recording')} can train, {duration(total_s)} in all: {means}"
-    root = shlex.quote(printable(str(catalog.root)))
+    root = shlex.quote(f"data.root={printable(str(catalog.root))}")
     return Advice(
         kind=kind,
         verdict=verdict,
         sentence=sentence,
         notices=tuple(_notices(catalog)),
-        command=f"timbrel train data.root={root}",
+        command=f"timbrel train {root}",
     )
 
 
@@ -80,7 +80,7 @@ def _notices(catalog: Catalog) -> Iterator[Notice]:
     silent = [file for file in silent if file.verdict is not Verdict.SKIP_WARN]
     if silent:
         text = f"{_named(silent)}. Left out of training; data.include_silent=true keeps them."
-        yield Notice("note", f"{_count(len(silent), 'file')} hold nothing but silence.", text)
+        yield Notice("note", f"{_count(len(silent), 'file')} with nothing but silence.", text)
     clipped = [file for file in files if (file.clipped_share or 0) > CLIPPED_SHARE]
     if clipped:
         text = (
@@ -95,7 +95,7 @@ def _notices(catalog: Catalog) -> Iterator[Notice]:
         yield Notice("note", heading, text)
     quiet = [file for file in files if (file.silence_share or 0) > _MOSTLY]
     if quiet:
-        text = f"{_named(quiet)}. Trim them: training spends its time on what is there."
+        text = f"{_named(quiet)}. Trim them, or raise their level: training spends its time on what is there."
         yield Notice("warn", f"{_count(len(quiet), 'file')} mostly silent.", text)
     yield from _rates(files)
     yield from _levels(files)
