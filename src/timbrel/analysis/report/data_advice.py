@@ -95,7 +95,10 @@ def _notices(catalog: Catalog) -> Iterator[Notice]:
         yield Notice("note", heading, text)
     quiet = [file for file in files if (file.silence_share or 0) > _MOSTLY]
     if quiet:
-        text = f"{_named(quiet)}. Trim them, or raise their level: training spends its time on what is there."
+        text = (
+            f"{_named(quiet)}. Trim them, or raise their level: training spends its time on what "
+            "is there."
+        )
         yield Notice("warn", f"{_count(len(quiet), 'file')} mostly silent.", text)
     yield from _rates(files)
     yield from _levels(files)
