@@ -9,6 +9,10 @@ from timbrel.analysis.report.page import number
 from timbrel.data.catalog import Catalog
 
 TABLES = ("factors.csv", "SOURCES.csv")
+# The page tells these from the sound itself.
+_MEASURED = frozenset(
+    {"file", "duration_s", "sample_rate", "sample_rate_hz", "rate_hz", "channels", "codec", "bits"}
+)
 _MOST_VALUES = 16
 _MOST_BYTES = 10_000_000
 
@@ -34,7 +38,7 @@ def factors(catalog: Catalog) -> tuple[str, list[Factor]]:
         rows = [row for row in rows if row.get("file") in trained]
         if not rows:
             continue
-        columns = [column for column in rows[0] if column and column != "file"]
+        columns = [column for column in rows[0] if column and column not in _MEASURED]
         found = [_factor(column, [row.get(column) or "" for row in rows]) for column in columns]
         return name, [factor for factor in found if factor is not None]
     return "", []
