@@ -1,7 +1,7 @@
 """The typed schema of every stage. Knows neither Hydra nor torch.
 
 Pluggable parts (architecture, latent, augmentation, loss) are plain mappings with `_target_`s:
-`config_checks.check_targets` compares them with the signatures they name. Everything else is
+`target_checks.check_targets` compares them with the signatures they name. Everything else is
 typed here, and a default that is not set in `conf/` is the default written here.
 """
 

@@ -133,6 +133,19 @@ def row(part: str, value: float, system: str = "model", nats: float = 10.0) -> F
     return FileScore(part, f"{value}.wav", system, 2.0, dict.fromkeys(SCORES, value), nats)
 
 
+def test_names_that_are_no_text_are_scored_and_written(model, segments, tmp_path: Path) -> None:
+    odd = tuple(
+        replace(part, clip=replace(part.clip, name=name))
+        for part, name in zip(
+            segments[:2], ("caf\udce9.wav", "\U0001f941" * 62 + ".wav"), strict=True
+        )
+    )
+    rows = score_parts(model, {"test": odd}, tmp_path, seed=0)
+    assert {row.file for row in rows} == {part.clip.name for part in odd}
+    written = sorted(path.name for path in (tmp_path / "test" / "reconstruction").iterdir())
+    assert written == ["000_caf\\udce9.wav", f"001_{chr(0x1F941) * 50}.wav"]
+
+
 def test_means_and_intervals_by_part_and_system() -> None:
     rows = [row("test", v) for v in (1.0, 2.0, 3.0)] + [row("train", 5.0)]
     rows += [row("test", v + 1, "noise", math.nan) for v in (1.0, 2.0, 3.0)]

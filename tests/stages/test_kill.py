@@ -15,10 +15,15 @@ DEADLINE_S = 60.0
 
 
 def outcome(run: Path) -> dict[str, str]:
-    """Digests of everything that must be the same: curve, weights, latents, sounds, scores."""
-    kept = [run / "metrics.csv", *sorted(run.glob("model/*.safetensors"))]
-    kept += sorted(p for p in (run / "audio").rglob("*") if p.suffix in (".wav", ".csv"))
-    return {str(p.relative_to(run)): hashlib.sha256(p.read_bytes()).hexdigest() for p in kept}
+    """Digests of everything that must be the same: curves, weights, latents, sounds, scores."""
+    kept = sorted(run.glob("model/*.safetensors"))
+    for folder in ("audio", "evaluation"):
+        kept += sorted(p for p in (run / folder).rglob("*") if p.suffix in (".wav", ".csv"))
+    contents = {str(p.relative_to(run)): p.read_bytes() for p in kept}
+    # What the clock showed is the one thing that two runs never share.
+    rows = (run / "metrics.csv").read_bytes().splitlines()
+    contents["metrics.csv"] = b"\n".join(row for row in rows if b",train/elapsed_s," not in row)
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
 def logged_steps(folder: Path) -> int:
@@ -64,6 +69,9 @@ def test_ten_kills_leave_the_same_curve(recordings: Path, tmp_path: Path) -> Non
     assert len(set(killed_at)) > 3, f"kills came at the same step: {killed_at}"
     expected = outcome(only_run(tmp_path / "whole"))
     assert len(expected) > 8
+    assert {"evaluation/files.csv", "evaluation/gates.csv", "metrics.csv"} <= expected.keys()
+    clock = read_metrics(only_run(tmp_path / "killed") / "metrics.csv")["train/elapsed_s"]
+    assert clock == sorted(clock, key=lambda point: point[1])  # goes on where the kill left it
     assert outcome(only_run(tmp_path / "killed")) == expected
 
 

@@ -34,3 +34,9 @@ def test_one_piece_of_every_content_before_a_second() -> None:
 def test_files_of_one_name_do_not_overwrite_one_another() -> None:
     assert _stems(["a/kick.wav", "b/kick.wav", "kick_2.flac"]) == ["kick", "kick_2", "kick_2_2"]
     assert _stems(["two\nlines.wav", "caf\udce9.wav"]) == ["two lines", "caf\\udce9"]
+
+
+def test_a_name_as_long_as_a_file_system_takes_leaves_room_for_what_is_put_around_it() -> None:
+    for name in ("\U0001f941" * 62 + ".wav", "\udcff" * 250 + ".wav"):
+        (stem,) = _stems([name])
+        assert 100 < len(stem.encode()) <= 200

@@ -19,7 +19,7 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from timbrel.audio.export import clear_peak_time
+from timbrel.audio.export import clear_peak_time, file_stem
 from timbrel.contracts import Latent, Posterior
 from timbrel.data.split import Segment
 from timbrel.errors import UserError
@@ -114,7 +114,7 @@ def score_parts(
                     "its training diverged: use another model"
                 )
             if part == compared:
-                name = f"{number:03d}_{Path(segment.clip.name).stem[:80]}.wav".replace("\n", " ")
+                name = f"{number:03d}_{file_stem(segment.clip.name)}.wav"
                 folder = audio_folder / part
                 _write_wav(folder / "reference" / name, original, model.sample_rate_hz)
                 _write_wav(folder / "reconstruction" / name, decoded.audio, model.sample_rate_hz)

@@ -30,7 +30,7 @@ def front_end_difference(
     if source.n_samples != segment.clip.frames:
         return float("inf")
     heard = np.concatenate(
-        list(_cut(source._audio(), segment.start_sample, segment.stop_sample)), axis=1
+        list(_cut(source.audio(), segment.start_sample, segment.stop_sample)), axis=1
     )
     places = validation_chunks([segment], chunk_samples)
     chunks = ValidationChunks(places, chunk_samples=chunk_samples, short="pad")

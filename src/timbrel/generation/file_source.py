@@ -42,7 +42,7 @@ class FileSource:
         self.max_samples = max_samples
         self.block_frames = block_frames
         self._loudest = loudest_channel(self.path) if downmix == "loudest" else 0
-        self.n_samples = sum(block.shape[1] for block in self._audio())
+        self.n_samples = sum(block.shape[1] for block in self.audio())
         if self.n_samples == 0:
             raise UserError(f"'{self.path}': 0 frames; give a file that holds sound")
         self._clip = self._clip_code()
@@ -53,15 +53,15 @@ class FileSource:
             yield Latent(latent.frames, self._clip)
 
     def _encoded(self) -> Iterator[Latent]:
-        return encode_stream(self.model, self._audio(), block_frames=self.block_frames)
+        return encode_stream(self.model, self.audio(), block_frames=self.block_frames)
 
     def _clip_code(self) -> torch.Tensor:
         if self.model.clip_dim == 0:
             return torch.zeros(1, 0)
         return mean_clip(self._encoded())
 
-    def _audio(self) -> Iterator[NDArray[np.float32]]:
-        """Blocks (channel time) at the model's rate with the model's channels."""
+    def audio(self) -> Iterator[NDArray[np.float32]]:
+        """What the model hears: blocks (channel time) at its rate, with its channels."""
         header = describe(self.path)
         remaining = self.max_samples
         for block in resample_blocks(self._mixed(), header.rate_hz, self.model.sample_rate_hz):

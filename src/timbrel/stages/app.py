@@ -41,6 +41,8 @@ Job = Callable[[DictConfig], Any]
 CONFIG_FILE = "config.yaml"
 OVERRIDES_FILE = "overrides.yaml"
 
+_CHOSEN = ("data", "architecture", "latent", "augmentation", "loss")
+
 
 class WorkingFolder(SearchPathPlugin):
     """Adds the working folder's own `./conf`, after timbrel's."""
@@ -163,6 +165,14 @@ def save_config(config: DictConfig, folder: Path) -> None:
     OmegaConf.save(config, folder / CONFIG_FILE, resolve=True)
     given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     OmegaConf.save(OmegaConf.create(list(given)), folder / OVERRIDES_FILE)
+
+
+def options_chosen() -> dict[str, str]:
+    """The option behind each part of this run, as `architecture: rave`; empty outside a stage."""
+    if not HydraConfig.initialized():
+        return {}
+    chosen = HydraConfig.get().runtime.choices
+    return {group: str(chosen[group]) for group in _CHOSEN if chosen.get(group)}
 
 
 def _parsed(stage: str, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:

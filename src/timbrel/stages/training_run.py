@@ -19,7 +19,7 @@ from timbrel.generation.file_source import encode_whole
 from timbrel.library.bundle import Card, Frontend, TrainingData, save_bundle
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages import parts
-from timbrel.stages.app import CONFIG_FILE, run_folder, save_config
+from timbrel.stages.app import CONFIG_FILE, options_chosen, run_folder, save_config
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.recordings import Recordings, recordings
 from timbrel.training.callbacks import Checkpoints, Clock, Curves, EarlyStop, Validation
@@ -27,7 +27,7 @@ from timbrel.training.compute import Compute, resolve_compute
 from timbrel.training.console import Console
 from timbrel.training.dry_run import measure
 from timbrel.training.fit import fit, resume_step
-from timbrel.training.held_out_audio import HeldOutAudio, HeldOutClip
+from timbrel.training.held_out_audio import HeldOutAudio, HeldOutClip, choose_clips
 from timbrel.training.horizon import Horizon
 from timbrel.training.metrics_log import MetricsLog
 from timbrel.training.module import OptimizerSettings, Training
@@ -72,6 +72,7 @@ def train(config: DictConfig) -> str:
             seed=config.seed,
             data_hash=data_hash(found.split),
             notes=found.split.notes,
+            choices=options_chosen(),
         )
         save_config(config, folder)  # last: what has a config can be resumed
     check_same_data(folder, data_hash(found.split))
@@ -226,7 +227,7 @@ def _callbacks(
     callbacks: list[Any] = [clock, validation, curves]
     audio = HeldOutAudio(
         folder / "audio",
-        _held_out(found.split.validation[: config.logger.clips], data.chunk_samples),
+        _held_out(choose_clips(found.split.validation, config.logger.clips), data.chunk_samples),
         validation,
         rate_hz=data.sample_rate_hz,
         every_validations=config.logger.every_validations,

@@ -94,7 +94,7 @@ class Curves(pl.Callback):
 
 
 def training_values(module: Training) -> dict[str, float]:
-    """The last step's loss, terms before weighting, weights that move, rate and gradient norm."""
+    """The last step's loss, terms before weighting, moving weights, rate, gradient norm, clock."""
     objective = module.objective
     if objective is None:
         return {}
@@ -105,6 +105,7 @@ def training_values(module: Training) -> dict[str, float]:
         **{f"weight/{name}": objective.weights[name] for name in sorted(moving)},
         "train/learning_rate": module.learning_rate,
         "train/gradient_norm": module.gradient_norm,
+        "train/elapsed_s": module.horizon.elapsed_s,
     }
 
 

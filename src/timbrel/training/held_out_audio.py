@@ -12,11 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from timbrel.analysis.pictures import save_spectrogram_pair
+from timbrel.audio.export import file_stem, readable
 from timbrel.data.split import Segment
 from timbrel.training.callbacks import Validation
 from timbrel.training.module import Training
-
-_LONGEST_STEM = 80
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class HeldOutAudio(pl.Callback):
             rate_hz=self.rate_hz,
             title=f"{stem}, step {module.step}",
         )
-        return HeldOutFiles(index + 1, _readable(clip.name), original, wav, png)
+        return HeldOutFiles(index + 1, readable(clip.name), original, wav, png)
 
     def _write_wav(self, path: Path, audio: NDArray[np.float32]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,14 +118,9 @@ def _stems(names: Sequence[str]) -> list[str]:
     """A file name for every clip; `a/kick.wav` and `b/kick.wav` do not overwrite one another."""
     stems: list[str] = []
     for name in names:
-        # A name that is no UTF-8 can be no file of soundfile's, and no caption of W&B's.
-        stem = _readable(Path(name).stem[:_LONGEST_STEM].replace("\n", " "))
+        stem = file_stem(name)
         number, free = 2, stem
         while free in stems:
             free, number = f"{stem}_{number}", number + 1
         stems.append(free)
     return stems
-
-
-def _readable(name: str) -> str:
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")

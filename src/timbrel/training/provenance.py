@@ -4,6 +4,7 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,15 @@ def git_revision() -> str | None:
     return revision + ("+changes" if changes else "") if tracked else None
 
 
-def write_provenance(path: Path, *, seed: int, data_hash: str, notes: tuple[str, ...]) -> None:
-    """Write `run.json`."""
+def write_provenance(
+    path: Path,
+    *,
+    seed: int,
+    data_hash: str,
+    notes: tuple[str, ...],
+    choices: Mapping[str, str],
+) -> None:
+    """Write `run.json`; `choices` are the options that made the run, by group."""
     versions: dict[str, str] = {}
     for name in _PACKAGES:
         try:
@@ -39,6 +47,7 @@ def write_provenance(path: Path, *, seed: int, data_hash: str, notes: tuple[str,
             continue
     record: dict[str, Any] = {
         "seed": seed,
+        "choices": dict(choices),
         "data_hash": data_hash,
         "data_notes": list(notes),
         "git_revision": git_revision(),
