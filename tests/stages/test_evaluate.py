@@ -11,10 +11,10 @@ import pytest
 import soundfile
 
 from signals import noise, sine
-from stages.training_jobs import TINY, only_run
+from stages.training_jobs import TINY, lean, only_run
 from timbrel.analysis.run_folder import read_evaluation
 from timbrel.metrics.scores import SCORES
-from timbrel.stages import evaluate, evaluation_run, train, training_run
+from timbrel.stages import evaluate, train, training_run
 
 SHORT = [text for text in TINY if not text.startswith("trainer.max_steps")]
 FAST = ("device=cpu", "device.threads=1", "evaluate.bootstrap_draws=100")
@@ -42,6 +42,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(folder / "kicks" / f"hit {i}.wav", hit, rate_hz, subtype="PCM_24")
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(folder)
+        lean(monkeypatch, page=True)
         shares = ("data.validation_fraction=0.2", "data.test_fraction=0.3")
         root = f"data.root={folder / 'kicks'}"
         assert train.main([root, *SHORT, *shares, "trainer.max_steps=8"]) == 0
@@ -49,11 +50,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes seconds: only the tests of the page draw it."""
-    if "report" not in request.node.name:
-        monkeypatch.setattr(evaluation_run, "page_of", lambda folder: None)
-        monkeypatch.setattr(training_run, "page_of", lambda folder: None)
+def _lean(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    lean(monkeypatch, page="report" in request.node.name)
 
 
 @pytest.fixture
@@ -222,7 +220,7 @@ def test_pieces_of_few_files_are_told_apart(tmp_path: Path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "long").mkdir()
     for i in range(2):
-        soundfile.write(tmp_path / "long" / f"{i}.wav", noise(5.0, seed=i), 48_000)
+        soundfile.write(tmp_path / "long" / f"{i}.wav", noise(1.0, seed=i), 48_000)
     assert train.main([f"data.root={tmp_path / 'long'}", *SHORT, "trainer.max_steps=2"]) == 0
     run = only_run(tmp_path)
     assert evaluate.main([f"run={run}", *FAST]) == 0

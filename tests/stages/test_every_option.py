@@ -6,7 +6,7 @@ import pytest
 import soundfile
 import torch
 
-from stages.training_jobs import TINY, only_run
+from stages.training_jobs import TINY, lean, only_run
 from timbrel.stages import evaluate, generate, inspect, train
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -50,6 +50,8 @@ def test_option_trains(
     option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recordings: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    if not option.startswith("data="):  # those do all that a user's training does
+        lean(monkeypatch)
     overrides = two_steps(option)
     if option == "data=folder":
         overrides = [t for t in overrides if t not in DEMO] + [f"data.root={recordings}"]
@@ -67,6 +69,7 @@ def test_device_trains_or_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    lean(monkeypatch)
     name = option.split("=")[1]
     there = {
         "cuda": torch.cuda.is_available(),
@@ -87,6 +90,7 @@ def test_experiment_is_a_short_delta_that_trains(
     option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    lean(monkeypatch)
     path = CONF / "experiment" / f"{option.split('=')[1]}.yaml"
     assert len(path.read_text().splitlines()) < 25
     assert train.main(two_steps(option)) == 0
@@ -98,6 +102,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(folder)
+        lean(monkeypatch)
         assert train.main(two_steps()) == 0
     return only_run(folder)
 

@@ -9,7 +9,7 @@ import soundfile
 
 import timbrel
 from signals import noise
-from stages.training_jobs import TINY, only_run
+from stages.training_jobs import TINY, lean, only_run
 from timbrel.analysis.run_folder import read_metrics
 from timbrel.stages import train
 
@@ -18,6 +18,7 @@ from timbrel.stages import train
 def run_train(recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Train on six tones in an empty folder: `(status, run folder or None)`."""
     monkeypatch.chdir(tmp_path)
+    lean(monkeypatch)
 
     def run(*overrides: str) -> tuple[int, Path | None]:
         root = [] if any("data.root" in text for text in overrides) else [f"data.root={recordings}"]

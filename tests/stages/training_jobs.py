@@ -6,6 +6,11 @@ from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import pytest
+
+from timbrel.data import catalog, probing
+from timbrel.stages import evaluation_run, training_run
+
 TINY = (
     "architecture=spectral_small",
     "architecture.encoder.width=16",
@@ -26,6 +31,22 @@ TINY = (
     "device=cpu",
     "device.threads=1",
 )
+
+
+def lean(monkeypatch: pytest.MonkeyPatch, *, page: bool = False) -> None:
+    """Spare what a test of training does not look at.
+
+    Files are measured in this process (a worker takes seconds to start; tests/data proves them),
+    and the report is drawn only where `page` asks for it.
+    """
+
+    def measured(paths, *, workers=None, progress=None):
+        return probing.measure_all(paths, workers=0, progress=progress)
+
+    monkeypatch.setattr(catalog, "measure_all", measured)
+    if not page:
+        monkeypatch.setattr(evaluation_run, "page_of", lambda folder: None)
+        monkeypatch.setattr(training_run, "page_of", lambda folder: None)
 
 
 def warm_context() -> ForkServerContext:

@@ -39,12 +39,13 @@ def summary(rows: Rows) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight steps on the built-in set."""
-    from stages.training_jobs import TINY, only_run
+    from stages.training_jobs import TINY, lean, only_run
 
     folder = tmp_path_factory.mktemp("wandb")
     overrides = [text for text in TINY if text != "logger=none"]
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(folder)
+        lean(monkeypatch)
         chosen = ["logger.group=study", "logger.tags=[small,b]", "logger.clips=2"]
         data = ["data=demo", "data.files=12", "data.validation_fraction=0.3"]
         assert train.main([*overrides, *data, "trainer.max_steps=8", *chosen]) == 0
