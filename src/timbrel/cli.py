@@ -35,12 +35,15 @@ Examples
       eight minutes on your own folder
   timbrel generate model=outputs/<run folder> seed=7 seconds=2
       a sound that was not in your folder
+  timbrel evaluate run=outputs/<run folder>
+      how good it is on every file, beside silence and noise, and what went wrong
   timbrel compare outputs/<run folder> outputs/<another run folder>
       which of two is better, by ear and by score
 
 Where things go
-  outputs/<date>_<time>_<name>/   one folder per training run: config, curves, checkpoints, model
+  outputs/<date>_<time>_<name>/   one folder per training run: report, scores, curves, model ...
   sweeps/<date>_<time>/<number>/  the same, for the runs of a --multirun
+  outputs/*.html                  pages of inspect and compare
   ./conf/GROUP/OPTION.yaml        your own options and experiments, used like the built-in ones
 
 Also
