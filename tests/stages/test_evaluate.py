@@ -12,7 +12,8 @@ import soundfile
 
 from signals import noise, sine
 from stages.training_jobs import TINY, lean, only_run
-from timbrel.analysis.run_folder import read_evaluation
+from timbrel.analysis.run_folder import read_evaluation, read_run
+from timbrel.analysis.run_summary import choice, elapsed_s
 from timbrel.metrics.scores import SCORES
 from timbrel.stages import evaluate, train, training_run
 
@@ -70,6 +71,19 @@ def test_training_leaves_the_test_part_scored(trained: Path) -> None:
     assert (run / "report.html").is_file()
     assert not (run / "audio" / "test").exists()
     assert set(gates(run)) >= {"kl_floor", "held_out_loss", "better_than_noise", *PARITY}
+
+
+def test_a_run_knows_the_options_and_the_time_it_took(trained: Path) -> None:
+    run = read_run(only_run(trained))
+    assert run.provenance["choices"] == {
+        "data": "folder",
+        "architecture": "spectral_small",
+        "latent": "vae",
+        "augmentation": "varispeed",
+        "loss": "spectral",
+    }
+    assert choice(run, "loss") == "spectral"
+    assert 0 < elapsed_s(run) < 60
 
 
 def test_evaluate_scores_every_part(copied: Path, capsys) -> None:
