@@ -12,6 +12,7 @@ import soundfile
 
 from signals import noise, sine
 from stages.training_jobs import TINY, lean, only_run
+from timbrel.analysis.report.run_report import write_run_report
 from timbrel.analysis.run_folder import read_evaluation, read_run
 from timbrel.analysis.run_summary import choice, elapsed_s
 from timbrel.metrics.scores import SCORES
@@ -244,6 +245,8 @@ def test_pieces_of_few_files_are_told_apart(tmp_path: Path, monkeypatch, capsys)
     assert len(list((run / "evaluation/audio/test/reference").iterdir())) == 2
     assert float(gates(run)["front_end_parity"]["value"]) <= 1e-6
     assert gates(run)["latent_parity"]["passed"] == "yes"
+    page = write_run_report(run).read_text()
+    assert all(name in page for name in names)
 
 
 def test_a_run_without_held_out_files_says_so(
