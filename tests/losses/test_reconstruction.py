@@ -21,7 +21,7 @@ def _noise(*shape: int, seed: int = 0, rms: float = 0.3) -> Tensor:
 
 def _spectral(estimate: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     terms = SpectralLoss(window_samples=WINDOWS)(estimate, target)
-    assert list(terms) == ["stft_relative", "stft_log", "waveform"]
+    assert list(terms) == ["stft_relative", "stft_log", "waveform", "level"]
     return terms["stft_relative"], terms["stft_log"]
 
 
@@ -155,3 +155,32 @@ def test_waveform_term_of_independent_noises_is_one_and_of_silence_is_nothing() 
     term.backward()
     assert float(term.detach()) == 0.0
     assert torch.isfinite(silent.grad).all()
+
+
+def _level(given: Tensor, wanted: Tensor) -> float:
+    return float(SpectralLoss(window_samples=[256])(given, wanted)["level"])
+
+
+def test_the_level_of_a_sound_a_half_as_loud_is_off_by_ln_2() -> None:
+    wanted = _noise(1, 1, 48_000)
+    assert _level(0.5 * wanted, wanted) == pytest.approx(math.log(2), rel=1e-3)
+    assert _level(2.0 * wanted, wanted) == pytest.approx(math.log(2), rel=1e-3)
+
+
+def test_levels_of_independent_noises_agree_better_than_their_bins() -> None:
+    given, wanted = _noise(1, 1, 96_000), _noise(1, 1, 96_000, seed=1)
+    assert _level(given, wanted) < 0.2 * math.log(2)  # a bin by itself is off by ln 2
+
+
+def test_the_level_term_alone_asks_for_the_level_of_noise() -> None:
+    """What the distances of bins do not: scaled down by 0.7 they are less for another noise."""
+    given, wanted = _noise(1, 1, 96_000), _noise(1, 1, 96_000, seed=1)
+    gains = [0.5, 0.7, 1.0, 1.4]
+    assert min(gains, key=lambda gain: _level(gain * given, wanted)) == 1.0
+    assert min(gains, key=lambda gain: float(_spectral(gain * given, wanted)[0])) < 1.0
+
+
+def test_what_is_inaudible_beside_the_loudest_band_is_not_weighed() -> None:
+    time_s = torch.arange(48_000) / 48_000
+    wanted = 0.5 * torch.sin(2 * math.pi * 200 * time_s)[None, None]
+    assert _level(wanted + _noise(1, 1, 48_000, rms=1e-6), wanted) < 1e-3

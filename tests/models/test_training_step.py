@@ -16,7 +16,7 @@ from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.encoders import SpectralEncoder
 from timbrel.models.posteriors import GaussianPosterior, sample
 
-RECONSTRUCTION = {"stft_relative": 1.0, "stft_log": 1.0, "waveform": 0.5}
+RECONSTRUCTION = {"stft_relative": 1.0, "stft_log": 1.0, "waveform": 0.5, "level": 1.0}
 
 
 def _step(

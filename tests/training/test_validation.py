@@ -21,6 +21,7 @@ MIX = LossMix(
         "stft_relative": 2.0,
         "stft_log": 0.5,
         "waveform": 0.25,
+        "level": 0.125,
         "kl": Ramp(start=0.0, stop=1.0, steps=100),
     }
 )
@@ -61,6 +62,7 @@ def test_values_equal_those_by_hand() -> None:
     assert values["stft_log"] == pytest.approx(float(terms["stft_log"].mean()), rel=1e-6)
     assert values["stft_relative"] == pytest.approx(float(terms["stft_relative"].mean()), rel=1e-6)
     by_hand = 2.0 * values["stft_relative"] + 0.5 * values["stft_log"] + 0.25 * values["waveform"]
+    by_hand += 0.125 * values["level"]
     assert values["loss"] == pytest.approx(by_hand, rel=1e-6)  # the rate is not in it
     assert values["nats_per_frame"] == pytest.approx(nats / 4, rel=1e-6)  # 2,048 samples
     assert values["nats_per_second"] == pytest.approx(nats * 48_000 / 2048, rel=1e-6)
@@ -79,7 +81,7 @@ def test_the_target_is_what_counts_not_the_input() -> None:
 def test_a_deterministic_posterior_has_no_rate() -> None:
     model = _transparent()
     values = validate(model, [_batch(2, seed=3)], LOSS, MIX, 0, nullcontext())
-    assert set(values) == {"loss", "stft_relative", "stft_log", "waveform"}
+    assert set(values) == {"loss", "stft_relative", "stft_log", "waveform", "level"}
 
 
 def test_a_tail_shorter_than_a_hop_is_not_compared() -> None:

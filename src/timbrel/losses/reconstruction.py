@@ -12,8 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from timbrel.dsp.mel import mel_filterbank
 from timbrel.dsp.stft import hann
 from timbrel.losses.spectrogram_distance import SpectrogramDistance
+
+_LEVEL_WINDOW = 2048
+_LEVEL_BANDS = 32
+_LEVEL_RANGE = 1e-6  # what lies 60 dB below an example's loudest band and frame is not weighed
 
 Terms = dict[str, Float[Tensor, " batch"]]
 
@@ -30,14 +35,22 @@ class SpectralLoss(nn.Module):
     phase free, and a tone may then sit on the nearest multiple of the frame rate. (A distance would
     do too, but it silences what it cannot yet follow.)
 
+    And `level`, the mean absolute log ratio (nepers) of short-time levels, half of it in mel bands
+    and half over all of them: where bins cannot be matched one by one, the distances above are
+    least for an answer that is many dB too quiet, and this one is not.
+
     Differs: magnitudes are floored at `floor` (absolute, as the STFT gives them), the norm at that
     of white noise of `silence_rms`, and the channels of an example share one ratio.
     """
+
+    level_window: Float[Tensor, " window"]
+    bands: Float[Tensor, "band bin"]
 
     def __init__(
         self,
         *,
         window_samples: Sequence[int],
+        sample_rate_hz: int = 48_000,
         overlap: int = 4,
         floor: float = 1e-4,
         silence_rms: float = 1e-4,
@@ -51,6 +64,9 @@ class SpectralLoss(nn.Module):
         self.silence_rms = silence_rms
         for n in window_samples:
             self.register_buffer(f"window_{n}", hann(n), persistent=False)
+        self.register_buffer("level_window", hann(_LEVEL_WINDOW), persistent=False)
+        bands = torch.from_numpy(mel_filterbank(sample_rate_hz, _LEVEL_WINDOW, _LEVEL_BANDS))
+        self.register_buffer("bands", bands / bands.sum(0).clamp_min(1e-12), persistent=False)
 
     def forward(
         self,
@@ -73,7 +89,25 @@ class SpectralLoss(nn.Module):
             "stft_relative": torch.stack(relative).mean(0),
             "stft_log": torch.stack(log).mean(0),
             "waveform": self._waveform(estimate, target),
+            "level": self._level(estimate, target),
         }
+
+    def _level(self, estimate: Tensor, target: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self._band_power(target)
+            silence = self.silence_rms**2 * self.level_window.square().sum()
+            floor = silence + _LEVEL_RANGE * wanted.amax((1, 2, 3), keepdim=True)
+        given = self._band_power(estimate)
+        in_bands = ((given + floor) / (wanted + floor)).log().abs()
+        overall = ((given + floor).sum(3) / (wanted + floor).sum(3)).log().abs()
+        return 0.25 * (in_bands.flatten(1).mean(1) + overall.flatten(1).mean(1))
+
+    def _band_power(self, audio: Tensor) -> Tensor:
+        """Power of every band: `batch channel frame band`."""
+        n = len(self.level_window)
+        frames = nn.functional.pad(audio, (n // 2, n // 2)).unfold(-1, n, n // 2)
+        spectrum = torch.fft.rfft(frames * self.level_window, dim=-1)
+        return (spectrum.real.square() + spectrum.imag.square()) @ self.bands.T
 
     def _waveform(self, estimate: Tensor, target: Tensor) -> Tensor:
         silence = self.silence_rms**2 * target[0].numel()

@@ -97,7 +97,7 @@ class ResidualUnit(nn.Module):
         self.reach = self.dilated.reach
         with torch.no_grad():
             self.mix.weight.mul_(0.3)  # a deep stack begins near the identity
-            self.mix.bias.zero_()
+            self.mix.bias.zero_()  # type: ignore[union-attr]
 
     def forward(self, x: Features) -> Features:
         return x + self.mix(self.activation(self.dilated(self.norm(x))))
@@ -116,15 +116,14 @@ class ResidualStage(nn.Module):
         causal: bool,
     ) -> None:
         super().__init__()
-        self.units = nn.Sequential(
-            *(
-                ResidualUnit(
-                    channels, kernel=kernel, dilation=dilation, activation=activation, causal=causal
-                )
-                for dilation in dilations
+        units = [
+            ResidualUnit(
+                channels, kernel=kernel, dilation=dilation, activation=activation, causal=causal
             )
-        )
-        self.reach = sum(unit.reach for unit in self.units)
+            for dilation in dilations
+        ]
+        self.units = nn.Sequential(*units)
+        self.reach = sum(unit.reach for unit in units)
 
     def forward(self, x: Features) -> Features:
         return self.units(x)

@@ -6,7 +6,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from timbrel.dsp.stft import hann, istft
+from timbrel.models.convolutions import Features
 from timbrel.randomness import torch_generator
+
+_LOG_LEVEL_START = math.log(1e-4)
+_LOG_LEVEL_MAX = math.log(4.0)
+_PERIOD_FRAMES = 8192
 
 
 class PositionalNoise(nn.Module):
@@ -30,3 +36,37 @@ class PositionalNoise(nn.Module):
         if first_frame is not None:
             index = index + first_frame[:, None]
         return self.frames[index % len(self.frames)]
+
+
+class FilteredNoise(nn.Module):
+    """Noise whose short-time spectrum is read from features: the stochastic part of a sound.
+
+    Serra & Smith 1990; Engel et al. 2020, "DDSP", section 3.5. Differs: an inverse STFT of four
+    overlapping windows instead of FIR filters, and noise drawn by position. One frame of features
+    is `hop_samples` of audio.
+    """
+
+    window: Float[Tensor, " window"]
+
+    def __init__(self, width: int, *, channels: int, hop_samples: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.hop_samples = hop_samples
+        self.register_buffer("window", hann(4 * hop_samples), persistent=False)
+        self.reach_samples = (3 * hop_samples + 1) // 2
+        bins = 2 * hop_samples + 1
+        self.log_level = nn.Conv2d(width, channels * bins, 1)
+        with torch.no_grad():
+            self.log_level.bias.fill_(_LOG_LEVEL_START)  # type: ignore[union-attr]
+        self.white = PositionalNoise(channels * bins, period_frames=_PERIOD_FRAMES)
+
+    def forward(
+        self, x: Features, first_frame: Int[Tensor, " batch"] | None
+    ) -> Float[Tensor, "batch channel time"]:
+        log_level = self.log_level(x).squeeze(2)
+        with torch.autocast(x.device.type, enabled=False):  # exp and FFT want fp32
+            level = torch.exp(log_level.float().clamp_max(_LOG_LEVEL_MAX)) * (self.window.sum() / 2)
+            white = torch.view_as_complex(self.white(x.shape[3], first_frame)).transpose(1, 2)
+            spectrum = (white * level).unflatten(1, (self.channels, -1)).flatten(0, 1)
+            audio = istft(spectrum, self.window, self.hop_samples)
+        return audio.unflatten(0, (-1, self.channels))

@@ -15,6 +15,7 @@ _TERMS = {
     "stft_relative": "STFT, relative to the recording's energy",
     "stft_log": "STFT, logarithmic",
     "waveform": "waveform, sample by sample",
+    "level": "short-time levels",
     "kl": "KL divergence, the price of the rate",
 }
 _DYNAMIC_RANGE = 30.0
@@ -47,7 +48,7 @@ def _loss(run: Run) -> CurveGroup:
 
 def _terms(run: Run) -> CurveGroup:
     names = {name.split("/", 1)[1] for name in run.curves if "/" in name}
-    names -= {"loss", *_RATES, *_OPTIMIZER}
+    names -= {"loss", "elapsed_s", *_RATES, *_OPTIMIZER}
     text = "The parts of the loss, each before its weight."
     return CurveGroup("Terms of the loss", text, _figures(run, sorted(names), _TERMS))
 

@@ -1,5 +1,6 @@
 """What there is to hear of a run: held-out recordings beside their reconstructions."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from timbrel.analysis.report.figures import spectrogram_png
 from timbrel.analysis.report.page import audio_player, duration, number, picture
 from timbrel.analysis.report.run_warnings import reported_part
 from timbrel.analysis.run_folder import Run
+from timbrel.audio.export import file_stem
 from timbrel.audio.read import describe, read_blocks
 from timbrel.errors import UserError
 
@@ -160,12 +162,15 @@ def _scored_audio(run: Run) -> list[_Choice]:
     return choices
 
 
+_PIECE = re.compile(r" \[[\d.]+-[\d.]+ s\]$")  # of a file that was held out in part
+
+
 def _by_file(rows: list[dict[str, object]], paths: list[Path]) -> dict[int, Path]:
     """Which file belongs to which row: by its number, and only where the names agree too."""
     found = {}
     for path in paths:
         digits, _, stem = path.stem.partition("_")
-        same = [row for row in rows if Path(str(row["file"])).stem[:80].replace("\n", " ") == stem]
+        same = [row for row in rows if file_stem(_PIECE.sub("", str(row["file"]))) == stem]
         if digits.isdigit() and int(digits) < len(rows) and rows[int(digits)] in same:
             found[id(rows[int(digits)])] = path
         elif same:
