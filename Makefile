@@ -1,6 +1,6 @@
 # make demo     install, train on the built-in data for three minutes, render sounds
 # make install  .venv with the locked requirements and timbrel itself
-# make test     lint and the fast tests; make lint alone; make bench for speed and quality
+# make test     lint and the fast tests; make lint alone; make bench for speed
 #
 # PYTHON=python3.12 make ... chooses the interpreter (3.11 to 3.13).
 
@@ -52,4 +52,4 @@ demo: install
 	echo "the run is in $$run, its sounds are in $$run/sounds: $$(cd "$$run/sounds" && echo *.wav)"
 
 bench: install
-	@for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+	$(BIN)/python benchmarks/speed.py
