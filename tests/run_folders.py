@@ -52,7 +52,14 @@ def write_run(
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "overrides.yaml").write_text(yaml.safe_dump(list(overrides)))
     versions = {"timbrel": "0.1.0", "auraloss": "0.4.0"}
-    record = {"seed": config["seed"], "data_hash": data_hash, "versions": versions}
+    chosen = dict(text.split("=", 1) for text in overrides)
+    choices = {"architecture": "spectral", "latent": "vae"}
+    record = {
+        "seed": config["seed"],
+        "data_hash": data_hash,
+        "versions": versions,
+        "choices": {group: chosen.get(group, name) for group, name in choices.items()},
+    }
     (folder / "run.json").write_text(json.dumps(record))
     with (folder / "metrics.csv").open("w") as file:
         file.write("step,name,value\n")

@@ -19,7 +19,8 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from timbrel.audio.export import clear_peak_time, file_stem
+from timbrel.audio.export import clear_peak_time
+from timbrel.audio.names import file_stem
 from timbrel.contracts import Latent, Posterior
 from timbrel.data.split import Segment
 from timbrel.errors import UserError

@@ -4,12 +4,10 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from timbrel.analysis.run_folder import Run
-from timbrel.options import options
 
 ELAPSED = "train/elapsed_s"
 """The curve that holds the training's own clock, in s."""
@@ -45,28 +43,10 @@ def scores_of(run: Run, part: str = "test") -> dict[str, Score]:
 
 
 def choice(run: Run, group: str) -> str | None:
-    """The option of `group` (architecture, latent ...) that made the run; None where unknown.
-
-    From run.json where it says so, the overrides, the run's name where it is the default one
-    (data, architecture, latent), else the class that the config names.
-    """
+    """The option of `group` (architecture, latent ...) that made the run, as run.json has it."""
     recorded = run.provenance.get("choices")
-    if isinstance(recorded, dict) and recorded.get(group):
-        return str(recorded[group])
-    for text in reversed(run.overrides):
-        key, _, value = text.partition("=")
-        if key.strip() == group:
-            return value.strip("'\" ")
-    name = str(run.config.get("name") or run.card.get("name") or "")
-    known = _options_here(Path.cwd())
-    for latent in known.get("latent", []):
-        for architecture in known.get("architecture", []):
-            if name.endswith(f"_{architecture}_{latent}"):
-                return {"architecture": architecture, "latent": latent}.get(group)
-    part = {"architecture": "encoder", "latent": "penalty"}.get(group, "")
-    node = run.config.get(group)
-    target = (node.get(part) or {}).get("_target_") if isinstance(node, dict) else None
-    return str(target).rpartition(".")[2] if target else None
+    value = recorded.get(group) if isinstance(recorded, dict) else None
+    return None if value is None else str(value)
 
 
 def parameter_count(run: Run, model: Path) -> int | None:
@@ -82,12 +62,6 @@ def parameter_count(run: Run, model: Path) -> int | None:
         return sum(math.prod(shape) for shape in shapes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-@cache
-def _options_here(_working_folder: Path) -> dict[str, list[str]]:
-    # Asked for every run; the working folder's own ./conf takes part in the answer.
-    return options()
 
 
 def steps_done(run: Run) -> int | None:

@@ -37,8 +37,6 @@ _FLOAT_MARGIN = 1e-6
 _WAV_LIMIT_BYTES = 2**32 - 2**16
 # libsndfile reads a longer INFO chunk back as an empty string.
 _COMMENT_LIMIT_BYTES = 2000
-_LONGEST_STEM = 80
-_LONGEST_STEM_BYTES = 200  # file systems take 255, with what is put around it
 
 
 @dataclass(frozen=True)
@@ -271,21 +269,6 @@ def _check_size(path: Path, frames: int, channels: int, settings: ExportSettings
             f"'{path}' would hold {size / 2**30:.1f} GiB; a WAV file ends at 4 GiB: "
             "use export.format=flac or fewer seconds"
         )
-
-
-def readable(name: str) -> str:
-    """`name` with the bytes that are no UTF-8 spelled out: what libsndfile and W&B can take."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def file_stem(name: str) -> str:
-    r"""The stem of a recording's name for a file that comes of it: readable, on one line, short.
-
-    >>> file_stem("kicks/deep\none.wav"), file_stem("\udcff.wav")
-    ('deep one', '\\udcff')
-    """
-    stem = readable(Path(name).stem[:_LONGEST_STEM].replace("\n", " "))
-    return stem.encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")
 
 
 def clear_peak_time(path: Path) -> None:

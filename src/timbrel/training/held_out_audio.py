@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from timbrel.analysis.pictures import save_spectrogram_pair
-from timbrel.audio.export import file_stem, readable
+from timbrel.audio.names import file_stem, readable
 from timbrel.data.split import Segment
 from timbrel.training.callbacks import Validation
 from timbrel.training.module import Training

@@ -12,7 +12,7 @@ from timbrel.analysis.report.figures import spectrogram_png
 from timbrel.analysis.report.page import audio_player, duration, number, picture
 from timbrel.analysis.report.run_warnings import reported_part
 from timbrel.analysis.run_folder import Run
-from timbrel.audio.export import file_stem
+from timbrel.audio.names import file_stem
 from timbrel.audio.read import describe, read_blocks
 from timbrel.errors import UserError
 
