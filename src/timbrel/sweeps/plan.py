@@ -118,7 +118,7 @@ def plan_text(study: Study, runs: Sequence[PlannedRun], jobs: int) -> str:
 def _left(study: Study, runs: Sequence[PlannedRun], jobs: int) -> str:
     cells = len({run.cell for run in runs})
     left = sum(run.standing.state is not State.finished for run in runs)
-    words = [f"{cells} cells x {len(study.seeds)} seeds = {len(runs)} runs"]
+    words = [f"cells x seeds: {cells} x {len(study.seeds)} = {len(runs)} runs"]
     if not left:
         return words[0] + ": all finished"
     words.append(f"{left} to go")

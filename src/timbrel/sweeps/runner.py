@@ -30,6 +30,7 @@ from timbrel.sweeps.record import (
 from timbrel.sweeps.signature import FileDigests, sign
 
 LOG_FILE = "output.log"
+TRAIN = (sys.executable, "-m", "timbrel.cli", "train")
 _STOP_S = 20.0  # Ctrl-C reaches a training too; it closes its files first
 _LONGEST_REASON = 500
 
@@ -170,7 +171,7 @@ def _train(
     with (run.folder / LOG_FILE).open("ab") as log:
         start = log.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "timbrel.cli", "train", *words],
+            [*TRAIN, *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -70,8 +70,9 @@ def estimate_text(estimate: Estimate | None, *, signed: bool = False) -> str:
 def notes(result: StudyResult) -> list[str]:
     """What a reader of the tables must know, as sentences."""
     how_many = f"{result.files} {result.part}" if result.files else result.part
+    files = f"{how_many} file{'' if result.files == 1 else 's'}"
     lines = [
-        f"Scores: interquartile mean over seeds and the {how_many} files, with a 95 % interval over "
+        f"Scores: interquartile mean over seeds and the {files}, with a 95 % interval over "
         "seeds (stratified bootstrap of whole seeds, Student's quantile). The arrow points to "
         "better."
     ]
@@ -163,7 +164,7 @@ def _plain(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.7g}"
 
 
-_MARKDOWN = {character: "\\" + character for character in "\\|*_<`"}
+_MARKDOWN = {character: "\\" + character for character in "\\|*<`"}  # latent_dim is no emphasis
 _LATEX = {
     **{character: "\\" + character for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
