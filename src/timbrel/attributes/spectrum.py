@@ -48,7 +48,7 @@ def spectral_frames(audio: Signal, rate_hz: int) -> SpectralFrames:
     """All of it from one pass. Channels are added as powers, so that antiphase is not silence."""
     samples = window_of(rate_hz)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(samples) / samples)
-    bins_hz = np.arange(samples // 2 + 1) * (rate_hz / samples)
+    bins_hz: Values = np.fft.rfftfreq(samples, 1 / rate_hz).astype(np.float64)
     one_sided = np.full(len(bins_hz), 2.0)
     one_sided[[0, -1]] = 1.0
     to_mean_square = one_sided / (samples * np.sum(window**2) * len(audio))  # of the channels' mean
