@@ -6,7 +6,7 @@ for every cell before anything runs. Needs no torch until results are to be writ
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,7 +38,7 @@ goes on from its last checkpoint; a failed one begins anew and stops no other.
 
   writes: experiments/NAME/ README.md, results.md, .csv, .tex, figure.svg, .png
           sweeps/NAME/report.html, to hear every cell on the same files
-  exit status: 0 all finished, 1 a run failed, 2 a mistake of yours
+  exit status: 0 all finished, 1 some are not, 2 a mistake of yours
 
 A study is under 40 lines, its keys as on the command line:
 
@@ -82,13 +82,21 @@ def main(argv: Sequence[str]) -> int:
     left = [run for run in runs if run.standing.state is not State.finished]
     if left:
         LAUNCHERS[call.launcher](
-            left, study=study.name, jobs=call.jobs, tell=_tell, ended=_progress(len(left))
+            left,
+            study=study.name,
+            jobs=call.jobs,
+            tell=_tell,
+            ended=_progress(len(left), call.jobs),
         )
         runs = [replace(run, standing=standing(run.folder, run.signature)) for run in runs]
-    failed = [run for run in runs if run.standing.state is State.failed]
-    for run in failed:
-        sys.stderr.write(f"failed: {run.label}: {run.standing.reason} ({run.folder}/output.log)\n")
-    command = " ".join(["timbrel", "ablate", *(shlex.quote(word) for word in argv if word != "--plan")])
+    missing = [run for run in runs if run.standing.state is not State.finished]
+    for run in missing:
+        # "changed" is what was edited while it ran.
+        reason = f": {run.standing.reason}" if run.standing.reason else ""
+        _tell(f"{run.label}: {run.standing.state}{reason} ({run.folder}/output.log)")
+    command = " ".join(
+        ["timbrel", "ablate", *(shlex.quote(word) for word in argv if word != "--plan")]
+    )
     if not up_to_date(study, runs):
         # Drawing takes seconds to import: a call with nothing to do must not wait for it.
         from timbrel.sweeps.readme import write_results
@@ -96,7 +104,7 @@ def main(argv: Sequence[str]) -> int:
 
         _say("\n" + markdown(write_results(study, runs, command)))
     _say(f"results: {results_folder(study) / README}  page: {SWEEPS / study.name / PAGE}\n")
-    return 1 if failed else 0
+    return 1 if missing else 0
 
 
 def _read(argv: Sequence[str]) -> _Call:
@@ -191,15 +199,18 @@ def _composed(overrides: Sequence[str], seeds: Sequence[int]) -> dict[int, dict[
     return found
 
 
-def _progress(total: int) -> Any:
-    ended = 0
+def _progress(total: int, jobs: int) -> Callable[[Ending], None]:
+    """A line per run that ended, with what is left at the pace so far."""
+    seconds: list[float] = []
 
     def tell(ending: Ending) -> None:
-        nonlocal ended
-        ended += 1
+        seconds.append(ending.seconds)
+        ended = len(seconds)
+        left_s = (total - ended) / jobs * sum(seconds) / ended
         words = f"{ending.state} after {minutes(ending.seconds)}"
         reason = f": {ending.reason}" if ending.reason else ""
-        _tell(f"[{ended}/{total}] {ending.run.label}: {words}{reason}")
+        left = f" (about {minutes(left_s)} to go)" if ended < total else ""
+        _tell(f"[{ended}/{total}] {ending.run.label}: {words}{reason}{left}")
 
     return tell
 
@@ -212,4 +223,3 @@ def _tell(line: str) -> None:
 def _say(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
-

@@ -6,7 +6,8 @@ It is written before the training starts, so that what a kill leaves behind is k
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -22,6 +23,7 @@ except ImportError:  # Windows: there, two calls at once are the user's to avoid
     fcntl = None  # type: ignore[assignment]
 
 RECORD_FILE = "cell.json"
+_POLL_S = 0.5
 
 
 class State(StrEnum):
@@ -91,21 +93,29 @@ def write_record(folder: Path, record: Record) -> None:
 
 
 @contextmanager
-def only_one(lock: Path, *, waiting: Any) -> Iterator[int | None]:
+def only_one(
+    lock: Path, *, waiting: Callable[[], None], stopped: Callable[[], bool]
+) -> Iterator[int | None]:
     """Hold the lock of a run; its descriptor, to hand on to the training's process.
 
     Held by whichever lives longer, this process or the training: a runner killed alone leaves a
-    training at work, which no other may disturb. `waiting()` is called where another has it.
+    training at work, which no other may disturb. `waiting()` is called once where another has it;
+    once `stopped()`, nobody waits on, and the lock is not held.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         if fcntl is not None:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                waiting()
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            told = False
+            while not stopped():
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if not told:
+                        waiting()
+                    told = True
+                    time.sleep(_POLL_S)
         yield descriptor if fcntl is not None else None
     finally:
         os.close(descriptor)

@@ -80,9 +80,7 @@ class Stop:
                 process.kill()
 
 
-def launch(
-    runs: Sequence[PlannedRun], *, study: str, jobs: int, tell: Tell, ended: Ended
-) -> None:
+def launch(runs: Sequence[PlannedRun], *, study: str, jobs: int, tell: Tell, ended: Ended) -> None:
     """Run them as processes of this machine, `jobs` at a time; `ended` hears of each.
 
     A failure is recorded with its reason, and the rest goes on. Raises KeyboardInterrupt on Ctrl-C,
@@ -95,9 +93,7 @@ def launch(
         # Else every training would take all cores. As a key it would be another config.
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [
-            pool.submit(_run, run, study, digests, environment, stop, tell) for run in runs
-        ]
+        futures = [pool.submit(_run, run, study, digests, environment, stop, tell) for run in runs]
         try:
             for future in as_completed(futures):
                 ending = future.result()
@@ -127,7 +123,7 @@ def _run(
     def waiting() -> None:
         tell(f"{run.label}: another process is at it; waiting for its end")
 
-    with only_one(lock, waiting=waiting) as descriptor:
+    with only_one(lock, waiting=waiting, stopped=lambda: stop.asked) as descriptor:
         if stop.asked:
             return None
         # Signed again: code may have been edited since the plan, and another process been here.

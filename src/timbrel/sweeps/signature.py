@@ -23,10 +23,23 @@ _ENTRY = "timbrel.stages.train"
 _UNHEARD_KEYS = ("name", "run", "dry_run", "logger")
 _UNHEARD_DATA_KEYS = ("name", "root", "split_file", "cache_dir")
 _UNHEARD_MODULES = (
+    # These draw and tell.
+    "timbrel.analysis.pictures",
     "timbrel.analysis.report",
+    "timbrel.stages.evaluation_tables",
     "timbrel.stages.help_page",
     "timbrel.training.console",
+    "timbrel.training.dry_run",
+    "timbrel.training.held_out_audio",
     "timbrel.training.wandb_log",
+    # These make the config, which counts as it came out.
+    "timbrel.config",
+    "timbrel.config_checks",
+    "timbrel.errors",
+    "timbrel.options",
+    "timbrel.stages.app",
+    "timbrel.stages.overrides",
+    "timbrel.target_checks",
 )
 
 
@@ -82,7 +95,9 @@ class FileDigests:
 
 def sign(config: Mapping[str, Any], digests: FileDigests) -> Signature:
     """The signature of the run of a resolved training config (plain values)."""
-    return Signature(config_digest(config), data_digest(config["data"], digests), code_digest(config))
+    return Signature(
+        config_digest(config), data_digest(config["data"], digests), code_digest(config)
+    )
 
 
 def config_digest(config: Mapping[str, Any]) -> str:
@@ -117,7 +132,7 @@ def code_digest(config: Mapping[str, Any]) -> str:
     These are the modules of timbrel that `timbrel train` and the config's `_target_`s import,
     directly or through others, read from their `import` statements; a change in an architecture
     that this config does not use leaves it alone. Left out are pages, the console and W&B, which
-    only tell. Your own modules named by a `_target_` count whole; of installed packages named
+    only tell, and what composes the config, which counts as it came out. Your own modules named by a `_target_` count whole; of installed packages named
     there, the version; versions of torch and other dependencies do not count.
     """
     targets = sorted(set(_targets(config)))
@@ -136,11 +151,15 @@ def source_files(names: Iterable[str]) -> dict[str, Path]:
         while "." in name and _file(name) is None:
             name = name.rpartition(".")[0]  # a class or function in it
         path = _file(name)
-        if path is None or name in found or name.startswith(_UNHEARD_MODULES):
+        if path is None or name in found or _unheard(name):
             continue
         found[name] = path
         waiting += [*_source(path, path.stat().st_mtime_ns)[1], *_packages(name)]
     return dict(sorted(found.items()))
+
+
+def _unheard(name: str) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in _UNHEARD_MODULES)
 
 
 def _packages(name: str) -> list[str]:

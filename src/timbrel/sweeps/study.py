@@ -97,9 +97,7 @@ def short_names(keys: list[str]) -> list[str]:
     ['latent_dim', 'latent.weights.kl', 'loss.weights.kl']
     """
     last = [key.rpartition(".")[2] for key in keys]
-    return [
-        word if last.count(word) == 1 else key for word, key in zip(last, keys, strict=True)
-    ]
+    return [word if last.count(word) == 1 else key for word, key in zip(last, keys, strict=True)]
 
 
 def study_names() -> list[str]:
