@@ -94,9 +94,7 @@ def main(argv: Sequence[str]) -> int:
         # "changed" is what was edited while it ran.
         reason = f": {run.standing.reason}" if run.standing.reason else ""
         _tell(f"{run.label}: {run.standing.state}{reason} ({run.folder}/output.log)")
-    command = " ".join(
-        ["timbrel", "ablate", *(shlex.quote(word) for word in argv if word != "--plan")]
-    )
+    command = " ".join(["timbrel", "ablate", *map(shlex.quote, argv)])
     if not up_to_date(study, runs):
         # Drawing takes seconds to import: a call with nothing to do must not wait for it.
         from timbrel.sweeps.readme import write_results

@@ -19,7 +19,7 @@ from timbrel.data.tree import entries
 
 _PACKAGE = Path(timbrel.__file__).parent
 _ENTRY = "timbrel.stages.train"
-# Where and under which name a run lies, and what watches it: none of it reaches a weight or a score.
+# Names, places and what watches a run: none of it reaches a weight or a score.
 _UNHEARD_KEYS = ("name", "run", "dry_run", "logger")
 _UNHEARD_DATA_KEYS = ("name", "root", "split_file", "cache_dir")
 _UNHEARD_MODULES = (
@@ -132,8 +132,9 @@ def code_digest(config: Mapping[str, Any]) -> str:
     These are the modules of timbrel that `timbrel train` and the config's `_target_`s import,
     directly or through others, read from their `import` statements; a change in an architecture
     that this config does not use leaves it alone. Left out are pages, the console and W&B, which
-    only tell, and what composes the config, which counts as it came out. Your own modules named by a `_target_` count whole; of installed packages named
-    there, the version; versions of torch and other dependencies do not count.
+    only tell, and what composes the config, which counts as it came out. Your own modules named by
+    a `_target_` count whole; of installed packages named there, the version. Versions of torch and
+    other dependencies do not count.
     """
     targets = sorted(set(_targets(config)))
     files = source_files([_ENTRY, *(name for name in targets if name.startswith("timbrel."))])

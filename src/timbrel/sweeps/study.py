@@ -123,7 +123,7 @@ def read_study(name: str) -> Study:
     if len(text.splitlines()) >= _MOST_LINES:
         raise UserError(
             f"'{file}': {len(text.splitlines())} lines; a study is a delta of under {_MOST_LINES}: "
-            "put what its runs share into conf/experiment/NAME.yaml and set base: {experiment: NAME}"
+            "what its runs share can be conf/experiment/NAME.yaml and base: {experiment: NAME}"
         )
     try:
         content = yaml.safe_load(text)

@@ -85,7 +85,7 @@ def notes(result: StudyResult) -> list[str]:
         lines.append(f"{result.left_out} files without a finite score in some run are left out.")
     if result.baseline is not None:
         lines.append(
-            f"Differences and P(better), the probability of improvement (Agarwal et al. 2021): from "
+            "Differences and P(better), the probability of improvement (Agarwal et al. 2021): from "
             f"{result.baseline.label}, seeds paired."
         )
     if max((len(cell.runs) for cell in result.cells), default=0) == 1:
