@@ -25,6 +25,9 @@ Your runs
   library show RUN               one of them on one screen
   compare RUN RUN ...            what differs between runs: one page to read and hear
 
+Studies
+  ablate study=NAME              a grid of trainings with several seeds, and what they prove
+
 Choices
 {choices}
 
@@ -43,6 +46,8 @@ Examples
 Where things go
   outputs/<date>_<time>_<name>/   one folder per training run: report, scores, curves, model ...
   sweeps/<date>_<time>/<number>/  the same, for the runs of a --multirun
+  sweeps/<study>/<cell>/seed<k>/  the same, for the runs of an ablation
+  experiments/<study>/            its plan (study.yaml), tables, figure and README
   outputs/*.html                  pages of inspect and compare
   ./conf/GROUP/OPTION.yaml        your own options and experiments, used like the built-in ones
 
@@ -52,7 +57,7 @@ Also
 """
 
 
-_COMMANDS = ("library", "compare")
+_COMMANDS = ("ablate", "library", "compare")
 """Plain commands: their words are no Hydra overrides."""
 
 

@@ -203,6 +203,7 @@ class InspectConfig:
     report: str | None = _key(
         "outputs/inspect_${data.name}.html", "page to write with pictures; null: none"
     )
+    attributes: bool = _key(True, "measure attributes (pitch, brightness, attack ...) for the page")
     workers: int | None = _key(None, "processes that read files (default: chosen by the machine)")
 
 

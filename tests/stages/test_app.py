@@ -321,6 +321,24 @@ def test_two_runs_in_one_second_have_two_folders(here):
         assert folder.parent == Path("outputs")
 
 
+def test_a_fixed_folder_is_the_runs_own_and_taken_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("sweeps", "a study", "it's", "seed0")
+    words = ["data=demo", "hydra.run.dir='sweeps/a study/it\\'s/seed0'"]
+
+    def begin(config):
+        assert app.run_folder(config) == app.fixed_folder() == folder
+        (folder / app.CONFIG_FILE).write_text("")
+
+    assert app.run_stage("train", words, Recorder(begin)) == 0
+    assert folder.is_dir()
+    assert not Path("outputs").exists()
+    assert app.run_stage("train", words, Recorder(begin)) == 2
+    assert (
+        "holds a run already; go on with run=sweeps/a study/it's/seed0" in capsys.readouterr().err
+    )
+
+
 def test_a_sweep_has_one_folder_with_a_folder_per_job(here, capsys):
     made = []
     job = Recorder(lambda config: made.append(app.run_folder(config)))

@@ -46,6 +46,16 @@ def test_the_page_is_named_after_its_sentence(kicks, tmp_path, capsys):
     assert "twin.flac" in (tmp_path / "pages" / "of" / "kicks.html").read_text("utf-8")
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_attributes_are_on_the_page_unless_refused(kicks, tmp_path, wanted, monkeypatch):
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("TIMBREL_CACHE", str(cache))
+    words = [f"data.root={kicks}", "workers=0", "report=page.html"]
+    assert inspect.main(words if wanted else [*words, "attributes=false"]) == 0
+    assert ("Harmonic-to-noise ratio" in (tmp_path / "page.html").read_text("utf-8")) == wanted
+    assert (cache / "attributes").is_dir() == wanted
+
+
 def test_no_page_where_none_is_wanted(kicks, tmp_path, capsys):
     assert inspect.main([f"data.root={kicks}", "report=null", "workers=0"]) == 0
     assert "wrote" not in capsys.readouterr().out

@@ -59,6 +59,14 @@ def draw_spectrogram(axis: Axes, signal: NDArray[np.float32], rate_hz: int) -> A
     return picture
 
 
+def draw_f0(axis: Axes, time_s: NDArray[np.floating], f0_hz: NDArray[np.floating]) -> None:
+    """Draw f0 over a spectrogram that `draw_spectrogram` made; nan leaves a gap."""
+    height = np.arcsinh(f0_hz / 1000 / _BEND_KHZ)
+    # White under colour reads on the dark and on the bright parts of the picture.
+    axis.plot(time_s, height, color="white", linewidth=2.6, alpha=0.8)
+    axis.plot(time_s, height, color="#0072B2", linewidth=1.3)
+
+
 def save_spectrogram_pair(
     path: Path,
     original: NDArray[np.float32],

@@ -142,10 +142,20 @@ def run_folder(config: DictConfig) -> Path:
     """Make the folder of this training run, and return it: call it once everything is built.
 
     `outputs/<date>_<time>_<name>`, with four more letters where two runs start in one second;
-    in a multirun the job's own folder under `sweeps/`; with `run=` that folder.
+    in a multirun the job's own folder under `sweeps/`; with `run=` that folder. `hydra.run.dir=`
+    fixes it, as `timbrel ablate` does; raises UserError where that folder holds a run already.
     """
     if config.run is not None:
         return Path(config.run)
+    fixed = fixed_folder()
+    if fixed is not None:
+        if (fixed / CONFIG_FILE).exists():
+            raise UserError(
+                f"hydra.run.dir={fixed}: holds a run already; go on with run={fixed}, or name "
+                "another folder"
+            )
+        fixed.mkdir(parents=True, exist_ok=True)
+        return fixed
     if _in_multirun():
         folder = Path(HydraConfig.get().runtime.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
@@ -158,6 +168,14 @@ def run_folder(config: DictConfig) -> Path:
             return folder
         except FileExistsError:
             folder = folder.with_name(f"{folder.name[: 18 + len(name)]}_{secrets.token_hex(2)}")
+
+
+def fixed_folder() -> Path | None:
+    """The run folder that `hydra.run.dir=` names; None where it was not given."""
+    if not HydraConfig.initialized() or _in_multirun():
+        return None
+    given = str(HydraConfig.get().run.dir)
+    return None if given == "." else Path(given)
 
 
 def save_config(config: DictConfig, folder: Path) -> None:

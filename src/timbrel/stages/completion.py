@@ -56,7 +56,7 @@ _PATH_KEYS = frozenset(
     {"run", "model", "input", "output", "data.root", "data.split_file", "data.cache_dir"}
 )
 _RUN_KEYS = frozenset({"run", "model"})
-_COMMANDS = ("library", "compare")
+_COMMANDS = ("ablate", "library", "compare")
 _LIBRARY_FLAGS = {
     "list": ("--sort", "--csv", "--help"),
     "show": ("--help",),
@@ -124,7 +124,9 @@ def candidates(line: str) -> list[str]:
 
 
 def _plain_command(command: str, before: list[str], word: str) -> list[str]:
-    """Subcommands, flags and runs of `library` and `compare`."""
+    """Subcommands, flags and runs of `library` and `compare`; studies and keys of `ablate`."""
+    if command == "ablate":
+        return _ablate(before, word)
     if command == "library" and not before:
         return [name for name in _LIBRARY_FLAGS if name.startswith(word)]
     action = before[0] if command == "library" else command
@@ -139,6 +141,23 @@ def _plain_command(command: str, before: list[str], word: str) -> list[str]:
     if last == "--output" or action not in ("show", "compare"):
         return []  # The shell completes files itself.
     return [run for run in _runs(word) if run not in before]
+
+
+def _ablate(before: list[str], word: str) -> list[str]:
+    """Studies, the command's own words, and every override of a training."""
+    from timbrel.sweeps.study import study_names
+
+    key, equals, value = word.partition("=")
+    if word.startswith("-"):
+        return [flag for flag in ("--help", "--plan") if flag.startswith(word)]
+    if equals and key == "study":
+        return [f"study={name}" for name in study_names() if name.startswith(value)]
+    own = [name for name in ("jobs=", "study=") if name.startswith(word)]
+    return own + _overrides("train", [text for text in before if _trains(text)], word)
+
+
+def _trains(word: str) -> bool:
+    return "=" in word and word.split("=")[0] not in ("study", "jobs", "launcher", "plan")
 
 
 def _runs(word: str) -> list[str]:

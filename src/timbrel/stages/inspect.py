@@ -38,8 +38,15 @@ def job(config: DictConfig) -> None:
         sys.stdout.write(f"wrote {target}: one line per file, every measure\n")
     if page is not None:
         from timbrel.analysis.report.data_report import write_data_report
+        from timbrel.data.cache import Cache
 
-        advice = write_data_report(catalog, page, name=config.data.name or catalog.root.name)
+        advice = write_data_report(
+            catalog,
+            page,
+            name=config.data.name or catalog.root.name,
+            cache_folder=Cache(config.data.cache_dir).folder if config.attributes else None,
+            workers=config.workers,
+        )
         # A terminal may not know every character of a folder's name.
         name = os.fspath(page).encode("utf-8", "backslashreplace").decode("utf-8")
         sys.stdout.write(f"{advice.verdict} {advice.sentence}\n")

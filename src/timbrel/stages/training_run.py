@@ -19,7 +19,13 @@ from timbrel.generation.file_source import encode_whole
 from timbrel.library.bundle import Card, Frontend, TrainingData, save_bundle
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages import parts
-from timbrel.stages.app import CONFIG_FILE, options_chosen, run_folder, save_config
+from timbrel.stages.app import (
+    CONFIG_FILE,
+    fixed_folder,
+    options_chosen,
+    run_folder,
+    save_config,
+)
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.recordings import Recordings, recordings
 from timbrel.training.callbacks import Checkpoints, Clock, Curves, EarlyStop, Validation
@@ -243,7 +249,8 @@ def _callbacks(
             project=logger.project,
             group=logger.group,
             tags=tuple(logger.tags),
-            name=folder.name,
+            # A fixed folder's own name, such as seed0, is no other study's or cell's.
+            name=f"{config.name} {folder.name}" if fixed_folder() else folder.name,
         )
         flat = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
         wandb_run = start_run(settings, folder, flat)

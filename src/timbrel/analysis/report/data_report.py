@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from timbrel.analysis.report.data_advice import Advice, advise
+from timbrel.analysis.report.data_attributes import attribute_section
 from timbrel.analysis.report.data_factors import factors
 from timbrel.analysis.report.data_measures import Look, look_at_all
 from timbrel.analysis.report.figures import bars, histogram, waveform_thumbnail
@@ -29,6 +30,7 @@ from timbrel.analysis.report.page import (
 )
 from timbrel.analysis.report.run_listening import excerpt
 from timbrel.audio.level import decibels
+from timbrel.data.attribute_table import MOST_S, AttributeTable, measure_files
 from timbrel.data.catalog import Catalog, FileReport
 from timbrel.data.verdicts import Verdict
 from timbrel.errors import UserError
@@ -57,12 +59,20 @@ class Card:
 
 
 def write_data_report(
-    catalog: Catalog, path: Path, *, name: str, threads: int | None = None
+    catalog: Catalog,
+    path: Path,
+    *,
+    name: str,
+    threads: int | None = None,
+    cache_folder: Path | None = None,
+    workers: int | None = None,
 ) -> Advice:
     """Write the page of `catalog` to `path` (its folder is made), and return what it advises.
 
     Usable files are read once more, for their waveform and brightness, by `threads` threads (None:
-    one per core, four at most). Raises UserError where `path` cannot be written.
+    one per core, four at most). With `cache_folder` the attributes of those that train are shown;
+    `workers` processes measure what is not kept there yet (None: by cores and length; 0: none).
+    Raises UserError where `path` cannot be written.
     """
     shown = sorted(
         (file for file in catalog.files if file.verdict in _ORDER),
@@ -74,15 +84,30 @@ def write_data_report(
     with _quiet_decoders():
         found = look_at_all(paths, threads=threads or min(4, os.cpu_count() or 1))
         looks = {file.path: look for file, look in zip(usable, found, strict=True) if look}
+        table = None
+        if cache_folder is not None and catalog.training_files:
+            table = measure_files(catalog, folder=cache_folder, workers=workers)
+            looks |= _with_measured_centroid(looks, table)
         cards = [_card(catalog, file, looks.get(file.path), seconds) for file in shown]
     advice = advise(catalog)
-    html = render_page("data.html.j2", **_values(catalog, name, advice, cards, looks, seconds))
+    values = _values(catalog, name, advice, cards, looks, seconds, table)
+    html = render_page("data.html.j2", **values)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"'{path.parent}' cannot be made: {error.strerror}") from error
     write_page(path, html)
     return advice
+
+
+def _with_measured_centroid(looks: dict[str, Look], table: AttributeTable) -> dict[str, Look]:
+    """The page has one centroid per file: where attributes are measured, theirs."""
+    values, defined = table.column("centroid_hz")
+    return {
+        name: replace(looks[name], centroid_hz=float(value))
+        for name, value, known in zip(table.names, values, defined, strict=True)
+        if known and name in looks
+    }
 
 
 @contextmanager
@@ -107,6 +132,7 @@ def _values(
     cards: Sequence[Card],
     looks: dict[str, Look],
     seconds: float,
+    measured: AttributeTable | None,
 ) -> dict[str, Any]:
     counts = catalog.counts()
     files = catalog.training_files
@@ -114,6 +140,7 @@ def _values(
     groups = _duplicates(catalog)
     contents = [("enough", "Enough to train?"), ("numbers", "In numbers")]
     contents += [("spread", "Distributions")] if files else []
+    contents += [("attributes", "Attributes")] if measured else []
     contents += [("duplicates", "Duplicates")] if groups else []
     contents += [("factors", "Factors")] if columns else []
     return {
@@ -130,7 +157,9 @@ def _values(
             ("duplicates", f"{sum(len(copies) for _, copies in groups)}"),
             ("other files, no sound", f"{counts[Verdict.SKIP]}"),
         ],
-        "figures": _figures(files, looks),
+        "figures": _figures(files, looks, brightness=measured is None),
+        "attributes": attribute_section(catalog, measured) if measured else None,
+        "most_s": MOST_S,
         "groups": groups,
         "table": table,
         "columns": columns,
@@ -140,7 +169,9 @@ def _values(
     }
 
 
-def _figures(files: Sequence[FileReport], looks: dict[str, Look]) -> list[tuple[str, Markup]]:
+def _figures(
+    files: Sequence[FileReport], looks: dict[str, Look], *, brightness: bool
+) -> list[tuple[str, Markup]]:
     """Distributions over the files that train, each with its title."""
     if not files:
         return []
@@ -155,12 +186,10 @@ def _figures(files: Sequence[FileReport], looks: dict[str, Look]) -> list[tuple[
         ("Loudness", levels, histogram(levels, x_label="gated loudness in LUFS")),
         ("Peak", peaks, histogram(peaks, x_label="peak in dBFS")),
         ("RMS level", rms, histogram(rms, x_label="RMS level in dBFS")),
-        (
-            "Brightness",
-            centroids,
-            histogram(centroids, x_label="spectral centroid in Hz", log_x=True),
-        ),
     ]
+    if brightness:
+        centroid_figure = histogram(centroids, x_label="spectral centroid in Hz", log_x=True)
+        figures.append(("Brightness", centroids, centroid_figure))
     drawn = [(title, drawing(figure, _told(title, values))) for title, values, figure in figures]
     rates = Counter(
         f"{(file.rate_hz or 0) / 1000:g} kHz, "

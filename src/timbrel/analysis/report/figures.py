@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from timbrel.analysis.pictures import draw_spectrogram
+from timbrel.analysis.pictures import draw_f0, draw_spectrogram
 from timbrel.analysis.report.page import INK
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
@@ -180,11 +180,13 @@ def spectrogram_png(
     audio: NDArray[np.float32],
     rate_hz: int,
     *,
+    f0: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
     size_in: tuple[float, float] = (5.0, 2.3),
     dpi: int = 130,
 ) -> bytes:
     """The spectrogram of `audio`, `(channel, time)`, mixed to mono: 0 to -90 dB, as PNG.
 
+    `f0` is drawn over it: times in s and frequencies in Hz, nan where there is none.
     Transparent, with letters in a grey that reads on white and on black.
     """
     # Fixed margins: a layout engine would take longer than the drawing.
@@ -193,6 +195,8 @@ def spectrogram_png(
     width, height = size_in
     axis = figure.add_axes((0.5 / width, 0.42 / height, 1 - 0.65 / width, 1 - 0.5 / height))
     draw_spectrogram(axis, audio.mean(0), rate_hz)
+    if f0 is not None:
+        draw_f0(axis, *f0)
     axis.tick_params(colors=_GREY, labelsize=8)
     for label in (axis.xaxis.label, axis.yaxis.label):
         label.set_color(_GREY)

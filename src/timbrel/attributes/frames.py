@@ -1,0 +1,73 @@
+"""The grid of frames that every attribute shares, and which of them sound.
+
+A frame every 10 ms; frame `t` is centred on the middle of its own hop, as in `timbrel.dsp.stft`,
+and the outermost windows reach into zeros. Audio is `(channel, time)` throughout.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+HOP_S = 0.01
+ACTIVE_DB = 40.0
+SILENT_DBFS = -90.0
+_BLOCK_FRAMES = 256
+
+Signal = NDArray[np.floating]
+Values = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+def hop_of(rate_hz: int) -> int:
+    """Samples per frame.
+
+    >>> hop_of(48_000)
+    480
+    """
+    return max(1, round(HOP_S * rate_hz))
+
+
+def frame_count(samples: int, rate_hz: int) -> int:
+    """How many frames a clip has: one per hop begun, never fewer than one."""
+    return max(1, -(-samples // hop_of(rate_hz)))
+
+
+def framed(
+    audio: Signal, rate_hz: int, window: int, *, centre: int | None = None
+) -> Iterator[NDArray[np.floating]]:
+    """The frames in order, `(channel, frame, window)`, in blocks that fit the memory.
+
+    `centre` is the sample of the window that lies on the frame's middle (its own middle if None).
+    """
+    hop = hop_of(rate_hz)
+    frames = frame_count(audio.shape[1], rate_hz)
+    before = (window // 2 if centre is None else centre) - hop // 2
+    for first in range(0, frames, _BLOCK_FRAMES):
+        count = min(_BLOCK_FRAMES, frames - first)
+        start = first * hop - before
+        stop = start + (count - 1) * hop + window
+        inside = audio[:, max(0, start) : max(0, stop)]
+        edges = (max(0, -start), max(0, stop - max(0, start) - inside.shape[1]))
+        padded = np.pad(inside, ((0, 0), edges))
+        yield np.lib.stride_tricks.sliding_window_view(padded, window, axis=1)[:, ::hop]
+
+
+def active(level_db: Values) -> Mask:
+    """Frames within 40 dB of the loudest, and above -90 dBFS."""
+    return level_db > max(float(level_db.max(initial=-np.inf)) - ACTIVE_DB, SILENT_DBFS)
+
+
+def without_dc(audio: Signal, rate_hz: int) -> NDArray[np.float32]:
+    """`audio` above 20 Hz (Butterworth, second order): an offset is no sound.
+
+    Samples that are no numbers count as 0.
+    """
+    # scipy.signal takes a second to import; only whoever measures pays it.
+    from scipy.signal import butter, sosfilt
+
+    finite = np.nan_to_num(audio.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    if not finite.shape[1] or rate_hz <= 80:
+        return finite.astype(np.float32)
+    sections = butter(2, 20.0, "highpass", fs=rate_hz, output="sos")
+    return np.asarray(sosfilt(sections, finite, axis=1), np.float32)

@@ -1,0 +1,212 @@
+"""All attributes of one sound, at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbrel.attributes.envelope import attack_s, decay, peak_envelope
+from timbrel.attributes.frames import Mask, Values, active, hop_of, without_dc
+from timbrel.attributes.inharmonicity import stiffness
+from timbrel.attributes.onsets import onset_frames
+from timbrel.attributes.pitch import PitchTrack, pitch_track
+from timbrel.attributes.registry import CLIP_ATTRIBUTES, FRAME_ATTRIBUTES, Attribute
+from timbrel.attributes.space import decorrelation, stereo, width, width_frames
+from timbrel.attributes.spectrum import SpectralFrames, spectral_frames
+from timbrel.audio.level import loudness_lufs
+
+_LEAST_VOICED = 3
+_LEAST_RATED_S = 0.25
+
+# What was found: a value and how far to trust it, or None where it is not defined.
+_Found = tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one sound measures. Every number is finite; `defined` says which mean something.
+
+    `clip_values`, `clip_confidence` (0 to 1) and `clip_defined` have one entry per
+    `registry.CLIP_ATTRIBUTES`; `frame_values` and `frame_defined` one row per
+    `registry.FRAME_ATTRIBUTES` and a column per frame: frame `t` is centred on sample
+    `(t + 0.5) * hop_samples`.
+    """
+
+    rate_hz: int
+    hop_samples: int
+    clip_values: NDArray[np.float32]
+    clip_confidence: NDArray[np.float32]
+    clip_defined: Mask
+    frame_values: NDArray[np.float32]
+    frame_defined: Mask
+
+    def value(self, name: str) -> float | None:
+        """The clip's `name`; None where it is not defined. KeyError for an unknown name."""
+        index = _index(CLIP_ATTRIBUTES, name)
+        return float(self.clip_values[index]) if self.clip_defined[index] else None
+
+    def confidence(self, name: str) -> float:
+        """How far to trust the clip's `name`, 0 to 1. KeyError for an unknown name."""
+        return float(self.clip_confidence[_index(CLIP_ATTRIBUTES, name)])
+
+    def track(self, name: str) -> tuple[NDArray[np.float32], Mask]:
+        """The values of `name` per frame, and where they are defined. KeyError as `value`."""
+        index = _index(FRAME_ATTRIBUTES, name)
+        return self.frame_values[index], self.frame_defined[index]
+
+
+def measure(audio: NDArray[np.float32], rate_hz: int, *, from_start: bool = True) -> Measurement:
+    """Measure `audio`, `(channel, time)`, at `rate_hz`.
+
+    `from_start` says that silence goes before, as with a whole recording; for a crop from within
+    one, pass False: then attack, decay and onset rate are undefined where it holds no onset. A
+    clip's f0 is the median of its voiced frames, its spectral values those of its frames within
+    40 dB of the loudest. Raises ValueError for another shape or a rate below 1000 Hz.
+    """
+    if audio.ndim != 2 or not len(audio):
+        raise ValueError(f"audio of shape {audio.shape}; (channel, time) with a channel or more")
+    if rate_hz < 1000:
+        raise ValueError(f"a rate of {rate_hz} Hz; 1000 or more")
+    heard = without_dc(audio, rate_hz)
+    spectra = spectral_frames(heard, rate_hz)
+    sounding = active(spectra.level_db) if audio.shape[1] else np.zeros(1, bool)
+    pitch = pitch_track(heard, rate_hz, sounding)
+    found = {
+        "loudness_lufs": _loudness(audio, rate_hz),
+        **_spectral(spectra, sounding, pitch),
+        **_harmonic(heard, rate_hz, spectra, sounding, pitch),
+        **_temporal(heard, rate_hz, spectra, sounding, from_start=from_start),
+        **_spatial(heard, rate_hz, sounding),
+    }
+    values, confidence, defined = _columns(found)
+    tracks = _tracks(heard, rate_hz, spectra, sounding, pitch)
+    rows = [_row(attribute, *tracks[attribute.name]) for attribute in FRAME_ATTRIBUTES]
+    return Measurement(
+        rate_hz=rate_hz,
+        hop_samples=hop_of(rate_hz),
+        clip_values=values,
+        clip_confidence=confidence,
+        clip_defined=defined,
+        frame_values=np.stack([row[0] for row in rows]),
+        frame_defined=np.stack([row[1] for row in rows]),
+    )
+
+
+def _loudness(audio: NDArray[np.float32], rate_hz: int) -> _Found:
+    level = loudness_lufs(np.nan_to_num(audio, nan=0.0, posinf=0.0, neginf=0.0), rate_hz)
+    return (level, 1.0) if np.isfinite(level) else None
+
+
+def _spectral(spectra: SpectralFrames, sounding: Mask, pitch: PitchTrack) -> dict[str, _Found]:
+    if not sounding.any():
+        return {}
+    centroid_hz = float(np.median(spectra.centroid_hz[sounding]))
+    medians = {
+        "centroid_hz": centroid_hz,
+        "log_centroid_octaves": float(np.log2(max(centroid_hz, 1.0))),
+        "rolloff_hz": float(np.median(spectra.rolloff_hz[sounding])),
+        "flatness": float(np.median(spectra.flatness[sounding])),
+        "hnr_db": float(np.median(pitch.hnr_db[sounding])),
+    }
+    return {name: (value, 1.0) for name, value in medians.items()}
+
+
+def _harmonic(
+    audio: NDArray[np.float32],
+    rate_hz: int,
+    spectra: SpectralFrames,
+    sounding: Mask,
+    pitch: PitchTrack,
+) -> dict[str, _Found]:
+    voiced = pitch.voiced & sounding
+    if voiced.sum() < _LEAST_VOICED:
+        return {}
+    f0_hz = float(np.median(pitch.f0_hz[voiced]))
+    relative = np.log2(np.maximum(spectra.centroid_hz[voiced], 1.0) / pitch.f0_hz[voiced])
+    share = float(voiced.sum() / sounding.sum())
+    loudest = int(np.argmax(np.where(voiced, spectra.level_db, -np.inf)))
+    # After the loudest frame, where the partials ring alone and the strike is over.
+    centre = round((loudest + 0.5 + 0.2 / 0.01) * hop_of(rate_hz))
+    string = stiffness(audio, rate_hz, float(pitch.f0_hz[loudest]), centre)
+    return {
+        "f0_hz": (f0_hz, share),
+        "log_f0_octaves": (float(np.log2(f0_hz)), share),
+        "centroid_over_f0_octaves": (float(np.median(relative)), share),
+        "inharmonicity": (string.coefficient, string.confidence) if string else None,
+    }
+
+
+def _temporal(
+    audio: NDArray[np.float32],
+    rate_hz: int,
+    spectra: SpectralFrames,
+    sounding: Mask,
+    *,
+    from_start: bool,
+) -> dict[str, _Found]:
+    if not sounding.any():
+        return {}
+    envelope = peak_envelope(audio, rate_hz)
+    rise_s = attack_s(envelope, rate_hz, from_start=from_start)
+    fall = decay(envelope, rate_hz) if rise_s is not None else None
+    onsets = len(onset_frames(spectra.mel_db, sounding, from_start=from_start))
+    duration_s = audio.shape[1] / rate_hz
+    rated = onsets > 0 and duration_s >= _LEAST_RATED_S
+    return {
+        "log_attack_time": (float(np.log10(rise_s)), 1.0) if rise_s is not None else None,
+        "decay_db_per_s": (fall.db_per_s, fall.confidence) if fall else None,
+        "onsets_per_s": (onsets / duration_s, 1.0) if rated else None,
+    }
+
+
+def _spatial(audio: NDArray[np.float32], rate_hz: int, sounding: Mask) -> dict[str, _Found]:
+    if not stereo(audio, sounding):
+        return {}
+    return {"width": (width(audio), 1.0), "decorrelation": (decorrelation(audio, rate_hz), 1.0)}
+
+
+def _tracks(
+    audio: NDArray[np.float32],
+    rate_hz: int,
+    spectra: SpectralFrames,
+    sounding: Mask,
+    pitch: PitchTrack,
+) -> dict[str, tuple[Values, Mask]]:
+    voiced = pitch.voiced & sounding
+    relative = np.log2(np.maximum(spectra.centroid_hz, 1.0) / pitch.f0_hz)
+    wide = stereo(audio, sounding)
+    widths = width_frames(audio, rate_hz) if wide else np.zeros(len(sounding))
+    return {
+        "level_a_db": (spectra.level_a_db, sounding),
+        "f0_hz": (pitch.f0_hz, voiced),
+        "centroid_hz": (spectra.centroid_hz, sounding),
+        "centroid_over_f0_octaves": (relative, voiced),
+        "rolloff_hz": (spectra.rolloff_hz, sounding),
+        "flatness": (spectra.flatness, sounding),
+        "hnr_db": (pitch.hnr_db, sounding),
+        "width": (widths, sounding & wide),
+    }
+
+
+def _columns(
+    found: dict[str, _Found],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], Mask]:
+    entries = [found.get(attribute.name) for attribute in CLIP_ATTRIBUTES]
+    defined = np.array([entry is not None for entry in entries])
+    values = np.array([entry[0] if entry else 0.0 for entry in entries])
+    low, high = ([getattr(a, end) for a in CLIP_ATTRIBUTES] for end in ("low", "high"))
+    values = np.where(defined, np.clip(values, low, high), low)
+    confidence = np.array([entry[1] if entry else 0.0 for entry in entries])
+    return values.astype(np.float32), confidence.astype(np.float32), defined
+
+
+def _row(attribute: Attribute, values: Values, defined: Mask) -> tuple[NDArray[np.float32], Mask]:
+    clipped = np.where(defined, np.clip(values, attribute.low, attribute.high), attribute.low)
+    return clipped.astype(np.float32), defined
+
+
+def _index(attributes: tuple[Attribute, ...], name: str) -> int:
+    for index, attribute in enumerate(attributes):
+        if attribute.name == name:
+            return index
+    raise KeyError(name)

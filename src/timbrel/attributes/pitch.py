@@ -1,0 +1,182 @@
+"""Fundamental frequency and periodicity per frame.
+
+YIN (de Cheveigne & Kawahara 2002) finds the period. How periodic the frame is, r, is the normalised
+correlation between the window and itself one period later (Talkin 1995), which a steady decay does
+not lower; 1 - r is the aperiodic share of the power, and 10 log10(r / (1 - r)) the
+harmonic-to-noise ratio (Boersma 1993, eq. 4).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbrel.attributes.frames import Mask, Signal, Values, framed
+
+F0_RANGE_HZ = (40.0, 4000.0)
+VOICED = 0.7
+"""The least periodicity at which an f0 is believed: harmonics 3.7 dB above the noise."""
+HNR_RANGE_DB = (-20.0, 40.0)
+
+_WINDOW_S = 2048 / 48_000
+_DIP = 0.1  # YIN's absolute threshold
+_DIP_SLACK = 0.05
+_DIP_WIDTH = 1.25
+# Frames are centred on the pair of windows that this f0 makes.
+_TYPICAL_HZ = 220.0
+_SIDE = 9  # taps to either side of the interpolated lag
+_STEPS = np.linspace(-1.0, 1.0, 9)
+# f0 as found, and what an octave or a twelfth away would be.
+_RATIOS = (1.0, 0.5, 2.0, 1 / 3, 3.0)
+_TRACK_FRAMES = 25
+_JUMP_OCTAVES, _NEAR_OCTAVES, _PERIODICITY_LOSS = 0.4, 0.2, 0.1
+
+
+@dataclass(frozen=True)
+class PitchTrack:
+    """`f0_hz` of every frame; `periodicity`, from 0 to 1, says which are to be believed."""
+
+    f0_hz: Values
+    periodicity: Values
+
+    @property
+    def voiced(self) -> Mask:
+        """Frames whose f0 is believed."""
+        return self.periodicity >= VOICED
+
+    @property
+    def hnr_db(self) -> Values:
+        """Harmonic-to-noise ratio in dB, from -20 to 40."""
+        return hnr_db(self.periodicity)
+
+
+def hnr_db(periodicity: Values) -> Values:
+    """The power of what repeats over the power of what does not, in dB, from -20 to 40.
+
+    >>> float(hnr_db(np.array([0.5]))[0])
+    0.0
+    """
+    low, high = (10 ** (db / 10) for db in HNR_RANGE_DB)
+    share = np.clip(periodicity, low / (1 + low), high / (1 + high))
+    return 10.0 * np.log10(share / (1.0 - share))
+
+
+def pitch_track(audio: Signal, rate_hz: int, sounding: Mask) -> PitchTrack:
+    """The track of `audio`, octave errors repaired; `sounding` says which frames are not silent.
+
+    A frame's f0 is that of 43 ms and one period more. It lies between 40 Hz and 4 kHz (a twelfth of
+    the rate, where that is less). Correlations are summed over channels, so that antiphase is not
+    silence.
+    """
+    window = round(_WINDOW_S * rate_hz)
+    least = max(_SIDE + 3, int(rate_hz / F0_RANGE_HZ[1]))
+    most = max(least + 2, int(np.ceil(rate_hz / F0_RANGE_HZ[0])))
+    centre = (window + round(rate_hz / _TYPICAL_HZ)) // 2
+    found = [
+        _candidates(block, rate_hz, window, least, most)
+        for block in framed(audio, rate_hz, window + most + _SIDE + 2, centre=centre)
+    ]
+    f0_hz, periodicity = (np.concatenate(part) for part in zip(*found, strict=True))
+    periodicity = np.where(sounding[:, None], periodicity, 0.0)
+    choice = octave_choice(f0_hz, periodicity)[:, None]
+    return PitchTrack(
+        np.take_along_axis(f0_hz, choice, 1)[:, 0],
+        np.clip(np.take_along_axis(periodicity, choice, 1)[:, 0], 0.0, 1.0),
+    )
+
+
+def octave_choice(f0_hz: Values, periodicity: Values) -> NDArray[np.intp]:
+    """Which candidate to take per frame, of `(frame, candidate)` arrays; column 0 is YIN's own.
+
+    A frame that lies more than 0.4 octaves from the median of the voiced frames within 0.25 s takes
+    the candidate nearest to that median, where one lies within 0.2 octaves of it and is nearly as
+    periodic. A leap that lasts longer than half of that time is the median, and stays.
+    """
+    octaves = np.log2(f0_hz)
+    voiced = np.flatnonzero(periodicity[:, 0] >= VOICED)
+    choice = np.zeros(len(f0_hz), np.intp)
+    for frame in voiced:
+        first, last = np.searchsorted(voiced, [frame - _TRACK_FRAMES, frame + _TRACK_FRAMES + 1])
+        middle = np.median(octaves[voiced[first:last], 0])
+        away = np.abs(octaves[frame] - middle)
+        if away[0] <= _JUMP_OCTAVES:
+            continue
+        away[periodicity[frame] < periodicity[frame, 0] - _PERIODICITY_LOSS] = np.inf
+        nearest = int(np.argmin(away))
+        if away[nearest] <= _NEAR_OCTAVES:
+            choice[frame] = nearest
+    return choice
+
+
+def _candidates(
+    frames: NDArray[np.floating], rate_hz: int, window: int, least: int, most: int
+) -> tuple[Values, Values]:
+    """f0 in Hz and periodicity, each `(frame, candidate)`, of `(channel, frame, time)`."""
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    lags = most + _SIDE + 2
+    n_fft = next_fast_len(frames.shape[-1], real=True)
+    frames = frames.astype(np.float64)
+    whole, begin = rfft(frames, n_fft), rfft(frames[..., :window], n_fft)
+    correlation = irfft(np.conj(begin) * whole, n_fft)[..., :lags].sum(0)  # (frame, lag)
+    square = np.cumsum(np.square(frames).sum(0), axis=1)
+    square = np.concatenate([np.zeros((len(square), 1)), square], axis=1)
+    energy = square[:, window : window + lags] - square[:, :lags]
+    difference = np.maximum(energy[:, :1] + energy - 2 * correlation, 0.0)
+    start = _first_dip(difference, least, most)
+    lag, r = _refined(start.astype(np.float64), correlation, energy, least, most)
+    f0_hz, periodicity = [rate_hz / lag], [r]
+    for ratio in _RATIOS[1:]:
+        other, r = _refined(lag / ratio, correlation, energy, least, most)
+        f0_hz.append(rate_hz / other)
+        periodicity.append(r)
+    return np.stack(f0_hz, 1), np.stack(periodicity, 1)
+
+
+def _first_dip(difference: Values, least: int, most: int) -> NDArray[np.intp]:
+    """YIN's steps 3 and 4: the first dip of the cumulative-mean-normalised difference.
+
+    Where none is below the absolute threshold, the first that is nearly as deep as the deepest is
+    taken, so that noise does not turn a period into two. Of a dip that noise has made rough the
+    deepest point counts.
+    """
+    running = np.cumsum(difference[:, 1:], axis=1)
+    count = np.arange(1, difference.shape[1])
+    normal = np.ones_like(difference)
+    np.divide(difference[:, 1:] * count, running, out=normal[:, 1:], where=running > 0)
+    inside = normal[:, least : most + 1]
+    limit = np.maximum(_DIP, inside.min(1, keepdims=True) + _DIP_SLACK)
+    first = (inside <= limit).argmax(1)[:, None] + least
+    lags = np.arange(least, most + 1)
+    dip = np.where((lags >= first) & (lags <= _DIP_WIDTH * first), inside, np.inf)
+    return least + dip.argmin(1)
+
+
+def _refined(
+    lag: Values, correlation: Values, energy: Values, least: int, most: int
+) -> tuple[Values, Values]:
+    """The lag in samples with the greatest normalised correlation within one of `lag`, and that.
+
+    The correlation is band-limited as the sound is: it is interpolated by a windowed sinc, and the
+    maximum by a parabola. A lag out of range has a periodicity of -1.
+    """
+    inside = (lag >= least - 1) & (lag <= most + 1)
+    base = np.clip(np.rint(lag), least, most).astype(np.intp)
+    taps = np.arange(-_SIDE, _SIDE + 1)
+    near = np.take_along_axis(correlation, base[:, None] + taps, 1)
+    kernel = np.sinc(taps[:, None] - _STEPS) * np.kaiser(2 * _SIDE + 1, 6.0)[:, None]
+    kernel /= kernel.sum(0)
+    steps = _STEPS[None, :]
+    low = np.floor(steps).astype(np.intp)
+    here = np.take_along_axis(energy, base[:, None] + low, 1)
+    after = np.take_along_axis(energy, base[:, None] + low + 1, 1)
+    product = energy[:, :1] * (here + (steps - low) * (after - here))
+    r = np.divide(near @ kernel, np.sqrt(product), out=np.zeros_like(product), where=product > 0)
+    best = np.clip(r.argmax(1), 1, len(_STEPS) - 2)[:, None]
+    left, middle, right = (np.take_along_axis(r, best + side, 1)[:, 0] for side in (-1, 0, 1))
+    bend = left - 2 * middle + right
+    offset = np.divide(0.5 * (left - right), bend, out=np.zeros_like(bend), where=bend < 0)
+    offset = np.clip(offset, -1.0, 1.0)
+    top = middle - 0.25 * (left - right) * offset
+    found = base + _STEPS[best[:, 0]] + offset * (_STEPS[1] - _STEPS[0])
+    return np.maximum(found, 2.0), np.where(inside, top, -1.0)

@@ -1,0 +1,102 @@
+"""Measured attributes on disk, beside the decoded recordings: one file per sound.
+
+A file is named after what was measured and the code that measured it, so that either's change
+measures anew, and nothing else does.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbrel.attributes.measurement import Measurement, measure
+from timbrel.attributes.registry import code_version
+from timbrel.audio.read import blocks_of, open_sound
+from timbrel.data.cache import Clip
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "attributes"
+_SCALARS = ("rate_hz", "hop_samples")
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What is to be measured: a decoded clip, or a file as it is (its first two channels).
+
+    `identity` names the samples: equal ones are measured once. At most `most_s` seconds count;
+    None: all.
+    """
+
+    name: str
+    identity: str
+    source: Clip | Path
+    most_s: float | None = None
+
+    def read(self) -> tuple[NDArray[np.float32], int]:
+        """The samples `(channel, time)` and their rate. Raises UserError where that cannot be."""
+        if isinstance(self.source, Clip):
+            samples = self._most(self.source.rate_hz)
+            return np.asarray(self.source.open()[:, :samples]), self.source.rate_hz
+        with open_sound(self.source) as sound:
+            samples, blocks, have = self._most(sound.samplerate), [], 0
+            for block in blocks_of(sound):
+                blocks.append(block[:, :2])
+                have += len(block)
+                if samples is not None and have >= samples:
+                    break
+            if not blocks:
+                return np.zeros((1, 0), np.float32), sound.samplerate
+            audio = np.concatenate(blocks)[:samples].T
+            return np.ascontiguousarray(audio), sound.samplerate
+
+    def _most(self, rate_hz: int) -> int | None:
+        return None if self.most_s is None else round(self.most_s * rate_hz)
+
+
+def measured(sound: Sound, folder: Path) -> Measurement:
+    """What `sound` measures: as kept in `folder`, else measured now and kept.
+
+    Raises UserError where the sound cannot be read. A folder that cannot be written is only logged.
+    """
+    file = stored_file(sound, folder)
+    found = load(file)
+    if found is None:
+        found = measure(*sound.read())
+        _keep(found, file)
+    return found
+
+
+def stored_file(sound: Sound, folder: Path) -> Path:
+    """Where the measurement of `sound` is kept, under the cache's `folder`."""
+    what = f"{sound.identity}/{sound.most_s}/{code_version()}"
+    return folder / FOLDER / f"{hashlib.blake2b(what.encode(), digest_size=16).hexdigest()}.npz"
+
+
+def load(file: Path) -> Measurement | None:
+    """The measurement in `file`; None where there is none, or a damaged one."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            values = {field.name: stored[field.name] for field in fields(Measurement)}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return Measurement(**values | {name: int(values[name]) for name in _SCALARS})
+
+
+def _keep(found: Measurement, file: Path) -> None:
+    # One name per process: several may measure the same sound, and either's file will do.
+    half = file.with_name(f".{file.stem}.{os.getpid()}.npz")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(half, **{field.name: getattr(found, field.name) for field in fields(Measurement)})
+        os.replace(half, file)
+    except OSError as error:
+        logger.warning("attributes are not kept and will be measured anew: %s", error)
+        with contextlib.suppress(OSError):
+            half.unlink()

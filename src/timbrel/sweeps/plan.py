@@ -1,0 +1,155 @@
+"""The grid before it runs: every run with its state, and what is left in time."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from timbrel.config import duration_s
+from timbrel.errors import UserError
+from timbrel.sweeps.record import Standing, State, read_record, standing
+from timbrel.sweeps.signature import FileDigests, Signature, sign
+from timbrel.sweeps.study import Cell, Study
+
+SWEEPS = Path("sweeps")
+_STARTUP_S = 30.0  # imports, decoding, scoring, report; only until a run of the study was measured
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One training: a cell with a seed."""
+
+    cell: Cell
+    seed: int
+    folder: Path
+    overrides: tuple[str, ...]
+    """Of `timbrel train`, without its folder."""
+    config: Mapping[str, Any]
+    """Resolved."""
+    signature: Signature
+    standing: Standing
+
+    @property
+    def label(self) -> str:
+        """As people read it."""
+        return f"{self.cell.label} seed={self.seed}"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left: seconds (nan where nobody can know), and where the figure comes from."""
+
+    seconds: float
+    source: str
+
+
+def run_folder(study: str, cell: Cell, seed: int) -> Path:
+    """`sweeps/<study>/<cell>/seed<k>`."""
+    return SWEEPS / study / cell.folder / f"seed{seed}"
+
+
+def plan_run(
+    study: Study,
+    cell: Cell,
+    seed: int,
+    overrides: Sequence[str],
+    config: Mapping[str, Any],
+    digests: FileDigests,
+) -> PlannedRun:
+    """The run of `cell` with `seed`, and how it stands.
+
+    Raises UserError where its folder holds something else, which a run would overwrite.
+    """
+    folder, signature = run_folder(study.name, cell, seed), sign(config, digests)
+    if folder.is_dir() and read_record(folder) is None and any(folder.iterdir()):
+        raise UserError(f"'{folder}' holds files of no run of this study; move them away")
+    return PlannedRun(
+        cell, seed, folder, tuple(overrides), config, signature, standing(folder, signature)
+    )
+
+
+def estimate(runs: Sequence[PlannedRun], jobs: int) -> Estimate:
+    """How long the runs that are not finished will take, `jobs` at a time.
+
+    A cell is taken to need what its finished runs took, else what the study's took on average,
+    else its `trainer.max_time` and half a minute around it. A run to resume counts whole.
+    """
+    measured: dict[Cell, list[float]] = {}
+    for run in runs:
+        if run.standing.state in (State.finished, State.changed) and run.standing.seconds:
+            measured.setdefault(run.cell, []).append(run.standing.seconds)
+    everywhere = [seconds for values in measured.values() for seconds in values]
+    left = [run for run in runs if run.standing.state is not State.finished]
+    total = 0.0
+    for run in left:
+        own = measured.get(run.cell, everywhere)
+        total += sum(own) / len(own) if own else _limit_s(run.config)
+    source = "measured" if everywhere else "trainer.max_time and half a minute a run"
+    if math.isnan(total):
+        return Estimate(total, "no run was measured yet, and trainer.max_time is not set")
+    # The last runs of a batch leave jobs idle: count whole rounds.
+    rounds = math.ceil(len(left) / jobs) / len(left) if left else 0.0
+    return Estimate(total * rounds, source)
+
+
+def plan_text(study: Study, runs: Sequence[PlannedRun], jobs: int) -> str:
+    """The grid, a row per cell and a column per seed, and what is left."""
+    cells = list(dict.fromkeys(run.cell for run in runs))
+    by_place = {(run.cell, run.seed): run for run in runs}
+    rows = [["", *(f"seed {seed}" for seed in study.seeds)]]
+    for cell in cells:
+        states = [str(by_place[cell, seed].standing.state) for seed in study.seeds]
+        rows.append([cell.label, *states])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = [
+        "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    why = [
+        f"{run.label}: {run.standing.state}: {run.standing.reason}"
+        for run in runs
+        if run.standing.reason
+    ]
+    head = f"study {study.name}: {study.question}"
+    return "\n".join([head, *table, *why, _left(study, runs, jobs)]) + "\n"
+
+
+def _left(study: Study, runs: Sequence[PlannedRun], jobs: int) -> str:
+    cells = len({run.cell for run in runs})
+    left = sum(run.standing.state is not State.finished for run in runs)
+    words = [f"cells x seeds: {cells} x {len(study.seeds)} = {len(runs)} runs"]
+    if not left:
+        return words[0] + ": all finished"
+    words.append(f"{left} to go")
+    found = estimate(runs, jobs)
+    at_once = f", {jobs} at a time" if jobs > 1 else ""
+    if math.isnan(found.seconds):
+        words.append(f"how long: {found.source}")
+    else:
+        words.append(f"about {minutes(found.seconds)}{at_once} ({found.source})")
+    if study.budget_s is not None:
+        over = found.seconds > study.budget_s
+        words.append(f"budget {minutes(study.budget_s)}{': too little' if over else ''}")
+    return "; ".join(words)
+
+
+def minutes(seconds: float) -> str:
+    """A duration in the words of a plan.
+
+    >>> minutes(42), minutes(150), minutes(5400)
+    ('42 s', '2.5 min', '90 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 600 else f"{seconds / 60:.0f} min"
+
+
+def _limit_s(config: Mapping[str, Any]) -> float:
+    limit = config["trainer"].get("max_time")
+    if not limit:
+        return math.nan
+    try:
+        return duration_s(str(limit)) + _STARTUP_S
+    except UserError:
+        return math.nan  # refused by the config's own checks

@@ -1,0 +1,121 @@
+"""`cell.json` in a run's folder: with which signature it was run, and what became of it.
+
+It is written before the training starts, so that what a kill leaves behind is known as unfinished.
+"""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from timbrel.analysis.run_folder import CARD_FILE, CONFIG_FILE, MODEL_FOLDER
+from timbrel.sweeps.signature import Signature
+
+try:
+    import fcntl
+except ImportError:  # Windows: there, two calls at once are the user's to avoid
+    fcntl = None  # type: ignore[assignment]
+
+RECORD_FILE = "cell.json"
+_POLL_S = 0.5
+
+
+class State(StrEnum):
+    """What a run of the grid is before, and after, a call."""
+
+    to_run = "to run"
+    finished = "finished"
+    unfinished = "resumes"
+    """Interrupted or killed with an equal signature: goes on from its last checkpoint."""
+    failed = "failed"
+    """Tried again from the start by the next call: the reason may lie with the machine."""
+    changed = "changed"
+    """Run with another config, other recordings or other code: run again."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run's folder remembers."""
+
+    signature: Mapping[str, Any]
+    ended: str = ""
+    """Empty while it runs (or after a kill), else `finished`, `failed` or `interrupted`."""
+    reason: str = ""
+    seconds: float | None = None
+    """From start to end; None where it was resumed, which no clock saw whole."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Study, cell and seed, for people."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A run's state, why (for failed and changed), and how long it took."""
+
+    state: State
+    reason: str = ""
+    seconds: float | None = None
+
+
+def standing(folder: Path, signature: Signature) -> Standing:
+    """What is to be done about the run in `folder`, if it is to have `signature`."""
+    record = read_record(folder)
+    if record is None:
+        return Standing(State.to_run)
+    if changed := signature.changes(record.signature):
+        return Standing(State.changed, ", ".join(changed), record.seconds)
+    if record.ended == "finished" and (folder / MODEL_FOLDER / CARD_FILE).is_file():
+        return Standing(State.finished, "", record.seconds)
+    if record.ended == "failed":
+        return Standing(State.failed, record.reason)
+    # What has a config can be resumed; before that, nothing was learned.
+    return Standing(State.unfinished if (folder / CONFIG_FILE).is_file() else State.to_run)
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record in `folder`; None without one that can be read."""
+    try:
+        return Record(**json.loads((folder / RECORD_FILE).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write the record, whole or not at all."""
+    half = folder / f".{RECORD_FILE}.{secrets.token_hex(4)}"
+    half.write_text(json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    os.replace(half, folder / RECORD_FILE)
+
+
+@contextmanager
+def only_one(
+    lock: Path, *, waiting: Callable[[], None], stopped: Callable[[], bool]
+) -> Iterator[int | None]:
+    """Hold the lock of a run; its descriptor, to hand on to the training's process.
+
+    Held by whichever lives longer, this process or the training: a runner killed alone leaves a
+    training at work, which no other may disturb. `waiting()` is called once where another has it;
+    once `stopped()`, nobody waits on, and the lock is not held.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if fcntl is not None:
+            told = False
+            while not stopped():
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if not told:
+                        waiting()
+                    told = True
+                    time.sleep(_POLL_S)
+        yield descriptor if fcntl is not None else None
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,201 @@
+"""What a study found: every cell's scores over seeds, and beside the first cell's."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbrel.analysis.run_folder import Run, read_run
+from timbrel.metrics.scores import SCORES
+from timbrel.randomness import numpy_generator
+from timbrel.sweeps.plan import PlannedRun
+from timbrel.sweeps.record import State
+from timbrel.sweeps.statistics import (
+    Estimate,
+    interquartile_mean,
+    interval,
+    paired_difference,
+    probability_of_improvement,
+)
+from timbrel.sweeps.study import Cell, Study
+
+DRAWS = 4000
+
+FileScores = dict[str, float]
+BySeed = dict[int, FileScores]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One metric of one cell; None where it is the baseline, or shares no seed with it."""
+
+    score: Estimate | None
+    difference: Estimate | None
+    improvement: Estimate | None
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A cell with its trainings, finished and failed, and its findings by metric."""
+
+    cell: Cell
+    runs: Mapping[int, Run]
+    """Those finished, by seed."""
+    failures: tuple[tuple[int, str], ...]
+    """Seed and reason."""
+    waiting: tuple[int, ...]
+    """Seeds not run yet."""
+    seconds: float
+    """Mean of the finished runs, nan where none was measured."""
+    findings: Mapping[str, Finding]
+
+    @property
+    def seeds_text(self) -> str:
+        """`3`, or `2 of 3` where one is not there."""
+        total = len(self.runs) + len(self.failures) + len(self.waiting)
+        return str(total) if len(self.runs) == total else f"{len(self.runs)} of {total}"
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """All there is to print of a study."""
+
+    study: Study
+    command: str
+    part: str
+    """Which files were scored: test, or validation where there are none."""
+    files: int | None
+    """How many every training was scored on; None where each seed held out its own."""
+    left_out: int
+    """Files without a finite score in some run, which no cell is scored on."""
+    cells: tuple[CellResult, ...]
+    baseline: Cell | None
+    """The first cell with results."""
+
+
+def collect(study: Study, runs: Sequence[PlannedRun], command: str) -> StudyResult:
+    """Read what the finished runs of `runs` scored, and compute the study's statistics."""
+    opened = {
+        (run.cell, run.seed): read_run(run.folder, curves=False)
+        for run in runs
+        if run.standing.state is State.finished
+    }
+    part = _part(opened.values())
+    cells = list(dict.fromkeys(run.cell for run in runs))
+    tables = {
+        metric: {
+            cell: {
+                seed: scores
+                for (owner, seed), run in opened.items()
+                if owner == cell and (scores := _scores(run, part, metric))
+            }
+            for cell in cells
+        }
+        for metric in study.metrics
+    }
+    baseline = next((cell for cell in cells if any(owner == cell for owner, _ in opened)), None)
+    findings: dict[Cell, dict[str, Finding]] = {cell: {} for cell in cells}
+    files: int | None = None
+    left_out = 0
+    for metric, table in tables.items():
+        names, dropped = _common_files(table)
+        files = len(names) if names else files
+        left_out = max(left_out, dropped)
+        for cell in cells:
+            findings[cell][metric] = _finding(study, metric, table, cell, baseline, names)
+    return StudyResult(
+        study=study,
+        command=command,
+        part=part,
+        files=files,
+        left_out=left_out,
+        cells=tuple(_cell_result(cell, runs, opened, findings[cell]) for cell in cells),
+        baseline=baseline,
+    )
+
+
+def _cell_result(
+    cell: Cell,
+    runs: Sequence[PlannedRun],
+    opened: Mapping[tuple[Cell, int], Run],
+    findings: Mapping[str, Finding],
+) -> CellResult:
+    own = [run for run in runs if run.cell == cell]
+    seconds = [
+        run.standing.seconds
+        for run in own
+        if run.standing.state is State.finished and run.standing.seconds
+    ]
+    failed = tuple((r.seed, r.standing.reason) for r in own if r.standing.state is State.failed)
+    done = {run.seed: opened[cell, run.seed] for run in own if (cell, run.seed) in opened}
+    waiting = tuple(r.seed for r in own if r.seed not in done and r.seed not in dict(failed))
+    mean_s = sum(seconds) / len(seconds) if seconds else math.nan
+    return CellResult(cell, done, failed, waiting, mean_s, findings)
+
+
+def _part(runs: Iterable[Run]) -> str:
+    """Test, or validation where no run scored test files."""
+    parts = {row["part"] for run in runs for row in _rows(run)}
+    return "validation" if "validation" in parts and "test" not in parts else "test"
+
+
+def _rows(run: Run) -> list[dict[str, Any]]:
+    found = run.evaluation.files if run.evaluation else ()
+    return [row for row in found if row["system"] == "model"]
+
+
+def _scores(run: Run, part: str, metric: str) -> FileScores:
+    return {str(r["file"]): float(r[metric]) for r in _rows(run) if r["part"] == part}
+
+
+def _common_files(table: Mapping[Cell, BySeed]) -> tuple[list[str], int]:
+    """The files with a finite score in every run, and how many have not; ([], 0) where seeds
+    held out different files."""
+    every = [scores for by_seed in table.values() for scores in by_seed.values()]
+    if not every or any(scores.keys() != every[0].keys() for scores in every):
+        return [], 0
+    finite = [name for name in every[0] if all(math.isfinite(scores[name]) for scores in every)]
+    return sorted(finite), len(every[0]) - len(finite)
+
+
+def _finding(
+    study: Study,
+    metric: str,
+    table: Mapping[Cell, BySeed],
+    cell: Cell,
+    baseline: Cell | None,
+    files: Sequence[str],
+) -> Finding:
+    own = _usable(table[cell], files)
+    if not own:
+        return Finding(None, None, None)
+    rng = numpy_generator(0, 0, f"{study.name}/{cell.folder}/{metric}")
+    score = interval(_array(own, list(own)), rng, DRAWS)
+    other = _usable(table[baseline], files) if baseline is not None else {}
+    shared = [seed for seed in own if seed in other]
+    if cell == baseline or not shared:
+        return Finding(score, None, None)
+    ours, theirs = _array(own, shared), _array(other, shared)
+    return Finding(
+        score,
+        paired_difference(ours, theirs, rng, DRAWS),
+        probability_of_improvement(ours, theirs, SCORES[metric].better, rng, DRAWS),
+    )
+
+
+def _usable(by_seed: BySeed, files: Sequence[str]) -> dict[int, list[float]]:
+    """A row per seed: its common files' scores, else one value, the middle of its own files."""
+    rows: dict[int, list[float]] = {}
+    for seed, scores in sorted(by_seed.items()):
+        if files:
+            rows[seed] = [scores[name] for name in files]
+        elif finite := [value for value in scores.values() if math.isfinite(value)]:
+            rows[seed] = [interquartile_mean(np.array(finite))]
+    return rows
+
+
+def _array(rows: Mapping[int, list[float]], seeds: Sequence[int]) -> NDArray[np.float64]:
+    return np.array([rows[seed] for seed in seeds], np.float64)

@@ -1,0 +1,215 @@
+"""Runs: each its own `timbrel train`, whose failure is its own too.
+
+A launcher takes runs and tells how each ended. There is one, `process`: processes of this machine,
+some at a time. One for a cluster would have to submit a job's command line, wait for it without a
+pipe to it, and put another lock in place of a file lock; nothing else here would change.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from timbrel.sweeps.plan import SWEEPS, PlannedRun
+from timbrel.sweeps.record import (
+    Record,
+    State,
+    only_one,
+    read_record,
+    standing,
+    write_record,
+)
+from timbrel.sweeps.signature import FileDigests, sign
+
+LOG_FILE = "output.log"
+TRAIN = (sys.executable, "-m", "timbrel.cli", "train")
+_STOP_S = 20.0  # Ctrl-C reaches a training too; it closes its files first
+_LONGEST_REASON = 500
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended: finished, or failed for a reason; how long it took, in s."""
+
+    run: PlannedRun
+    state: State
+    reason: str
+    seconds: float
+
+
+Tell = Callable[[str], None]
+Ended = Callable[[Ending], None]
+
+
+class Stop:
+    """Trainings at work, to be ended with the runner."""
+
+    def __init__(self) -> None:
+        self._at_work: set[subprocess.Popen[bytes]] = set()
+        self.asked = False
+
+    def watch(self, process: "subprocess.Popen[bytes]") -> int:
+        """The process's exit status, once it has one."""
+        self._at_work.add(process)
+        try:
+            return process.wait()
+        finally:
+            self._at_work.discard(process)
+
+    def all(self) -> None:
+        """End every training, those first that Ctrl-C has not ended already."""
+        self.asked = True
+        deadline_s = time.monotonic() + _STOP_S
+        for process in list(self._at_work):
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(2.0)
+                continue
+            process.send_signal(signal.SIGINT)
+        for process in list(self._at_work):
+            try:
+                process.wait(max(0.1, deadline_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def launch(runs: Sequence[PlannedRun], *, study: str, jobs: int, tell: Tell, ended: Ended) -> None:
+    """Run them as processes of this machine, `jobs` at a time; `ended` hears of each.
+
+    A failure is recorded with its reason, and the rest goes on. Raises KeyboardInterrupt on Ctrl-C,
+    when every training has stopped; what was at work is resumed by the next call.
+    """
+    stop = Stop()
+    digests = FileDigests(SWEEPS / study / "files.json")
+    environment = dict(os.environ)
+    if jobs > 1:
+        # Else every training would take all cores. As a key it would be another config.
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(_run, run, study, digests, environment, stop, tell) for run in runs]
+        try:
+            for future in as_completed(futures):
+                ending = future.result()
+                if ending is not None:
+                    ended(ending)
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            stop.all()
+            raise
+        finally:
+            digests.save()
+
+
+def _run(
+    run: PlannedRun,
+    study: str,
+    digests: FileDigests,
+    environment: Mapping[str, str],
+    stop: Stop,
+    tell: Tell,
+) -> Ending | None:
+    """One training from start to end; None where the runner was stopped meanwhile."""
+    folder = run.folder
+    lock = SWEEPS / study / ".locks" / f"{run.cell.folder}_seed{run.seed}"
+
+    def waiting() -> None:
+        tell(f"{run.label}: another process is at it; waiting for its end")
+
+    with only_one(lock, waiting=waiting, stopped=lambda: stop.asked) as descriptor:
+        if stop.asked:
+            return None
+        # Signed again: code may have been edited since the plan, and another process been here.
+        signature = sign(run.config, digests)
+        found = standing(folder, signature)
+        if found.state is State.finished:
+            return Ending(run, State.finished, "", found.seconds or 0.0)
+        resumes = found.state is State.unfinished
+        if not resumes:
+            _clear(folder, study, run, keep=found.state is State.changed)
+            folder.mkdir(parents=True, exist_ok=True)
+        about = {"study": study, "cell": run.cell.label, "seed": run.seed}
+        record = Record(asdict(signature), about=about)
+        write_record(folder, record)
+        tell(f"{run.label}: {'resumed' if resumes else 'started'}")
+        began_s = time.monotonic()
+        status, log_start = _train(run, resumes, environment, descriptor, stop)
+        seconds = time.monotonic() - began_s
+        if stop.asked or status == 130:
+            write_record(folder, replace(record, ended="interrupted"))
+            if not stop.asked:
+                raise KeyboardInterrupt
+            return None
+        reason = "" if status == 0 else _reason(folder / LOG_FILE, log_start, status)
+        state = State.failed if reason else State.finished
+        whole = None if resumes else round(seconds, 2)
+        write_record(folder, replace(record, ended=str(state), reason=reason, seconds=whole))
+        return Ending(run, state, reason, seconds)
+
+
+def _train(
+    run: PlannedRun,
+    resumes: bool,
+    environment: Mapping[str, str],
+    descriptor: int | None,
+    stop: Stop,
+) -> tuple[int, int]:
+    """The exit status of the training, and where its part of the log begins."""
+    where = f"hydra.run.dir='{run.folder}'"
+    words = [f"run={run.folder}", where] if resumes else [*run.overrides, where]
+    with (run.folder / LOG_FILE).open("ab") as log:
+        start = log.tell()
+        process = subprocess.Popen(
+            [*TRAIN, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            pass_fds=[] if descriptor is None else [descriptor],
+        )
+        return stop.watch(process), start
+
+
+def _clear(folder: Path, study: str, run: PlannedRun, *, keep: bool) -> None:
+    """Make room for a run from the start; one of another signature is kept under `earlier/`."""
+    if not folder.exists():
+        return
+    record = read_record(folder)
+    if keep and record is not None and record.ended == "finished":
+        earlier = SWEEPS / study / "earlier"
+        earlier.mkdir(exist_ok=True)
+        name = f"{run.cell.folder}_seed{run.seed}"
+        number = 1 + sum(1 for _ in earlier.glob(f"{name}_*"))
+        while (target := earlier / f"{name}_{number}").exists():
+            number += 1
+        folder.rename(target)
+        return
+    shutil.rmtree(folder)
+
+
+def _reason(log: Path, start: int, status: int) -> str:
+    """Why a training ended, in the last words of its log: a mistake's message, or the error."""
+    if status < 0:
+        name = signal.Signals(-status).name
+        hint = ": out of memory?" if -status == signal.SIGKILL else ""
+        return f"killed by {name}{hint}"
+    with log.open("rb") as file:
+        file.seek(start)
+        lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line]
+    began = [i for i, line in enumerate(lines) if line.startswith("timbrel train: ")]
+    if status == 2 and began:
+        words = " ".join(line.strip() for line in lines[began[-1] :])
+        return words.removeprefix("timbrel train: ")[:_LONGEST_REASON]
+    last = lines[-1].strip() if lines else f"exit status {status}"
+    return last[:_LONGEST_REASON]
+
+
+LAUNCHERS: dict[str, Any] = {"process": launch}
+"""By the name that `launcher=` takes."""

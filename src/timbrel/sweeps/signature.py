@@ -1,0 +1,222 @@
+"""What a run follows from: its config, its recordings, its code. Equal signatures, equal runs.
+
+Knows neither torch nor Hydra, so that asking what is left to do is quick.
+"""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.machinery import PathFinder
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import timbrel
+from timbrel.data.tree import entries
+
+_PACKAGE = Path(timbrel.__file__).parent
+_ENTRY = "timbrel.stages.train"
+# Names, places and what watches a run: none of it reaches a weight or a score.
+_UNHEARD_KEYS = ("name", "run", "dry_run", "logger")
+_UNHEARD_DATA_KEYS = ("name", "root", "split_file", "cache_dir")
+_UNHEARD_MODULES = (
+    # These draw and tell.
+    "timbrel.analysis.pictures",
+    "timbrel.analysis.report",
+    "timbrel.stages.evaluation_tables",
+    "timbrel.stages.help_page",
+    "timbrel.training.console",
+    "timbrel.training.dry_run",
+    "timbrel.training.held_out_audio",
+    "timbrel.training.wandb_log",
+    # These make the config, which counts as it came out.
+    "timbrel.config",
+    "timbrel.config_checks",
+    "timbrel.errors",
+    "timbrel.options",
+    "timbrel.stages.app",
+    "timbrel.stages.overrides",
+    "timbrel.target_checks",
+)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Digests of what a run follows from."""
+
+    config: str
+    """Of the resolved config, without names, places and loggers."""
+    data: str
+    """Of the recordings' names and contents, and of the split file."""
+    code: str
+    """Of the source files that this config's training can reach, by their imports."""
+
+    def changes(self, before: Mapping[str, Any]) -> list[str]:
+        """Which of the three differ from a recorded signature."""
+        return [name for name, value in asdict(self).items() if before.get(name) != value]
+
+
+class FileDigests:
+    """Digests of files, remembered by size, time and inode: sound is read once."""
+
+    def __init__(self, memory: Path) -> None:
+        self.memory = memory
+        self._fresh = False
+        try:
+            known = json.loads(memory.read_text("utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        self._known: dict[str, list[Any]] = known if isinstance(known, dict) else {}
+
+    def of(self, path: Path) -> str:
+        """The digest of a file's bytes; "unreadable" where it cannot be read."""
+        try:
+            status = path.stat()
+            identity = [status.st_size, status.st_mtime_ns, status.st_ino]
+            known = self._known.get(str(path))
+            if known is not None and known[:3] == identity:
+                return str(known[3])
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, _hash).hexdigest()
+        except OSError:
+            return "unreadable"
+        self._known[str(path)] = [*identity, digest]
+        self._fresh = True
+        return digest
+
+    def save(self) -> None:
+        """Write the memory, where its folder exists."""
+        if self._fresh and self.memory.parent.is_dir():
+            self.memory.write_text(json.dumps(self._known), "utf-8")
+
+
+def sign(config: Mapping[str, Any], digests: FileDigests) -> Signature:
+    """The signature of the run of a resolved training config (plain values)."""
+    return Signature(
+        config_digest(config), data_digest(config["data"], digests), code_digest(config)
+    )
+
+
+def config_digest(config: Mapping[str, Any]) -> str:
+    """Of everything in `config` that can change what is learned or scored."""
+    kept = {key: value for key, value in config.items() if key not in _UNHEARD_KEYS}
+    data = config["data"]
+    kept["data"] = {key: value for key, value in data.items() if key not in _UNHEARD_DATA_KEYS}
+    if data.get("split_file") and not data.get("split_theme"):
+        kept["data"]["split_theme"] = Path(data["root"]).name  # lists go by the folder's name
+    return _digest(json.dumps(kept, sort_keys=True, default=str))
+
+
+def data_digest(data: Mapping[str, Any], digests: FileDigests) -> str:
+    """Of every sound file under `data.root`, by name and content, and of the split file.
+
+    The demo set has none: it follows from config and code. Names count, since they order the files
+    and a split file goes by them.
+    """
+    lines = []
+    if data.get("root"):
+        root = Path(data["root"]).expanduser()
+        sounds = (entry for entry in entries(root) if entry.judgement is None)
+        lines = [f"{entry.path} {digests.of(root / entry.path)}" for entry in sounds]
+    if data.get("split_file"):
+        lines.append(f"split {digests.of(Path(data['split_file']).expanduser())}")
+    return _digest("\n".join(lines))
+
+
+def code_digest(config: Mapping[str, Any]) -> str:
+    """Of the sources that a training with `config` can reach.
+
+    These are the modules of timbrel that `timbrel train` and the config's `_target_`s import,
+    directly or through others, read from their `import` statements; a change in an architecture
+    that this config does not use leaves it alone. Left out are pages, the console and W&B, which
+    only tell, and what composes the config, which counts as it came out. Your own modules named by
+    a `_target_` count whole; of installed packages named there, the version. Versions of torch and
+    other dependencies do not count.
+    """
+    targets = sorted(set(_targets(config)))
+    files = source_files([_ENTRY, *(name for name in targets if name.startswith("timbrel."))])
+    lines = [f"{name} {_source(path, path.stat().st_mtime_ns)[0]}" for name, path in files.items()]
+    foreign = {name.split(".")[0] for name in targets} - {"timbrel"}
+    return _digest("\n".join([*lines, *map(_foreign, sorted(foreign))]))
+
+
+def source_files(names: Iterable[str]) -> dict[str, Path]:
+    """Every module of timbrel that those named import, and theirs, in order of their names."""
+    found: dict[str, Path] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        while "." in name and _file(name) is None:
+            name = name.rpartition(".")[0]  # a class or function in it
+        path = _file(name)
+        if path is None or name in found or _unheard(name):
+            continue
+        found[name] = path
+        waiting += [*_source(path, path.stat().st_mtime_ns)[1], *_packages(name)]
+    return dict(sorted(found.items()))
+
+
+def _unheard(name: str) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in _UNHEARD_MODULES)
+
+
+def _packages(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _file(name: str) -> Path | None:
+    base = _PACKAGE.joinpath(*name.split(".")[1:])
+    package, module = base / "__init__.py", base.with_suffix(".py")
+    if package.is_file():
+        return package
+    return module if name != "timbrel" and module.is_file() else None
+
+
+@lru_cache(maxsize=1024)
+def _source(path: Path, modified_ns: int) -> tuple[str, tuple[str, ...]]:
+    """The digest of a source file and what of timbrel it imports, anywhere in it."""
+    source = path.read_bytes()
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    ours = sorted({name for name in names if name.split(".")[0] == "timbrel"})
+    return _hash(source).hexdigest(), tuple(ours)
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        if isinstance(node.get("_target_"), str):
+            yield node["_target_"]
+        for value in node.values():
+            yield from _targets(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _targets(value)
+
+
+def _foreign(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        pass
+    found = PathFinder.find_spec(package)
+    if found is None or not found.origin:
+        return package
+    origin = Path(found.origin)
+    files = sorted(origin.parent.rglob("*.py")) if found.submodule_search_locations else [origin]
+    return package + " " + " ".join(_source(file, file.stat().st_mtime_ns)[0] for file in files)
+
+
+def _hash(data: bytes = b"") -> Any:
+    return hashlib.blake2b(data, digest_size=16)
+
+
+def _digest(text: str) -> str:
+    return str(_hash(text.encode("utf-8", "surrogateescape")).hexdigest())

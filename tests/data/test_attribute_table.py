@@ -1,0 +1,131 @@
+"""Attributes of many sounds: the same in processes, kept by content and code, resumed."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from signals import noise, sine
+from timbrel.attributes.measurement import measure
+from timbrel.data import attribute_store, attribute_table
+from timbrel.data.attribute_table import measure_clips, measure_files
+from timbrel.data.cache import Cache
+from timbrel.data.catalog import scan
+from timbrel.errors import UserError
+
+RATE_HZ = 48_000
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for hz in (110, 220, 440):
+        soundfile.write(folder / f"s{hz}.wav", sine(hz, 0.3), RATE_HZ, subtype="FLOAT")
+    wide = np.stack([noise(0.3, seed=1), noise(0.3, seed=2)], 1)
+    soundfile.write(folder / "wide.wav", wide, RATE_HZ, subtype="FLOAT")
+    return folder
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Every sound that is really measured in this process."""
+    seen = []
+
+    def counting(audio, rate_hz):
+        seen.append(audio.shape)
+        return measure(audio, rate_hz)
+
+    monkeypatch.setattr(attribute_store, "measure", counting)
+    return seen
+
+
+def test_files_are_measured_as_they_are_and_only_once(folder, tmp_path, counted):
+    catalog, cache = scan(folder, workers=0), tmp_path / "cache"
+    first = measure_files(catalog, folder=cache, workers=0)
+    assert first.names == ("s110.wav", "s220.wav", "s440.wav", "wide.wav")
+    values, defined = first.column("f0_hz")
+    assert values[:3] == pytest.approx([110, 220, 440], rel=1e-3)
+    assert defined.tolist() == [True, True, True, False]
+    assert first.column("width")[1].tolist() == [False, False, False, True]
+    with pytest.raises(KeyError, match="brightness"):
+        first.column("brightness")
+    assert len(counted) == 4
+    again = measure_files(catalog, folder=cache, workers=0)
+    assert len(counted) == 4
+    for before, after in zip(first.measurements, again.measurements, strict=True):
+        for name in ("clip_values", "clip_confidence", "clip_defined", "frame_values"):
+            assert np.array_equal(getattr(before, name), getattr(after, name))
+        assert (after.rate_hz, after.hop_samples) == (RATE_HZ, 480)
+
+
+def test_new_content_new_code_and_damage_are_measured_anew(folder, tmp_path, counted, monkeypatch):
+    cache = tmp_path / "cache"
+    measure_files(scan(folder, workers=0), folder=cache, workers=0)
+    soundfile.write(folder / "s220.wav", sine(330, 0.3), RATE_HZ, subtype="FLOAT")
+    table = measure_files(scan(folder, workers=0), folder=cache, workers=0)
+    assert len(counted) == 5
+    assert table.column("f0_hz")[0][1] == pytest.approx(330, rel=1e-3)
+    next((cache / "attributes").glob("*.npz")).write_bytes(b"PK\x03\x04 cut")
+    for _ in range(2):
+        measure_files(scan(folder, workers=0), folder=cache, workers=0)
+    assert len(counted) in (5, 6)  # the damaged one may be what no file holds any more
+    before = len(counted)
+    monkeypatch.setattr(attribute_store, "code_version", lambda: "another")
+    measure_files(scan(folder, workers=0), folder=cache, workers=0)
+    assert len(counted) == before + 4
+
+
+def test_an_interrupted_call_goes_on_where_it_was(folder, tmp_path, counted):
+    catalog, cache = scan(folder, workers=0), tmp_path / "cache"
+
+    def stop(done, total, name):
+        assert total == 4
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure_files(catalog, folder=cache, workers=0, progress=stop)
+    told = []
+    measure_files(catalog, folder=cache, workers=0, progress=lambda *words: told.append(words))
+    assert len(counted) == 4
+    assert [words[:2] for words in told] == [(1, 2), (2, 2)]
+
+
+def test_clips_are_measured_in_processes_as_here(folder, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    clips = cache.ensure(scan(folder, workers=0), sample_rate_hz=RATE_HZ, channels=1)
+    here = measure_clips(clips, folder=tmp_path / "other", workers=0)
+    there = measure_clips(clips, folder=cache.folder, workers=2)
+    for one, other in zip(here.measurements, there.measurements, strict=True):
+        assert np.array_equal(one.clip_values, other.clip_values)
+        assert np.array_equal(one.frame_values, other.frame_values)
+    assert not there.column("width")[1].any()  # mono, as it will train
+    assert len(list((cache.folder / "attributes").glob("*.npz"))) == 4
+
+
+def test_a_lost_clip_is_told_and_an_unreadable_file_has_no_measurement(folder, tmp_path):
+    catalog = scan(folder, workers=0)
+    clips = Cache(tmp_path / "cache").ensure(catalog, sample_rate_hz=RATE_HZ)
+    clips[1].path.unlink()
+    with pytest.raises(UserError, match=r"s220\.wav.*damaged"):
+        measure_clips(clips, folder=tmp_path / "cache", workers=0)
+    (folder / "s110.wav").write_bytes(b"no sound any more")
+    table = measure_files(catalog, folder=tmp_path / "cache", workers=0)
+    assert table.measurements[0] is None
+    assert table.column("f0_hz")[1].tolist() == [False, True, True, False]
+
+
+def test_of_a_long_file_only_the_beginning_counts(folder, tmp_path, counted):
+    measure_files(scan(folder, workers=0), folder=tmp_path, most_s=0.1, workers=0)
+    assert counted == [(1, 4800), (1, 4800), (1, 4800), (2, 4800)]
+
+
+def test_few_seconds_are_measured_in_this_process():
+    assert attribute_table._workers(None, 59.0) == 0
+    assert attribute_table._workers(3, 1.0) == 3
+
+
+def test_a_folder_that_cannot_be_written_only_costs_time(folder, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    table = measure_files(scan(folder, workers=0), folder=tmp_path / "taken", workers=0)
+    assert table.column("f0_hz")[1].sum() == 3

@@ -1,0 +1,209 @@
+"""The runner with a stand-in for `timbrel train`: states, failures, kills, locks.
+
+tests/stages/test_ablate_command.py runs the real one.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from timbrel.sweeps import runner
+from timbrel.sweeps.plan import PlannedRun, estimate, plan_run, plan_text
+from timbrel.sweeps.record import State, read_record, standing
+from timbrel.sweeps.signature import FileDigests
+from timbrel.sweeps.study import Study
+
+# As `timbrel train`: takes its folder, says what it does, can fail, hang, and be resumed.
+STAND_IN = """
+import json, os, pathlib, sys, time
+words = dict(word.split("=", 1) for word in sys.argv[1:])
+folder = pathlib.Path(words.get("run") or words["hydra.run.dir"].strip("'"))
+print("resuming" if "run" in words else "starting", flush=True)
+behave = os.environ.get("BEHAVE_" + folder.parent.name.replace("-", "_"), "")
+if behave == "refuse":
+    sys.stderr.write("timbrel train: data: too few\\n  of them\\n")
+    sys.exit(2)
+if behave == "raise":
+    raise RuntimeError("diverged at step 3")
+if behave == "kill":
+    os.kill(os.getpid(), 9)
+(folder / "config.yaml").write_text("{}")
+if behave == "hang" and "run" not in words:
+    time.sleep(60)
+(folder / "model").mkdir(exist_ok=True)
+(folder / "model" / "card.json").write_text("{}")
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text(STAND_IN)
+    monkeypatch.setattr(runner, "TRAIN", (sys.executable, str(tmp_path / "train.py")))
+    return tmp_path
+
+
+def study(budget_s: float | None = None) -> Study:
+    axes = {"x": ("a", "b", "c")}
+    return Study("s", Path("study.yaml"), "Which?", {}, axes, (0, 1), ("mrstft",), budget_s)
+
+
+def planned(width: int = 1, max_time: str | None = "60s") -> list[PlannedRun]:
+    config = {"data": {}, "width": width, "trainer": {"max_time": max_time}}
+    grid = study()
+    return [
+        plan_run(grid, cell, seed, [], {**config, "seed": seed}, FileDigests(Path("none")))
+        for cell in grid.cells()
+        for seed in grid.seeds
+    ]
+
+
+def launch(runs: list[PlannedRun], jobs: int = 1) -> dict[str, str]:
+    told: dict[str, str] = {}
+    left = [run for run in runs if run.standing.state is not State.finished]
+
+    def ended(ending: runner.Ending) -> None:
+        told[ending.run.label] = f"{ending.state} {ending.reason}".strip()
+
+    runner.launch(left, study="s", jobs=jobs, tell=lambda line: None, ended=ended)
+    return told
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_every_run_runs_once(here, jobs) -> None:
+    assert launch(planned(), jobs) == {
+        f"x={x} seed={seed}": "finished" for x in "abc" for seed in (0, 1)
+    }
+    assert {run.standing.state for run in planned()} == {State.finished}
+    assert launch(planned()) == {}
+    assert Path("sweeps/s/x-a/seed0/output.log").read_text() == "starting\n"
+
+
+def test_failures_are_told_and_alone_run_again(here, monkeypatch) -> None:
+    monkeypatch.setenv("BEHAVE_x_a", "refuse")
+    monkeypatch.setenv("BEHAVE_x_b", "raise")
+    monkeypatch.setenv("BEHAVE_x_c", "kill")
+    told = launch(planned())
+    assert told["x=a seed=0"] == "failed data: too few of them"
+    assert told["x=b seed=0"] == "failed RuntimeError: diverged at step 3"
+    assert told["x=c seed=1"].startswith("failed killed by SIGKILL")
+    text = plan_text(study(budget_s=60.0), planned(), 1)
+    assert "x=b seed=0: failed: RuntimeError: diverged at step 3" in text
+    assert "6 to go; about 9.0 min (trainer.max_time" in text
+    assert "budget 1.0 min: too little" in text
+    monkeypatch.setenv("BEHAVE_x_b", "")
+    monkeypatch.setenv("BEHAVE_x_a", "")
+    assert list(launch(planned()).values())[:4] == ["finished"] * 4
+    states = [run.standing.state for run in planned()]
+    assert states == [*[State.finished] * 4, *[State.failed] * 2]
+
+
+def test_another_config_runs_again_and_the_old_run_is_kept(here) -> None:
+    launch(planned())
+    runs = planned(width=2)
+    assert {(r.standing.state, r.standing.reason) for r in runs} == {(State.changed, "config")}
+    assert len(launch(runs)) == 6
+    assert {run.standing.state for run in planned(width=2)} == {State.finished}
+    assert len(list(Path("sweeps/s/earlier").glob("x-*_seed?_1/model/card.json"))) == 6
+
+
+def test_a_deleted_cell_runs_alone(here) -> None:
+    launch(planned())
+    shutil.rmtree("sweeps/s/x-b")
+    assert launch(planned()) == {"x=b seed=0": "finished", "x=b seed=1": "finished"}
+
+
+def test_a_folder_of_something_else_is_left_alone(here) -> None:
+    Path("sweeps/s/x-a/seed0").mkdir(parents=True)
+    Path("sweeps/s/x-a/seed0/notes.txt").write_text("mine")
+    with pytest.raises(Exception, match="holds files of no run of this study"):
+        planned()
+
+
+PROGRAM = textwrap.dedent(
+    """
+    import sys
+    sys.path[:0] = {paths!r}
+    from timbrel.sweeps import runner
+    runner.TRAIN = (sys.executable, "train.py")
+    from test_runner import launch, planned
+    print(launch(planned()))
+    """
+)
+
+
+def start(here: Path, **environment: str) -> "subprocess.Popen[str]":
+    program = PROGRAM.format(paths=[str(Path(__file__).parent)])
+    return subprocess.Popen(
+        [sys.executable, "-c", program], cwd=here, env={**os.environ, **environment},
+        stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def until(path: Path) -> None:
+    deadline_s = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline_s, f"no {path}"
+        time.sleep(0.01)
+
+
+def test_killed_and_started_again_it_resumes_and_repeats_nothing(here) -> None:
+    killed = start(here, BEHAVE_x_b="hang")
+    until(here / "sweeps/s/x-b/seed0/config.yaml")
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    finished = read_record(here / "sweeps/s/x-a/seed0")
+    states = [run.standing.state for run in planned()]
+    assert states == [State.finished, State.finished, State.unfinished, *[State.to_run] * 3]
+    told = launch(planned())
+    assert list(told) == ["x=b seed=0", "x=b seed=1", "x=c seed=0", "x=c seed=1"]
+    assert Path("sweeps/s/x-b/seed0/output.log").read_text() == "starting\nresuming\n"
+    assert read_record(here / "sweeps/s/x-a/seed0") == finished
+    resumed = read_record(here / "sweeps/s/x-b/seed0")
+    assert resumed is not None
+    assert (resumed.ended, resumed.seconds) == ("finished", None)
+
+
+def test_a_training_that_outlives_its_runner_is_waited_for(here) -> None:
+    killed = start(here, BEHAVE_x_a="hang")
+    until(here / "sweeps/s/x-a/seed0/config.yaml")
+    killed.kill()  # alone: the training goes on
+    killed.wait()
+    waits = start(here)
+    time.sleep(1.0)
+    assert waits.poll() is None
+    assert Path("sweeps/s/x-a/seed0/output.log").read_text() == "starting\n"
+    os.killpg(killed.pid, signal.SIGKILL)
+    assert "'x=a seed=0': 'finished'" in waits.communicate(timeout=30)[0]
+    assert Path("sweeps/s/x-a/seed0/output.log").read_text() == "starting\nresuming\n"
+
+
+def test_stopped_by_hand_it_stops_its_trainings_and_can_go_on(here) -> None:
+    stopped = start(here, BEHAVE_x_a="hang")
+    until(here / "sweeps/s/x-a/seed0/config.yaml")
+    os.killpg(stopped.pid, signal.SIGINT)  # as Ctrl-C does
+    stopped.communicate(timeout=30)
+    assert stopped.returncode not in (0, None)
+    record = read_record(here / "sweeps/s/x-a/seed0")
+    assert record is not None
+    assert record.ended == "interrupted"
+    run = planned()[0]
+    assert standing(run.folder, run.signature).state is State.unfinished
+
+
+def test_the_estimate_is_measured_where_it_can_be(here) -> None:
+    assert estimate(planned(), 1).seconds == 6 * (60 + 30)
+    assert estimate(planned(), 4).seconds == pytest.approx(2 * 90)  # 4 and 2
+    assert "nan" not in plan_text(study(), planned(max_time=None), 1)
+    launch(planned())
+    shutil.rmtree("sweeps/s/x-b")
+    found = estimate(planned(), 1)
+    assert found.source == "measured"
+    assert 0 < found.seconds < 20

@@ -1,0 +1,125 @@
+"""Signatures: what changes one, and what does not."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import timbrel
+from timbrel.sweeps import signature
+from timbrel.sweeps.signature import FileDigests, sign, source_files
+
+SPECTRAL = {
+    "seed": 0,
+    "name": "a",
+    "run": None,
+    "data": {"root": None, "name": "kicks", "split_file": None, "split_theme": None},
+    "architecture": {"_target_": "timbrel.models.encoders.SpectralEncoder"},
+    "logger": {"kind": "none"},
+}
+
+
+def changed(**sections) -> dict:
+    return {
+        key: {**value, **sections.get(key, {})} if isinstance(value, dict) else
+        sections.get(key, value)
+        for key, value in SPECTRAL.items()
+    }  # fmt: skip
+
+
+@pytest.fixture
+def digests(tmp_path: Path) -> FileDigests:
+    return FileDigests(tmp_path / "files.json")
+
+
+@pytest.fixture
+def kicks(tmp_path: Path) -> Path:
+    folder = tmp_path / "kicks"
+    folder.mkdir()
+    (folder / "one.wav").write_bytes(b"RIFF one")
+    (folder / "notes.txt").write_text("not a sound")
+    return folder
+
+
+def test_names_places_and_loggers_do_not_count(digests, kicks, tmp_path) -> None:
+    elsewhere = Path(shutil.copytree(kicks, tmp_path / "moved"))
+    one = sign(changed(data={"root": str(kicks)}), digests)
+    two = changed(data={"root": str(elsewhere), "name": "other", "cache_dir": "/c"}, name="b")
+    assert sign({**two, "logger": {"kind": "wandb"}}, digests) == one
+
+
+def test_settings_and_the_seed_count(digests) -> None:
+    first = sign(SPECTRAL, digests)
+    for other in (changed(seed=1), changed(architecture={"width": 3})):
+        assert sign(other, digests).changes(first.__dict__) == ["config"]
+
+
+def test_contents_names_and_the_split_file_count(digests, kicks, tmp_path) -> None:
+    config = changed(data={"root": str(kicks)})
+    first = sign(config, digests)
+    (kicks / "notes.txt").write_text("still not a sound")
+    assert sign(config, digests) == first
+    (kicks / "one.wav").write_bytes(b"RIFF two")
+    second = sign(config, digests)
+    assert second.changes(first.__dict__) == ["data"]
+    (kicks / "one.wav").rename(kicks / "two.wav")
+    third = sign(config, digests)
+    assert third.changes(second.__dict__) == ["data"]
+    lists = tmp_path / "lists.json"
+    lists.write_text("{}")
+    listed = changed(data={"root": str(kicks), "split_file": str(lists)})
+    assert sign(listed, digests).data != third.data
+
+
+def test_the_folders_name_counts_where_lists_go_by_it(digests, tmp_path) -> None:
+    lists = tmp_path / "lists.json"
+    lists.write_text("{}")
+    configs = [
+        changed(data={"root": str(tmp_path / name), "split_file": str(lists)}) for name in "ab"
+    ]
+    one, two = (signature.config_digest(config) for config in configs)
+    assert one != two
+
+
+def test_what_was_digested_is_not_read_again(digests, kicks) -> None:
+    first = digests.of(kicks / "one.wav")
+    digests.save()
+    later = FileDigests(digests.memory)
+    (kicks / "one.wav").chmod(0)
+    assert later.of(kicks / "one.wav") == first
+    assert digests.of(kicks / "gone.wav") == "unreadable"
+
+
+def test_code_counts_where_the_config_can_reach_it() -> None:
+    spectral = source_files(["timbrel.stages.train", "timbrel.models.encoders.SpectralEncoder"])
+    assert {"timbrel.training.fit", "timbrel.data.chunks", "timbrel.models.encoders"} <= set(
+        spectral
+    )
+    unheard = ("timbrel.models.multiband", "timbrel.sweeps", "timbrel.analysis.report",
+               "timbrel.stages.inspect", "timbrel.training.console", "timbrel.config")  # fmt: skip
+    assert not [name for name in spectral if name.startswith(unheard)]
+    assert "timbrel.dsp.pqmf" in source_files(["timbrel.models.multiband.MultibandEncoder"])
+
+
+def test_an_edit_changes_the_signatures_of_those_that_use_it(tmp_path, monkeypatch) -> None:
+    copy = tmp_path / "timbrel"
+    shutil.copytree(Path(timbrel.__file__).parent, copy, ignore=shutil.ignore_patterns("*.pyc"))
+    monkeypatch.setattr(signature, "_PACKAGE", copy)
+    multiband = changed(architecture={"_target_": "timbrel.models.multiband.MultibandEncoder"})
+    before = [signature.code_digest(config) for config in (SPECTRAL, multiband)]
+    file = copy / "models" / "multiband.py"
+    file.write_text(file.read_text() + "\nCHANGED = 1\n")
+    after = [signature.code_digest(config) for config in (SPECTRAL, multiband)]
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+
+
+def test_ones_own_module_counts(tmp_path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "my_parts.py"
+    own = changed(architecture={"_target_": "my_parts.Encoder"})
+    digests = set()
+    for text in ("class Encoder: ...", "class Encoder: '''Better.'''"):
+        file.write_text(text)
+        digests.add(signature.code_digest(own))
+    assert len(digests) == 2
