@@ -102,7 +102,16 @@ def test_a_reader_that_leaves_early_is_no_error():
     [
         (
             "timbrel ",
-            ["ablate", "compare", "completion", "evaluate", "generate", "inspect", "library", "train"],
+            [
+                "ablate",
+                "compare",
+                "completion",
+                "evaluate",
+                "generate",
+                "inspect",
+                "library",
+                "train",
+            ],
         ),
         ("timbrel evaluate evaluate.str", ["evaluate.strict="]),
         ("timbrel tr", ["train"]),
