@@ -77,7 +77,8 @@ FRAME_ATTRIBUTES = tuple(attribute for attribute in ATTRIBUTES if attribute.per_
 def code_version() -> str:
     """A digest of the code that measures: what is kept under another one is measured anew."""
     folder = Path(__file__).parent
+    used = [folder.parent / "audio" / "level.py", folder.parent / "dsp" / "mel.py"]
     digest = hashlib.blake2b(digest_size=8)
-    for file in (*sorted(folder.glob("*.py")), folder.parent / "audio" / "level.py"):
+    for file in (*sorted(folder.glob("*.py")), *used):
         digest.update(file.read_bytes())
     return digest.hexdigest()
