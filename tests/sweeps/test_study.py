@@ -48,6 +48,7 @@ def test_cells_of_like_names_have_folders_of_their_own(here) -> None:
     write(axes={"architecture.encoder.strides": [[1, 2], "1_2", None]})
     folders = [cell.folder for cell in read_study("mine").cells()]
     assert folders == ["strides-_1_2", "strides-1_2", "strides-null"]
+    assert len(set(read_study("mine").cells())) == 3  # lists and all
     write(axes={"data.short": ["a b", "a,b"]})
     assert [c.folder for c in read_study("mine").cells()] == ["short-a_b", "short-a_b_2"]
 

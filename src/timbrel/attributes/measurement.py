@@ -15,7 +15,7 @@ from timbrel.attributes.space import decorrelation, stereo, width, width_frames
 from timbrel.attributes.spectrum import SpectralFrames, spectral_frames
 from timbrel.audio.level import loudness_lufs
 
-_LEAST_VOICED = 3
+_LEAST_VOICED, _LEAST_VOICED_SHARE = 3, 0.1
 _LEAST_RATED_S = 0.25
 
 # What was found: a value and how far to trust it, or None where it is not defined.
@@ -60,8 +60,9 @@ def measure(audio: NDArray[np.float32], rate_hz: int, *, from_start: bool = True
 
     `from_start` says that silence goes before, as with a whole recording; for a crop from within
     one, pass False: then attack, decay and onset rate are undefined where it holds no onset. A
-    clip's f0 is the median of its voiced frames, its spectral values those of its frames within
-    40 dB of the loudest. Raises ValueError for another shape or a rate below 1000 Hz.
+    clip's f0 is the median of its voiced frames, of which it needs three, and one in ten of those
+    that sound; its spectral values are the medians of its frames within 40 dB of the loudest.
+    Raises ValueError for another shape or a rate below 1000 Hz.
     """
     if audio.ndim != 2 or not len(audio):
         raise ValueError(f"audio of shape {audio.shape}; (channel, time) with a channel or more")
@@ -119,7 +120,7 @@ def _harmonic(
     pitch: PitchTrack,
 ) -> dict[str, _Found]:
     voiced = pitch.voiced & sounding
-    if voiced.sum() < _LEAST_VOICED:
+    if voiced.sum() < max(_LEAST_VOICED, _LEAST_VOICED_SHARE * sounding.sum()):
         return {}
     f0_hz = float(np.median(pitch.f0_hz[voiced]))
     relative = np.log2(np.maximum(spectra.centroid_hz[voiced], 1.0) / pitch.f0_hz[voiced])

@@ -9,7 +9,7 @@ from timbrel.attributes.frames import HOP_S, Mask, Values
 _EDGE_FRAMES = 3
 _RISE_FRAMES = 3
 _FLOOR_DB = 60.0
-_BESIDE_S, _AROUND_S = 0.03, 0.1
+_BESIDE_S, _AROUND_S = 0.05, 0.1
 _LEAST_FLUX_DB = 2.5
 
 
@@ -18,7 +18,7 @@ def onset_frames(mel_db: Values, sounding: Mask, *, from_start: bool) -> NDArray
 
     The flux is the mean over bands of what a level rises by within 30 ms; levels end 60 dB
     below the clip's greatest, so that nothing depends on gain. An onset is its maximum within
-    30 ms, 2.5 dB above its mean within 100 ms. With `from_start` the clip is preceded by silence;
+    50 ms, 2.5 dB above its mean within 100 ms. With `from_start` the clip is preceded by silence;
     without, what begins in its first 30 ms is not told from what went on before.
     """
     if not sounding.any():

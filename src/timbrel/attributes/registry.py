@@ -16,10 +16,10 @@ from typing import Literal
 class Attribute:
     """One attribute: its name, what its numbers mean, and where it has none.
 
-    Values lie within `low` and `high`, whose `unit` is theirs; where an attribute is undefined its
-    value is `low`. `defined` says where it is defined: `sound` wherever there is any, `voiced`
-    where an f0 is believed, `onset` where the audio holds one, `stereo` where there are two
-    channels. `logarithmic` asks for a logarithmic axis.
+    Values lie within `low` and `high`, in `unit` ("": a plain number); where an attribute is
+    undefined its value is `low`. `defined` says where it is defined: `sound` wherever there is any,
+    `voiced` where an f0 is believed, `onset` where the audio holds one, `stereo` where there are
+    two channels. `logarithmic` asks for a logarithmic axis.
     """
 
     name: str
@@ -60,19 +60,14 @@ ATTRIBUTES = (
     Attribute(
         "rolloff_hz", "85 % roll-off", "Hz", 0.0, 96_000.0, 25.0, per_frame=True, logarithmic=True
     ),
-    Attribute("flatness", "spectral flatness", "0 to 1", 0.0, 1.0, 0.005, per_frame=True),
+    Attribute("flatness", "spectral flatness", "", 0.0, 1.0, 0.005, per_frame=True),
     Attribute("hnr_db", "harmonic-to-noise ratio", "dB", -20.0, 40.0, 0.25, per_frame=True),
-    Attribute(
-        "inharmonicity", "inharmonicity B", "in f_n = n f_0 sqrt(1 + B n²)", 0.0, 0.02, 1e-9,
-        "voiced", logarithmic=True,
-    ),
+    Attribute("inharmonicity", "inharmonicity", "", 0.0, 0.02, 1e-9, "voiced", logarithmic=True),
     Attribute("log_attack_time", "log attack time", "log10 s", -4.0, 1.0, 0.03, "onset"),
     Attribute("decay_db_per_s", "decay", "dB/s", -1000.0, 10_000.0, 0.5, "onset"),
     Attribute("onsets_per_s", "onset rate", "onsets/s", 0.0, 25.0, 0.0, "onset"),
-    Attribute("width", "stereo width", "S / (M + S)", 0.0, 1.0, 1e-5, "stereo", per_frame=True),
-    Attribute(
-        "decorrelation", "decorrelation", "1 - max. cross-correlation", 0.0, 1.0, 1e-5, "stereo"
-    ),
+    Attribute("width", "stereo width", "", 0.0, 1.0, 1e-5, "stereo", per_frame=True),
+    Attribute("decorrelation", "decorrelation", "", 0.0, 1.0, 1e-5, "stereo"),
 )  # fmt: skip
 CLIP_ATTRIBUTES = tuple(attribute for attribute in ATTRIBUTES if attribute.per_clip)
 FRAME_ATTRIBUTES = tuple(attribute for attribute in ATTRIBUTES if attribute.per_frame)
@@ -82,7 +77,8 @@ FRAME_ATTRIBUTES = tuple(attribute for attribute in ATTRIBUTES if attribute.per_
 def code_version() -> str:
     """A digest of the code that measures: what is kept under another one is measured anew."""
     folder = Path(__file__).parent
+    used = [folder.parent / "audio" / "level.py", folder.parent / "dsp" / "mel.py"]
     digest = hashlib.blake2b(digest_size=8)
-    for file in (*sorted(folder.glob("*.py")), folder.parent / "audio" / "level.py"):
+    for file in (*sorted(folder.glob("*.py")), *used):
         digest.update(file.read_bytes())
     return digest.hexdigest()

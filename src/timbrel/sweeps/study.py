@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ Settings = tuple[tuple[str, Any], ...]
 class Cell:
     """One combination of the axes' values."""
 
-    settings: Settings
+    # Values may be lists, which have no hash; the folder tells cells apart.
+    settings: Settings = field(compare=False)
     """Keys and values, in the order of the axes."""
     folder: str
     """A name for its folder, unlike every other cell's."""

@@ -83,7 +83,7 @@ def notes(result: StudyResult) -> list[str]:
         )
     if result.left_out:
         lines.append(f"{result.left_out} files without a finite score in some run are left out.")
-    if result.baseline is not None:
+    if result.baseline is not None and sum(bool(cell.runs) for cell in result.cells) > 1:
         lines.append(
             "Differences and P(better), the probability of improvement (Agarwal et al. 2021): from "
             f"{result.baseline.label}, seeds paired."

@@ -72,10 +72,8 @@ def gap_sentence(attribute: Attribute, values: NDArray[np.floating]) -> tuple[fl
     if share < max(_LEAST_GAP, 2 * math.log(len(axis)) / len(axis)):
         return None
     below = index + 1
-    sentence = (
-        f"Nothing between {number(ordered[index])} and {number(ordered[index + 1])} "
-        f"{attribute.unit}: {below} files lie below, {len(axis) - below} above."
-    )
+    between = f"{number(ordered[index])} and {number(ordered[index + 1])} {attribute.unit}".strip()
+    sentence = f"Nothing between {between}: {below} files lie below, {len(axis) - below} above."
     return share, sentence
 
 
@@ -88,7 +86,7 @@ def _figure(attribute: Attribute, table: AttributeTable) -> tuple[str, str, Mark
         told += f"; {100 * missing / len(values):.0f} % without ({_WHY[attribute.defined]})"
     if not heard:
         return _title(attribute), told, Markup("")
-    x_label = f"{attribute.words} in {attribute.unit}"
+    x_label = attribute.words + (f" in {attribute.unit}" if attribute.unit else "")
     drawn = histogram(heard, x_label=x_label, log_x=attribute.logarithmic)
     spread = f"from {number(min(heard))} to {number(max(heard))}, median {number(np.median(heard))}"
     return _title(attribute), told, drawing(drawn, f"{_title(attribute)} of {told}: {spread}")
