@@ -36,20 +36,20 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def segments(tmp_path_factory: pytest.TempPathFactory) -> tuple[Segment, ...]:
-    """Three recordings: a 50 ms hit, a tone at 44.1 kHz, two seconds of noise; in their folder."""
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("recordings")
+
+
+@pytest.fixture(scope="module")
+def segments(root: Path) -> tuple[Segment, ...]:
+    """Three recordings: a 50 ms hit, a tone at 44.1 kHz, two seconds of noise; in `root`."""
     import soundfile
 
-    root = tmp_path_factory.mktemp("recordings")
     soundfile.write(root / "hit.wav", noise(0.05), 48_000)
     soundfile.write(root / "noise.wav", noise(2.0, seed=1), 48_000)
     soundfile.write(root / "tone.wav", sine(440.0, 0.7, rate_hz=44_100), 44_100)
     clips = Cache().ensure(scan(root), sample_rate_hz=48_000, channels=1, downmix="mean")
     return tuple(Segment(clip, 0, clip.frames) for clip in clips)
-
-
-def root_of(segments: tuple[Segment, ...], tmp: Path) -> Path:
-    return next(path.parent for path in tmp.rglob(segments[0].clip.name))
 
 
 def test_a_file_is_reconstructed_as_the_model_decodes_it_whole(model) -> None:
@@ -195,9 +195,8 @@ def test_an_evaluation_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("chunk_samples", [2048, 65_536])
 def test_training_and_generation_hear_the_same(
-    model, segments, tmp_path_factory: pytest.TempPathFactory, chunk_samples: int
+    model, segments, root: Path, chunk_samples: int
 ) -> None:
-    root = root_of(segments, tmp_path_factory.getbasetemp())
     for segment in segments:
         middle = replace(segment, start_sample=100, stop_sample=segment.frames - 200)
         for heard in (segment, middle):
