@@ -49,7 +49,7 @@ demo: install
 	$(BIN)/timbrel train experiment=demo
 	@run=$$(ls -td outputs/*_demo_*/ | head -n 1); run=$${run%/}; \
 	$(BIN)/timbrel generate --multirun model="$$run" output="$$run/sounds" seconds=2 seed=1,2,3,4; \
-	echo "the run is in $$run, its sounds are in $$run/sounds: $$(cd "$$run/sounds" && echo *.wav)"
+	echo "the page: $$run/report.html  its sounds, in $$run/sounds: $$(cd "$$run/sounds" && echo *.wav)"
 
 bench: install
 	$(BIN)/python benchmarks/speed.py
