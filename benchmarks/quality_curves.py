@@ -38,8 +38,8 @@ def main(cells: Path) -> None:
     for axis, (theme, lines) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         for name, points in lines.items():
             axis.plot(*zip(*points, strict=True), "o-", ms=3, label=name)
-            after_two = min(points, key=lambda point: abs(point[0] - 2.0))
-            print(f"{theme} {name}: {after_two[1]:.2f} after two minutes, {points[-1][1]:.2f} in all")
+            early = min(points, key=lambda point: abs(point[0] - 2.0))[1]
+            print(f"{theme} {name}: {early:.2f} after two minutes, {points[-1][1]:.2f} at the end")
         axis.set(title=theme, xlabel="minutes of training", ylabel="held-out loss")
         axis.axvline(2.0, color="0.6", lw=0.8, ls="--")
         axis.legend(fontsize=8, frameon=False)
