@@ -59,8 +59,9 @@ class Batch:
     `input` is what the encoder sees and `target` what the decoder must give back; they differ
     where the encoder's view is masked. `start_sample` is the chunk's first sample in its clip and
     may be negative where a short clip was placed inside a longer chunk. `attributes` holds one
-    column per measured attribute, `attribute_mask` where it is defined; both are empty, `(0, 0)`,
-    where nothing is measured.
+    column per attribute of the chunk, `frame_attributes` one row per attribute and latent frame;
+    their order is the loader's, and their masks say where a value is defined. All four are empty,
+    of sizes 0, where nothing is measured.
     """
 
     input: Float[Tensor, "batch channel time"]
@@ -73,6 +74,12 @@ class Batch:
     )
     attribute_mask: Bool[Tensor, "batch attribute"] | Bool[Tensor, "0 0"] = field(
         default_factory=lambda: torch.zeros(0, 0, dtype=torch.bool)
+    )
+    frame_attributes: Float[Tensor, "batch frame_attribute frame"] | Float[Tensor, "0 0 0"] = field(
+        default_factory=lambda: torch.zeros(0, 0, 0)
+    )
+    frame_attribute_mask: Bool[Tensor, "batch frame_attribute frame"] | Bool[Tensor, "0 0 0"] = (
+        field(default_factory=lambda: torch.zeros(0, 0, 0, dtype=torch.bool))
     )
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
