@@ -23,7 +23,9 @@ CONFIG: dict[str, Any] = {
         "decoder": {"_target_": "timbrel.models.decoders.SpectralDecoder", "latent_dim": 32},
     },
     "latent": {"weights": {"kl": 1.0}},
-    "augmentation": {"transforms": [{"_target_": "timbrel.data.augmentation.Gain", "min_db": -12}]},
+    "augmentation": {
+        "transforms": {"gain": {"_target_": "timbrel.data.augmentation.Gain", "min_db": -12}}
+    },
     "loss": {"weights": {"waveform": 0.5}},
     "trainer": {"max_time": "8m", "max_steps": None},
     "logger": {"kind": "none"},

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from signals import noise, sine
-from timbrel.data.augmentation import Augment, Gain, Polarity, Varispeed
+from timbrel.data.augmentation import (
+    Augment,
+    Chain,
+    Change,
+    Changed,
+    Gain,
+    Mask,
+    Polarity,
+    Varispeed,
+)
 from timbrel.errors import UserError
 
 STEREO = np.stack([sine(440.0, 0.1), noise(0.1)])
@@ -15,20 +24,23 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def test_no_transforms_hand_back_the_very_samples():
-    assert Augment(transforms=[])(STEREO, 48_000, rng()) is STEREO
+    changed = Chain({})(STEREO, 48_000, rng())
+    assert changed.audio is STEREO
+    assert changed.change == Change()
 
 
 @pytest.mark.parametrize(
     ("gain_db", "factor"), [(0.0, 1.0), (20.0, 10.0), (-20.0, 0.1), (40.0, 100.0)]
 )
 def test_gain_is_exact(gain_db, factor):
-    changed = Gain(min_db=gain_db, max_db=gain_db)(STEREO, 48_000, rng())
+    changed = Gain(min_db=gain_db, max_db=gain_db)(STEREO, 48_000, rng()).audio
     np.testing.assert_allclose(changed, STEREO * factor, rtol=3e-7)
     assert changed.dtype == np.float32
 
 
 def test_gain_beyond_full_scale_is_not_clipped():
     changed = Gain(min_db=12.0, max_db=12.0)(np.ones((1, 4), np.float32), 48_000, rng())
+    changed = changed.audio
     np.testing.assert_allclose(changed, 10**0.6, rtol=1e-6)
 
 
@@ -36,7 +48,7 @@ def test_gain_is_uniform_in_db_and_one_for_all_channels():
     gain = Gain(min_db=-6.0, max_db=2.0)
     generator = rng()
     ones = np.ones((2, 3), np.float32)
-    drawn = [gain(ones, 48_000, generator) for _ in range(4000)]
+    drawn = [gain(ones, 48_000, generator).audio for _ in range(4000)]
     assert all(np.ptp(audio) == 0 for audio in drawn)
     gains_db = 20 * np.log10([audio[0, 0] for audio in drawn])
     assert -6.0 <= gains_db.min() < -5.9
@@ -45,40 +57,96 @@ def test_gain_is_uniform_in_db_and_one_for_all_channels():
     assert abs(gains_db.mean() + 2) < 4 * 2.309 / np.sqrt(4000)
 
 
-def test_polarity_turns_every_channel_or_none():
-    np.testing.assert_array_equal(Polarity(probability=1.0)(STEREO, 48_000, rng()), -STEREO)
-    np.testing.assert_array_equal(Polarity(probability=0.0)(STEREO, 48_000, rng()), STEREO)
-    generator = rng()
-    turned = sum(
-        Polarity(probability=0.25)(STEREO, 48_000, generator)[0, 10] == -STEREO[0, 10]
-        for _ in range(2000)
-    )
-    assert abs(turned / 2000 - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 2000)
+def test_polarity_turns_every_channel_or_none_as_often_as_told():
+    turned = Polarity(probability=1.0)(STEREO, 48_000, rng()).audio
+    np.testing.assert_array_equal(turned, -STEREO)
+    chain = Chain({"polarity": Polarity(probability=0.25)})
+    drawn = [chain(STEREO, 48_000, rng(seed)).audio for seed in range(2000)]
+    assert all(np.array_equal(audio, -STEREO) or audio is STEREO for audio in drawn)
+    share = np.mean([audio is not STEREO for audio in drawn])
+    assert abs(share - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 2000)
 
 
 def test_the_argument_stays_as_it_was():
     audio = STEREO.copy()
     audio.setflags(write=False)
-    Augment(transforms=[Gain(min_db=3, max_db=6), Polarity(probability=1.0)])(audio, 48_000, rng())
+    loud = {"gain": Gain(min_db=3, max_db=6), "polarity": Polarity(probability=1.0)}
+    Chain(loud)(audio, 48_000, rng())
+    Mask(probability=1.0)(audio, 48_000, rng())
 
 
-def test_the_order_is_that_of_the_list_and_the_seed_decides():
-    chain = Augment(transforms=[Gain(min_db=-6, max_db=6), Polarity(probability=0.5)])
-    again = Augment(transforms=[Gain(min_db=-6, max_db=6), Polarity(probability=0.5)])
+def test_the_seed_decides_and_no_transform_moves_the_draws_of_those_before_it():
+    gain, polarity = Gain(min_db=-6, max_db=6), Polarity(probability=1.0)
     for seed in range(5):
-        np.testing.assert_array_equal(
-            chain(STEREO, 48_000, rng(seed)), again(STEREO, 48_000, rng(seed))
-        )
-    assert not np.array_equal(chain(STEREO, 48_000, rng(0)), chain(STEREO, 48_000, rng(1)))
+        both = Chain({"gain": gain, "polarity": polarity})(STEREO, 48_000, rng(seed)).audio
+        again = Chain({"gain": gain, "polarity": polarity})(STEREO, 48_000, rng(seed)).audio
+        alone = Chain({"gain": gain})(STEREO, 48_000, rng(seed)).audio
+        np.testing.assert_array_equal(both, again)
+        np.testing.assert_array_equal(both, -alone)
+    first, second = (Chain({"gain": gain})(STEREO, 48_000, rng(seed)).audio for seed in (0, 1))
+    assert not np.array_equal(first, second)
 
 
 def test_a_transform_that_changes_the_length_is_named():
     class Cut:
-        def __call__(self, audio, rate_hz, rng):
-            return audio[:, 1:]
+        probability, heavy, max_speed = 1.0, False, 1.0
 
-    with pytest.raises(ValueError, match="Cut made float32"):
-        Augment(transforms=[Cut()])(STEREO, 48_000, rng())
+        def __call__(self, audio, rate_hz, rng):
+            return Changed(audio[:, 1:])
+
+    with pytest.raises(ValueError, match="short: Cut made float32"):
+        Chain({"short": Cut()})(STEREO, 48_000, rng())
+
+
+class Heavy:
+    """Worth rendering ahead: twice the level."""
+
+    probability, heavy, max_speed = 1.0, True, 1.0
+
+    def __call__(self, audio, rate_hz, rng):
+        return Changed(2 * audio, Change(f0_ratio=3.0))
+
+
+def test_heavy_transforms_are_rendered_ahead_only_where_it_is_asked_for():
+    transforms = {"polarity": Polarity(probability=1.0), "heavy": Heavy(), "out": None}
+    live = Augment(transforms=transforms)
+    assert list(live.live.transforms) == ["heavy", "polarity"]
+    assert not live.ahead.transforms
+    changed = live.live(STEREO, 48_000, rng())
+    np.testing.assert_array_equal(changed.audio, -2 * STEREO)
+    assert changed.change == Change(f0_ratio=3.0)
+    rendered = Augment(transforms=transforms, expansion=4)
+    assert list(rendered.ahead.transforms) == ["heavy"]
+    assert list(rendered.live.transforms) == ["polarity"]
+    with pytest.raises(UserError, match=r"expansion=4: nothing .* worth rendering"):
+        Augment(transforms={"polarity": Polarity()}, expansion=4)
+
+
+def test_a_band_mask_takes_its_band_and_nothing_else():
+    mask = Mask(probability=1.0, time_masks=0, bands=1, max_octaves=1.0)
+    sound = noise(1.0)[None]
+    before = np.abs(np.fft.rfft(sound))[0]
+    for seed in range(5):
+        after = np.abs(np.fft.rfft(mask(sound, 48_000, rng(seed))))[0]
+        gone = np.flatnonzero(after < 1e-3 * before)
+        assert np.all(np.diff(gone) == 1)
+        assert gone[-1] <= 2.001 * gone[0]
+        assert gone[0] >= 50
+        kept = np.delete(np.arange(len(before)), gone)
+        np.testing.assert_allclose(after[kept], before[kept], rtol=1e-3, atol=1e-2)
+
+
+def test_a_time_mask_takes_its_stretch_and_nothing_else():
+    mask = Mask(probability=1.0, time_masks=1, max_time_s=0.2, bands=0)
+    ones = np.ones((2, 48_000), np.float32)
+    for seed in range(5):
+        masked = mask(ones, 48_000, rng(seed))
+        gone = np.flatnonzero(masked[0] == 0)
+        assert np.all(np.diff(gone) == 1)
+        assert len(gone) <= 0.2 * 48_000
+        # Only the fades, 2 ms at each end, lie between all and nothing.
+        assert np.count_nonzero((masked[0] > 0) & (masked[0] < 1)) <= 2 * 96
+        np.testing.assert_array_equal(masked[0], masked[1])
 
 
 @pytest.mark.parametrize(
@@ -94,23 +162,14 @@ def test_impossible_settings_are_refused(build):
         build()
 
 
-def test_both_files_of_the_config_build_and_run(checkout):
-    instantiate = pytest.importorskip("hydra.utils").instantiate
-    omegaconf = pytest.importorskip("omegaconf").OmegaConf
-    counts = {}
-    for name in ("none", "light"):
-        augment = instantiate(omegaconf.load(checkout / "conf" / "augmentation" / f"{name}.yaml"))
-        counts[name] = len(augment.transforms)
-        assert np.abs(augment(STEREO, 48_000, rng())).max() <= np.abs(STEREO).max()
-    assert counts == {"none": 0, "light": 2}
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_varispeed_moves_pitch_by_the_drawn_factor(seed):
     rng = np.random.default_rng(seed)
     speed = 2.0 ** np.random.default_rng(seed).uniform(-0.5, 0.5)
     tone = sine(1000.0, 1.0)[None]
-    changed = Varispeed(octaves=0.5)(tone, 48_000, rng)
+    result = Varispeed(octaves=0.5)(tone, 48_000, rng)
+    changed = result.audio
+    assert result.change == Change(f0_ratio=speed, time_ratio=1 / speed)
     assert changed.shape == (1, round(48_000 / speed))
     spectrum = np.abs(np.fft.rfft(changed[0] * np.hanning(changed.shape[1])))
     peak_hz = spectrum.argmax() * 48_000 / changed.shape[1]
@@ -118,11 +177,11 @@ def test_varispeed_moves_pitch_by_the_drawn_factor(seed):
 
 
 def test_varispeed_leaves_enough_to_cut():
-    augment = Augment(transforms=[Varispeed(octaves=0.5), Polarity(probability=1.0)])
-    assert augment.read_factor == pytest.approx(2**0.5)
-    longer = np.zeros((2, int(np.ceil(4096 * augment.read_factor))), np.float32)
+    chain = Chain({"speed": Varispeed(octaves=0.5), "polarity": Polarity(probability=1.0)})
+    assert chain.max_speed == pytest.approx(2**0.5)
+    longer = np.zeros((2, int(np.ceil(4096 * chain.max_speed))), np.float32)
     for seed in range(20):
-        assert augment(longer, 48_000, np.random.default_rng(seed)).shape[1] >= 4096
+        assert chain(longer, 48_000, rng(seed)).audio.shape[1] >= 4096
 
 
 def test_varispeed_refuses_a_range_without_meaning():

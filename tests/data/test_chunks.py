@@ -9,19 +9,13 @@ import pytest
 import torch
 
 from signals import noise
-from timbrel.data import chunks as chunks_module
-from timbrel.data.augmentation import Augment, Gain, Varispeed
+from timbrel.data import chunk as chunk_module
+from timbrel.data.augmentation import Augment, Change, Gain, Mask, Mix, Varispeed
 from timbrel.data.cache import Clip
 from timbrel.data.cache_entry import npy_header
-from timbrel.data.chunks import (
-    Chunk,
-    StepSampler,
-    TrainingChunks,
-    ValidationChunks,
-    collate,
-    read_chunk,
-    validation_chunks,
-)
+from timbrel.data.chunk import Chunk, Measures, Variant, read_chunk
+from timbrel.data.chunks import StepSampler, TrainingChunks, ValidationChunks, validation_chunks
+from timbrel.data.collate import collate
 from timbrel.data.split import Segment
 from timbrel.errors import UserError
 
@@ -114,7 +108,7 @@ def test_short_ones_lie_anywhere_in_the_padding(tmp_path):
 
 
 def test_augmentation_depends_on_step_and_example_alone(segments):
-    augment = Augment(transforms=[Gain(min_db=-20.0, max_db=0.0)])
+    augment = Augment(transforms={"gain": Gain(min_db=-20.0, max_db=0.0)})
     plain, changed = dataset(segments), dataset(segments, augmentation=augment)
     gains = []
     for step, example in [(0, 0), (0, 1), (1, 0)]:
@@ -135,7 +129,7 @@ def test_read_chunk_gives_its_own_memory(segments):
 
 
 def test_few_maps_are_open_however_many_clips(tmp_path, monkeypatch):
-    monkeypatch.setattr(chunks_module, "OPEN_MAPS", 3)
+    monkeypatch.setattr(chunk_module, "OPEN_MAPS", 3)
     drawn = dataset([whole(clip_of(tmp_path, i, ramp(2 * CHUNK))) for i in range(20)])
     for step in range(100):
         drawn[step, 0]
@@ -145,10 +139,12 @@ def test_few_maps_are_open_however_many_clips(tmp_path, monkeypatch):
 
 def test_an_error_names_the_recording_and_the_example(segments):
     class Broken:
+        probability, heavy, max_speed = 1.0, False, 1.0
+
         def __call__(self, audio, rate_hz, rng):
             raise ZeroDivisionError("no")
 
-    drawn = dataset(segments[:1], augmentation=Augment(transforms=[Broken()]))
+    drawn = dataset(segments[:1], augmentation=Augment(transforms={"broken": Broken()}))
     with pytest.raises(ZeroDivisionError) as one:
         drawn[4, 2]
     assert one.value.__notes__ == ["in example 2 of step 4, from '0.wav'"]
@@ -274,8 +270,94 @@ def test_repeat_fills_a_chunk_with_whole_copies_and_short_silences(tmp_path):
 
 def test_an_augmentation_that_shortens_is_given_more_to_read(tmp_path):
     clip = clip_of(tmp_path, 0, ramp(50_000))
-    augmentation = Augment(transforms=[Varispeed(octaves=1.0)])
+    augmentation = Augment(transforms={"speed": Varispeed(octaves=1.0)})
     data = TrainingChunks(
         [whole(clip)], seed=0, chunk_samples=CHUNK, short="pad", augmentation=augmentation
     )
     assert all(data[step, 0].audio.shape == (2, CHUNK) for step in range(30))
+
+
+def test_variants_and_the_recording_are_drawn_alike_and_tell_their_change(tmp_path):
+    original = whole(clip_of(tmp_path, 0, ramp(9_000)))
+    changes = (Change(f0_ratio=2.0), Change(time_ratio=0.5))
+    variants = tuple(
+        Variant(whole(clip_of(tmp_path, k, ramp(5_000, offset=10_000 * k))), change)
+        for k, change in enumerate(changes, start=1)
+    )
+    data = dataset([original], variants=[variants])
+    kinds = []
+    for step in range(600):
+        chunk, example = data.draw(step, 0), data[step, 0]
+        kind = int(example.audio[0, 0]) // 10_000
+        kinds.append(kind)
+        assert chunk.segment is (variants[kind - 1].segment if kind else original)
+        assert chunk.original is (original if kind else None)
+        assert chunk.change == (changes[kind - 1] if kind else Change())
+    # A third each: 200 of 600, four deviations of a binomial law.
+    assert all(abs(kinds.count(kind) - 200) < 4 * np.sqrt(600 * 2 / 9) for kind in range(3))
+
+
+def test_variants_go_by_segment(segments):
+    with pytest.raises(ValueError, match="1 lists of variants, 4 segments"):
+        dataset(segments, variants=[()])
+
+
+def test_a_mask_is_seen_by_the_encoder_alone(tmp_path):
+    clip = clip_of(tmp_path, 0, np.stack([noise(1.0)] * 2))
+    mask = Mask(probability=0.5, time_masks=1, max_time_s=0.01, bands=1)
+    plain = dataset([whole(clip)])
+    data = dataset([whole(clip)], augmentation=Augment(transforms={}, mask=mask))
+    examples = [data[step, 0] for step in range(40)]
+    for step, example in enumerate(examples):
+        np.testing.assert_array_equal(example.audio, plain[step, 0].audio)
+    masked = [example for example in examples if example.masked is not None]
+    assert 8 < len(masked) < 32
+    assert all(not np.array_equal(e.masked, e.audio) for e in masked)
+    batch = collate(examples)
+    assert batch.input.data_ptr() != batch.target.data_ptr()
+    whole_ones = [k for k, example in enumerate(examples) if example.masked is None]
+    assert torch.equal(batch.input[whole_ones], batch.target[whole_ones])
+
+
+def test_a_mix_is_the_sum_of_two_recordings_whose_pitch_is_unknown(tmp_path):
+    ones, ramps = np.ones((2, CHUNK), np.float32), ramp(CHUNK)
+    pair = [whole(clip_of(tmp_path, 0, ones)), whole(clip_of(tmp_path, 1, ramps))]
+    told = []
+
+    def measuring(chunk, live, audio):
+        told.append(live)
+        return measures(len(told))
+
+    mix = Mix(probability=1.0, min_db=-20.0, max_db=-20.0)
+    data = dataset(pair, augmentation=Augment(transforms={}, mix=mix), measuring=measuring)
+    sums = 0
+    for step in range(20):
+        first, second = data.draw(step, 0), data.draw(step, 0, "mix")
+        audio = data[step, 0].audio
+        parts = [pair[c.segment.clip.clip_id].samples() for c in (first, second)]
+        level, other = (np.sqrt(np.mean(np.square(p, dtype=float))) for p in parts)
+        np.testing.assert_allclose(audio, parts[0] + 0.1 * level / other * parts[1], rtol=1e-5)
+        sums += first.segment is not second.segment
+    assert sums > 3
+    assert all(np.isnan([change.f0_ratio, change.time_ratio]).all() for change in told)
+
+
+def measures(value: float) -> Measures:
+    """One attribute per chunk and one per frame, of which a frame is not defined."""
+    return Measures(
+        np.array([value], np.float32),
+        np.array([True]),
+        np.full((1, 2), value, np.float32),
+        np.array([[True, False]]),
+    )
+
+
+def test_attributes_travel_with_the_example(segments):
+    data = dataset(segments, measuring=lambda chunk, live, audio: measures(chunk.start_sample))
+    examples = [data[0, example] for example in range(3)]
+    batch = collate(examples)
+    starts = [float(example.start_sample) for example in examples]
+    assert batch.attributes[:, 0].tolist() == starts
+    assert batch.frame_attributes[:, 0, 1].tolist() == starts
+    assert batch.frame_attribute_mask[:, 0].tolist() == [[True, False]] * 3
+    assert batch.attribute_mask.all()

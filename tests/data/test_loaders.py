@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from signals import noise
-from timbrel.data.augmentation import Augment, Gain, Polarity
+from timbrel.data.augmentation import Augment, Changed, Gain, Polarity
 from timbrel.data.cache import Clip
 from timbrel.data.cache_entry import npy_header
 from timbrel.data.loaders import train_loader, validation_loader
@@ -16,7 +16,9 @@ from timbrel.data.split import Segment
 from timbrel.errors import UserError
 
 CHUNK = 512
-LIGHT = Augment(transforms=[Gain(min_db=-6.0, max_db=0.0), Polarity(probability=0.5)])
+LIGHT = Augment(
+    transforms={"gain": Gain(min_db=-6.0, max_db=0.0), "polarity": Polarity(probability=0.5)}
+)
 
 
 @pytest.fixture
@@ -58,8 +60,10 @@ def assert_equal(one, other) -> None:
 class ThreadsAsGain:
     """A transform that tells of the process it runs in."""
 
+    probability, heavy, max_speed = 1.0, False, 1.0
+
     def __call__(self, audio, rate_hz, rng):
-        return np.full_like(audio, torch.get_num_threads())
+        return Changed(np.full_like(audio, torch.get_num_threads()))
 
 
 def test_workers_change_nothing(segments):
@@ -102,7 +106,9 @@ def test_the_global_generators_are_neither_read_nor_moved(segments):
 
 
 def test_workers_hold_one_thread_each(segments):
-    threads = loader(segments, augmentation=Augment(transforms=[ThreadsAsGain()]), workers=1)
+    threads = loader(
+        segments, augmentation=Augment(transforms={"threads": ThreadsAsGain()}), workers=1
+    )
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

@@ -132,7 +132,7 @@ def test_summary_rows_with_intervals_controls_and_directions(tmp_path: Path) -> 
     folder = tmp_path / "sweeps" / "2026-01-02_030405_abcd" / "3"
     folder.mkdir(parents=True)
     settings = WandbSettings("offline", "timbrel", None, (), "3")
-    run = start_run(settings, folder, {"augmentation": {"transforms": [{"octaves": 0.5}]}})
+    run = start_run(settings, folder, {"augmentation": {"transforms": {"speed": {"octaves": 0.5}}}})
 
     def row(system: str, metric: str, *values: float) -> dict[str, Any]:
         named = zip(("mean", "low", "high"), values, strict=True)
@@ -163,7 +163,7 @@ def test_summary_rows_with_intervals_controls_and_directions(tmp_path: Path) -> 
     assert metrics["test/si_sdr_db"] == {"max": True, "last": True}
     (begun,) = of_kind(rows, "run")
     assert begun["run_group"] == "2026-01-02_030405_abcd"  # the sweep's
-    assert begun["config"]["update"]["augmentation.transforms.0.octaves"] == 0.5
+    assert begun["config"]["update"]["augmentation.transforms.speed.octaves"] == 0.5
 
 
 def test_an_unreachable_server_costs_one_line(tmp_path: Path, monkeypatch, capsys) -> None:

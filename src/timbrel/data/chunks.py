@@ -8,110 +8,20 @@ run goes on at any step.
 """
 
 import math
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, get_args
+from dataclasses import replace
+from typing import get_args
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
-from timbrel.contracts import Batch
-from timbrel.data.augmentation import Augment
-from timbrel.data.cache import Clip
+from timbrel.data.augmentation import Audio, Augment
+from timbrel.data.chunk import Chunk, Example, Measuring, MemoryMaps, Short, Variant, read_chunk
 from timbrel.data.split import Segment
 from timbrel.errors import UserError
 from timbrel.randomness import numpy_generator
 
-Short = Literal["pad", "loop", "repeat"]
-OPEN_MAPS = 32
 MAX_GAP_S = 0.1  # longest silence between the copies of "repeat"
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A window on a segment, from `start_sample` of the segment's clip.
-
-    The start lies before the segment where a short one was placed inside a longer chunk.
-    `gaps` are the silences, in samples, between the copies of a short one.
-    """
-
-    segment: Segment
-    start_sample: int
-    gaps: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Example:
-    """One chunk's samples, `(channel, time)` float32, and where they come from."""
-
-    audio: NDArray[np.float32]
-    clip_id: int
-    start_sample: int
-
-
-class MemoryMaps:
-    """The clips' samples, the `OPEN_MAPS` used last kept open: memory does not follow the files.
-
-    Copies made for worker processes start with none open.
-    """
-
-    def __init__(self) -> None:
-        self._maps: OrderedDict[Path, np.memmap[Any, np.dtype[np.float32]]] = OrderedDict()
-
-    def samples(self, clip: Clip) -> NDArray[np.float32]:
-        """The clip's samples `(channel, time)`. Raises `UserError` as `Clip.open`."""
-        samples = self._maps.pop(clip.path, None)
-        if samples is None:
-            samples = clip.open()
-        self._maps[clip.path] = samples
-        if len(self._maps) > OPEN_MAPS:
-            self._maps.popitem(last=False)
-        return samples
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_maps": OrderedDict()}
-
-
-def read_chunk(
-    samples: NDArray[np.float32], chunk: Chunk, chunk_samples: int, *, short: Short
-) -> NDArray[np.float32]:
-    """`chunk_samples` of the clip's `samples` `(channel, time)`, as a new array in C order.
-
-    Nothing outside the segment is read: there are zeros there ("pad"), the segment over and over
-    without a cross-fade ("loop"), or copies of it with `chunk.gaps` between them ("repeat").
-    """
-    start, stop = chunk.segment.start_sample, chunk.segment.stop_sample
-    first = chunk.start_sample
-    if short == "repeat" and chunk.gaps:
-        return _copies(samples[:, start:stop], start - first, chunk.gaps, chunk_samples)
-    if short == "loop" and chunk.segment.frames < chunk_samples:
-        phase = first - start + np.arange(chunk_samples)
-        return np.ascontiguousarray(samples[:, start + phase % (stop - start)])
-    begin, end = max(first, start), min(first + chunk_samples, stop)
-    audio = np.empty((samples.shape[0], chunk_samples), np.float32)
-    audio[:, : begin - first] = 0
-    audio[:, end - first :] = 0
-    # The map runs along time: channel by channel is the faster way to turn it round.
-    for channel, of_channel in enumerate(audio):
-        of_channel[begin - first : end - first] = samples[channel, begin:end]
-    return audio
-
-
-def _copies(
-    segment: NDArray[np.float32], at: int, gaps: Sequence[int], chunk_samples: int
-) -> NDArray[np.float32]:
-    """Copies of `segment`, the first from sample `at` (which may be negative), gaps between."""
-    audio = np.zeros((segment.shape[0], chunk_samples), np.float32)
-    for gap in gaps:
-        begin, end = max(at, 0), min(at + segment.shape[1], chunk_samples)
-        if begin < end:
-            audio[:, begin:end] = segment[:, begin - at : end - at]
-        at += segment.shape[1] + gap
-    return audio
 
 
 class TrainingChunks(Dataset[Example]):
@@ -121,7 +31,9 @@ class TrainingChunks(Dataset[Example]):
     in zeros (`start_sample` may be negative), "loop" repeats it from a random phase, "repeat" sets
     copies one after the other with silences of random length, up to 0.1 s, between them: a hit
     fills the chunk, and every copy starts from silence at another place in its frame.
-    An augmentation that changes the speed is given as much more audio as it may need.
+    An augmentation that changes the speed is given as much more audio as it may need. `variants`
+    holds, for every segment, its rendered forms: a chunk comes from the recording or from one of
+    them, each as likely.
     Raises `UserError` for no segments and for a `chunk_samples` below 1.
     """
 
@@ -133,6 +45,8 @@ class TrainingChunks(Dataset[Example]):
         chunk_samples: int,
         short: Short = "pad",
         augmentation: Augment | None = None,
+        variants: Sequence[Sequence[Variant]] | None = None,
+        measuring: Measuring | None = None,
     ) -> None:
         _check(chunk_samples, short)
         if not segments:
@@ -141,17 +55,31 @@ class TrainingChunks(Dataset[Example]):
         self.seed = seed
         self.chunk_samples = chunk_samples
         self.short: Short = short
-        self.augmentation = augmentation or Augment()
-        self._read_samples = math.ceil(chunk_samples * self.augmentation.read_factor)
+        self.augmentation = augmentation or Augment(transforms={})
+        self.variants = variants or [()] * len(self.segments)
+        if len(self.variants) != len(self.segments):
+            raise ValueError(f"{len(self.variants)} lists of variants, {len(segments)} segments")
+        self.measuring = measuring
+        self._read_samples = math.ceil(chunk_samples * self.augmentation.live.max_speed)
         weights = [max(segment.frames, chunk_samples) for segment in self.segments]
         self._cumulative = np.cumsum(weights, dtype=np.int64)
         self._maps = MemoryMaps()
 
-    def draw(self, step: int, example: int) -> Chunk:
-        """Which segment, and from where: a function of seed, step and example alone."""
-        rng = numpy_generator(self.seed, step, f"crop/{example}")
+    def draw(self, step: int, example: int, name: str = "crop") -> Chunk:
+        """Which segment, and from where: a function of seed, step, example and name alone."""
+        rng = numpy_generator(self.seed, step, f"{name}/{example}")
         mark = rng.integers(self._cumulative[-1])
-        segment = self.segments[int(np.searchsorted(self._cumulative, mark, side="right"))]
+        place = int(np.searchsorted(self._cumulative, mark, side="right"))
+        segment, variants = self.segments[place], self.variants[place]
+        if not variants:
+            return self._crop(segment, rng)
+        kind = int(rng.integers(len(variants) + 1))
+        if kind == len(variants):
+            return self._crop(segment, rng)
+        crop = self._crop(variants[kind].segment, rng)
+        return replace(crop, original=segment, change=variants[kind].change)
+
+    def _crop(self, segment: Segment, rng: np.random.Generator) -> Chunk:
         spare = segment.frames - self._read_samples
         if spare >= 0:
             return Chunk(segment, segment.start_sample + int(rng.integers(spare + 1)))
@@ -170,14 +98,31 @@ class TrainingChunks(Dataset[Example]):
         chunk = self.draw(step, example)
         clip = chunk.segment.clip
         try:
-            samples = self._maps.samples(clip)
-            audio = read_chunk(samples, chunk, self._read_samples, short=self.short)
-            rng = numpy_generator(self.seed, step, f"augmentation/{example}")
-            audio = self.augmentation(audio, clip.rate_hz, rng)[:, : self.chunk_samples]
+            return self._example(chunk, step, example)
         except Exception as error:
             error.add_note(f"in example {example} of step {step}, from {clip.name!r}")
             raise
-        return Example(audio, clip.clip_id, chunk.start_sample)
+
+    def _example(self, chunk: Chunk, step: int, example: int) -> Example:
+        augmentation, clip = self.augmentation, chunk.segment.clip
+        rng = numpy_generator(self.seed, step, f"augmentation/{example}")
+        of_mix, of_mask = rng.spawn(2)
+        changed = augmentation.live(self._read(chunk), clip.rate_hz, rng)
+        audio, change = changed.audio, changed.change
+        if augmentation.mix is not None and of_mix.random() < augmentation.mix.probability:
+            other = self._read(self.draw(step, example, "mix"))
+            mixed = augmentation.mix(audio[:, : self.chunk_samples], other, of_mix)
+            audio, change = mixed.audio, change.then(mixed.change)
+        audio = audio[:, : self.chunk_samples]
+        masked = None
+        if augmentation.mask is not None and of_mask.random() < augmentation.mask.probability:
+            masked = augmentation.mask(audio, clip.rate_hz, of_mask)
+        measures = self.measuring(chunk, change, audio) if self.measuring else None
+        return Example(audio, clip.clip_id, chunk.start_sample, masked, measures)
+
+    def _read(self, chunk: Chunk) -> Audio:
+        samples = self._maps.samples(chunk.segment.clip)
+        return read_chunk(samples, chunk, self._read_samples, short=self.short)
 
 
 class ValidationChunks(Dataset[Example]):
@@ -250,20 +195,6 @@ def validation_chunks(
         Chunk(segment, of_segment[position])
         for segment, of_segment, count in zip(segments, starts, counts, strict=True)
         for position in _evenly_spaced(len(of_segment), count)
-    )
-
-
-def collate(examples: Sequence[Example]) -> Batch:
-    """The examples as one batch; `input` and `target` are the same tensor."""
-    audio = torch.from_numpy(np.stack([example.audio for example in examples]))
-    size = len(examples)
-    return Batch(
-        input=audio,
-        target=audio,
-        clip_id=torch.tensor([example.clip_id for example in examples]),
-        start_sample=torch.tensor([example.start_sample for example in examples]),
-        attributes=torch.zeros(size, 0),
-        attribute_mask=torch.zeros(size, 0, dtype=torch.bool),
     )
 
 

@@ -12,15 +12,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from timbrel.data.augmentation import Augment
-from timbrel.data.chunks import (
-    Example,
-    Short,
-    StepSampler,
-    TrainingChunks,
-    ValidationChunks,
-    collate,
-    validation_chunks,
-)
+from timbrel.data.chunk import Example, Measuring, Short, Variant
+from timbrel.data.chunks import StepSampler, TrainingChunks, ValidationChunks, validation_chunks
+from timbrel.data.collate import collate
 from timbrel.data.split import Segment, data_hash
 
 __all__ = ["data_hash", "train_loader", "validation_loader"]
@@ -37,6 +31,8 @@ def train_loader(
     chunk_samples: int,
     short: Short = "pad",
     augmentation: Augment | None = None,
+    variants: Sequence[Sequence[Variant]] | None = None,
+    measuring: Measuring | None = None,
     workers: int = 0,
     pin_memory: bool = False,
     rank: int = 0,
@@ -54,6 +50,8 @@ def train_loader(
         chunk_samples=chunk_samples,
         short=short,
         augmentation=augmentation,
+        variants=variants,
+        measuring=measuring,
     )
     sampler = StepSampler(
         first_step=first_step, batch_size=batch_size, rank=rank, world_size=world_size

@@ -1,0 +1,82 @@
+"""The augmentation of a training: transforms by name, what is rendered ahead, what stays live.
+
+Nothing here clips or normalises: samples beyond +-1 stay as they are, in float32, and reach the
+model so. Whoever wants head room gives `Gain` a `max_db` of 0 or less.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from timbrel.data.augmentation.change import UNCHANGED, Audio, Changed, Transform
+from timbrel.data.augmentation.masking import Mask
+from timbrel.data.augmentation.mixing import Mix
+from timbrel.errors import UserError
+
+
+class Chain:
+    """Transforms, one after the other, each with its own probability and its own generator.
+
+    Switching one off moves no draw of another. Audio `max_speed` times longer than what is wanted
+    stays long enough: cut the rest.
+    """
+
+    def __init__(self, transforms: Mapping[str, Transform]) -> None:
+        self.transforms = dict(transforms)
+        self.max_speed = math.prod(t.max_speed for t in transforms.values())
+
+    def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
+        """The changed audio. Raises `ValueError` where a transform breaks shape or type."""
+        change = UNCHANGED
+        generators = rng.spawn(len(self.transforms))
+        for (name, transform), own in zip(self.transforms.items(), generators, strict=True):
+            if own.random() >= transform.probability:
+                continue
+            changed = transform(audio, rate_hz, own)
+            shortest = math.floor(audio.shape[1] / transform.max_speed)
+            fits = changed.audio.shape[0] == len(audio) and changed.audio.shape[1] >= shortest
+            if not fits or changed.audio.dtype != np.float32:
+                raise ValueError(
+                    f"{name}: {type(transform).__name__} made {changed.audio.dtype} "
+                    f"{changed.audio.shape} of float32 {audio.shape}"
+                )
+            audio, change = changed.audio, change.then(changed.change)
+        return Changed(audio, change)
+
+
+class Augment:
+    """What happens to training audio, in this order: heavy transforms, light ones, mix, mask.
+
+    `transforms` go by name, so that one of them is an override away; null leaves one out. With
+    `expansion` above 0 the heavy ones are rendered that many times per recording before training
+    (`ahead`), and only the others stay `live`; with 0 all are live. `mix` adds another recording
+    now and then, `mask` hides parts from the encoder, never from the target.
+
+    Raises:
+        UserError: an `expansion` below 0, or one with nothing to render ahead.
+    """
+
+    def __init__(
+        self,
+        *,
+        transforms: Mapping[str, Transform | None],
+        mix: Mix | None = None,
+        mask: Mask | None = None,
+        expansion: int = 0,
+    ) -> None:
+        used = {name: t for name, t in transforms.items() if t is not None and t.probability > 0}
+        heavy = {name: transform for name, transform in used.items() if transform.heavy}
+        light = {name: transform for name, transform in used.items() if not transform.heavy}
+        if expansion < 0:
+            raise UserError(f"augmentation.expansion={expansion}: give 0 (all live) or more")
+        if expansion and not heavy:
+            raise UserError(
+                f"augmentation.expansion={expansion}: nothing in this augmentation is worth "
+                "rendering ahead; leave it out, or take augmentation=strong"
+            )
+        self.expansion = expansion
+        self.ahead = Chain(heavy if expansion else {})
+        self.live = Chain(light if expansion else heavy | light)
+        self.mix = mix if mix is not None and mix.probability > 0 else None
+        self.mask = mask if mask is not None and mask.probability > 0 else None

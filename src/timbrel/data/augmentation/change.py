@@ -1,0 +1,57 @@
+"""What a transform does to a sound, and what is known of it afterwards.
+
+Augmentation changes what a sound measures. Two things follow from numbers that a transform knows:
+f0 by its ratio, times (attack, decay, distance of onsets) by theirs. Everything else, level and
+spectrum above all, is measured again on the changed sound.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Audio = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Change:
+    """The factors of f0 and of all durations; nan where a transform leaves them unknown.
+
+    >>> Change(f0_ratio=2.0).then(Change(f0_ratio=1.5, time_ratio=0.5))
+    Change(f0_ratio=3.0, time_ratio=0.5)
+    """
+
+    f0_ratio: float = 1.0
+    time_ratio: float = 1.0
+
+    def then(self, other: "Change") -> "Change":
+        """This change and `other` after it."""
+        return Change(self.f0_ratio * other.f0_ratio, self.time_ratio * other.time_ratio)
+
+
+UNCHANGED = Change()
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Audio after a transform, `(channel, time)` float32, and its change."""
+
+    audio: Audio
+    change: Change = UNCHANGED
+
+
+class Transform(Protocol):
+    """One change: `(audio, rate_hz, rng) -> Changed`, audio `(channel, time)` float32.
+
+    It keeps the channels, draws only from `rng`, and does not write into its argument. It keeps
+    the length too, but for a factor: what is `max_speed` times as long as wanted stays long enough.
+    `probability` is how often the chain applies it, `heavy` whether it is worth rendering ahead.
+    """
+
+    probability: float
+    heavy: bool
+    max_speed: float
+
+    def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
+        """The changed audio."""

@@ -1,0 +1,68 @@
+"""Masks over time and frequency of what the encoder sees (SpecAugment, Park et al. 2019)."""
+
+import numpy as np
+
+from timbrel.data.augmentation.change import Audio
+from timbrel.data.augmentation.settings import check_probability
+from timbrel.errors import UserError
+
+_FADE_S = 0.002
+_LOWEST_HZ = 50.0
+
+
+class Mask:
+    """Stretches of time and bands of frequency taken out of the encoder's input.
+
+    The target stays whole: the model learns to infer what it does not hear. Of `time_masks` and
+    `bands`, each is drawn uniformly: a stretch of up to `max_time_s`, a band of up to `max_octaves`
+    between 50 Hz and half the rate. Differs from the paper: it works on the signal, before any
+    front end (each stretch fades over 2 ms, and a band is cut in the spectrum of the whole chunk).
+    """
+
+    def __init__(
+        self,
+        *,
+        probability: float = 0.0,
+        time_masks: int = 2,
+        max_time_s: float = 0.1,
+        bands: int = 2,
+        max_octaves: float = 1.0,
+    ) -> None:
+        if time_masks < 0 or bands < 0 or not (max_time_s > 0 and max_octaves > 0):
+            raise UserError(
+                f"Mask: time_masks={time_masks} and bands={bands} must be at least 0, "
+                f"max_time_s={max_time_s} and max_octaves={max_octaves} above 0"
+            )
+        self.probability = check_probability("Mask", probability)
+        self.time_masks = time_masks
+        self.max_time_s = max_time_s
+        self.bands = bands
+        self.max_octaves = max_octaves
+
+    def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Audio:
+        """A new array of the same shape with parts missing."""
+        samples = audio.shape[1]
+        masked = audio
+        if self.bands:
+            spectrum = np.fft.rfft(audio)
+            bin_hz = rate_hz / samples
+            for _ in range(self.bands):
+                octaves = rng.uniform(0, self.max_octaves)
+                span = np.log2(rate_hz / 2 / _LOWEST_HZ) - octaves
+                low_hz = _LOWEST_HZ * 2.0 ** rng.uniform(0, max(span, 0.0))
+                first, stop = (int(np.ceil(hz / bin_hz)) for hz in (low_hz, low_hz * 2**octaves))
+                spectrum[:, first:stop] = 0
+            masked = np.fft.irfft(spectrum, samples).astype(np.float32)
+        gains = np.ones(samples, np.float32)
+        for _ in range(self.time_masks):
+            length = min(round(rng.uniform(0, self.max_time_s) * rate_hz), samples)
+            start = int(rng.integers(samples - length + 1))
+            gains[start : start + length] *= _notch(length, round(_FADE_S * rate_hz))
+        return masked * gains
+
+
+def _notch(length: int, fade: int) -> Audio:
+    """Zeros, with half a raised cosine down at the beginning and up at the end."""
+    fade = min(fade, length // 2)
+    down = 0.5 * (1 + np.cos(np.pi * np.arange(1, fade + 1) / (fade + 1)))
+    return np.concatenate([down, np.zeros(length - 2 * fade), down[::-1]]).astype(np.float32)
