@@ -1,15 +1,13 @@
 """Examples to a batch."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from timbrel.contracts import Batch
-from timbrel.data.chunk import Example
+from timbrel.data.chunk import Example, Measures
 
 
 def collate(examples: Sequence[Example]) -> Batch:
@@ -19,25 +17,23 @@ def collate(examples: Sequence[Example]) -> Batch:
     if any(example.masked is not None for example in examples):
         views = [e.audio if e.masked is None else e.masked for e in examples]
         seen = torch.from_numpy(np.stack(views))
-    return Batch(
+    batch = Batch(
         input=seen,
         target=target,
         clip_id=torch.tensor([example.clip_id for example in examples]),
         start_sample=torch.tensor([example.start_sample for example in examples]),
-        **_measured(examples),
+        attributes=torch.zeros(len(examples), 0),
+        attribute_mask=torch.zeros(len(examples), 0, dtype=torch.bool),
     )
-
-
-def _measured(examples: Sequence[Example]) -> dict[str, Tensor]:
     measures = [example.measures for example in examples if example.measures is not None]
-    if len(measures) < len(examples):
-        size = len(examples)
-        empty = torch.zeros(size, 0, dtype=torch.bool)
-        return {"attributes": torch.zeros(size, 0), "attribute_mask": empty}
-    columns: dict[str, list[NDArray[Any]]] = {
-        "attributes": [m.values for m in measures],
-        "attribute_mask": [m.mask for m in measures],
-        "frame_attributes": [m.frame_values for m in measures],
-        "frame_attribute_mask": [m.frame_mask for m in measures],
-    }
-    return {name: torch.from_numpy(np.stack(column)) for name, column in columns.items()}
+    return _measured(batch, measures) if len(measures) == len(examples) else batch
+
+
+def _measured(batch: Batch, measures: Sequence[Measures]) -> Batch:
+    return replace(
+        batch,
+        attributes=torch.from_numpy(np.stack([m.values for m in measures])),
+        attribute_mask=torch.from_numpy(np.stack([m.mask for m in measures])),
+        frame_attributes=torch.from_numpy(np.stack([m.frame_values for m in measures])),
+        frame_attribute_mask=torch.from_numpy(np.stack([m.frame_mask for m in measures])),
+    )
