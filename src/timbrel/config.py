@@ -177,6 +177,23 @@ class ExportConfig:
 
 
 @dataclass
+class AlarmsConfig:
+    """When a training tells that it goes wrong; null switches an alarm off."""
+
+    grace_steps: int = _key(100, "first steps, in which nothing is judged")
+    patience: int = _key(3, "validations beyond a limit in a row that raise an alarm")
+    kl_floor_nats: float | None = _key(0.5, "alarm: rate at or below this, in nats per frame")
+    active_units: int | None = _key(1, "alarm: fewer dimensions of the code vary over the data")
+    decode_change: float | None = _key(
+        0.1, "alarm: another sound's code changes the output less than this (1: as the sounds do)"
+    )
+    held_out_ratio: float | None = _key(1.05, "alarm: held-out loss over its own best, above this")
+    generalisation_gap: float | None = _key(
+        0.5, "alarm: held-out loss above that of training recordings, by more than this share"
+    )
+
+
+@dataclass
 class TrainConfig:
     """`timbrel train`."""
 
@@ -192,6 +209,7 @@ class TrainConfig:
     device: DeviceConfig = _section(DeviceConfig)
     trainer: TrainerConfig = _section(TrainerConfig)
     logger: LoggerConfig = _section(LoggerConfig)
+    alarms: AlarmsConfig = _section(AlarmsConfig)
 
 
 @dataclass
@@ -216,6 +234,11 @@ class EvaluateSection:
     bootstrap_draws: int = _key(2000, "draws of the intervals over files")
     kl_floor_nats: float = _key(0.5, "gate: least rate, in nats per frame")
     held_out_ratio: float = _key(1.05, "gate: last held-out loss over its own best, at most")
+    active_units: int = _key(1, "gate: least number of code dimensions that vary over the data")
+    decode_change: float = _key(0.1, "gate: least change of the output with another sound's code")
+    generalisation_gap: float = _key(
+        0.5, "gate: held-out loss above that of training recordings, as a share of it, at most"
+    )
     parity: float = _key(1e-6, "gate: largest difference of training's and generation's input")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from timbrel.config import (
     Accelerator,
+    AlarmsConfig,
     DataConfig,
     DataKind,
     DeviceConfig,
@@ -25,6 +26,13 @@ from timbrel.config import (
 from timbrel.errors import UserError, did_you_mean
 
 _PARTS = ("train", "validation", "test")
+_ALARM_LIMITS = (
+    "kl_floor_nats",
+    "active_units",
+    "decode_change",
+    "held_out_ratio",
+    "generalisation_gap",
+)
 
 
 def missing_message(stage: str, keys: Collection[str]) -> str:
@@ -44,7 +52,7 @@ def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig)
     problems: list[str] = []
     if isinstance(config, TrainConfig):
         problems += [*_data(config.data), *_chunks(config), *_trainer(config.trainer)]
-        problems += [*_device(config.device), *_seed(config.seed)]
+        problems += [*_device(config.device), *_seed(config.seed), *_alarms(config.alarms)]
         if config.logger.clips < 0:
             problems.append(f"logger.clips={config.logger.clips}: 0 or more")
         if config.logger.every_validations < 1:
@@ -175,6 +183,17 @@ def _trainer(trainer: TrainerConfig) -> Iterator[str]:
         yield f"trainer.betas={override_text(trainer.betas)}: two numbers from 0 to below 1"
 
 
+def _alarms(alarms: AlarmsConfig) -> Iterator[str]:
+    if alarms.grace_steps < 0:
+        yield f"alarms.grace_steps={alarms.grace_steps}: 0 or more"
+    if alarms.patience < 1:
+        yield f"alarms.patience={alarms.patience}: 1 or more"
+    for name in _ALARM_LIMITS:
+        value = getattr(alarms, name)
+        if value is not None and not value > 0:
+            yield f"alarms.{name}={value}: above 0, or null for no such alarm"
+
+
 def _device(device: DeviceConfig) -> Iterator[str]:
     if device.accelerator == Accelerator.mps and sys.platform != "darwin":
         yield "device.accelerator=mps: only on a Mac; take device=auto, cuda or cpu"
@@ -211,7 +230,7 @@ def _evaluation(evaluate: EvaluateSection) -> Iterator[str]:
             f"evaluate.bootstrap_draws={evaluate.bootstrap_draws}: 100 or more, "
             "or the intervals say nothing"
         )
-    for name in ("kl_floor_nats", "held_out_ratio", "parity"):
+    for name in (*_ALARM_LIMITS, "parity"):
         value = getattr(evaluate, name)
         if not value > 0:
             yield f"evaluate.{name}={value}: above 0"
