@@ -101,6 +101,7 @@ class DataConfig:
     kind: DataKind = _key(DataKind.folder, "folder: your recordings; demo: the built-in set")
     name: str | None = _key(None, "name used in run folders (default: the folder's own name)")
     root: str | None = _key("???", "folder of recordings, searched through")
+    also: list[str] = _key([], "further folders of recordings: data.also=[FOLDER,FOLDER]")
     split_file: str | None = _key(None, "JSON with train and test lists, instead of shares")
     split_theme: str | None = _key(None, "the entry of split_file to use, where it holds several")
     sample_rate_hz: int = _key(48000, "rate to train at, in Hz; files are resampled to it")
@@ -112,6 +113,7 @@ class DataConfig:
     )
     validation_fraction: float = _key(0.1, "share of files that selects checkpoints")
     test_fraction: float = _key(0.1, "share of files that only reports")
+    train_files: int | None = _key(None, "train on so many files only, drawn by the seed")
     folds: int | None = _key(None, "cross-fit over this many folds of files, instead of shares")
     fold: int = _key(0, "which fold is held out, from 0")
     include_silent: bool = _key(False, "train on silent files too")
@@ -200,6 +202,7 @@ class TrainConfig:
     seed: int = _key(0, "all randomness of the run")
     name: str | None = _key(None, "name of the run (default: data, architecture and latent)")
     run: str | None = _key(None, "resume this run folder; only device and logger may change")
+    init_from: str | None = _key(None, "a model bundle or run folder whose weights it starts from")
     dry_run: bool = _key(False, "build everything, report, write nothing")
     data: DataConfig = _section(DataConfig)
     architecture: dict[str, Any] = _section(dict)
@@ -297,6 +300,7 @@ STAGES = {
             "experiment=demo",
             "data.root=~/kicks architecture=spectral_small latent=annealed trainer.max_time=8m",
             "run=outputs/<run folder>    # go on after an interruption",
+            "data.root=~/kicks init_from=outputs/<run folder>    # start from its weights",
             "--multirun data=demo latent=vae,beta_vae seed=0,1,2",
         ),
     ),

@@ -87,6 +87,9 @@ def _data(data: DataConfig) -> Iterator[str]:
         yield f"data.files={data.files}: only data=demo renders a number of files; leave it out"
     if data.kind == DataKind.demo and (data.files is None or data.files < 1):
         yield f"data.files={override_text(data.files)}: 1 or more"
+    yield from _also(data)
+    if data.train_files is not None and data.train_files < 1:
+        yield f"data.train_files={data.train_files}: 1 or more, or null"
     if data.split_file is not None and not Path(data.split_file).expanduser().is_file():
         yield f"data.split_file={data.split_file}: no such file"
     if data.split_theme is not None and data.split_file is None:
@@ -106,6 +109,22 @@ def _folder(data: DataConfig) -> Iterator[str]:
         yield f"data.root={data.root}: no such folder"
     elif not folder.is_dir():
         yield f"data.root={data.root}: a file; give the folder that holds it"
+
+
+def _also(data: DataConfig) -> Iterator[str]:
+    """Folders beside data.root, none of which lies in another: no file is met twice."""
+    known = [Path(data.root).expanduser().resolve()] if data.root else []
+    for text in data.also:
+        folder = Path(text).expanduser()
+        if not folder.is_dir():
+            what = "a file; give the folder that holds it" if folder.exists() else "no such folder"
+            yield f"data.also: {text}: {what}"
+            continue
+        folder = folder.resolve()
+        for other in known:
+            if folder.is_relative_to(other) or other.is_relative_to(folder):
+                yield f"data.also: {text}: '{other}' is read already; name each folder once"
+        known.append(folder)
 
 
 def _shares(data: DataConfig) -> Iterator[str]:

@@ -41,10 +41,15 @@ def quoted_texts(stage: str, overrides: Sequence[str], *, multirun: bool) -> lis
     So `~`, spaces, commas, apostrophes and umlauts survive Hydra's grammar. In a multirun, commas
     separate values unless the user quoted them.
     """
-    texts = {key for key, kind, _ in schema_keys(STAGES[stage].schema) if kind in (str, str | None)}
+    kinds = {key: kind for key, kind, _ in schema_keys(STAGES[stage].schema)}
+    texts = {key for key, kind in kinds.items() if kind in (str, str | None)}
     quoted = []
     for override in overrides:
         key, _, value = override.partition("=")
+        if kinds.get(key) == list[str] and re.fullmatch(r"\[[^\[\]'\"]+\]", value):
+            items = (text.strip() for text in value[1:-1].split(","))
+            quoted.append(f"{key}=[" + ",".join(f"'{_escaped(text)}'" for text in items) + "]")
+            continue
         plain = key not in texts or value in ("", "null", "???") or value[0] in "'\""
         if plain or (multirun and _SWEEP.match(value)):
             quoted.append(override)
