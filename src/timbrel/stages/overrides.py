@@ -46,11 +46,13 @@ def quoted_texts(stage: str, overrides: Sequence[str], *, multirun: bool) -> lis
     quoted = []
     for override in overrides:
         key, _, value = override.partition("=")
-        if kinds.get(key) == list[str] and re.fullmatch(r"\[[^\[\]'\"]+\]", value):
+        is_list = kinds.get(key) == list[str]
+        if is_list and re.fullmatch(r"\[[^\[\]'\"]+\]", value):
             items = (text.strip() for text in value[1:-1].split(","))
             quoted.append(f"{key}=[" + ",".join(f"'{_escaped(text)}'" for text in items) + "]")
             continue
-        plain = key not in texts or value in ("", "null", "???") or value[0] in "'\""
+        is_text = key in texts or (is_list and not multirun and "[" not in value)
+        plain = not is_text or value in ("", "null", "???") or value[0] in "'\""
         if plain or (multirun and _SWEEP.match(value)):
             quoted.append(override)
             continue
