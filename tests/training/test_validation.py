@@ -81,7 +81,8 @@ def test_the_target_is_what_counts_not_the_input() -> None:
 def test_a_deterministic_posterior_has_no_rate() -> None:
     model = _transparent()
     values = validate(model, [_batch(2, seed=3)], LOSS, MIX, 0, nullcontext())
-    assert set(values) == {"loss", "stft_relative", "stft_log", "waveform", "level"}
+    terms = {"loss", "stft_relative", "stft_log", "waveform", "level"}
+    assert set(values) == terms | {"active_units", "decode_change"}
 
 
 def test_a_tail_shorter_than_a_hop_is_not_compared() -> None:

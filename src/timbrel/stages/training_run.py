@@ -28,6 +28,7 @@ from timbrel.stages.app import (
 )
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.recordings import Recordings, recordings
+from timbrel.training.alarms import AlarmLimits, Alarms
 from timbrel.training.callbacks import Checkpoints, Clock, Curves, EarlyStop, Validation
 from timbrel.training.compute import Compute, resolve_compute
 from timbrel.training.console import Console
@@ -40,6 +41,7 @@ from timbrel.training.module import OptimizerSettings, Training
 from timbrel.training.provenance import PROVENANCE_FILE, check_same_data, write_provenance
 
 _CLIP_CHUNKS = 2  # length of a logged held-out clip, at most
+_CLEAN_CHUNKS = 16  # training chunks scored beside the held-out ones, at most
 
 
 def dry_run(config: DictConfig) -> str:
@@ -89,7 +91,7 @@ def train(config: DictConfig) -> str:
     if first_step:
         sys.stderr.write(f"resuming after step {first_step}\n")
 
-    callbacks, wandb_run = _callbacks(config, found, compute, folder, log)
+    callbacks, wandb_run = _callbacks(config, found, compute, folder, log, first_step)
     loader = _train_loader(config, found, compute, first_step)
     names = {clip.clip_id: clip.name for clip in found.clips}
     try:
@@ -215,7 +217,12 @@ def _train_loader(config: DictConfig, found: Recordings, compute: Compute, first
 
 
 def _callbacks(
-    config: DictConfig, found: Recordings, compute: Compute, folder: Path, log: MetricsLog
+    config: DictConfig,
+    found: Recordings,
+    compute: Compute,
+    folder: Path,
+    log: MetricsLog,
+    first_step: int,
 ) -> tuple[list[Any], Any]:
     trainer, data = config.trainer, config.data
     batches = validation_loader(
@@ -225,12 +232,21 @@ def _callbacks(
         limit=trainer.validation_chunks,
         short=str(data.short),
     )
+    train_clean = validation_loader(
+        found.split.train,
+        batch_size=trainer.batch_size,
+        chunk_samples=data.chunk_samples,
+        limit=min(_CLEAN_CHUNKS, max(1, trainer.validation_chunks // 2)),
+        short=str(data.short),
+    )
     clock = Clock()
-    validation = Validation(batches, trainer.validate_every_steps)
+    validation = Validation(batches, trainer.validate_every_steps, train_clean)
     curves = Curves(log, validation, trainer.log_every_steps)
     step_s = trainer.batch_size * data.chunk_samples / data.sample_rate_hz
     train_s = sum(segment.frames for segment in found.split.train) / data.sample_rate_hz
-    callbacks: list[Any] = [clock, validation, curves]
+    alarms = Alarms(folder / "alarms.csv", validation, AlarmLimits(**config.alarms))
+    alarms.table.truncate(first_step)
+    callbacks: list[Any] = [clock, validation, curves, alarms]
     audio = HeldOutAudio(
         folder / "audio",
         _held_out(choose_clips(found.split.validation, config.logger.clips), data.chunk_samples),
@@ -254,11 +270,16 @@ def _callbacks(
         )
         flat = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
         wandb_run = start_run(settings, folder, flat)
-        callbacks.append(WandbLog(wandb_run, curves, audio))
+        callbacks.append(WandbLog(wandb_run, curves, audio, alarms))
     if trainer.early_stop_patience is not None:
         callbacks.append(EarlyStop(validation, trainer.early_stop_patience))
     callbacks.append(
-        Console(validation, steps_per_epoch=max(1.0, train_s / step_s), audio_s_per_step=step_s)
+        Console(
+            validation,
+            steps_per_epoch=max(1.0, train_s / step_s),
+            audio_s_per_step=step_s,
+            alarms=alarms,
+        )
     )
     callbacks.append(Checkpoints(folder, validation, clock, trainer.checkpoint_every_steps))
     return callbacks, wandb_run

@@ -20,7 +20,7 @@ from timbrel.data.tree import entries
 _PACKAGE = Path(timbrel.__file__).parent
 _ENTRY = "timbrel.stages.train"
 # Names, places and what watches a run: none of it reaches a weight or a score.
-_UNHEARD_KEYS = ("name", "run", "dry_run", "logger")
+_UNHEARD_KEYS = ("name", "run", "dry_run", "logger", "alarms")
 _UNHEARD_DATA_KEYS = ("name", "root", "split_file", "cache_dir")
 _UNHEARD_MODULES = (
     # These draw and tell.
@@ -28,6 +28,7 @@ _UNHEARD_MODULES = (
     "timbrel.analysis.report",
     "timbrel.stages.evaluation_tables",
     "timbrel.stages.help_page",
+    "timbrel.training.alarms",
     "timbrel.training.console",
     "timbrel.training.dry_run",
     "timbrel.training.held_out_audio",

@@ -17,7 +17,7 @@ import torch
 from timbrel.contracts import Batch
 from timbrel.training.metrics_log import MetricsLog
 from timbrel.training.module import Training
-from timbrel.training.validation import validate
+from timbrel.training.validation import gap, validate
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 
@@ -43,25 +43,44 @@ class Clock(pl.Callback):
 
 
 class Validation(pl.Callback):
-    """Held-out loss at intervals and at the end; `result` is None between validations."""
+    """Scores of fixed chunks at intervals and at the end, of held-out and of training recordings.
 
-    def __init__(self, batches: Iterable[Batch], every_steps: int) -> None:
-        self.batches, self.every_steps = batches, every_steps
+    `result` is the held-out chunks', empty where none is held out; `train_clean` that of training
+    chunks without augmentation, scored the same way. Both are None between validations.
+    """
+
+    def __init__(
+        self, batches: Iterable[Batch], every_steps: int, train_clean: Iterable[Batch] = ()
+    ) -> None:
+        self.batches, self.clean_batches, self.every_steps = batches, train_clean, every_steps
         self.result: dict[str, float] | None = None
+        self.train_clean: dict[str, float] | None = None
         self.count = 0
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
         """Validate the averaged weights."""
-        self.result = None
+        self.result = self.train_clean = None
         if module.step % self.every_steps and not trainer.should_stop:
             return
+        held_out = self._scores(module, self.batches, watch_code=True)
+        # Held-out chunks say how the code is used; below two of them, those of training do.
+        enough = "decode_change" in held_out
+        clean = self._scores(module, self.clean_batches, watch_code=not enough)
+        if held_out and clean and clean["loss"] > 0:
+            held_out["gap"] = gap(held_out["loss"], clean["loss"])
+        if enough:
+            clean = {name: clean[name] for name in ("loss",) if name in clean}
+        self.result, self.train_clean = held_out, clean
+        self.count += 1
+
+    def _scores(
+        self, module: Training, batches: Iterable[Batch], *, watch_code: bool
+    ) -> dict[str, float]:
         context: AbstractContextManager[None] = torch.autocast(
             module.device.type, torch.bfloat16, enabled=module.autocast
         )
-        self.result = validate(
-            module.averaged, self.batches, module.reconstruction, module.mix, module.step, context
-        )
-        self.count += 1
+        loss = module.reconstruction, module.mix, module.step
+        return validate(module.averaged, batches, *loss, context, watch_code=watch_code)
 
     def state_dict(self) -> dict[str, Any]:
         """The count goes on after a resume, and with it what hangs on it."""
@@ -89,6 +108,8 @@ class Curves(pl.Callback):
             self.latest = training_values(module)
         if self.validation.result is not None:
             self.latest |= {f"validation/{k}": v for k, v in self.validation.result.items()}
+        if self.validation.train_clean is not None:
+            self.latest |= {f"train_clean/{k}": v for k, v in self.validation.train_clean.items()}
         if self.latest:
             self.metrics_log.append(module.step, self.latest)
 

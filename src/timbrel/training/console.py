@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from timbrel.training.alarms import Alarms
 from timbrel.training.callbacks import Validation
 from timbrel.training.module import Training
 
@@ -26,7 +27,8 @@ def clock_text(seconds: float | None) -> str:
 class Console(pl.Callback):
     """Step, epoch, time left, speed, loss terms and the last validation, every few seconds.
 
-    An epoch is one pass over as much audio as the training part holds.
+    An epoch is one pass over as much audio as the training part holds. An alarm that is raised or
+    cleared is told at once.
     """
 
     def __init__(
@@ -36,8 +38,9 @@ class Console(pl.Callback):
         steps_per_epoch: float,
         audio_s_per_step: float,
         every_s: float = 10.0,
+        alarms: Alarms | None = None,
     ) -> None:
-        self.validation = validation
+        self.validation, self.alarms = validation, alarms
         self.steps_per_epoch = steps_per_epoch
         self.audio_s_per_step = audio_s_per_step
         self.every_s = every_s
@@ -53,7 +56,9 @@ class Console(pl.Callback):
         if trainer.is_global_zero and due and module.objective is not None:
             self._last_line_s = now_s
             sys.stderr.write(self.line(module) + "\n")
-            sys.stderr.flush()
+        if trainer.is_global_zero and self.alarms is not None:
+            sys.stderr.writelines(f"{change.line}\n" for change in self.alarms.changes)
+        sys.stderr.flush()
 
     def line(self, module: Training) -> str:
         """The progress line."""

@@ -8,23 +8,23 @@ reads it.
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 HEADER = ("step", "name", "value")
 
 
-class MetricsLog:
-    """An append-only CSV of values by step; written through at every call."""
+class StepTable:
+    """An append-only CSV whose first column is the step; written through at every call."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, header: Sequence[str]) -> None:
+        self.path, self.header = path, tuple(header)
         if not path.exists():
-            self._write("w", [HEADER])
+            self._write("w", [self.header])
 
-    def append(self, step: int, values: Mapping[str, float]) -> None:
-        """Add one row per value."""
-        self._write("a", [(step, name, repr(float(value))) for name, value in values.items()])
+    def append(self, rows: Sequence[Sequence[object]]) -> None:
+        """Add rows, each as wide as the header."""
+        self._write("a", rows)
 
     def truncate(self, last_step: int) -> None:
         """Drop rows after `last_step`, and a last line that a kill cut short."""
@@ -32,13 +32,29 @@ class MetricsLog:
         whole = written[
             : written.rfind(b"\n") + 1
         ].decode()  # without its end, a value lacks digits
-        rows = [row for row in csv.reader(whole.split("\n")) if len(row) == len(HEADER)]
+        rows = [row for row in csv.reader(whole.split("\n")) if len(row) == len(self.header)]
         kept = [row for row in rows[1:] if int(row[0]) <= last_step]
         draft = self.path.with_suffix(".part")
         with draft.open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([HEADER, *kept])
+            csv.writer(file, lineterminator="\n").writerows([self.header, *kept])
         os.replace(draft, self.path)
 
-    def _write(self, mode: str, rows: list[tuple[object, ...]]) -> None:
+    def _write(self, mode: str, rows: Sequence[Sequence[object]]) -> None:
         with self.path.open(mode, newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+class MetricsLog:
+    """Values by step, a row each."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._table = StepTable(path, HEADER)
+
+    def append(self, step: int, values: Mapping[str, float]) -> None:
+        """Add one row per value."""
+        self._table.append([(step, name, repr(float(value))) for name, value in values.items()])
+
+    def truncate(self, last_step: int) -> None:
+        """Drop rows after `last_step`, and a last line that a kill cut short."""
+        self._table.truncate(last_step)

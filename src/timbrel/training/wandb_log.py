@@ -3,6 +3,8 @@
 Every run logs under the same keys, so that runs stand beside each other in W&B's tables:
 
     train/*, validation/*            curves over trainer/global_step
+    train_clean/loss                 the loss on training chunks as validation scores them
+    alarm/<name>                     1 while an alarm is raised, else 0; W&B's alert when it is
     held_out/<n>/audio, spectrogram  the n-th held-out clip through the model; original once
     test/<metric>                    mean over files, with _low and _high (95 %)
     test/silence/*, test/noise/*     the same for the controls
@@ -22,13 +24,16 @@ import lightning.pytorch as pl
 import wandb
 
 from timbrel.metrics.scores import SCORES
+from timbrel.training.alarms import RAISED, Alarms
 from timbrel.training.callbacks import Curves
 from timbrel.training.held_out_audio import HeldOutAudio, HeldOutFiles
 from timbrel.training.module import Training
 
 STEP = "trainer/global_step"
 _ONLINE_TIMEOUT_S = 20
-_RATES = frozenset(["nats_per_frame", "nats_per_second"])  # neither more nor less is better
+_NEITHER = frozenset(  # neither more nor less is better
+    ["nats_per_frame", "nats_per_second", "active_units", "decode_change"]
+)
 _ORIGINALS = "held_out_originals_logged"
 
 
@@ -115,10 +120,16 @@ def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 class WandbLog(pl.Callback):
-    """Sends on what `Curves` and `HeldOutAudio` wrote for this step. A watcher."""
+    """Sends on what `Curves`, `HeldOutAudio` and `Alarms` have for this step. A watcher."""
 
-    def __init__(self, run: wandb.Run, curves: Curves, audio: HeldOutAudio | None) -> None:
-        self.run, self.curves, self.audio = run, curves, audio
+    def __init__(
+        self,
+        run: wandb.Run,
+        curves: Curves,
+        audio: HeldOutAudio | None,
+        alarms: Alarms | None = None,
+    ) -> None:
+        self.run, self.curves, self.audio, self.alarms = run, curves, audio, alarms
         self._defined: set[str] = set()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
@@ -131,8 +142,13 @@ class WandbLog(pl.Callback):
             values |= _media(clip, module.step)
         if self.audio and files:
             values |= self._originals(self.audio.folder.parent / "wandb" / _ORIGINALS, files)
+        if self.alarms:
+            values |= {f"alarm/{name}": int(on) for name, on in self.alarms.raised.items()}
         if values:
             self.run.log({**values, STEP: module.step})
+        for change in self.alarms.changes if self.alarms else ():
+            if change.state == RAISED:
+                self.run.alert(f"{change.reading.alarm}, step {change.step}", change.line, "WARN")
 
     def _define(self, name: str) -> None:
         part, _, term = name.partition("/")
@@ -162,7 +178,7 @@ def _media(clip: HeldOutFiles, step: int) -> dict[str, Any]:
 
 def _direction(metric: str) -> str:
     """What W&B keeps in a run's summary: the best value and the last, or the last alone."""
-    if metric in _RATES:
+    if metric in _NEITHER:
         return "last"
     known = SCORES.get(metric)
     return "max,last" if known is not None and known.better == "higher" else "min,last"
