@@ -210,7 +210,11 @@ def test_every_architecture_with_every_latent(architecture, latent):
             ["data.root=~/kicks", "data.also=[~]"],
             "data.also: ~: '",
         ),
-        ("train", ["data=demo", "data.also=~/kicks"], "data.also=~/kicks: expected a list such as"),
+        (
+            "train",
+            ["data=demo", "data.also=~/kicks"],
+            "data.also='~/kicks': expected a list such as",
+        ),
         ("train", ["data=demo", "data.train_files=0"], "data.train_files=0: 1 or more, or null"),
         ("train", ["data.root=~/nö, (1) it's"], "data.root=~/nö, (1) it's: no such folder"),
         ("train", ["run=outputs/gone"], "run=outputs/gone: no such folder"),

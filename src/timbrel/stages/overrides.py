@@ -51,7 +51,7 @@ def quoted_texts(stage: str, overrides: Sequence[str], *, multirun: bool) -> lis
             items = (text.strip() for text in value[1:-1].split(","))
             quoted.append(f"{key}=[" + ",".join(f"'{_escaped(text)}'" for text in items) + "]")
             continue
-        is_text = key in texts or (is_list and not multirun and "[" not in value)
+        is_text = key in texts or (is_list and re.match(r"[~/.]", value))  # one folder, no list
         plain = not is_text or value in ("", "null", "???") or value[0] in "'\""
         if plain or (multirun and _SWEEP.match(value)):
             quoted.append(override)
