@@ -15,6 +15,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from timbrel.analysis import gates as gate_rows
+from timbrel.analysis import latent_gates
 from timbrel.analysis.evaluation import (
     FileScore,
     MeanScore,
@@ -166,11 +167,19 @@ def evaluate_model(
         heard, unread = _front_end_differences(model, held_out, found.root, downmix, chunk_samples)
         coded = [latent_difference(model, segment) for segment in held_out]
         curves = read_metrics(folder / "metrics.csv")
+        code = latent_gates.measure_code(model, held_out)
         gates = [
             gate_rows.kl_floor(
                 rows, model.sample_rate_hz / model.hop_samples, settings.kl_floor_nats
             ),
+            latent_gates.active_units(code, settings.active_units),
+            latent_gates.decoder_listens(code, settings.decode_change),
             gate_rows.held_out_loss(curves.get("validation/loss", []), settings.held_out_ratio),
+            latent_gates.generalisation_gap(
+                curves.get("validation/gap", []),
+                curves.get("validation/loss", []),
+                settings.generalisation_gap,
+            ),
             gate_rows.front_end_parity(heard, settings.parity, unread),
             gate_rows.latent_parity(coded),
             gate_rows.better_than_silence(rows, compared),
@@ -178,6 +187,7 @@ def evaluate_model(
         ]
         write_tables(draft, rows, summary)
         gate_rows.write_gates(draft / "gates.csv", gates)
+        latent_gates.write_latent(draft / "latent.csv", code)
     return Outcome(rows, summary, gates)
 
 

@@ -1,0 +1,155 @@
+"""Is the code of a finished training used? A row per dimension, and the gates that follow.
+
+The numbers are those of `metrics.latent`, as the alarms of a training have them, here over
+held-out recordings rather than chunks.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from timbrel.analysis.evaluation import write_csv
+from timbrel.analysis.gates import Gate
+from timbrel.contracts import Latent
+from timbrel.data.split import Segment
+from timbrel.losses.latent import kl_nats
+from timbrel.metrics import latent as latent_metrics
+from timbrel.models.autoencoder import Autoencoder
+
+_ENCODED_S = 20.0
+_DECODED_S = 4.0
+_NOT_HELD_OUT = "nothing to measure: no file is held out"
+_WEAKER_PENALTY = "lower the penalty (latent=annealed, or a smaller weight under latent.weights)"
+
+
+@dataclass(frozen=True)
+class CodeUse:
+    """What held-out recordings make of a code: an entry per dimension, frame codes first.
+
+    `nats_per_frame` is nan where the posterior is deterministic, `variance` where there are fewer
+    than two codes; `decode_change` is nan below two recordings.
+    """
+
+    dimensions: tuple[str, ...]
+    nats_per_frame: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    decode_change: float
+
+
+@torch.inference_mode()
+def measure_code(model: Autoencoder, segments: Sequence[Segment]) -> CodeUse:
+    """Encode the first 20 s of every segment; decode 4 s with its code and its neighbour's.
+
+    Of a decoder that is given nothing but the code, the latter is the neighbour's own output.
+    """
+    device = next(model.parameters()).device
+    encoded, decoded = (round(s * model.sample_rate_hz) for s in (_ENCODED_S, _DECODED_S))
+    frames, clips = [np.zeros((0, model.latent_dim))], [np.zeros((0, model.clip_dim))]
+    frame_nats, clip_nats = list(frames), list(clips)
+    change = latent_metrics.DecodeChange(model.sample_rate_hz)
+    before: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+    for segment in segments:
+        audio = segment.samples()[:, :encoded]
+        posterior = model.encode(torch.from_numpy(audio)[None].to(device))
+        mean, log_var = posterior.mean, posterior.log_var
+        frames.append(_rows(mean.frames))
+        clips.append(mean.clip.float().cpu().numpy())
+        if log_var is not None:
+            frame_nats.append(_rows(kl_nats(mean.frames, log_var.frames)))
+            clip_nats.append(kl_nats(mean.clip, log_var.clip).float().cpu().numpy())
+        else:
+            frame_nats.append(np.full_like(frames[-1], math.nan))
+            clip_nats.append(np.full_like(clips[-1], math.nan))
+        begin = Latent(mean.frames[:, :, : math.ceil(decoded / model.hop_samples)], mean.clip)
+        output = model.decode(begin)[0].float().mean(0).cpu().numpy()
+        now = audio[:, :decoded].mean(0), output[:decoded]
+        if before is not None:
+            change.add((now[0], before[0]), (now[1], before[1]))
+        before = now
+    stacked = [np.concatenate(rows) for rows in (frame_nats, clip_nats, frames, clips)]
+    return CodeUse(
+        tuple(
+            f"{kind} {number}"
+            for kind, width in (("frame", model.latent_dim), ("clip", model.clip_dim))
+            for number in range(width)
+        ),
+        latent_metrics.nats_per_dimension(stacked[0], stacked[1]),
+        latent_metrics.variances(stacked[2], stacked[3]),
+        change.value,
+    )
+
+
+def active_units(code: CodeUse, least: int) -> Gate:
+    """At least `least` dimensions have a posterior mean that varies over held-out recordings."""
+    value = latent_metrics.active_units(code.variance)
+    if math.isnan(value):
+        return Gate("active_units", value, least, None, _NOT_HELD_OUT)
+    if value >= least:
+        of_all = f"so many of the code's {len(code.dimensions)} dimensions differ between sounds"
+        return Gate("active_units", value, least, True, of_all)
+    meaning = f"too few dimensions of the code differ between sounds: {_WEAKER_PENALTY}"
+    return Gate("active_units", value, least, False, meaning)
+
+
+def decoder_listens(code: CodeUse, least: float) -> Gate:
+    """With another recording's code the output changes at least `least` times as the sounds do."""
+    value, name = code.decode_change, "decoder_listens"
+    if math.isnan(value):
+        why = "nothing to compare: it takes two different recordings that are held out"
+        return Gate(name, value, least, None, why)
+    if value >= least:
+        return Gate(name, value, least, True, "another code is another sound (1: as the originals)")
+    meaning = (
+        "another recording's code decodes to nearly the same sound: the decoder ignores the code; "
+        f"{_WEAKER_PENALTY}, or train longer"
+    )
+    return Gate(name, value, least, False, meaning)
+
+
+def generalisation_gap(
+    gaps: Sequence[tuple[int, float]], losses: Sequence[tuple[int, float]], limit: float
+) -> Gate:
+    """Held-out loss is above that of training recordings by at most `limit` of it.
+
+    Both without augmentation, where held-out loss was lowest: of the weights that were kept. `gaps`
+    and `losses` are the curves `validation/gap` and `validation/loss`.
+    """
+    name = "generalisation_gap"
+    at = dict(gaps)
+    judged = [(step, loss) for step, loss in losses if step in at and math.isfinite(loss)]
+    if not judged:
+        why = "nothing to compare: the run logged no validation/gap (no validation part?)"
+        return Gate(name, math.nan, limit, None, why)
+    step = min(judged, key=lambda point: point[1])[0]
+    value = at[step]
+    if value <= limit:
+        return Gate(
+            name, value, limit, True, "held-out loss is not far above that of training recordings"
+        )
+    meaning = (
+        f"held-out loss is far above that of training recordings (step {step}, as a share of it): "
+        "the model holds for its own recordings alone; train with augmentation=standard or strong, "
+        "with more recordings, shorter, with a narrower or more strongly penalised code "
+        "(latent=...), or from a related model (init_from=)"
+    )
+    return Gate(name, value, limit, False, meaning)
+
+
+def write_latent(path: Path, code: CodeUse) -> None:
+    """`latent.csv`: nats per frame, variance of the posterior mean and activity by dimension."""
+    active = latent_metrics.active(code.variance)
+    rows = zip(code.dimensions, code.nats_per_frame, code.variance, active, strict=True)
+    write_csv(
+        path,
+        ["dimension", "nats_per_frame", "variance", "active"],
+        ([name, float(n), float(v), "yes" if on else "no"] for name, n, v, on in rows),
+    )
+
+
+def _rows(codes: torch.Tensor) -> NDArray[np.float32]:
+    return codes[0].T.float().cpu().numpy()
