@@ -145,13 +145,15 @@ def save_bundle(
     return written
 
 
-def load_bundle(path: Path | str) -> Bundle:
+def load_bundle(path: Path | str, *, key: str = "model") -> Bundle:
     """Open the bundle at `path`, or the one in `model/` of the run folder at `path`.
+
+    `key` is what the user gave it as, for messages.
 
     Raises UserError where there is none, a part is missing or damaged, the format is newer than
     this timbrel, the config names parts outside timbrel, or tensors do not fit.
     """
-    folder = locate_bundle(path)
+    folder = locate_bundle(path, key=key)
     card = _card(folder)
     for name in _PARTS:
         if not (folder / name).is_file():
@@ -184,24 +186,24 @@ def load_bundle(path: Path | str) -> Bundle:
     return Bundle(folder, model.eval(), config, frontend, statistics, card)
 
 
-def locate_bundle(path: Path | str) -> Path:
+def locate_bundle(path: Path | str, *, key: str = "model") -> Path:
     """The bundle's folder for a bundle or a run folder; raises UserError naming those near by."""
     path = Path(path).expanduser()
     for folder in (path / "model", path):
         if (folder / "card.json").is_file():
             return folder
-    hint = _models_near(path)
+    hint = _models_near(path, key)
     if not path.exists():
-        raise UserError(f"model={path}: no such folder{hint}")
+        raise UserError(f"{key}={path}: no such folder{hint}")
     if (path / "weights.safetensors").is_file():
         raise UserError(
             f"'{path / 'card.json'}' is missing; export the model again or copy it whole"
         )
     what = "a run without a model yet" if (path / "metrics.csv").is_file() else "no model"
-    raise UserError(f"model={path}: {what} (no card.json in it or in its model/){hint}")
+    raise UserError(f"{key}={path}: {what} (no card.json in it or in its model/){hint}")
 
 
-def _models_near(path: Path) -> str:
+def _models_near(path: Path, key: str) -> str:
     """The latest models beside `path` and under outputs/, as the end of a message."""
     cards: set[Path] = set()
     for root in (path.parent, Path("outputs")):
@@ -210,7 +212,7 @@ def _models_near(path: Path) -> str:
     latest = sorted(cards, key=lambda card: card.stat().st_mtime, reverse=True)[:3]
     if not latest:
         return "; train one first: timbrel train data.root=FOLDER"
-    return "; there is " + ", ".join(f"model={card.parents[1]}" for card in latest)
+    return "; there is " + ", ".join(f"{key}={card.parents[1]}" for card in latest)
 
 
 def _card(folder: Path) -> Card:

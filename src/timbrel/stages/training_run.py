@@ -28,6 +28,7 @@ from timbrel.stages.app import (
 )
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.recordings import Recordings, recordings
+from timbrel.stages.warm_start import warm_started
 from timbrel.training.alarms import AlarmLimits, Alarms
 from timbrel.training.callbacks import Checkpoints, Clock, Curves, EarlyStop, Validation
 from timbrel.training.compute import Compute, resolve_compute
@@ -38,7 +39,12 @@ from timbrel.training.held_out_audio import HeldOutAudio, HeldOutClip, choose_cl
 from timbrel.training.horizon import Horizon
 from timbrel.training.metrics_log import MetricsLog
 from timbrel.training.module import OptimizerSettings, Training
-from timbrel.training.provenance import PROVENANCE_FILE, check_same_data, write_provenance
+from timbrel.training.provenance import (
+    PROVENANCE_FILE,
+    check_same_data,
+    parent_of,
+    write_provenance,
+)
 
 _CLIP_CHUNKS = 2  # length of a logged held-out clip, at most
 _CLEAN_CHUNKS = 16  # training chunks scored beside the held-out ones, at most
@@ -49,6 +55,7 @@ def dry_run(config: DictConfig) -> str:
     parts.check_sections(config)
     compute = _compute(config)
     model = _model(config)
+    warm_started(config, model)
     found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
     batch = next(iter(_train_loader(config, found, compute, first_step=0)))
     trainer = config.trainer
@@ -70,6 +77,7 @@ def train(config: DictConfig) -> str:
     parts.check_sections(config)
     compute = _compute(config)
     model = _model(config)
+    parent = warm_started(config, model)
     found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
     module = _module(config, model, compute)
 
@@ -81,6 +89,7 @@ def train(config: DictConfig) -> str:
             data_hash=data_hash(found.split),
             notes=found.split.notes,
             choices=options_chosen(),
+            parent=parent,
         )
         save_config(config, folder)  # last: what has a config can be resumed
     check_same_data(folder, data_hash(found.split))
@@ -305,6 +314,8 @@ def _save_model(
     latents = (encode_whole(model, segment.samples()) for segment in found.split.train)
     architecture = parts.model_config(config)
     train_s = sum(segment.frames for segment in found.split.train) / config.data.sample_rate_hz
+    names = (config.data.name, *(Path(text).expanduser().name for text in config.data.also))
+    parent = parent_of(folder)
     save_bundle(
         folder / "model",
         model,
@@ -318,9 +329,10 @@ def _save_model(
         fit_latent_statistics(latents),
         Card(
             name=config.name,
-            trained_on=TrainingData((config.data.name,), len(found.split.train), train_s),
+            trained_on=TrainingData(names, len(found.split.train), train_s),
             data_hash=data_hash(found.split),
             metrics=metrics,
             seed=config.seed,
+            parent=parent.model_hash if parent else None,
         ),
     )

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,15 @@ _PACKAGES = ("timbrel", "torch", "lightning", "hydra-core", "numpy", "auraloss",
 
 
 PROVENANCE_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The model that a run started from (`init_from`): its folder, its name and its hash."""
+
+    path: str
+    name: str
+    model_hash: str
 
 
 def git_revision() -> str | None:
@@ -37,6 +47,7 @@ def write_provenance(
     data_hash: str,
     notes: tuple[str, ...],
     choices: Mapping[str, str],
+    parent: Parent | None = None,
 ) -> None:
     """Write `run.json`; `choices` are the options that made the run, by group."""
     versions: dict[str, str] = {}
@@ -50,6 +61,7 @@ def write_provenance(
         "choices": dict(choices),
         "data_hash": data_hash,
         "data_notes": list(notes),
+        "init_from": asdict(parent) if parent else None,
         "git_revision": git_revision(),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -61,16 +73,40 @@ def write_provenance(
 
 def check_same_data(folder: Path, data_hash: str) -> None:
     """Raise UserError where the recordings or their split are not those the run began with."""
-    path = folder / PROVENANCE_FILE
-    try:
-        began_with = json.loads(path.read_text("utf-8"))["data_hash"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"'{path}' cannot be read ({error}); start a new run") from error
+    began_with = _read(folder, "data_hash")
     if began_with != data_hash:
         raise UserError(
             f"run={folder}: the recordings or their split have changed since it began (data hash "
             f"{data_hash}, was {began_with}); put them back, or start a new run"
         )
+
+
+def parent_of(folder: Path) -> Parent | None:
+    """The model that the run in `folder` started from; None where it started afresh.
+
+    Raises UserError where run.json cannot be read.
+    """
+    recorded = _read(folder, "init_from", None)
+    return Parent(**recorded) if recorded else None
+
+
+def check_same_parent(folder: Path, parent: Parent) -> None:
+    """Raise UserError where `parent` is not the model that the run in `folder` started from."""
+    began_with = parent_of(folder)
+    if began_with is None or began_with.model_hash != parent.model_hash:
+        raise UserError(
+            f"run={folder}: init_from={parent.path} is another model than the one it began with, "
+            "and it has no checkpoint yet; put that model back, or start a new run"
+        )
+
+
+def _read(folder: Path, key: str, *otherwise: Any) -> Any:
+    path = folder / PROVENANCE_FILE
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        return record.get(key, *otherwise) if otherwise else record[key]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"'{path}' cannot be read ({error}); start a new run") from error
 
 
 def _git(folder: Path, *arguments: str) -> str:

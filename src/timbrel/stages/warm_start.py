@@ -1,0 +1,33 @@
+"""From `init_from=` to first weights: what `timbrel train` takes over, told on stderr."""
+
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from timbrel.library.bundle import load_bundle
+from timbrel.library.transfer import warm_start
+from timbrel.models.autoencoder import Autoencoder
+from timbrel.training.fit import resume_step
+from timbrel.training.provenance import Parent, check_same_parent
+
+
+def warm_started(config: DictConfig, model: Autoencoder) -> Parent | None:
+    """Start `model` from the weights of `config.init_from`, and say which it took.
+
+    None where there is no parent, and where a checkpoint holds the run's own weights: the parent
+    may be gone by then. Raises UserError where the parent does not fit, or is no longer the one
+    that the run began with.
+    """
+    if config.init_from is None:
+        return None
+    if config.run is not None and resume_step(Path(config.run)) is not None:
+        return None
+    bundle = load_bundle(config.init_from, key="init_from")
+    parent = Parent(str(config.init_from), bundle.card.name, bundle.card.model_hash)
+    if config.run is not None:
+        check_same_parent(Path(config.run), parent)
+    first, *others = warm_start(model, bundle).lines()
+    lines = [f"init_from: {bundle.card.name} ({bundle.folder}): {first}"]
+    sys.stderr.write("\n".join([*lines, *(f"      {line}" for line in others)]) + "\n")
+    return parent
