@@ -13,7 +13,7 @@ from timbrel.data import chunk as chunk_module
 from timbrel.data.augmentation import Augment, Change, Gain, Mask, Mix, Varispeed
 from timbrel.data.cache import Clip
 from timbrel.data.cache_entry import npy_header
-from timbrel.data.chunk import Chunk, Measures, Variant, read_chunk
+from timbrel.data.chunk import Chunk, Measures, Variant, positions, read_chunk
 from timbrel.data.chunks import StepSampler, TrainingChunks, ValidationChunks, validation_chunks
 from timbrel.data.collate import collate
 from timbrel.data.split import Segment
@@ -361,3 +361,18 @@ def test_attributes_travel_with_the_example(segments):
     assert batch.frame_attributes[:, 0, 1].tolist() == starts
     assert batch.frame_attribute_mask[:, 0].tolist() == [[True, False]] * 3
     assert batch.attribute_mask.all()
+
+
+@pytest.mark.parametrize("short", ["pad", "loop", "repeat"])
+def test_positions_tell_where_every_sample_of_a_chunk_comes_from(segments, short):
+    data = dataset(segments, short=short)
+    seen = set()
+    for step in range(60):
+        chunk = data.draw(step, 0)
+        seen.add(chunk.segment.clip.clip_id)
+        samples = chunk.segment.clip.open()
+        read = read_chunk(samples, chunk, CHUNK, short=short)[0]
+        places, inside = positions(chunk, np.arange(CHUNK), short=short)
+        expected = np.where(inside, samples[0, np.where(inside, places, 0).astype(int)], 0)
+        np.testing.assert_array_equal(read, expected)
+    assert len(seen) == 4

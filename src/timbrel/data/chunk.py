@@ -127,6 +127,24 @@ def read_chunk(
     return audio
 
 
+def positions(
+    chunk: Chunk, at: NDArray[np.floating], *, short: Short
+) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+    """Where in its clip the samples `at` of a chunk as read come from, and whether any do.
+
+    Between the copies of a short segment, and outside of one that was padded, there is none.
+    """
+    start, frames = chunk.segment.start_sample, chunk.segment.frames
+    offset = at + (chunk.start_sample - start)
+    if short == "repeat" and chunk.gaps:
+        begins = np.cumsum([0, *(frames + gap for gap in chunk.gaps[:-1])])
+        copy = np.maximum(np.searchsorted(begins, offset, side="right") - 1, 0)
+        offset = offset - begins[copy]
+    elif short == "loop":
+        offset = offset % frames
+    return start + offset, (offset >= 0) & (offset < frames)
+
+
 def _copies(
     segment: NDArray[np.float32], at: int, gaps: Sequence[int], chunk_samples: int
 ) -> NDArray[np.float32]:
