@@ -2,15 +2,15 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 
 from timbrel.data.probe import Measurement
 from timbrel.data.probe_memory import memory_file, recall, remember
 from timbrel.data.probing import measure_all
-from timbrel.data.tree import Entry, entries
+from timbrel.data.tree import Entry, entries, prefixes
 from timbrel.data.verdicts import Judgement, Verdict, is_silent, judge
 from timbrel.errors import UserError
 
@@ -51,10 +51,14 @@ class FileReport:
 
 @dataclass(frozen=True)
 class Catalog:
-    """A folder and the report on each of its entries, sorted by path."""
+    """A folder and the report on each of its entries, sorted by path.
+
+    `also` holds further folders, by the first part of their files' paths.
+    """
 
     root: Path
     files: tuple[FileReport, ...]
+    also: Mapping[str, Path] = field(default_factory=dict, hash=False)
 
     @cached_property
     def training_files(self) -> tuple[FileReport, ...]:
@@ -63,7 +67,16 @@ class Catalog:
 
     def absolute(self, file: FileReport) -> Path:
         """Where `file` lies."""
-        return self.root / file.path
+        return self.located(file.path)
+
+    def located(self, path: str) -> Path:
+        """Where the file of this `path` lies, in the root or in a further folder."""
+        prefix, _, rest = path.partition("/")
+        return self.also[prefix] / rest if prefix in self.also else self.root / path
+
+    def is_further(self, path: str) -> bool:
+        """Whether the file of this `path` lies in a further folder."""
+        return path.partition("/")[0] in self.also
 
     def counts(self) -> dict[Verdict, int]:
         """How many entries got each verdict."""
@@ -73,7 +86,7 @@ class Catalog:
     def to_csv(self, path: Path) -> None:
         """One row per entry; names that are not valid Unicode keep their bytes."""
         with open(path, "w", encoding=CSV_ENCODING, errors=CSV_ERRORS, newline="") as stream:
-            table = csv.DictWriter(stream, [field.name for field in fields(FileReport)])
+            table = csv.DictWriter(stream, [column.name for column in fields(FileReport)])
             table.writeheader()
             for file in self.files:
                 table.writerow(asdict(file) | {"reasons": " ".join(file.reasons)})
@@ -82,6 +95,7 @@ class Catalog:
 def scan(
     root: Path,
     *,
+    also: Sequence[Path] = (),
     workers: int | None = None,
     memory: Path | None = None,
     include_silent: bool = False,
@@ -89,41 +103,52 @@ def scan(
 ) -> Catalog:
     """Look at every entry under `root`, decoding each sound file once, and write nothing there.
 
+    So too under the folders of `also`, whose files are named with their folder in front; of the
+    same samples in several folders the root's are the original, then those of the first folder.
+
     `workers` is the number of processes (None: by cores and files; 0: none). With `memory`, a
     folder, a file that has not changed since an earlier scan is not decoded again. Silent files
     train only with `include_silent`. `progress` is told how many files are done, how many there are
     and which was the last.
 
-    Raises `UserError` where `root` is no folder that can be listed, or holds no usable sound.
+    Raises `UserError` where one of them is no folder that can be listed, or holds no usable sound.
     """
     root = Path(root)
-    _require_folder(root)
-    found = entries(root)
-    measured = _measured(root, found, workers, memory, progress)
-    reports = _marked_duplicates(
-        [_report(entry, measured.get(entry.path), include_silent) for entry in found]
-    )
-    if not any(file.verdict in (Verdict.ACCEPT, Verdict.ACCEPT_WARN) for file in reports):
-        raise UserError(_nothing_usable(root, reports))
-    return Catalog(root, tuple(reports))
+    for folder in also:
+        _require_folder(folder, "data.also")
+
+    def reports_on(folder: Path, key: str) -> list[FileReport]:
+        _require_folder(folder, key)
+        found = entries(folder)
+        measured = _measured(folder, found, workers, memory, progress)
+        reports = [_report(entry, measured.get(entry.path), include_silent) for entry in found]
+        if not any(file.verdict in (Verdict.ACCEPT, Verdict.ACCEPT_WARN) for file in reports):
+            raise UserError(_nothing_usable(folder, reports, key))
+        return reports
+
+    files = reports_on(root, "data.root")
+    further = prefixes([file.path for file in files], also)
+    for prefix, folder in further.items():
+        for file in reports_on(folder, "data.also"):
+            files.append(replace(file, path=f"{prefix}/{file.path}"))
+    files = sorted(_marked_duplicates(files), key=lambda file: file.path)
+    return Catalog(root, tuple(files), further)
 
 
-def _require_folder(root: Path) -> None:
+def _require_folder(root: Path, key: str) -> None:
     if root.is_file():
-        raise UserError(
-            f"'{root}' is a file; give the folder that holds it: data.root='{root.parent}'"
-        )
+        raise UserError(f"'{root}' is a file; give the folder that holds it: {key}='{root.parent}'")
     if not root.is_dir():
-        raise UserError(f"'{root}': no such folder; set data.root to the folder of your recordings")
+        raise UserError(f"'{root}': no such folder; set {key} to the folder of your recordings")
 
 
-def _nothing_usable(root: Path, reports: list[FileReport]) -> str:
+def _nothing_usable(root: Path, reports: list[FileReport], key: str) -> str:
     warned = [file for file in reports if file.verdict is Verdict.SKIP_WARN]
     what = "no sound files"
     if warned:
         what = f"no usable sound file, {len(warned)} unusable ({warned[0].path!r}: "
         what += f"{warned[0].reasons[0].rstrip('.')})"
-    return f"'{root}': {what}; put WAV, FLAC, AIFF, MP3 or OGG files there, or set data.root"
+    return f"'{root}': {what}; put WAV, FLAC, AIFF, MP3 or OGG files there, or set {key}"
 
 
 def _measured(

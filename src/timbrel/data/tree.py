@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +72,28 @@ def entries(root: Path) -> list[Entry]:
                 links.append(path)
         found.extend(_files(root, folder, listed))
     return sorted(found, key=lambda entry: entry.path)
+
+
+def prefixes(root: Iterable[str], also: Sequence[Path]) -> dict[str, Path]:
+    """The folders of `also` by the first part of their files' paths: a name for each, all unique.
+
+    It is the folder's own name, counted on where a path of `root` or an earlier folder has it.
+
+    >>> found = prefixes(["kicks/one.wav"], [Path("/a/kicks"), Path("/b/bells")])
+    >>> list(found)
+    ['kicks-2', 'bells']
+    """
+    taken = {path.partition("/")[0] for path in root}
+    found: dict[str, Path] = {}
+    for folder in also:
+        name = prefix = folder.name or "also"
+        count = 1
+        while prefix in taken:
+            count += 1
+            prefix = f"{name}-{count}"
+        taken.add(prefix)
+        found[prefix] = folder
+    return found
 
 
 def _files(root: Path, folder: str, listed: list[os.DirEntry[str]]) -> Iterator[Entry]:
