@@ -367,7 +367,7 @@ def test_attributes_travel_with_the_example(segments):
 def test_positions_tell_where_every_sample_of_a_chunk_comes_from(segments, short):
     data = dataset(segments, short=short)
     seen = set()
-    for step in range(60):
+    for step in range(500):
         chunk = data.draw(step, 0)
         seen.add(chunk.segment.clip.clip_id)
         samples = chunk.segment.clip.open()
