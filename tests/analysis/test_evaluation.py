@@ -202,7 +202,11 @@ def test_training_and_generation_hear_the_same(
         for heard in (segment, middle):
             assert (
                 front_end_difference(
-                    model, heard, root, downmix="mean", chunk_samples=chunk_samples
+                    model,
+                    heard,
+                    root / heard.clip.name,
+                    downmix="mean",
+                    chunk_samples=chunk_samples,
                 )
                 <= 1e-6
             )
@@ -215,10 +219,10 @@ def test_another_file_is_heard_as_another(model, segments, tmp_path: Path) -> No
     louder = hit.samples()[0] * np.float32(1.5)
     soundfile.write(tmp_path / "hit.wav", louder, 48_000, subtype="FLOAT")
     settings = {"downmix": "mean", "chunk_samples": 4096}
-    difference = front_end_difference(model, hit, tmp_path, **settings)
+    difference = front_end_difference(model, hit, tmp_path / hit.clip.name, **settings)
     assert difference == pytest.approx(np.abs(louder).max() / 3, rel=1e-3)
     soundfile.write(tmp_path / "hit.wav", louder[:-1], 48_000, subtype="FLOAT")
-    assert front_end_difference(model, hit, tmp_path, **settings) == math.inf
+    assert front_end_difference(model, hit, tmp_path / hit.clip.name, **settings) == math.inf
 
 
 def test_a_stream_has_the_code_of_the_whole_unless_its_context_is_too_short(

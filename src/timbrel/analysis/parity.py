@@ -17,16 +17,16 @@ _LONGEST_S = 20.0
 
 
 def front_end_difference(
-    model: Autoencoder, segment: Segment, root: Path, *, downmix: str, chunk_samples: int
+    model: Autoencoder, segment: Segment, file: Path, *, downmix: str, chunk_samples: int
 ) -> float:
     """Largest absolute sample difference between what training and generation hear of a segment.
 
-    Training: the cache, cut into chunks, without augmentation. Generation: the file itself under
-    `root`, decoded and resampled anew by `source=file`. inf where their lengths differ.
+    Training: the cache, cut into chunks, without augmentation. Generation: the file itself,
+    decoded and resampled anew by `source=file`. inf where their lengths differ.
 
     Raises UserError where the file cannot be read.
     """
-    source = FileSource(root / segment.clip.name, model=model, downmix=downmix)
+    source = FileSource(file, model=model, downmix=downmix)
     if source.n_samples != segment.clip.frames:
         return float("inf")
     heard = np.concatenate(

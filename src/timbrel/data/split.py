@@ -145,9 +145,9 @@ def data_hash(split: Split) -> str:
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
-def hash_position(content_hash: str, seed: int) -> float:
-    """Where a content stands in [0, 1): uniform over contents, drawn anew by every seed."""
-    digest = hashlib.blake2b(f"split/{seed}/{content_hash}".encode(), digest_size=8).digest()
+def hash_position(content_hash: str, seed: int, purpose: str = "split") -> float:
+    """Where a content stands in [0, 1): uniform over contents, drawn anew by seed and purpose."""
+    digest = hashlib.blake2b(f"{purpose}/{seed}/{content_hash}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "little") >> 11) / 2**53
 
 

@@ -6,6 +6,7 @@ these are the layers that touch it, with another architecture nearly all, which 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
 
@@ -97,9 +98,8 @@ def warm_start(model: Autoencoder, parent: Bundle) -> Transfer:
     if transfer.share < LEAST_SHARE:
         raise UserError(
             f"{where}: only {transfer.share:.1%} of the weights fit ({len(transfer.taken)} of "
-            f"{len(own)} tensors), so it is a model of another architecture: its encoder is a "
-            f"{type(parent.model.encoder).__name__}, yours a {type(model.encoder).__name__}; take "
-            "the architecture (and its widths) of that model, or leave init_from out"
+            f"{len(own)} tensors), so it is a model of another architecture: {_other(transfer)}; "
+            "take the architecture (and its widths) of that model, or leave init_from out"
         )
     with torch.no_grad():
         for name in transfer.taken:
@@ -120,6 +120,14 @@ def check_frontend(parent: Frontend, where: str, sample_rate_hz: int, channels: 
             + " ".join(f"data.{key}={given[key]}" for key in keys)
             + ", or leave init_from out"
         )
+
+
+def _other(transfer: Transfer) -> str:
+    """How the two differ: in the largest tensor that did not fit."""
+    largest = max(transfer.fresh, key=lambda tensor: prod(tensor.shape))
+    there = largest.parent_shape
+    has = f"in that model {_shape(there)}" if there is not None else "which that model lacks"
+    return f"'{largest.name}' is {_shape(largest.shape)}, {has}"
 
 
 def _by_module(fresh: Sequence[Fresh]) -> list[tuple[str, list[Fresh]]]:

@@ -29,6 +29,7 @@ from timbrel.analysis.gates import Gate
 from timbrel.analysis.parity import front_end_difference, latent_difference
 from timbrel.analysis.run_folder import read_metrics
 from timbrel.config import STAGES, EvaluateSection
+from timbrel.data.catalog import Catalog
 from timbrel.data.split import Segment, data_hash
 from timbrel.errors import UserError
 from timbrel.library.bundle import load_bundle
@@ -126,6 +127,12 @@ def run_config(folder: Path, *, data_root: str | None = None) -> DictConfig:
             f"run={folder}: its recordings were in {data.root}, which is not there (any more); "
             "give data_root=FOLDER, where they lie now"
         )
+    for text in data.also:
+        if not Path(text).expanduser().is_dir():
+            raise UserError(
+                f"run={folder}: it was trained on {text} (data.also) as well, which is not there "
+                "(any more); put that folder back"
+            )
     return config
 
 
@@ -164,7 +171,9 @@ def evaluate_model(
         rows = score_parts(model, parts, draft / "audio", seed=seed, progress=progress_lines())
         summary = summarise(rows, seed=seed, draws=settings.bootstrap_draws)
         held_out = [*found.split.validation, *found.split.test]
-        heard, unread = _front_end_differences(model, held_out, found.root, downmix, chunk_samples)
+        heard, unread = _front_end_differences(
+            model, held_out, found.catalog, downmix, chunk_samples
+        )
         coded = [latent_difference(model, segment) for segment in held_out]
         curves = read_metrics(folder / "metrics.csv")
         code = latent_gates.measure_code(model, held_out)
@@ -192,7 +201,11 @@ def evaluate_model(
 
 
 def _front_end_differences(
-    model: Autoencoder, segments: Sequence[Segment], root: Path, downmix: str, chunk_samples: int
+    model: Autoencoder,
+    segments: Sequence[Segment],
+    catalog: Catalog,
+    downmix: str,
+    chunk_samples: int,
 ) -> tuple[list[float], str | None]:
     """Of every file that can still be read, and why one cannot.
 
@@ -202,7 +215,11 @@ def _front_end_differences(
     for segment in segments:
         try:
             difference = front_end_difference(
-                model, segment, root, downmix=downmix, chunk_samples=chunk_samples
+                model,
+                segment,
+                catalog.located(segment.clip.name),
+                downmix=downmix,
+                chunk_samples=chunk_samples,
             )
         except UserError as error:
             unread = str(error)

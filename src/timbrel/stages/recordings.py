@@ -10,6 +10,7 @@ from timbrel.data.cache import Cache, Clip
 from timbrel.data.catalog import Catalog, scan
 from timbrel.data.demo import ensure_demo_set
 from timbrel.data.split import Split, SplitPlan, split_clips
+from timbrel.data.train_part import draw_train_files, with_further
 from timbrel.data.verdicts import Verdict
 from timbrel.errors import UserError
 
@@ -18,7 +19,6 @@ from timbrel.errors import UserError
 class Recordings:
     """A scanned, decoded and split data set."""
 
-    root: Path
     catalog: Catalog
     clips: tuple[Clip, ...]
     split: Split
@@ -34,9 +34,18 @@ def data_root(data: DictConfig) -> Path:
 
 
 def scanned(data: DictConfig, *, workers: int | None = None) -> Catalog:
-    """The catalog of the data folder; what an earlier scan learned is not decoded again."""
+    """The catalog of the data folder and of `data.also`.
+
+    What an earlier scan learned is not decoded again.
+    """
     memory = Cache(data.cache_dir).folder / "catalog"
-    return scan(data_root(data), workers=workers, memory=memory, include_silent=data.include_silent)
+    return scan(
+        data_root(data),
+        also=[Path(text).expanduser().resolve() for text in data.also],
+        workers=workers,
+        memory=memory,
+        include_silent=data.include_silent,
+    )
 
 
 def recordings(data: DictConfig, *, seed: int, guard_samples: int) -> Recordings:
@@ -51,7 +60,7 @@ def recordings(data: DictConfig, *, seed: int, guard_samples: int) -> Recordings
     if skipped and not data.skip_unreadable:
         first = skipped[0]
         raise UserError(
-            f"'{catalog.root / first.path}': {'; '.join(first.reasons)}. Mend or remove it, or set "
+            f"'{catalog.absolute(first)}': {'; '.join(first.reasons)}. Mend or remove it, or set "
             "data.skip_unreadable=true"
         )
     cache = Cache(data.cache_dir)
@@ -71,9 +80,21 @@ def recordings(data: DictConfig, *, seed: int, guard_samples: int) -> Recordings
         split_theme=data.split_theme,
         guard_samples=guard_samples,
     )
-    split = split_clips(clips, plan, folder=catalog.root.name)
+    split = _split(catalog, clips, plan)
+    if data.train_files is not None:
+        split = draw_train_files(split, data.train_files, seed=seed)
     _tell(catalog, cache, clips, split, skipped=len(skipped))
-    return Recordings(catalog.root, catalog, clips, split)
+    return Recordings(catalog, clips, split)
+
+
+def _split(catalog: Catalog, clips: tuple[Clip, ...], plan: SplitPlan) -> Split:
+    """Further folders are split with the rest; lists govern the data folder alone."""
+    folder = catalog.root.name
+    further = [clip for clip in clips if catalog.is_further(clip.name)]
+    if plan.split_file is None or not further:
+        return split_clips(clips, plan, folder=folder)
+    listed = [clip for clip in clips if not catalog.is_further(clip.name)]
+    return with_further(split_clips(listed, plan, folder=folder), further, plan.split_file)
 
 
 def _tell(
@@ -82,11 +103,15 @@ def _tell(
     seconds = sum(clip.duration_s for clip in clips)
     warned = sum(file.verdict is Verdict.ACCEPT_WARN for file in catalog.files)
     parts = ", ".join(f"{len(segments)} {name}" for name, segments in split.parts().items())
-    lines = [f"data: {len(clips)} recordings, {seconds:.1f} s, from {catalog.root} ({parts})"]
+    folders = ", ".join(map(str, [catalog.root, *catalog.also.values()]))
+    lines = [f"data: {len(clips)} recordings, {seconds:.1f} s, from {folders} ({parts})"]
     if skipped or warned:
+        also = ",".join(map(str, catalog.also.values()))
         lines.append(
             f"      {skipped} files left out, {warned} with a warning: "
-            f"timbrel inspect data.root='{catalog.root}' tells why"
+            f"timbrel inspect data.root='{catalog.root}'"
+            + (f" data.also='[{also}]'" if also else "")
+            + " tells why"
         )
     lines.append(f"cache: {cache.folder} ({cache.size_bytes / 2**20:.1f} MiB)")
     lines += [f"note: {note}" for note in split.notes]

@@ -29,5 +29,10 @@ def warm_started(config: DictConfig, model: Autoencoder) -> Parent | None:
         check_same_parent(Path(config.run), parent)
     first, *others = warm_start(model, bundle).lines()
     lines = [f"init_from: {bundle.card.name} ({bundle.folder}): {first}"]
+    if bundle.model.hop_samples != model.hop_samples:
+        others.append(
+            f"note: its frames were {bundle.model.hop_samples} samples long, not "
+            f"{model.hop_samples}: its weights fit, and mean something else"
+        )
     sys.stderr.write("\n".join([*lines, *(f"      {line}" for line in others)]) + "\n")
     return parent
