@@ -81,6 +81,35 @@ def test_the_folders_name_counts_where_lists_go_by_it(digests, tmp_path) -> None
     assert one != two
 
 
+def test_further_folders_count_by_content(digests, kicks, tmp_path) -> None:
+    also = changed(data={"root": str(kicks), "also": [str(kicks)]})
+    alone = sign(changed(data={"root": str(kicks), "also": []}), digests)
+    first = sign(also, digests)
+    assert first.changes(alone.__dict__) == ["data"]
+    moved = Path(shutil.copytree(kicks, tmp_path / "elsewhere" / "kicks"))
+    also["data"]["also"] = [str(moved)]
+    assert sign(also, digests) == first
+    (moved / "one.wav").write_bytes(b"RIFF two")
+    assert sign(also, digests).changes(first.__dict__) == ["data"]
+
+
+def test_the_weights_started_from_count_and_not_their_place(digests, tmp_path) -> None:
+    model = tmp_path / "run" / "model"
+    model.mkdir(parents=True)
+    for name in ("card.json", "config.yaml", "weights.safetensors", "frontend.json"):
+        (model / name).write_text(f"{name} of the first")
+    afresh = sign(changed(), digests)
+    first = sign({**SPECTRAL, "init_from": str(tmp_path / "run")}, digests)
+    assert first.changes(afresh.__dict__) == ["data"]
+    assert sign({**SPECTRAL, "init_from": str(model)}, digests) == first  # the bundle itself
+    moved = Path(shutil.copytree(tmp_path / "run", tmp_path / "moved"))
+    assert sign({**SPECTRAL, "init_from": str(moved)}, digests) == first
+    (model / "card.json").write_text("retold")
+    assert sign({**SPECTRAL, "init_from": str(model)}, digests) == first
+    (model / "weights.safetensors").write_text("trained on")
+    assert sign({**SPECTRAL, "init_from": str(model)}, digests).changes(first.__dict__) == ["data"]
+
+
 def test_what_was_digested_is_not_read_again(digests, kicks) -> None:
     first = digests.of(kicks / "one.wav")
     digests.save()

@@ -19,9 +19,9 @@ from timbrel.data.tree import entries
 
 _PACKAGE = Path(timbrel.__file__).parent
 _ENTRY = "timbrel.stages.train"
-# Names, places and what watches a run: none of it reaches a weight or a score.
-_UNHEARD_KEYS = ("name", "run", "dry_run", "logger", "alarms")
-_UNHEARD_DATA_KEYS = ("name", "root", "split_file", "cache_dir")
+# Names, places (what lies there counts) and what watches a run: none reaches a weight or a score.
+_UNHEARD_KEYS = ("name", "run", "init_from", "dry_run", "logger", "alarms")
+_UNHEARD_DATA_KEYS = ("name", "root", "also", "split_file", "cache_dir")
 _UNHEARD_MODULES = (
     # These draw and tell.
     "timbrel.analysis.pictures",
@@ -51,7 +51,7 @@ class Signature:
     config: str
     """Of the resolved config, without names, places and loggers."""
     data: str
-    """Of the recordings' names and contents, and of the split file."""
+    """Of the recordings' names and contents, of the split file and of the model started from."""
     code: str
     """Of the source files that this config's training can reach, by their imports."""
 
@@ -96,9 +96,10 @@ class FileDigests:
 
 def sign(config: Mapping[str, Any], digests: FileDigests) -> Signature:
     """The signature of the run of a resolved training config (plain values)."""
-    return Signature(
-        config_digest(config), data_digest(config["data"], digests), code_digest(config)
-    )
+    data = data_digest(config["data"], digests)
+    if config.get("init_from"):
+        data = _digest(f"{data} {parent_digest(Path(config['init_from']), digests)}")
+    return Signature(config_digest(config), data, code_digest(config))
 
 
 def config_digest(config: Mapping[str, Any]) -> str:
@@ -112,7 +113,7 @@ def config_digest(config: Mapping[str, Any]) -> str:
 
 
 def data_digest(data: Mapping[str, Any], digests: FileDigests) -> str:
-    """Of every sound file under `data.root`, by name and content, and of the split file.
+    """Of every sound file under `data.root` and `data.also`, by name and content, and of the lists.
 
     The demo set has none: it follows from config and code. Names count, since they order the files
     and a split file goes by them.
@@ -122,9 +123,21 @@ def data_digest(data: Mapping[str, Any], digests: FileDigests) -> str:
         root = Path(data["root"]).expanduser()
         sounds = (entry for entry in entries(root) if entry.judgement is None)
         lines = [f"{entry.path} {digests.of(root / entry.path)}" for entry in sounds]
+    for folder in (Path(text).expanduser() for text in data.get("also") or ()):
+        sounds = (entry for entry in entries(folder) if entry.judgement is None)
+        lines += [f"+{folder.name}/{x.path} {digests.of(folder / x.path)}" for x in sounds]
     if data.get("split_file"):
         lines.append(f"split {digests.of(Path(data['split_file']).expanduser())}")
     return _digest("\n".join(lines))
+
+
+def parent_digest(path: Path, digests: FileDigests) -> str:
+    """Of the model in the bundle or run folder at `path`: config, weights and front end."""
+    folder = path.expanduser()
+    if (folder / "model" / "card.json").is_file():
+        folder = folder / "model"
+    names = ("config.yaml", "weights.safetensors", "frontend.json")
+    return _digest(" ".join(digests.of(folder / name) for name in names))
 
 
 def code_digest(config: Mapping[str, Any]) -> str:
