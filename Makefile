@@ -1,4 +1,6 @@
 # make demo     install, train on the built-in data for three minutes, render sounds
+# make base     train a model to start others from, fifteen minutes on the built-in data and on
+#               DATA="folder folder" (quote names with spaces again); ARGS="trainer.max_time=1h"
 # make install  .venv with the locked requirements and timbrel itself
 # make test     lint and the fast tests; make lint alone; make bench for speed
 #
@@ -11,7 +13,7 @@ STAMP := $(VENV)/.installed
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo install lint test bench
+.PHONY: demo base install lint test bench
 
 install: $(STAMP)
 
@@ -50,6 +52,12 @@ demo: install
 	@run=$$(ls -td outputs/*_demo_*/ | head -n 1); run=$${run%/}; \
 	$(BIN)/timbrel generate --multirun model="$$run" output="$$run/sounds" seconds=2 seed=1,2,3,4; \
 	echo "the page: $$run/report.html  its sounds, in $$run/sounds: $$(cd "$$run/sounds" && echo *.wav)"
+
+base: install
+	@also=; for folder in $(DATA); do also="$$also$${also:+,}'$${folder//\'/\\\'}'"; done; \
+	run=outputs/$$(date +%Y-%m-%d_%H%M%S)_base; \
+	$(BIN)/timbrel train experiment=base "data.also=[$$also]" hydra.run.dir="$$run" $(ARGS); \
+	echo "to start from it: timbrel train data.root=FOLDER init_from=$$run"
 
 bench: install
 	$(BIN)/python benchmarks/speed.py
