@@ -191,7 +191,7 @@ class AlarmsConfig:
     )
     held_out_ratio: float | None = _key(1.05, "alarm: held-out loss over its own best, above this")
     generalisation_gap: float | None = _key(
-        0.5, "alarm: held-out loss above that of training recordings, by more than this share"
+        0.75, "alarm: held-out loss above that of training recordings, by more than this share"
     )
 
 
@@ -240,7 +240,7 @@ class EvaluateSection:
     active_units: int = _key(1, "gate: least number of code dimensions that vary over the data")
     decode_change: float = _key(0.1, "gate: least change of the output with another sound's code")
     generalisation_gap: float = _key(
-        0.5, "gate: held-out loss above that of training recordings, as a share of it, at most"
+        0.75, "gate: held-out loss above that of training recordings, as a share of it, at most"
     )
     parity: float = _key(1e-6, "gate: largest difference of training's and generation's input")
 
