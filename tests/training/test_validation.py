@@ -1,17 +1,19 @@
 """The held-out loss against a mean by hand."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.presets import build, transparent
-from timbrel.contracts import Batch
-from timbrel.losses.latent import rate_nats
+from timbrel.contracts import Batch, Conditions, Latent
+from timbrel.losses.latent import kl_nats, rate_nats
 from timbrel.losses.mix import LossMix
 from timbrel.losses.reconstruction import SpectralLoss
 from timbrel.losses.schedules import Ramp
+from timbrel.metrics.latent import nats_per_dimension
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.training.validation import validate
 
@@ -112,3 +114,63 @@ def test_the_number_format_is_the_callers() -> None:
     half = validate(model, [batch, batch], LOSS, MIX, 0, torch.autocast("cpu", torch.bfloat16))
     assert half["loss"] != exact["loss"]
     assert half["loss"] == pytest.approx(exact["loss"], rel=0.05)
+
+
+def test_the_rate_is_the_sum_over_dimensions() -> None:
+    model = build("spectral_small", clip_dim=3)
+    batch = _batch(4, seed=7)
+    values = validate(model, [batch], LOSS, MIX, 0, nullcontext())
+    with torch.no_grad():
+        posterior = model.encode(batch.input)
+    frames, clip = (
+        kl_nats(getattr(posterior.mean, part), getattr(posterior.log_var, part)).numpy()
+        for part in ("frames", "clip")
+    )
+    nats = nats_per_dimension(frames.transpose(0, 2, 1).reshape(-1, frames.shape[1]), clip)
+    assert len(nats) == model.latent_dim + 3
+    assert values["nats_per_frame"] == pytest.approx(nats.sum(), rel=1e-5)
+
+
+class _Deaf(nn.Module):
+    """Answers with one sound, whatever the code, scaled by f0 where there is one."""
+
+    hop_samples = 4
+    context_frames = 0
+
+    def forward(self, latent: Latent, conditions: Conditions) -> Tensor:
+        time = latent.frames.shape[2] * self.hop_samples
+        answer = torch.linspace(-1, 1, time).expand(len(latent.frames), 1, time)
+        return answer if conditions.f0_hz is None else answer * conditions.f0_hz[:, :1, None]
+
+
+def test_the_decode_test_tells_a_deaf_decoder_from_a_perfect_one() -> None:
+    batch = _batch(4, seed=8)
+    batch = Batch(batch.target, batch.target, batch.clip_id, batch.start_sample)
+    perfect = _transparent()
+    deaf = _transparent()
+    deaf.decoder = _Deaf()
+    parts = [batch.map(lambda x: x[:3]), batch.map(lambda x: x[3:])]
+    values = [validate(m, parts, LOSS, MIX, 0, nullcontext()) for m in (perfect, deaf)]
+    assert values[0]["decode_change"] == pytest.approx(1.0, abs=1e-6)
+    assert values[1]["decode_change"] == 0.0
+    assert values[0]["active_units"] == values[1]["active_units"] == 4.0  # a hop of noise each
+
+
+def test_conditions_stay_while_the_code_changes() -> None:
+    """A decoder that follows its conditions alone does not listen to the code."""
+    batch = _batch(4, seed=9)
+    f0_hz = torch.tensor([1.0, 0.1, 2.0, 0.5])[:, None].expand(4, 512)
+    batch = replace(batch, conditions=Conditions(f0_hz=f0_hz))
+    deaf = _transparent()
+    deaf.decoder = _Deaf()
+    assert validate(deaf, [batch], LOSS, MIX, 0, nullcontext())["decode_change"] == 0.0
+
+
+def test_one_chunk_has_no_neighbour() -> None:
+    values = validate(_transparent(), [_batch(1, seed=10)], LOSS, MIX, 0, nullcontext())
+    assert "decode_change" not in values
+    assert "active_units" in values  # its frames differ
+    quick = validate(
+        _transparent(), [_batch(2, seed=10)], LOSS, MIX, 0, nullcontext(), watch_code=False
+    )
+    assert not {"decode_change", "active_units"} & quick.keys()

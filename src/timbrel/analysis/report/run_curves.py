@@ -10,6 +10,10 @@ from timbrel.analysis.report.run_warnings import best_step
 from timbrel.analysis.run_folder import Curves, Run
 
 _RATES = {"nats_per_frame": "nats per frame", "nats_per_second": "nats per second"}
+_CODE = {
+    "decode_change": "how far another sound's code moves the output (1: as the sounds differ)",
+    "active_units": "active dimensions of the code",
+}
 _OPTIMIZER = {"learning_rate": "learning rate", "gradient_norm": "gradient norm, before clipping"}
 _TERMS = {
     "stft_relative": "STFT, relative to the recording's energy",
@@ -41,14 +45,17 @@ def _loss(run: Run) -> CurveGroup:
     best = best_step(run)
     text = (
         "What training minimises. While the held-out line falls the model learns something that "
-        "holds for recordings it has not seen; where it rises it learns by heart."
+        "holds for recordings it has not seen; where it rises it learns by heart. Training "
+        "recordings are scored the same way beside it, without augmentation: the gap between the "
+        "two lines is what does not carry over."
     )
-    return CurveGroup("Loss", text, _figures(run, ["loss"], {}, best=best))
+    titles = {"gap": "held-out loss above that of training recordings, as a share of it"}
+    return CurveGroup("Loss", text, _figures(run, ["loss", "gap"], titles, best=best))
 
 
 def _terms(run: Run) -> CurveGroup:
     names = {name.split("/", 1)[1] for name in run.curves if "/" in name}
-    names -= {"loss", "elapsed_s", *_RATES, *_OPTIMIZER}
+    names -= {"loss", "gap", "elapsed_s", *_RATES, *_CODE, *_OPTIMIZER}
     text = "The parts of the loss, each before its weight."
     return CurveGroup("Terms of the loss", text, _figures(run, sorted(names), _TERMS))
 
@@ -59,7 +66,7 @@ def _rate(run: Run) -> CurveGroup:
         "is harder to play; near 0 the code says nothing and every sound comes out alike."
     )
     names = ["nats_per_frame"] if _any(run, "nats_per_frame") else ["nats_per_second"]
-    return CurveGroup("Rate", text, _figures(run, names, _RATES))
+    return CurveGroup("Use of the code", text, _figures(run, [*names, *_CODE], _RATES | _CODE))
 
 
 def _optimizer(run: Run) -> CurveGroup:
@@ -96,7 +103,12 @@ def _figures(
 
 def _both(curves: Curves, name: str) -> Curves:
     """The curve in training and on held-out recordings, whichever there are."""
-    named = {"training": f"train/{name}", "held-out": f"validation/{name}", name: name}
+    named = {
+        "training": f"train/{name}",
+        "training, as held-out": f"train_clean/{name}",
+        "held-out": f"validation/{name}",
+        name: name,
+    }
     found = {label: curves[key] for label, key in named.items() if curves.get(key)}
     finite = {
         label: [(step, value) for step, value in points if abs(value) < float("inf")]

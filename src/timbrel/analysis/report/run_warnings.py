@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from timbrel.analysis.report.page import Notice, number
+from timbrel.analysis.report.run_alarms import alarm_notices, last_changes
 from timbrel.analysis.run_folder import Run
 from timbrel.audio.read import read_blocks
 
@@ -33,6 +34,7 @@ def warnings_of(run: Run) -> list[Notice]:
     """Everything to know first, the gravest first."""
     notices = [
         *_gates(run),
+        *alarm_notices(run.folder),
         *_unfinished(run),
         *_test_set(run),
         *_worse_at_the_end(run),
@@ -110,7 +112,7 @@ def _test_set(run: Run) -> Iterator[Notice]:
 def _worse_at_the_end(run: Run) -> Iterator[Notice]:
     best = best_step(run)
     losses = run.curves.get("validation/loss", [])
-    if best is None or len(losses) < 3:
+    if best is None or len(losses) < 3 or _told_of_it(run):
         return
     last_step, last = losses[-1]
     if last > best[1] + _WORSE_SHARE * abs(best[1]):
@@ -123,6 +125,11 @@ def _worse_at_the_end(run: Run) -> Iterator[Notice]:
             "not."
         )
         yield Notice("warn", "It got worse towards the end.", text)
+
+
+def _told_of_it(run: Run) -> bool:
+    alarm = last_changes(run.folder).get("held_out_loss")
+    return alarm is not None and alarm["state"] == "raised"
 
 
 def _early_end(run: Run) -> Iterator[Notice]:
