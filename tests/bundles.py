@@ -14,12 +14,20 @@ from timbrel.models.autoencoder import Autoencoder
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
-def small_config(*, channels: int = 1, clip_dim: int = 0, rate_hz: int = 48_000) -> dict[str, Any]:
+def small_config(
+    *,
+    channels: int = 1,
+    latent_dim: int = 6,
+    clip_dim: int = 0,
+    width: int = 24,
+    rate_hz: int = 48_000,
+) -> dict[str, Any]:
     """`architecture=spectral_small` as a plain tree, narrower still."""
     architecture = OmegaConf.merge(
         OmegaConf.load(CONF / "architecture/spectral.yaml"),
         OmegaConf.load(CONF / "architecture/spectral_small.yaml"),
-        {"latent_dim": 6, "clip_dim": clip_dim, "encoder": {"width": 24}, "decoder": {"blocks": 2}},
+        {"latent_dim": latent_dim, "clip_dim": clip_dim},
+        {"encoder": {"width": width}, "decoder": {"blocks": 2}},
     )
     del architecture["defaults"]
     root = OmegaConf.create(
