@@ -14,6 +14,7 @@ from signals import noise
 from stages.training_jobs import TINY, lean, only_run
 from timbrel.config import AlarmsConfig, EvaluateSection
 from timbrel.stages import train
+from timbrel.sweeps.signature import config_digest
 from timbrel.training.alarms import CLEARED, RAISED, AlarmLimits, Alarms, Change
 from timbrel.training.callbacks import Validation
 from timbrel.training.console import Console
@@ -135,6 +136,11 @@ def test_alarms_and_gates_have_the_same_limits() -> None:
     shared = alarms.keys() & gates.keys()
     assert shared == alarms.keys() - {"grace_steps", "patience"}
     assert {name: alarms[name] for name in shared} == {name: gates[name] for name in shared}
+
+
+def test_limits_of_alarms_make_no_other_run() -> None:
+    """A study does not train again because an alarm has another limit."""
+    assert config_digest({"data": {}, "alarms": {"patience": 3}}) == config_digest({"data": {}})
 
 
 COLLAPSING = ("latent=beta_vae", "latent.weights.kl=1e5", "trainer.learning_rate=0.01")

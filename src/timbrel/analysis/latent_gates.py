@@ -21,6 +21,8 @@ from timbrel.losses.latent import kl_nats
 from timbrel.metrics import latent as latent_metrics
 from timbrel.models.autoencoder import Autoencoder
 
+_Rows = NDArray[np.float32]
+
 _ENCODED_S = 20.0
 _DECODED_S = 4.0
 _NOT_HELD_OUT = "nothing to measure: no file is held out"
@@ -49,7 +51,8 @@ def measure_code(model: Autoencoder, segments: Sequence[Segment]) -> CodeUse:
     """
     device = next(model.parameters()).device
     encoded, decoded = (round(s * model.sample_rate_hz) for s in (_ENCODED_S, _DECODED_S))
-    frames, clips = [np.zeros((0, model.latent_dim))], [np.zeros((0, model.clip_dim))]
+    frames: list[_Rows] = [np.zeros((0, model.latent_dim), np.float32)]
+    clips: list[_Rows] = [np.zeros((0, model.clip_dim), np.float32)]
     frame_nats, clip_nats = list(frames), list(clips)
     change = latent_metrics.DecodeChange(model.sample_rate_hz)
     before: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
@@ -151,5 +154,5 @@ def write_latent(path: Path, code: CodeUse) -> None:
     )
 
 
-def _rows(codes: torch.Tensor) -> NDArray[np.float32]:
+def _rows(codes: torch.Tensor) -> _Rows:
     return codes[0].T.float().cpu().numpy()

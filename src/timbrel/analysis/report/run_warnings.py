@@ -1,4 +1,4 @@
-"""What a reader must know before a run's numbers: failed gates, thin evidence, an early end."""
+"""What a reader must know before a run's numbers: failed gates, alarms, thin evidence."""
 
 import math
 import shlex
