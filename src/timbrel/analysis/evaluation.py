@@ -117,8 +117,8 @@ def score_parts(
             if part == compared:
                 name = f"{number:03d}_{file_stem(segment.clip.name)}.wav"
                 folder = audio_folder / part
-                _write_wav(folder / "reference" / name, original, model.sample_rate_hz)
-                _write_wav(folder / "reconstruction" / name, decoded.audio, model.sample_rate_hz)
+                write_wav(folder / "reference" / name, original, model.sample_rate_hz)
+                write_wav(folder / "reconstruction" / name, decoded.audio, model.sample_rate_hz)
             rows += _scored(
                 part, segment, original, decoded, model, seed if part == compared else None
             )
@@ -253,7 +253,8 @@ def _cell(value: Any) -> Any:
     return "" if np.isnan(value) else f"{value:.7g}"
 
 
-def _write_wav(path: Path, audio: NDArray[np.float32], rate_hz: int) -> None:
+def write_wav(path: Path, audio: NDArray[np.float32], rate_hz: int) -> None:
+    """`(channel, time)` as float samples; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, audio.T, rate_hz, subtype="FLOAT")
     clear_peak_time(path)  # the same audio is the same file
