@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import timbrel
 from stages.test_kill import logged_steps, outcome
@@ -113,14 +114,15 @@ def test_what_cannot_be_started_from_is_refused_before_anything_is_made(
 
 
 def test_before_its_first_checkpoint_a_run_wants_the_same_parent(
-    run_from, parent: Path, recordings: Path, tmp_path: Path, capsys
+    parent: Path, tmp_path: Path, capsys
 ) -> None:
-    copy = Path(shutil.copytree(parent, tmp_path / "copy"))
-    assert run_from("trainer.max_steps=1", f"init_from={copy}") == 0
-    run = only_run(tmp_path)
+    run = Path(shutil.copytree(parent, tmp_path / "run"))
     (run / "last.ckpt").unlink()
+    config = OmegaConf.load(run / "config.yaml")
+    config.init_from = str(parent)
+    OmegaConf.save(config, run / "config.yaml")
     record = json.loads((run / "run.json").read_text())
-    record["init_from"]["model_hash"] = "another"
+    record["init_from"] = {"path": str(parent), "name": "kicks", "model_hash": "another"}
     (run / "run.json").write_text(json.dumps(record))
     assert train.main([f"run={run}"]) == 2
     assert "is another model than the one it began with" in capsys.readouterr().err
