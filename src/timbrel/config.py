@@ -243,6 +243,19 @@ class EvaluateSection:
         0.75, "gate: held-out loss above that of training recordings, as a share of it, at most"
     )
     parity: float = _key(1e-6, "gate: largest difference of training's and generation's input")
+    generated_clips: int = _key(32, "clips drawn from the prior and compared; 0: none")
+    memorisation: float = _key(
+        0.2, "gate: least distance of a generated clip to training, of held-out files' own"
+    )
+    coverage: float = _key(
+        0.2, "gate: least share of training clips reached, of what is expected of a perfect model"
+    )
+    diversity: float = _key(
+        0.1, "gate: least Vendi score above 1 of generated clips, of training clips' own"
+    )
+    interpolation: float = _key(
+        0.5, "gate: least smoothness between two recordings (1: equal steps, 0: one jump)"
+    )
 
 
 @dataclass

@@ -33,6 +33,7 @@ _ALARM_LIMITS = (
     "held_out_ratio",
     "generalisation_gap",
 )
+_GENERATION_LIMITS = ("memorisation", "coverage", "diversity", "interpolation")
 
 
 def missing_message(stage: str, keys: Collection[str]) -> str:
@@ -249,7 +250,9 @@ def _evaluation(evaluate: EvaluateSection) -> Iterator[str]:
             f"evaluate.bootstrap_draws={evaluate.bootstrap_draws}: 100 or more, "
             "or the intervals say nothing"
         )
-    for name in (*_ALARM_LIMITS, "parity"):
+    if evaluate.generated_clips < 0:
+        yield f"evaluate.generated_clips={evaluate.generated_clips}: 1 or more, or 0 for none"
+    for name in (*_ALARM_LIMITS, "parity", *_GENERATION_LIMITS):
         value = getattr(evaluate, name)
         if not value > 0:
             yield f"evaluate.{name}={value}: above 0"
