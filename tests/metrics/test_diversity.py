@@ -87,6 +87,7 @@ def test_nearest_finds_a_copy_at_distance_zero() -> None:
     assert found.index[0] == 7
     assert found.distance[0] == 0.0
     assert found.distance[1] <= 5.0
+    assert nearest(references[:0], references).distance.shape == (0,)
     with pytest.raises(ValueError, match="near to"):
         nearest(references, references[:0])
 

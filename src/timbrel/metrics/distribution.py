@@ -81,7 +81,10 @@ def squared_distances(one: Embeddings, other: Embeddings) -> Embeddings:
 
     By differences: the quicker way by products leaves rounding errors between equal rows.
     """
-    return np.stack([np.square(other - row).sum(1) for row in one]).reshape(len(one), len(other))
+    squared = np.empty((len(one), len(other)))
+    for i, row in enumerate(one):
+        squared[i] = np.square(other - row).sum(1)
+    return squared
 
 
 def median_distance(points: Embeddings) -> float:

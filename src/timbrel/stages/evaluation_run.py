@@ -15,7 +15,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from timbrel.analysis import gates as gate_rows
-from timbrel.analysis import latent_gates
+from timbrel.analysis import generation_gates, latent_gates
 from timbrel.analysis.evaluation import (
     FileScore,
     MeanScore,
@@ -26,12 +26,14 @@ from timbrel.analysis.evaluation import (
     write_tables,
 )
 from timbrel.analysis.gates import Gate
+from timbrel.analysis.generated_sounds import GeneratedSounds, measure_generated, write_generated
 from timbrel.analysis.parity import front_end_difference, latent_difference
 from timbrel.analysis.run_folder import read_metrics
 from timbrel.config import STAGES, EvaluateSection
 from timbrel.data.catalog import Catalog
 from timbrel.data.split import Segment, data_hash
 from timbrel.errors import UserError
+from timbrel.generation.statistics import LatentStatistics
 from timbrel.library.bundle import load_bundle
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages.app import CONFIG_FILE
@@ -45,11 +47,15 @@ _PROGRESS_EVERY_S = 10.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was measured: a row per file and system, their means, and the gates."""
+    """What was measured: a row per file and system, their means, the gates, and what is invented.
+
+    `generated` is None where nothing was generated.
+    """
 
     files: list[FileScore]
     summary: list[MeanScore]
     gates: list[Gate]
+    generated: GeneratedSounds | None
 
 
 def evaluate(config: DictConfig) -> int:
@@ -71,13 +77,16 @@ def evaluate(config: DictConfig) -> int:
     outcome = evaluate_model(
         folder,
         model,
+        bundle.statistics,
         found,
         downmix=bundle.frontend.downmix,
         chunk_samples=trained.data.chunk_samples,
         settings=EvaluateSection(**config.evaluate),
         seed=config.seed,
     )
-    print_evaluation(outcome.summary, outcome.gates, model.latent_values_per_second)
+    print_evaluation(
+        outcome.summary, outcome.gates, model.latent_values_per_second, outcome.generated
+    )
     where = f"evaluation: {folder / 'evaluation'}"
     report = page_of(folder)
     sys.stdout.write(where + (f"  report: {report}" if report else "") + "\n")
@@ -150,6 +159,7 @@ def _theme(data: DictConfig) -> str | None:
 def evaluate_model(
     folder: Path,
     model: Autoencoder,
+    prior: LatentStatistics,
     found: Recordings,
     *,
     downmix: str,
@@ -159,7 +169,8 @@ def evaluate_model(
 ) -> Outcome:
     """Score `settings.parts` and the gates, and write `evaluation/` of the run in `folder`.
 
-    An earlier evaluation is replaced once everything is measured.
+    `prior` is what sounds are drawn from to compare them with the recordings. An earlier evaluation
+    is replaced once everything is measured.
     """
     known = found.split.parts()
     unknown = sorted(set(settings.parts) - known.keys())
@@ -177,6 +188,15 @@ def evaluate_model(
         coded = [latent_difference(model, segment) for segment in held_out]
         curves = read_metrics(folder / "metrics.csv")
         code = latent_gates.measure_code(model, held_out)
+        generated = measure_generated(
+            model,
+            prior,
+            found.split,
+            clips=settings.generated_clips,
+            chunk_samples=chunk_samples,
+            seed=seed,
+            audio_folder=draft / "audio" / "generated",
+        )
         gates = [
             gate_rows.kl_floor(
                 rows, model.sample_rate_hz / model.hop_samples, settings.kl_floor_nats
@@ -194,10 +214,14 @@ def evaluate_model(
             gate_rows.better_than_silence(rows, compared),
             gate_rows.better_than_noise(rows, compared),
         ]
+        if settings.generated_clips:
+            limits = {name: getattr(settings, name) for name in generation_gates.GATES}
+            gates += generation_gates.generation_gates(generated, limits)
         write_tables(draft, rows, summary)
         gate_rows.write_gates(draft / "gates.csv", gates)
         latent_gates.write_latent(draft / "latent.csv", code)
-    return Outcome(rows, summary, gates)
+        write_generated(draft, generated)
+    return Outcome(rows, summary, gates, generated)
 
 
 def _front_end_differences(

@@ -16,6 +16,7 @@ from timbrel.data.loaders import train_loader, validation_loader
 from timbrel.data.split import Segment, data_hash
 from timbrel.errors import UserError
 from timbrel.generation.file_source import encode_whole
+from timbrel.generation.statistics import LatentStatistics
 from timbrel.library.bundle import Card, Frontend, TrainingData, save_bundle
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages import parts
@@ -108,7 +109,8 @@ def train(config: DictConfig) -> str:
         part = compared_part(found.split.parts())
         sys.stderr.write(f"trained {fitted.steps} steps; scoring the {part or 'held-out'} files\n")
         model = module.averaged.to(compute.torch_device)  # Lightning leaves it on the CPU
-        outcome = _measured(config, model, found, folder, part)
+        prior = _prior(model, found)
+        outcome = _measured(config, model, prior, found, folder, part)
         means = means_of(outcome.summary, part) if part else {}
         if wandb_run is not None:
             from timbrel.training.wandb_log import log_summary
@@ -123,17 +125,34 @@ def train(config: DictConfig) -> str:
     best = {"validation_loss": fitted.best_loss} if fitted.best_step else {}
     scores = {f"{part}_{name}": value for name, value in means.items()}
     with full_precision():
-        _save_model(config, model, found, folder, {**best, **scores})
+        _save_model(config, model, prior, found, folder, {**best, **scores})
     return _closing_line(folder, outcome, part, page_of(folder))
 
 
+def _prior(model: Autoencoder, found: Recordings) -> LatentStatistics:
+    """Moments of the training latents: what `source=prior` draws from."""
+    with full_precision():
+        try:
+            return fit_latent_statistics(
+                encode_whole(model, segment.samples()) for segment in found.split.train
+            )
+        except ValueError as error:
+            raise UserError(f"{error}; train again with a lower trainer.learning_rate") from error
+
+
 def _measured(
-    config: DictConfig, model: Autoencoder, found: Recordings, folder: Path, part: str | None
+    config: DictConfig,
+    model: Autoencoder,
+    prior: LatentStatistics,
+    found: Recordings,
+    folder: Path,
+    part: str | None,
 ) -> Outcome:
     """The held-out part beside its controls, and the gates; what failed is told on stderr."""
     outcome = evaluate_model(
         folder,
         model,
+        prior,
         found,
         downmix=str(config.data.downmix),
         chunk_samples=config.data.chunk_samples,
@@ -306,12 +325,12 @@ def _held_out(segments: Sequence[Segment], chunk_samples: int) -> list[HeldOutCl
 def _save_model(
     config: DictConfig,
     model: Autoencoder,
+    prior: LatentStatistics,
     found: Recordings,
     folder: Path,
     metrics: Mapping[str, float],
 ) -> None:
     """The bundle: weights averaged over steps, moments of the training latents, the card."""
-    latents = (encode_whole(model, segment.samples()) for segment in found.split.train)
     architecture = parts.model_config(config)
     train_s = sum(segment.frames for segment in found.split.train) / config.data.sample_rate_hz
     names = (config.data.name, *(Path(text).expanduser().name for text in config.data.also))
@@ -326,7 +345,7 @@ def _save_model(
             downmix=str(config.data.downmix),
             parameters={k: v for k, v in architecture["encoder"].items() if k != "_target_"},
         ),
-        fit_latent_statistics(latents),
+        prior,
         Card(
             name=config.name,
             trained_on=TrainingData(names, len(found.split.train), train_s),

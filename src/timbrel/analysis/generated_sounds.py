@@ -1,0 +1,296 @@
+"""What a model invents, measured: clips from its prior beside the recordings it was trained on.
+
+All clips are of about one length and are compared as `metrics.embedding` hears them. Recordings
+that were held out tell what the numbers are for real sounds that the model has not seen.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from timbrel.analysis.evaluation import write_csv, write_wav
+from timbrel.contracts import Latent
+from timbrel.data.split import Segment, Split
+from timbrel.generation.engine import render
+from timbrel.generation.source import PriorSource
+from timbrel.generation.statistics import LatentStatistics
+from timbrel.metrics import distribution, diversity
+from timbrel.metrics.distribution import SetDistance
+from timbrel.metrics.diversity import Support
+from timbrel.metrics.embedding import embed
+from timbrel.models.autoencoder import Autoencoder
+from timbrel.randomness import numpy_generator
+
+POSITIONS = 9
+"""Codes on the line between two recordings, its ends included."""
+
+_MOST_TRAINING, _MOST_HELD_OUT, _MOST_PAIRS = 256, 64, 4
+_SILENT_PEAK = 1e-3
+_STANDSTILL_DB = 0.5
+_VENDI_DRAWS = 8
+
+Audio = NDArray[np.float32]
+Embeddings = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GeneratedClip:
+    """A clip that `timbrel generate seed=...` renders, and the training clip nearest to it."""
+
+    seed: int
+    training_file: str
+    training_start_s: float
+    distance_db: float
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Clips as points, and where each comes from."""
+
+    points: Embeddings
+    excerpts: tuple[Segment, ...]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+@dataclass(frozen=True)
+class GeneratedSounds:
+    """Everything that was measured; what too few clips do not allow is None, or nan.
+
+    `held_out_distance_db` is to the nearest training clip, from held-out recordings of which no
+    piece was trained on. `vendi` and `vendi_training` are of equally many clips.
+    """
+
+    clip_s: float
+    clips: tuple[GeneratedClip, ...]
+    n_training: int
+    held_out_distance_db: NDArray[np.float64]
+    support: Support | None
+    vendi: float
+    vendi_training: float
+    n_vendi: int
+    smoothness: tuple[float, ...]
+    kad: SetDistance | None
+    kad_held_out: SetDistance | None
+    frechet: SetDistance | None
+    frechet_held_out: SetDistance | None
+
+    @property
+    def nearest(self) -> GeneratedClip:
+        """The generated clip that lies nearest to a training clip."""
+        return min(self.clips, key=lambda clip: clip.distance_db)
+
+
+def measure_generated(
+    model: Autoencoder,
+    prior: LatentStatistics,
+    split: Split,
+    *,
+    clips: int,
+    chunk_samples: int,
+    seed: int,
+    audio_folder: Path,
+) -> GeneratedSounds | None:
+    """Render `clips` clips with the seeds `seed`, `seed` + 1, ... and compare; None without any.
+
+    A clip is a training chunk long, or as half the training recordings are where those are shorter.
+    At most 256 training and 64 held-out clips, evenly spread, are compared. The generated clip
+    nearest to a training clip and that one are written into `audio_folder`.
+
+    Raises UserError where the model's output is not finite.
+    """
+    length = _clip_samples(split.train, chunk_samples)
+    training = embedded(split.train, length, _MOST_TRAINING, model.sample_rate_hz)
+    if not clips or not len(training):
+        return None
+    trained_on = {segment.clip.clip_id for segment in split.train}
+    held_out = [*split.validation, *split.test]
+    unseen = [segment for segment in held_out if segment.clip.clip_id not in trained_on]
+    others = embedded(unseen, length, _MOST_HELD_OUT, model.sample_rate_hz)
+    seeds = range(seed, seed + clips)
+    invented = np.stack(
+        [embed(from_prior(model, prior, length, each), model.sample_rate_hz) for each in seeds]
+    )
+    nearest = diversity.nearest(invented, training.points)
+    measured = compare(training.points, others.points, invented, seed=seed)
+    result = replace(
+        measured,
+        clip_s=length / model.sample_rate_hz,
+        clips=tuple(
+            _generated_clip(each, training.excerpts[index], float(distance))
+            for each, index, distance in zip(seeds, nearest.index, nearest.distance, strict=True)
+        ),
+        smoothness=interpolations(model, held_out, length),
+    )
+    closest = int(nearest.distance.argmin())
+    pair = {
+        "generated": from_prior(model, prior, length, seeds[closest]),
+        "training": training.excerpts[nearest.index[closest]].samples(),
+    }
+    for name, audio in pair.items():
+        write_wav(audio_folder / f"{name}.wav", audio, model.sample_rate_hz)
+    return result
+
+
+def compare(
+    training: Embeddings, held_out: Embeddings, generated: Embeddings, *, seed: int
+) -> GeneratedSounds:
+    """All that embeddings tell; clips and smoothness are left empty. `seed` is the draws'."""
+    several = len(training) > 1
+    spread = distribution.median_distance(training) if several else 0.0
+    kad = {}
+    for name, points in (("generated", generated), ("held_out", held_out)):
+        enough = spread > 0 and len(points) > 1
+        kad[name] = (
+            (
+                distribution.kernel_audio_distance(training, points, bandwidth=spread),
+                distribution.frechet_distance(training, points),
+            )
+            if enough
+            else (None, None)
+        )
+    n = min(len(training), len(generated))
+    vendi = vendi_training = math.nan
+    if spread > 0:
+        rng = numpy_generator(seed, 0, "vendi")
+        draws = [rng.permutation(len(training))[:n] for _ in range(_VENDI_DRAWS)]
+        vendi = _vendi(generated[:n], spread)
+        vendi_training = float(np.mean([_vendi(training[draw], spread) for draw in draws]))
+    return GeneratedSounds(
+        clip_s=math.nan,
+        clips=(),
+        n_training=len(training),
+        held_out_distance_db=diversity.nearest(held_out, training).distance,
+        support=diversity.density_and_coverage(training, generated) if several else None,
+        vendi=vendi,
+        vendi_training=vendi_training,
+        n_vendi=n,
+        smoothness=(),
+        kad=kad["generated"][0],
+        kad_held_out=kad["held_out"][0],
+        frechet=kad["generated"][1],
+        frechet_held_out=kad["held_out"][1],
+    )
+
+
+def from_prior(model: Autoencoder, prior: LatentStatistics, n_samples: int, seed: int) -> Audio:
+    """A clip `(channel, time)` as `timbrel generate` renders it, before its fades."""
+    source = PriorSource(prior, n_samples=n_samples, hop_samples=model.hop_samples, seed=seed)
+    return np.concatenate(list(render(model, source)), axis=1)
+
+
+def embedded(segments: Sequence[Segment], length: int, most: int, rate_hz: int) -> Embedded:
+    """At most `most` excerpts of `length` samples, evenly spread; silent ones are left out.
+
+    A segment gives one after the other, and at least one, which may be shorter.
+    """
+    excerpts = [
+        replace(
+            segment,
+            start_sample=segment.start_sample + i * length,
+            stop_sample=min(segment.stop_sample, segment.start_sample + (i + 1) * length),
+        )
+        for segment in segments
+        for i in range(max(1, segment.frames // length))
+    ]
+    if len(excerpts) > most:
+        excerpts = [excerpts[i * len(excerpts) // most] for i in range(most)]
+    points, kept = [np.zeros((0, embed(np.zeros(1, np.float32), rate_hz).size))], []
+    for excerpt in excerpts:
+        audio = excerpt.samples()
+        if np.abs(audio).max() > _SILENT_PEAK:
+            points.append(embed(audio, rate_hz)[None])
+            kept.append(excerpt)
+    return Embedded(np.concatenate(points), tuple(kept))
+
+
+@torch.inference_mode()
+def interpolations(
+    model: Autoencoder, segments: Sequence[Segment], length: int
+) -> tuple[float, ...]:
+    """The smoothness of straight lines between the codes of one recording and the next.
+
+    Of at most four pairs, nine positions each; nan where the sound hardly moves.
+    """
+    begins = [
+        replace(s, stop_sample=min(s.stop_sample, s.start_sample + length)).samples()
+        for s in segments[: 2 * _MOST_PAIRS]
+    ]
+    device = next(model.parameters()).device
+    weights = torch.linspace(0, 1, POSITIONS, device=device)
+    found = []
+    for pair in zip(begins[::2], begins[1::2], strict=False):
+        equal = np.stack([np.pad(x, ((0, 0), (0, length - x.shape[1]))) for x in pair])
+        code = model.encode(torch.from_numpy(equal).to(device)).mean
+        line = Latent(
+            torch.lerp(code.frames[:1], code.frames[1:], weights[:, None, None]),
+            torch.lerp(code.clip[:1], code.clip[1:], weights[:, None]),
+        )
+        sounds = model.decode(line).float().cpu().numpy()[:, :, :length]
+        points = np.stack([embed(sound, model.sample_rate_hz) for sound in sounds])
+        steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
+        moves = steps.sum() > _STANDSTILL_DB
+        found.append(diversity.smoothness(steps) if moves else math.nan)
+    return tuple(found)
+
+
+def write_generated(folder: Path, sounds: GeneratedSounds | None) -> None:
+    """`generated.csv`, a row per measure, and `generated_clips.csv`, a row per clip."""
+    if sounds is None:
+        return
+    n, of_all = len(sounds.clips), sounds.n_training
+    held_out, distances = sounds.held_out_distance_db, [c.distance_db for c in sounds.clips]
+    smooth = [value for value in sounds.smoothness if math.isfinite(value)]
+    support = sounds.support
+    rows: list[tuple[str, float, int, int]] = []
+    for name, of_sets, control in (
+        ("kad", sounds.kad, sounds.kad_held_out),
+        ("frechet", sounds.frechet, sounds.frechet_held_out),
+    ):
+        for system, distance in (("", of_sets), ("_held_out", control)):
+            if distance is not None:
+                sizes = distance.n_generated, distance.n_reference
+                rows.append((name + system, distance.value, *sizes))
+    if support is not None:
+        rows += [
+            ("coverage", support.coverage, n, of_all),
+            ("coverage_expected", support.expected_coverage, n, of_all),
+            ("density", support.density, n, of_all),
+        ]
+    rows += [
+        ("vendi", sounds.vendi, sounds.n_vendi, sounds.n_vendi),
+        ("vendi_training", sounds.vendi_training, sounds.n_vendi, sounds.n_vendi),
+        ("nearest_training_least_db", min(distances), n, of_all),
+        ("nearest_training_median_db", float(np.median(distances)), n, of_all),
+    ]
+    if len(held_out):
+        median = float(np.median(held_out))
+        rows.append(("nearest_training_median_db_held_out", median, len(held_out), of_all))
+    if smooth:
+        rows.append(("smoothness", float(np.median(smooth)), len(smooth), len(smooth)))
+    write_csv(folder / "generated.csv", ["measure", "value", "n", "n_reference"], rows)
+    write_csv(
+        folder / "generated_clips.csv",
+        ["seed", "training_file", "training_start_s", "distance_db"],
+        ([c.seed, c.training_file, c.training_start_s, c.distance_db] for c in sounds.clips),
+    )
+
+
+def _clip_samples(segments: Sequence[Segment], chunk_samples: int) -> int:
+    lengths = [segment.frames for segment in segments]
+    return min([chunk_samples, *([max(1, int(np.median(lengths)))] if lengths else [])])
+
+
+def _generated_clip(seed: int, excerpt: Segment, distance_db: float) -> GeneratedClip:
+    start_s = excerpt.start_sample / excerpt.clip.rate_hz
+    return GeneratedClip(seed, excerpt.clip.name, start_s, distance_db)
+
+
+def _vendi(points: Embeddings, bandwidth: float) -> float:
+    return diversity.vendi_score(distribution.gaussian_kernel(points, points, bandwidth))
