@@ -2,9 +2,12 @@
 
 from timbrel.data.augmentation.chain import Augment, Chain
 from timbrel.data.augmentation.change import UNCHANGED, Audio, Change, Changed, Transform
+from timbrel.data.augmentation.colour import Equaliser, Filter, Noise
 from timbrel.data.augmentation.level import Gain, Polarity
 from timbrel.data.augmentation.masking import Mask
 from timbrel.data.augmentation.mixing import Mix
+from timbrel.data.augmentation.pitch import PitchShift, TimeStretch
+from timbrel.data.augmentation.room import Compressor, Room
 from timbrel.data.augmentation.speed import Varispeed
 
 __all__ = [
@@ -14,10 +17,17 @@ __all__ = [
     "Chain",
     "Change",
     "Changed",
+    "Compressor",
+    "Equaliser",
+    "Filter",
     "Gain",
     "Mask",
     "Mix",
+    "Noise",
+    "PitchShift",
     "Polarity",
+    "Room",
+    "TimeStretch",
     "Transform",
     "Varispeed",
 ]

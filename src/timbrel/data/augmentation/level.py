@@ -36,3 +36,8 @@ class Polarity:
     def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
         """The negative."""
         return Changed(-audio)
+
+
+def rms(audio: Audio) -> float:
+    """The root of the mean power of all channels."""
+    return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))

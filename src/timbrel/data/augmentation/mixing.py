@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from timbrel.data.augmentation.change import Audio, Change, Changed
+from timbrel.data.augmentation.level import rms
 from timbrel.data.augmentation.settings import check_probability, check_range
 
 
@@ -25,12 +26,8 @@ class Mix:
     def __call__(self, audio: Audio, other: Audio, rng: np.random.Generator) -> Changed:
         """`audio` and `other` (at least as long) together; silence adds nothing."""
         other = other[:, : audio.shape[1]]
-        level, other_level = _rms(audio), _rms(other)
+        level, other_level = rms(audio), rms(other)
         if not (level and other_level):
             return Changed(audio)
         gain = level / other_level * 10 ** (rng.uniform(self.min_db, self.max_db) / 20)
         return Changed(audio + np.float32(gain) * other, Change(math.nan, math.nan))
-
-
-def _rms(audio: Audio) -> float:
-    return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))

@@ -1,0 +1,79 @@
+"""Do the dimensions of an attribute-regularised code order what they should? Spearman's rho.
+
+    python benchmarks/ordering.py outputs/RUN [--files 1000] [--seed 1]
+
+Renders sounds of the demo set that no training has seen (another seed draws other factors), encodes
+them, and compares every regularised dimension with the factors that the sounds were made from.
+A sound's code is the mean over the frames within 40 dB of its loudest.
+"""
+
+import argparse
+import csv
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import yaml
+from scipy.stats import spearmanr
+
+import timbrel
+from timbrel.data.demo import FACTORS_FILE, render_demo_set
+
+FACTORS = ("f0_hz", "brightness_hz", "noisiness", "decay_db_per_s", "attack_s")
+ACTIVE_DB = 40.0
+
+
+def codes(instrument: timbrel.Instrument, files: list[Path]) -> np.ndarray:
+    """One row per file: the mean frame code where it sounds, then the clip code."""
+    rows = []
+    for file in files:
+        audio = soundfile.read(file, dtype="float32", always_2d=True)[0].mean(1)
+        latent = instrument.encode(audio)
+        frames = latent.frames[0].numpy()
+        hop = instrument.model.hop_samples
+        padded = np.pad(audio, (0, frames.shape[1] * hop - len(audio)))
+        level_db = 10 * np.log10(np.square(padded).reshape(-1, hop).mean(1) + 1e-12)
+        sounding = level_db > level_db.max() - ACTIVE_DB
+        rows.append(np.concatenate([frames[:, sounding].mean(1), latent.clip[0].numpy()]))
+    return np.stack(rows)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1, help="of the sounds; trainings have 0")
+    arguments = parser.parse_args()
+    latent = yaml.safe_load((arguments.run / "config.yaml").read_text())["latent"]
+    instrument = timbrel.load(arguments.run)
+    names = [*latent["frame_attributes"], *latent["clip_attributes"]]
+    first_clip = instrument.model.latent_dim
+    dimensions = [
+        *range(len(latent["frame_attributes"])),
+        *range(first_clip, first_clip + len(latent["clip_attributes"])),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        made = render_demo_set(Path(folder) / "fresh", files=arguments.files, seed=arguments.seed)
+        rows = list(csv.DictReader((made / FACTORS_FILE).open()))
+        found = codes(instrument, [made / row["file"] for row in rows])
+    groups = {"all": np.ones(len(rows), bool)}
+    for kind in sorted({row["kind"] for row in rows}):
+        groups[kind] = np.array([row["kind"] == kind for row in rows])
+    print(f"{len(rows)} fresh sounds (seed {arguments.seed}), {arguments.run.name}")
+    for name, dimension in zip(names, dimensions, strict=True):
+        for group, members in groups.items():
+            rho = {
+                factor: spearmanr(
+                    found[members, dimension],
+                    np.array([float(row[factor]) for row in rows])[members],
+                ).statistic
+                for factor in FACTORS
+            }
+            values = "  ".join(f"{factor} {value:+.3f}" for factor, value in rho.items())
+            print(f"dimension {dimension:2d} ({name}), {group} ({members.sum()}): {values}")
+
+
+if __name__ == "__main__":
+    main()
