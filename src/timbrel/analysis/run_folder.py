@@ -132,13 +132,17 @@ def read_evaluation(folder: Path) -> Evaluation | None:
     """
     if not any((folder / f"{name}.csv").is_file() for name in _NUMBERS):
         return None
-    tables = {name: _table(folder / f"{name}.csv", _NUMBERS[name]) for name in _NUMBERS}
+    tables = {name: read_table(folder / f"{name}.csv", _NUMBERS[name]) for name in _NUMBERS}
     for gate in tables["gates"]:
         gate["passed"] = _PASSED.get(gate.get("passed", ""))
     return Evaluation(**{name: tuple(rows) for name, rows in tables.items()})
 
 
-def _table(path: Path, numbers: tuple[str, ...]) -> list[dict[str, Any]]:
+def read_table(path: Path, numbers: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The rows of a table of `evaluation/`, with the columns `numbers` as floats; [] without it.
+
+    Raises UserError where it cannot be read.
+    """
     if not path.is_file():
         return []
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 from timbrel.analysis.report.page import duration, number, render_page, write_page
 from timbrel.analysis.report.run_curves import curve_groups
+from timbrel.analysis.report.run_generated import invented
 from timbrel.analysis.report.run_listening import development, listening
 from timbrel.analysis.report.run_scores import scale, scores, verdict
 from timbrel.analysis.report.run_warnings import command, finished, reported_part, warnings_of
@@ -71,6 +72,7 @@ def _values(run: Run) -> dict[str, Any]:
         "said_of_pairs": said_of_pairs,
         "clip": clip,
         "stages": stages,
+        "invented": invented(run),
         "groups": curve_groups(run),
         "files": _files(run),
         "score_headings": [score.heading for score in SCORES.values()],
@@ -83,6 +85,7 @@ def _values(run: Run) -> dict[str, Any]:
             ("what", "What this is"),
             ("scores", "Scores"),
             ("listening", "Listening"),
+            ("invented", "What it invents"),
             ("curves", "How training went"),
             ("files", "File by file"),
             ("config", "Settings"),
