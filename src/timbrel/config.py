@@ -248,7 +248,7 @@ class EvaluateSection:
         0.2, "gate: least distance of a generated clip to training, of held-out files' own"
     )
     coverage: float = _key(
-        0.2, "gate: least share of training clips reached, of what is expected of a perfect model"
+        0.1, "gate: training clips reached, between one sound's (0) and a perfect model's (1)"
     )
     diversity: float = _key(
         0.1, "gate: least Vendi score above 1 of generated clips, of training clips' own"

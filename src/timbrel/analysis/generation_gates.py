@@ -11,8 +11,9 @@ import numpy as np
 
 from timbrel.analysis.gates import Gate
 from timbrel.analysis.generated_sounds import GeneratedSounds
+from timbrel.metrics.diversity import expected_coverage
 
-FEWEST_HELD_OUT, FEWEST_TRAINING, FEWEST_GENERATED = 3, 5, 8
+FEWEST_HELD_OUT, FEWEST_TRAINING, FEWEST_GENERATED = 3, 8, 8
 """Clips below which a gate says that it does not know."""
 
 _ALWAYS_A_COPY = 0.02
@@ -60,20 +61,25 @@ def memorisation(sounds: GeneratedSounds, least: float) -> Gate:
 
 
 def coverage(sounds: GeneratedSounds, least: float) -> Gate:
-    """Generated clips reach at least `least` of the training clips that a perfect model's would."""
+    """Generated clips reach more training clips than one sound would, over and over.
+
+    The limit lies `least` of the way from the coverage of a single sound to that of a perfect model
+    with as many clips.
+    """
     name = "coverage"
     support = sounds.support
     if support is None or _too_few(sounds):
         return Gate(name, math.nan, least, None, _too_few(sounds))
-    value, limit = support.coverage, least * support.expected_coverage
+    alone = expected_coverage(support.n_reference, 1, support.neighbours)
+    value, limit = support.coverage, alone + least * (support.expected_coverage - alone)
     counts = (
         f"of {support.n_reference} training clips, by {support.n_generated} generated ones; "
-        f"{support.expected_coverage:.2f} is expected of a perfect model"
+        f"{support.expected_coverage:.2f} is expected of a perfect model, {alone:.2f} of one sound"
     )
     if value >= limit:
         return Gate(name, value, limit, True, f"generated sounds reach a share {counts}")
     meaning = (
-        f"generated sounds lie near few recordings (a share {counts}): the prior does not sound "
+        f"generated sounds lie near few recordings (share {counts}): the prior does not sound "
         "like them; train longer, or raise the penalty (latent.weights.kl), so that the code fits "
         "it; source=file stays as good as the reconstructions"
     )

@@ -90,7 +90,7 @@ def expected_coverage(n_reference: int, n_generated: int, neighbours: int) -> fl
     """Coverage where both sets are drawn from one distribution (Naeem et al. 2020, section 3).
 
     A ball holds none of M generated sounds where, of the other N - 1 references and those M, the
-    nearest k are references. Holds in any space.
+    nearest k are references. Holds in any space. Of one sound it is k / N.
 
     >>> round(expected_coverage(1000, 1000, 5), 2)
     0.97
