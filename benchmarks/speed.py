@@ -200,7 +200,7 @@ def train_speed(architecture: str) -> list[float]:
     from timbrel.randomness import torch_generator
     from timbrel.stages import parts
     from timbrel.stages.app import compose
-    from timbrel.training.module import loss_terms
+    from timbrel.training.module import forward_pass
 
     config = compose("train", [f"architecture={architecture}", "data=demo"])
     model, mix = parts.build_model(config), parts.build_mix(config)
@@ -211,7 +211,9 @@ def train_speed(architecture: str) -> list[float]:
 
     def step() -> None:
         rng = torch_generator(0, 0, "posterior")
-        terms = loss_terms(model, reconstruction, penalty, batch, 0, rng, autocast=False)
+        terms = forward_pass(
+            model, reconstruction, penalty, batch, 0, rng, autocast=False
+        ).terms
         optimizer.zero_grad()
         mix(terms, 0).total.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

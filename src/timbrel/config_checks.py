@@ -26,6 +26,11 @@ from timbrel.config import (
 from timbrel.errors import UserError, did_you_mean
 
 _PARTS = ("train", "validation", "test")
+_GAUSSIAN = "timbrel.models.posteriors.GaussianPosterior"
+_POINT = "timbrel.models.posteriors.PointPosterior"
+_PENALTIES = "timbrel.losses.latent."
+_RATELESS = "timbrel.losses.latent.MMD"  # the one penalty that asks for no variance
+_CONTROLLER = "timbrel.losses.control.TargetRate"
 _ALARM_LIMITS = (
     "kl_floor_nats",
     "active_units",
@@ -54,6 +59,7 @@ def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig)
     if isinstance(config, TrainConfig):
         problems += [*_data(config.data), *_chunks(config), *_trainer(config.trainer)]
         problems += [*_device(config.device), *_seed(config.seed), *_alarms(config.alarms)]
+        problems += _latent(config)
         if config.logger.clips < 0:
             problems.append(f"logger.clips={config.logger.clips}: 0 or more")
         if config.logger.every_validations < 1:
@@ -163,6 +169,34 @@ def _chunks(config: TrainConfig) -> Iterator[str]:
             if window > chunk:
                 yield f"data.chunk_samples={chunk}: shorter than {key}={window}"
                 return
+
+
+def _latent(config: TrainConfig) -> Iterator[str]:
+    latent, architecture = config.latent, config.architecture
+    dropout = latent.get("dropout", 0.0)
+    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        yield f"latent.dropout={override_text(dropout)}: a probability, from 0 to below 1"
+    for key, width in (("frame_attributes", "latent_dim"), ("clip_attributes", "clip_dim")):
+        names, room = latent.get(key, ()), architecture.get(width, 0)
+        if len(names) > room:
+            yield (
+                f"latent.{key}={override_text(names)}: each needs a dimension, and architecture."
+                f"{width}={room}; name fewer, or take architecture.{width}={len(names)}"
+            )
+    posterior, penalty = (_target(latent.get(key)) for key in ("posterior", "penalty"))
+    if posterior != _POINT:
+        return
+    way_out = "take latent=wae_mmd, or latent.posterior._target_=" + _GAUSSIAN
+    if penalty.startswith(_PENALTIES) and penalty != _RATELESS:
+        name = penalty.rpartition(".")[2]
+        yield f"latent.penalty: {name} weighs a rate, and a point has none; {way_out}"
+    for name, weight in latent.get("weights", {}).items():
+        if _target(weight) == _CONTROLLER:
+            yield f"latent.weights.{name}: a rate is its target, and a point has none; {way_out}"
+
+
+def _target(node: Any) -> str:
+    return str(node.get("_target_", "")) if isinstance(node, Mapping) else ""
 
 
 def _numbers(node: Any, path: str, name: str) -> Iterator[tuple[str, int]]:

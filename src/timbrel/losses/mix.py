@@ -8,12 +8,14 @@ lower bound per audio sample, and a weight b on `kl` is the beta of beta-VAE (Hi
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from timbrel.errors import UserError, did_you_mean
+from timbrel.losses.control import Controller
 from timbrel.losses.schedules import Schedule
 
 
@@ -32,6 +34,8 @@ class Objective:
 
 class LossMix:
     """Weighs named terms. Every term needs a weight and every weight a term.
+
+    A weight is a number, a schedule, or a controller, which is told the rate by `observe`.
 
     Raises:
         UserError: a weight names no term, or a term has no weight (at the first call).
@@ -56,3 +60,22 @@ class LossMix:
             name: float(weight(step) if callable(weight) else weight)
             for name, weight in self.weights.items()
         }
+
+    @property
+    def controllers(self) -> dict[str, Controller]:
+        """The weights that follow the measured rate."""
+        return {k: w for k, w in self.weights.items() if isinstance(w, Controller)}
+
+    def observe(self, nats_per_frame: float) -> None:
+        """Tell every controller the rate of a step of training."""
+        for controller in self.controllers.values():
+            controller.observe(nats_per_frame)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {name: controller.state() for name, controller in self.controllers.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a state again."""
+        for name, controller in self.controllers.items():
+            controller.restore(state[name])

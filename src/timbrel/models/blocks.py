@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from timbrel.models.dropout import SeededDropout
+
 
 class FrameBlock(nn.Module):
     """ConvNeXt block in one dimension (Liu et al. 2022; on spectra: Siuzdak 2023, "Vocos").
@@ -12,7 +14,9 @@ class FrameBlock(nn.Module):
     Each frame is normalised by itself, so that a stream and a whole file give the same result.
     """
 
-    def __init__(self, *, width: int, kernel_frames: int, expansion: int, scale: float) -> None:
+    def __init__(
+        self, *, width: int, kernel_frames: int, expansion: int, scale: float, dropout: float
+    ) -> None:
         super().__init__()
         self.depthwise = nn.Conv1d(
             width, width, kernel_frames, padding=kernel_frames // 2, groups=width
@@ -21,17 +25,26 @@ class FrameBlock(nn.Module):
         self.expand = nn.Linear(width, expansion * width)
         self.contract = nn.Linear(expansion * width, width)
         self.scale = nn.Parameter(torch.full((width,), scale))
+        self.dropout = SeededDropout(dropout, channel_dim=2)
 
     def forward(self, x: Float[Tensor, "batch frame width"]) -> Float[Tensor, "batch frame width"]:
         y = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
         y = self.contract(nn.functional.gelu(self.expand(self.norm(y))))
-        return x + self.scale * y
+        return x + self.dropout(self.scale * y)
 
 
 class FrameStack(nn.Module):
     """A stack of `FrameBlock`s between layer norms; depends on `context_frames` on each side."""
 
-    def __init__(self, *, width: int, blocks: int, kernel_frames: int, expansion: int) -> None:
+    def __init__(
+        self,
+        *,
+        width: int,
+        blocks: int,
+        kernel_frames: int,
+        expansion: int,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         if kernel_frames % 2 == 0:
             raise ValueError(f"kernel_frames={kernel_frames} must be odd, or frames would shift")
@@ -39,7 +52,11 @@ class FrameStack(nn.Module):
         self.input_norm = nn.LayerNorm(width)
         self.blocks = nn.ModuleList(
             FrameBlock(
-                width=width, kernel_frames=kernel_frames, expansion=expansion, scale=1 / blocks
+                width=width,
+                kernel_frames=kernel_frames,
+                expansion=expansion,
+                scale=1 / blocks,
+                dropout=dropout,
             )
             for _ in range(blocks)
         )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from timbrel.models.activations import Activation, make_activation
+from timbrel.models.dropout import SeededDropout
 
 Features = Float[Tensor, "batch width 1 frame"]
 
@@ -85,7 +86,14 @@ class ResidualUnit(nn.Module):
     """
 
     def __init__(
-        self, channels: int, *, kernel: int, dilation: int, activation: Activation, causal: bool
+        self,
+        channels: int,
+        *,
+        kernel: int,
+        dilation: int,
+        activation: Activation,
+        causal: bool,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.norm = FrameNorm(channels)
@@ -94,13 +102,14 @@ class ResidualUnit(nn.Module):
         )
         self.activation = make_activation(activation, channels)
         self.mix = nn.Conv2d(channels, channels, 1)
+        self.dropout = SeededDropout(dropout, channel_dim=1)
         self.reach = self.dilated.reach
         with torch.no_grad():
             self.mix.weight.mul_(0.3)  # a deep stack begins near the identity
             self.mix.bias.zero_()  # type: ignore[union-attr]
 
     def forward(self, x: Features) -> Features:
-        return x + self.mix(self.activation(self.dilated(self.norm(x))))
+        return x + self.dropout(self.mix(self.activation(self.dilated(self.norm(x)))))
 
 
 class ResidualStage(nn.Module):
@@ -114,11 +123,17 @@ class ResidualStage(nn.Module):
         kernel: int,
         activation: Activation,
         causal: bool,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         units = [
             ResidualUnit(
-                channels, kernel=kernel, dilation=dilation, activation=activation, causal=causal
+                channels,
+                kernel=kernel,
+                dilation=dilation,
+                activation=activation,
+                causal=causal,
+                dropout=dropout,
             )
             for dilation in dilations
         ]

@@ -40,6 +40,7 @@ class SpectralDecoder(nn.Module):
         blocks: int,
         kernel_frames: int,
         expansion: int,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.channels = channels
@@ -48,7 +49,11 @@ class SpectralDecoder(nn.Module):
         self.bins = window_samples // 2 + 1
         self.project = nn.Linear(latent_dim + clip_dim, width)
         self.stack = FrameStack(
-            width=width, blocks=blocks, kernel_frames=kernel_frames, expansion=expansion
+            width=width,
+            blocks=blocks,
+            kernel_frames=kernel_frames,
+            expansion=expansion,
+            dropout=dropout,
         )
         self.magnitude = nn.Linear(width, channels * self.bins)
         self.direction = nn.Linear(width, 2 * channels * self.bins)

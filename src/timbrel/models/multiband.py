@@ -122,6 +122,7 @@ class MultibandDecoder(nn.Module):
         upsampler: Upsampler = "transposed",
         causal: bool = False,
         noise: bool = True,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         _check_rates(strides, widths, dilations)
@@ -130,7 +131,14 @@ class MultibandDecoder(nn.Module):
         self.bank = Pqmf(bands=bands)
         self.first = Convolution(latent_dim + clip_dim, widths[0], kernel=3, causal=causal)
         stages = [
-            ResidualStage(n, dilations=d, kernel=kernel, activation=activation, causal=causal)
+            ResidualStage(
+                n,
+                dilations=d,
+                kernel=kernel,
+                activation=activation,
+                causal=causal,
+                dropout=dropout,
+            )
             for n, d in zip(widths, dilations, strict=True)
         ]
         self.stages = nn.ModuleList(stages)

@@ -24,12 +24,34 @@ class GaussianPosterior(nn.Module):
         self.clip_log_var = _head(2 * width, clip_dim, bias=_LOG_VAR_START)
 
     def forward(self, features: Float[Tensor, "batch frame width"]) -> Posterior:
-        pooled = torch.cat([features.mean(1), features.amax(1)], dim=1)
+        pooled = _pooled(features)
         mean = Latent(self.frame_mean(features).transpose(1, 2), self.clip_mean(pooled))
         log_var = Latent(self.frame_log_var(features).transpose(1, 2), self.clip_log_var(pooled))
         return Posterior(
             mean.map(Tensor.float), log_var.map(lambda x: x.float().clamp(*_LOG_VAR_RANGE))
         )
+
+
+class PointPosterior(nn.Module):
+    """One code and no variance: the deterministic encoder of a WAE (Tolstikhin et al. 2018).
+
+    It has no rate, so penalties on the rate are refused with it. Either width may be 0.
+    """
+
+    def __init__(self, *, width: int, latent_dim: int, clip_dim: int) -> None:
+        super().__init__()
+        self.frame_mean = _head(width, latent_dim)
+        self.clip_mean = _head(2 * width, clip_dim)
+
+    def forward(self, features: Float[Tensor, "batch frame width"]) -> Posterior:
+        frames = self.frame_mean(features).transpose(1, 2)
+        mean = Latent(frames, self.clip_mean(_pooled(features)))
+        return Posterior(mean.map(Tensor.float), None)
+
+
+def _pooled(features: Float[Tensor, "batch frame width"]) -> Float[Tensor, "batch width2"]:
+    """Mean and maximum over frames, side by side."""
+    return torch.cat([features.mean(1), features.amax(1)], dim=1)
 
 
 class _Nothing(nn.Module):

@@ -40,8 +40,10 @@ def build_reconstruction(config: DictConfig) -> torch.nn.Module:
 
 
 def build_penalty(config: DictConfig) -> torch.nn.Module:
-    """The penalty on the posterior."""
-    return _instantiate(config.latent.penalty, "latent")
+    """The penalty on the posterior; an adversary's first weights follow from the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(config.seed, 0, "penalty"))
+        return _instantiate(config.latent.penalty, "latent")
 
 
 def build_mix(config: DictConfig) -> LossMix:

@@ -28,6 +28,7 @@ from timbrel.stages.app import (
     save_config,
 )
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
+from timbrel.stages.measuring import measuring
 from timbrel.stages.recordings import Recordings, recordings
 from timbrel.stages.warm_start import warm_started
 from timbrel.training.alarms import AlarmLimits, Alarms
@@ -58,7 +59,7 @@ def dry_run(config: DictConfig) -> str:
     model = _model(config)
     warm_started(config, model)
     found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
-    batch = next(iter(_train_loader(config, found, compute, first_step=0)))
+    batch = next(iter(_train_loader(config, found, compute, 0, model.hop_samples)))
     trainer = config.trainer
     return measure(
         model,
@@ -102,7 +103,7 @@ def train(config: DictConfig) -> str:
         sys.stderr.write(f"resuming after step {first_step}\n")
 
     callbacks, wandb_run = _callbacks(config, found, compute, folder, log, first_step)
-    loader = _train_loader(config, found, compute, first_step)
+    loader = _train_loader(config, found, compute, first_step, model.hop_samples)
     names = {clip.clip_id: clip.name for clip in found.clips}
     try:
         fitted = fit(module, loader, callbacks, folder, compute, names)
@@ -227,10 +228,17 @@ def _module(config: DictConfig, model: Autoencoder, compute: Compute) -> Trainin
         ),
         seed=config.seed,
         autocast=compute.autocast,
+        latent_dropout=config.latent.get("dropout", 0.0),  # runs of before have no such key
     )
 
 
-def _train_loader(config: DictConfig, found: Recordings, compute: Compute, first_step: int) -> Any:
+def _train_loader(
+    config: DictConfig,
+    found: Recordings,
+    compute: Compute,
+    first_step: int,
+    hop_samples: int,
+) -> Any:
     return train_loader(
         found.split.train,
         seed=config.seed,
@@ -239,6 +247,7 @@ def _train_loader(config: DictConfig, found: Recordings, compute: Compute, first
         chunk_samples=config.data.chunk_samples,
         short=str(config.data.short),
         augmentation=parts.build_augmentation(config),
+        measuring=measuring(config, found, hop_samples),
         workers=compute.workers,
         pin_memory=compute.pin_memory,
     )

@@ -12,7 +12,7 @@ from timbrel.losses.mix import LossMix
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import torch_generator
 from timbrel.training.console import clock_text
-from timbrel.training.module import loss_terms
+from timbrel.training.module import forward_pass
 
 _STEPS = 4
 _BYTES_PER_PARAMETER = 4 * 5  # weights, averaged weights, gradient, two moments
@@ -71,13 +71,14 @@ def measure(
     """
     model.to(device)
     reconstruction.to(device)
+    penalty.to(device)
     batch = batch.to(device)
     durations_s = []
     for step in range(_STEPS):
         start_s = time.perf_counter()
         rng = torch_generator(0, step, "posterior", device)
-        terms = loss_terms(model, reconstruction, penalty, batch, step, rng, autocast)
-        mix(terms, step).total.backward()
+        passed = forward_pass(model, reconstruction, penalty, batch, step, rng, autocast)
+        mix(passed.terms, step).total.backward()
         if device.type == "cuda":
             torch.cuda.synchronize()
         durations_s.append(time.perf_counter() - start_s)

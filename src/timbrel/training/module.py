@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from timbrel.contracts import Batch, Conditions
+from timbrel.contracts import Batch, Conditions, Latent, Posterior
+from timbrel.losses.latent import Adversary, nats_per_frame
 from timbrel.losses.mix import LossMix, Objective
 from timbrel.models.autoencoder import Autoencoder
+from timbrel.models.dropout import drawing, drop_dimensions
 from timbrel.models.posteriors import sample
 from timbrel.randomness import torch_generator
 from timbrel.training.horizon import Horizon
@@ -44,7 +46,16 @@ def anywhere(batch: Batch, rng: torch.Generator) -> Conditions:
     return replace(batch.conditions, first_frame=first_frame)
 
 
-def loss_terms(
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass: what the encoder said, what was drawn, and every named term."""
+
+    posterior: Posterior
+    latent: Latent
+    terms: dict[str, Tensor]
+
+
+def forward_pass(
     model: Autoencoder,
     reconstruction: nn.Module,
     penalty: nn.Module,
@@ -52,21 +63,33 @@ def loss_terms(
     step: int,
     rng: torch.Generator,
     autocast: bool,
-) -> dict[str, Tensor]:
-    """Encode, sample, decode (bf16 under `autocast`), and every named term (fp32)."""
+    latent_dropout: float = 0.0,
+) -> Pass:
+    """Encode, sample, decode (bf16 under `autocast`), and every named term (fp32).
+
+    Dropout is the decoder's alone: the penalty sees the code whole.
+    """
     with torch.autocast(batch.input.device.type, torch.bfloat16, enabled=autocast):
         posterior = model.encode(batch.input, batch.conditions)
         latent = sample(posterior, rng)
-        estimate = model.decode(latent, anywhere(batch, rng))
+        conditions = anywhere(batch, rng)
+        with drawing(model, rng):
+            seen = drop_dimensions(latent, latent_dropout, rng)
+            estimate = model.decode(seen, conditions)
     estimate = estimate[..., : batch.target.shape[-1]].float()
-    return {
+    terms = {
         **reconstruction(estimate, batch.target),
         **penalty(posterior, latent, batch, step, rng),
     }
+    return Pass(posterior, latent, terms)
 
 
 class Training(pl.LightningModule):
-    """Manual optimization from the start: a penalty or an adversary may own an optimizer.
+    """Manual optimization from the start, for an adversary owns an optimizer.
+
+    The rule: AdamW moves the model's parameters and nothing else; a penalty that has parameters is
+    an `Adversary`, and its own optimizer moves them by its own loss, after the model's step. Both
+    gradients are clipped at the same norm, each by itself; both states are in the checkpoint.
 
     `average` holds the exponential moving average of the model's weights (Polyak & Juditsky 1992),
     which is what is validated, scored and kept. `objective` and `gradient_norm` are the last
@@ -84,8 +107,11 @@ class Training(pl.LightningModule):
         horizon: Horizon,
         seed: int,
         autocast: bool,
+        latent_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if any(True for _ in penalty.parameters()) and not isinstance(penalty, Adversary):
+            raise ValueError("a penalty with parameters must bring their optimizer (Adversary)")
         self.automatic_optimization = False
         self.model = model
         self.reconstruction = reconstruction
@@ -95,6 +121,7 @@ class Training(pl.LightningModule):
         self.horizon = horizon
         self.seed = seed
         self.autocast = autocast
+        self.latent_dropout = latent_dropout
         self.step = 0
         self.objective: Objective | None = None
         self.gradient_norm = 0.0
@@ -110,34 +137,65 @@ class Training(pl.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> None:
         """One optimizer step; `DivergedError` before a non-finite gradient touches a weight."""
         rng = torch_generator(self.seed, self.step, "posterior", self.device)
-        terms = loss_terms(
-            self.model, self.reconstruction, self.penalty, batch, self.step, rng, self.autocast
+        passed = forward_pass(
+            self.model,
+            self.reconstruction,
+            self.penalty,
+            batch,
+            self.step,
+            rng,
+            self.autocast,
+            self.latent_dropout,
         )
-        objective = self.mix(terms, self.step)
+        objective = self.mix(passed.terms, self.step)
         if not torch.isfinite(objective.total):
             raise DivergedError("the loss", self.step, batch)
 
-        optimizer = self.optimizers()
-        optimizer.zero_grad()
-        self.manual_backward(objective.total)
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.gradient_clip_norm)
-        if not torch.isfinite(norm):
-            raise DivergedError("the gradient", self.step, batch)
+        optimizers = self.optimizers()
+        main, *others = optimizers if isinstance(optimizers, list) else [optimizers]
         self.learning_rate = self.settings.learning_rate * self.horizon.rate(
             self.step, self.settings.warmup_steps
         )
-        for group in optimizer.param_groups:
+        for group in main.param_groups:
             group["lr"] = self.learning_rate
-        optimizer.step()
+        norm = self._descend(main, objective.total, self.model, "the gradient", batch)
         self.average.update_parameters(self.model)
-        self.objective, self.gradient_norm = objective.detached(), float(norm)
+        objective = objective.detached()
+        if others:
+            loss = self._adversary_step(others[0], passed.latent.map(Tensor.detach), batch)
+            objective = replace(objective, terms={**objective.terms, "adversary": loss})
+        if self.mix.controllers:
+            self.mix.observe(float(nats_per_frame(passed.posterior).detach()))
+        self.objective, self.gradient_norm = objective, norm
         self.step += 1
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW over everything that learns."""
-        trainable = [*self.model.parameters(), *self.penalty.parameters()]
+    def _adversary_step(self, optimizer: Any, latent: Latent, batch: Batch) -> Tensor:
+        """One step of the penalty's own optimizer; its loss."""
+        rng = torch_generator(self.seed, self.step, "adversary", self.device)
+        loss = self.penalty.own_loss(latent, rng)
+        self._descend(optimizer, loss, self.penalty, "the adversary's gradient", batch)
+        return loss.detach()
+
+    def _descend(
+        self, optimizer: Any, loss: Tensor, module: nn.Module, what: str, batch: Batch
+    ) -> float:
+        """Step along the clipped gradient of `module`'s parameters; its norm before clipping."""
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        norm = nn.utils.clip_grad_norm_(module.parameters(), self.settings.gradient_clip_norm)
+        if not torch.isfinite(norm):
+            raise DivergedError(what, self.step, batch)
+        optimizer.step()
+        return float(norm)
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """AdamW over the model; after it the adversary's own, where the penalty is one."""
+        own = [self.penalty.optimizer()] if isinstance(self.penalty, Adversary) else []
+        return [self._main_optimizer(), *own]
+
+    def _main_optimizer(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
-            trainable,
+            self.model.parameters(),
             lr=self.settings.learning_rate,
             betas=self.settings.betas,
             weight_decay=self.settings.weight_decay,
@@ -151,13 +209,18 @@ class Training(pl.LightningModule):
         return batch.to(device, non_blocking=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The step and the horizon travel with the weights."""
-        checkpoint["timbrel"] = {"step": self.step, "horizon": self.horizon.state()}
+        """The step, the horizon and the state of controlled weights travel with the weights."""
+        checkpoint["timbrel"] = {
+            "step": self.step,
+            "horizon": self.horizon.state(),
+            "mix": self.mix.state(),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the step and the horizon."""
+        """Take up the step, the horizon and the state of controlled weights."""
         self.step = checkpoint["timbrel"]["step"]
         self.horizon.restore(checkpoint["timbrel"]["horizon"])
+        self.mix.restore(checkpoint["timbrel"].get("mix", {}))  # an older one has none
 
 
 def _moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Any], None]:

@@ -1,25 +1,10 @@
-"""Penalties on the posterior: `(posterior, latent, batch, step, rng) -> named terms`."""
-
-from typing import Protocol
+"""The rate: KL divergence of the posterior from the prior, and the penalty that is just it."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from timbrel.contracts import Batch, Latent, Posterior
-
-
-class Penalty(Protocol):
-    """What the loss mix asks of a penalty; a penalty with parameters is an `nn.Module`."""
-
-    def __call__(
-        self,
-        posterior: Posterior,
-        latent: Latent,
-        batch: Batch,
-        step: int,
-        rng: torch.Generator,
-    ) -> dict[str, Tensor]: ...
 
 
 def kl_nats(mean: Tensor, log_var: Tensor) -> Tensor:
@@ -31,18 +16,32 @@ def kl_nats(mean: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_var.exp() - 1.0 - log_var)
 
 
-def rate_nats(posterior: Posterior) -> Float[Tensor, " batch"]:
-    """Nats per clip chunk: KL to N(0, 1), summed over frames and dimensions, frame and clip codes.
+def gaussian(posterior: Posterior) -> tuple[Latent, Latent]:
+    """Mean and log variance.
 
     Raises:
         ValueError: the posterior is deterministic, where the rate is infinite.
     """
     if posterior.log_var is None:
         raise ValueError("a deterministic posterior has no finite rate; use a Gaussian one")
-    mean, log_var = posterior.mean, posterior.log_var
+    return posterior.mean, posterior.log_var
+
+
+def rate_nats(posterior: Posterior) -> Float[Tensor, " batch"]:
+    """Nats per clip chunk: KL to N(0, 1), summed over frames and dimensions, frame and clip codes.
+
+    Raises:
+        ValueError: the posterior is deterministic, where the rate is infinite.
+    """
+    mean, log_var = gaussian(posterior)
     return kl_nats(mean.frames, log_var.frames).flatten(1).sum(1) + kl_nats(
         mean.clip, log_var.clip
     ).sum(1)
+
+
+def nats_per_frame(posterior: Posterior) -> Float[Tensor, ""]:
+    """Mean rate of a batch in nats per latent frame; a clip's code is spread over its frames."""
+    return rate_nats(posterior).mean() / posterior.mean.frames.shape[2]
 
 
 class KL(nn.Module):

@@ -1,0 +1,64 @@
+"""Floors under the rate: what lies below them costs nothing more, and so is not squeezed out."""
+
+import torch
+from torch import Tensor, nn
+
+from timbrel.contracts import Batch, Latent, Posterior
+from timbrel.losses.latent.penalty import frames_per_sample
+from timbrel.losses.latent.rate import gaussian, kl_nats, nats_per_frame
+
+
+class FreeBits(nn.Module):
+    """sum_j max(floor, KL_j) (Kingma et al. 2016, "Inverse autoregressive flow", appendix C.8).
+
+    KL_j is the mean rate of dimension j over the batch and its frames, so that a dimension pays
+    nothing for its first nats. Terms: `floored_kl`, and `kl` to be seen (weight 0). A dimension of
+    the frame code has its floor per frame, one of the clip code per clip. Differs: one dimension
+    is one group, over all frames.
+    """
+
+    def __init__(self, *, floor_nats_per_frame: float, clip_floor_nats: float) -> None:
+        super().__init__()
+        _check("floor_nats_per_frame", floor_nats_per_frame)
+        _check("clip_floor_nats", clip_floor_nats)
+        self.floor_nats_per_frame = floor_nats_per_frame
+        self.clip_floor_nats = clip_floor_nats
+
+    def forward(
+        self, posterior: Posterior, latent: Latent, batch: Batch, step: int, rng: torch.Generator
+    ) -> dict[str, Tensor]:
+        mean, log_var = gaussian(posterior)
+        by_frame = kl_nats(mean.frames, log_var.frames).mean((0, 2))
+        by_clip = kl_nats(mean.clip, log_var.clip).mean(0)
+        n_time, n_frames = batch.input.shape[-1], mean.frames.shape[2]
+        floored = n_frames * by_frame.clamp_min(self.floor_nats_per_frame).sum()
+        floored = floored + by_clip.clamp_min(self.clip_floor_nats).sum()
+        whole = n_frames * by_frame.sum() + by_clip.sum()
+        return {"kl": whole / n_time, "floored_kl": floored / n_time}
+
+
+class KLFloor(nn.Module):
+    """max(floor, KL): a floor under the whole rate, whichever dimensions carry it.
+
+    Terms: `floored_kl`, and `kl` to be seen (weight 0). The floor is that of the batch's mean. Not
+    the delta-VAE (Razavi et al. 2019), whose posterior and prior cannot come closer than a rate:
+    here nothing but the price ends at the floor, and a rate below it is allowed.
+    """
+
+    def __init__(self, *, floor_nats_per_frame: float) -> None:
+        super().__init__()
+        _check("floor_nats_per_frame", floor_nats_per_frame)
+        self.floor_nats_per_frame = floor_nats_per_frame
+
+    def forward(
+        self, posterior: Posterior, latent: Latent, batch: Batch, step: int, rng: torch.Generator
+    ) -> dict[str, Tensor]:
+        rate = nats_per_frame(posterior)
+        per_sample = frames_per_sample(latent, batch)
+        floored = rate.clamp_min(self.floor_nats_per_frame)
+        return {"kl": rate * per_sample, "floored_kl": floored * per_sample}
+
+
+def _check(name: str, floor: float) -> None:
+    if floor < 0:
+        raise ValueError(f"penalty.{name}={floor}: 0 or more")

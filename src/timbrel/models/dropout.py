@@ -1,0 +1,66 @@
+"""Dropout whose masks come from a generator handed in for the step, never from the global one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from timbrel.contracts import Latent
+
+
+class SeededDropout(nn.Module):
+    """Channels of an example are zeroed with `probability`, and the others scaled up.
+
+    Srivastava et al. 2014; whole channels, one mask for all frames, as frames beside each other
+    would give away what one of them lacks: Tompson et al. 2015, "SpatialDropout". Active inside
+    `drawing` alone; elsewhere, and at probability 0, the input passes through untouched.
+    """
+
+    def __init__(self, probability: float, *, channel_dim: int) -> None:
+        super().__init__()
+        if not 0 <= probability < 1:
+            raise ValueError(f"dropout={probability}: a probability, from 0 to below 1")
+        self.probability = probability
+        self.channel_dim = channel_dim
+        self.rng: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.rng is None or self.probability == 0:
+            return x
+        shape = [1] * x.dim()
+        shape[0], shape[self.channel_dim] = x.shape[0], x.shape[self.channel_dim]
+        return x * _mask(shape, self.probability, x, self.rng)
+
+
+@contextmanager
+def drawing(module: nn.Module, rng: torch.Generator) -> Iterator[None]:
+    """Every `SeededDropout` in `module` draws its masks from `rng`, until the block ends."""
+    layers = [part for part in module.modules() if isinstance(part, SeededDropout)]
+    for layer in layers:
+        layer.rng = rng
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.rng = None
+
+
+def drop_dimensions(latent: Latent, probability: float, rng: torch.Generator) -> Latent:
+    """The code with some dimensions of some clips zeroed, in all frames, and the others scaled up.
+
+    Srivastava et al. 2014 on the code, so that a decoder cannot lean on one dimension alone. At
+    probability 0 nothing is drawn.
+    """
+    if probability == 0:
+        return latent
+    frames, clip = latent.frames, latent.clip
+    return Latent(
+        frames * _mask([*frames.shape[:2], 1], probability, frames, rng),
+        clip * _mask([*clip.shape], probability, clip, rng),
+    )
+
+
+def _mask(shape: list[int], probability: float, like: Tensor, rng: torch.Generator) -> Tensor:
+    kept = torch.rand(shape, generator=rng, device=like.device) >= probability
+    return kept.to(like.dtype) / (1.0 - probability)

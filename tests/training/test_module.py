@@ -1,0 +1,245 @@
+"""One training step with every latent and every architecture, in small: who learns from what."""
+
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from models.presets import ARCHITECTURES, LATENTS, config
+from timbrel.contracts import Batch
+from timbrel.losses.latent import KL, Adversary
+from timbrel.losses.mix import LossMix
+from timbrel.losses.reconstruction import SpectralLoss
+from timbrel.models.dropout import SeededDropout
+from timbrel.training.horizon import Horizon
+from timbrel.training.module import OptimizerSettings, Training
+
+TINY: dict[str, dict[str, Any]] = {
+    "spectral": {
+        "encoder": {"width": 16, "window_samples": 512, "hop_samples": 128, "blocks": 1},
+        "decoder": {"blocks": 1},
+    },
+    "rave": {
+        "encoder": {"bands": 4, "strides": [4, 2], "widths": [8, 8, 8], "width": 16,
+                    "dilations": [[1], [1], [1]]},
+        "decoder": {"strides": [2, 4], "widths": [16, 8, 8], "dilations": [[1], [1], [1]]},
+    },
+}  # fmt: skip
+RECONSTRUCTION = {"stft_relative": 1.0, "stft_log": 1.0, "waveform": 0.5, "level": 1.0}
+FAMILIES = sorted({name.removesuffix("_small") for name in ARCHITECTURES})
+HOPS = {"spectral": 128, "rave": 32}
+N, TIME = 3, 2048
+
+
+def choices(architecture: str, latent: str, **changes: Any) -> DictConfig:
+    small = OmegaConf.merge(TINY[architecture], {"latent_dim": 4, "clip_dim": 2}, changes)
+    return config(architecture, latent, **small)
+
+
+def training(chosen: DictConfig, *, seed: int = 0, **settings: Any) -> Training:
+    """The module, its optimizers made, without a trainer around it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = instantiate(chosen.architecture, _convert_="all")
+        penalty = instantiate(chosen.latent.penalty, _convert_="all")
+    weights = instantiate(chosen.latent.weights, _convert_="all")
+    module = Training(
+        model=model,
+        reconstruction=SpectralLoss(window_samples=[512, 256]),
+        penalty=penalty,
+        mix=LossMix({**RECONSTRUCTION, **weights}),
+        optimizer=OptimizerSettings(
+            learning_rate=1e-3, betas=(0.9, 0.99), weight_decay=0.01, warmup_steps=0,
+            gradient_clip_norm=1.0, ema_decay=0.9,
+        ),
+        horizon=Horizon(max_steps=100),
+        seed=seed,
+        autocast=False,
+        **settings,
+    )  # fmt: skip
+    optimizers = module.configure_optimizers()
+    module.optimizers = lambda: optimizers if len(optimizers) > 1 else optimizers[0]
+    module.manual_backward = Tensor.backward
+    return module
+
+
+def measured(architecture: str, n: int = N) -> Batch:
+    """Noise, with two attributes per frame and none per clip."""
+    rng = torch.Generator().manual_seed(1)
+    audio = 0.3 * torch.randn(n, 1, TIME, generator=rng)
+    shape = (n, 2, TIME // HOPS[architecture])
+    values = torch.randn(shape, generator=rng)
+    index = torch.arange(n)
+    return Batch(
+        audio, audio, index, index,
+        frame_attributes=values, frame_attribute_mask=torch.ones(shape, dtype=torch.bool),
+    )  # fmt: skip
+
+
+def weights_of(module: nn.Module) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in module.named_parameters()}
+
+
+def moved(before: dict[str, Tensor], module: nn.Module) -> set[str]:
+    return {name for name, p in module.named_parameters() if not torch.equal(p, before[name])}
+
+
+@pytest.mark.parametrize("latent", LATENTS)
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_every_pair_takes_steps(architecture: str, latent: str) -> None:
+    module = training(choices(architecture, latent))
+    before, batch = weights_of(module.model), measured(architecture)
+    module.training_step(batch, 0)
+    assert moved(before, module.model) == before.keys()
+    module.training_step(batch, 1)
+    assert module.step == 2
+    assert all(torch.isfinite(p).all() for p in module.parameters())
+    assert module.objective is not None
+    assert module.objective.terms.keys() - {"adversary"} == module.mix.weights.keys()
+
+
+PENALISED = [(name, term) for name in LATENTS for term in config("rave", name).latent.weights]
+
+
+@pytest.mark.parametrize(("latent", "term"), PENALISED)
+def test_every_term_alone_reaches_the_encoder(latent: str, term: str) -> None:
+    chosen = choices("rave", latent, latent_dim=6)
+    if latent in ("free_bits", "kl_floor"):  # an untrained code lies above; so do all its rates
+        for key in chosen.latent.penalty:
+            if "floor" in key:
+                chosen.latent.penalty[key] = 0.01
+    module = training(chosen)
+    batch = measured("rave")
+    rng = torch.Generator().manual_seed(0)
+    posterior = module.model.encode(batch.input)
+    noise = [] if posterior.log_var is None else [posterior.log_var]
+    latent_codes = posterior.mean.map(lambda x: x + 0.1 * torch.randn(x.shape, generator=rng))
+    terms = module.penalty(posterior, latent_codes, batch, 5, rng)
+    assert noise or latent == "wae_mmd"
+    if term == "clip_order":  # no clip attribute is named
+        assert float(terms[term]) == 0.0
+        return
+    terms[term].mean().backward()
+    reached = [p.grad for p in module.model.encoder.parameters() if p.grad is not None]
+    assert reached
+    assert any((gradient != 0).any() for gradient in reached)
+    assert all(p.grad is None for p in module.penalty.parameters())  # never by a term
+    assert all(p.grad is None for p in module.model.decoder.parameters())
+
+
+def test_an_adversary_and_the_model_learn_each_from_its_own_loss() -> None:
+    module = training(choices("rave", "factor_vae"))
+    batch = measured("rave")
+    main, own = module.configure_optimizers()
+    in_main = {id(p) for group in main.param_groups for p in group["params"]}
+    in_own = {id(p) for group in own.param_groups for p in group["params"]}
+    assert in_main == {id(p) for p in module.model.parameters()}
+    assert in_own == {id(p) for p in module.penalty.parameters()}
+
+    module.training_step(batch, 0)
+    assert module.objective is not None
+    assert float(module.objective.terms["adversary"]) == pytest.approx(0.693, abs=0.05)
+    model, penalty = weights_of(module.model), weights_of(module.penalty)
+    latent = module.model.encode(batch.input).mean.map(Tensor.detach)
+    module._adversary_step(module.optimizers()[1], latent, batch)
+    assert moved(penalty, module.penalty) == penalty.keys()
+    assert moved(model, module.model) == set()
+
+
+def test_a_penalty_with_parameters_must_bring_its_optimizer() -> None:
+    class Owner(KL):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+
+    assert not isinstance(Owner(), Adversary)
+    module = training(choices("rave", "vae"))
+    with pytest.raises(ValueError, match="must bring their optimizer"):
+        Training(
+            model=module.model, reconstruction=module.reconstruction, penalty=Owner(),
+            mix=module.mix, optimizer=module.settings, horizon=module.horizon, seed=0,
+            autocast=False,
+        )  # fmt: skip
+
+
+def curve(module: Training, batch: Batch, steps: int) -> list[float]:
+    totals = []
+    for index in range(steps):
+        module.training_step(batch, index)
+        assert module.objective is not None
+        totals.append(float(module.objective.total))
+    return totals
+
+
+STATEFUL = ["target_kl", "factor_vae", "ar_vae", "beta_tcvae", "dip_vae_ii"]
+
+
+@pytest.mark.parametrize("latent", STATEFUL)
+def test_a_resumed_training_repeats_its_curve(latent: str) -> None:
+    """Discriminator, its optimizer, queues and controlled weights are all in the checkpoint."""
+    chosen, batch = choices("rave", latent), measured("rave")
+    whole = training(chosen, latent_dropout=0.2)
+    curve(whole, batch, 3)
+    checkpoint: dict[str, Any] = {}
+    whole.on_save_checkpoint(checkpoint)
+    checkpoint["state"] = {k: v.clone() for k, v in whole.state_dict().items()}
+    optimizers = whole.optimizers()
+    optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
+    checkpoint["optimizers"] = [
+        {k: torch.utils._pytree.tree_map(_copy, v) for k, v in o.state_dict().items()}
+        for o in optimizers
+    ]
+    expected = curve(whole, batch, 4)
+
+    again = training(chosen, latent_dropout=0.2)
+    again.load_state_dict(checkpoint["state"])
+    again.on_load_checkpoint(checkpoint)
+    found = again.optimizers()
+    for optimizer, state in zip(
+        found if isinstance(found, list) else [found], checkpoint["optimizers"], strict=True
+    ):
+        optimizer.load_state_dict(state)
+    assert curve(again, batch, 4) == expected
+    assert again.mix.weights_at(again.step) == whole.mix.weights_at(whole.step)
+
+
+def _copy(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def test_a_controlled_weight_moves_with_the_rate() -> None:
+    module = training(choices("rave", "target_kl"))
+    before = module.mix.weights_at(0)["kl"]
+    curve(module, measured("rave"), 5)
+    assert module.mix.weights_at(5)["kl"] != before
+    assert module.mix.weights_at(5)["stft_log"] == 1.0
+
+
+@pytest.mark.parametrize("architecture", ["spectral", "rave"])
+def test_dropout_is_the_seeds_and_off_outside_training(architecture: str) -> None:
+    batch = measured(architecture)
+    dropped = choices(architecture, "vae", decoder={"dropout": 0.3})
+    runs = [
+        training(choices(architecture, "vae")), training(dropped), training(dropped),
+        training(choices(architecture, "vae"), latent_dropout=0.3), training(dropped, seed=1),
+    ]  # fmt: skip
+    plain, one, two, latent, other = ([*curve(module, batch, 2)] for module in runs)
+    assert one == two
+    assert len({tuple(c) for c in (plain, one, latent, other)}) == 4
+    state = torch.get_rng_state()
+    codes = runs[1].model.encode(batch.input).mean
+    whole = runs[1].model.decode(codes)  # in training mode, and yet without a mask
+    assert torch.equal(whole, runs[1].model.eval().decode(codes))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert any(
+        isinstance(part, SeededDropout) and part.probability == 0.3
+        for part in runs[1].model.decoder.modules()
+    )
+    assert all(
+        part.probability == 0.0
+        for part in runs[1].model.encoder.modules()
+        if isinstance(part, SeededDropout)
+    )
