@@ -172,7 +172,8 @@ class _WithRate:
 
         def longer(mean: torch.Tensor, log_var: torch.Tensor | None) -> torch.Tensor:
             if log_var is None:
-                return torch.cat([mean, torch.full_like(mean[:, :1], float("nan"))], 1)
+                nothing = torch.full_like(mean.sum(1, keepdim=True), float("nan"))  # also of width 0
+                return torch.cat([mean, nothing], 1)
             return torch.cat([mean, kl_nats(mean, log_var).sum(1, keepdim=True)], 1)
 
         return Posterior(
