@@ -168,8 +168,7 @@ def test_a_room_is_heard_after_the_sound_and_never_before(seed):
     assert not changed.audio[0, :12_000].any()
     assert np.std(room[0, 16_000:]) > 0
     assert 20 * np.log10(np.std(room) / np.std(burst)) == pytest.approx(-12, abs=0.2)
-    assert changed.change.f0_ratio == 1
-    assert np.isnan(changed.change.time_ratio)
+    assert changed.change == Change()
 
 
 @seeds

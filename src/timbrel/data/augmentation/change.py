@@ -1,8 +1,8 @@
 """What a transform does to a sound, and what is known of it afterwards.
 
 Augmentation changes what a sound measures. Two things follow from numbers that a transform knows:
-f0 by its ratio, times (attack, decay, distance of onsets) by theirs. Everything else, level and
-spectrum above all, is measured again on the changed sound.
+f0 by its ratio, and where in time everything lies. The rest, level, spectrum and the course of an
+attack or a decay, is measured again on the changed sound.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Audio = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Change:
-    """The factors of f0 and of all durations; nan where a transform leaves them unknown.
+    """The factors of f0 (nan where it is no longer known) and of all durations.
 
     >>> Change(f0_ratio=2.0).then(Change(f0_ratio=1.5, time_ratio=0.5))
     Change(f0_ratio=3.0, time_ratio=0.5)

@@ -12,7 +12,7 @@ from timbrel.data.augmentation.settings import check_probability, check_range
 class Mix:
     """Another recording below the first one, at `min_db` to `max_db` of relative level (RMS).
 
-    The model then learns sums of sounds too. Of a sum neither f0 nor times are known.
+    The model then learns sums of sounds too. Of a sum no f0 is known.
     """
 
     def __init__(
@@ -30,4 +30,4 @@ class Mix:
         if not (level and other_level):
             return Changed(audio)
         gain = level / other_level * 10 ** (rng.uniform(self.min_db, self.max_db) / 20)
-        return Changed(audio + np.float32(gain) * other, Change(math.nan, math.nan))
+        return Changed(audio + np.float32(gain) * other, Change(f0_ratio=math.nan))

@@ -71,5 +71,5 @@ def _stretched(audio: Audio, rate_hz: int, *, semitones: float = 0.0, rate: floa
     stretch.preset(len(audio), rate_hz)
     stretch.setTransposeSemitones(semitones)
     stretch.setTimeFactor(rate)
-    changed = stretch.process(np.ascontiguousarray(audio, np.float32))
+    changed = np.asarray(stretch.process(np.ascontiguousarray(audio, np.float32)))
     return np.ascontiguousarray(changed[:, : int(np.ceil(samples / rate))], np.float32)

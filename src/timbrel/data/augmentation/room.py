@@ -5,7 +5,7 @@ from types import ModuleType
 
 import numpy as np
 
-from timbrel.data.augmentation.change import Audio, Change, Changed
+from timbrel.data.augmentation.change import Audio, Changed
 from timbrel.data.augmentation.level import rms
 from timbrel.data.augmentation.settings import check_probability, check_range
 from timbrel.errors import UserError
@@ -14,7 +14,8 @@ from timbrel.errors import UserError
 class Room:
     """A reverberant room around the sound, its level at `min_db` to `max_db` of the sound's (RMS).
 
-    Size and damping are drawn. How long a sound then lasts is no longer known; its pitch is.
+    Size and damping are drawn. Pitch and times stay, but the sound dies away as the room does: how
+    long that takes must be measured again.
     """
 
     heavy = True
@@ -40,13 +41,13 @@ class Room:
         if not (level and own):
             return Changed(audio)
         gain = np.float32(level / own * 10 ** (gain_db / 20))
-        return Changed(audio + gain * wet, Change(time_ratio=math.nan))
+        return Changed(audio + gain * wet)
 
 
 class Compressor:
     """Peaks held down: a threshold of `min_db` to `max_db` below the peak, ratio 2 to 8.
 
-    Attack and decay times change with the level's course, so they are no longer known.
+    Attack and decay follow the level's new course and must be measured again.
     """
 
     heavy = True
@@ -73,7 +74,7 @@ class Compressor:
             attack_ms=attack_ms,
             release_ms=release_ms,
         )
-        return Changed(effect.process(audio, rate_hz, reset=True), Change(time_ratio=math.nan))
+        return Changed(effect.process(audio, rate_hz, reset=True))
 
 
 def _pedalboard(transform: str) -> ModuleType:

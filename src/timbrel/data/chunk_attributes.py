@@ -1,0 +1,101 @@
+"""Attributes of training chunks, followed through crops and augmentation.
+
+f0 is looked for once per recording, where it is a matter of seconds, and followed: a chunk's frames
+have their recording's f0 at the place they come from, times the known ratio of whatever changed
+them. Everything else is measured again on the chunk as it is, which is cheap: level, spectrum,
+attack (where the crop holds an onset), decay. How periodic a frame is, and so its harmonic-to-noise
+ratio, is followed too.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbrel.attributes.frames import frame_count, hop_of
+from timbrel.attributes.measurement import Measurement, measure
+from timbrel.attributes.pitch import PitchTrack
+from timbrel.attributes.registry import CLIP_ATTRIBUTES, FRAME_ATTRIBUTES
+from timbrel.data.augmentation import Audio, Change
+from timbrel.data.chunk import Chunk, Measures, Short, positions
+from timbrel.errors import UserError, did_you_mean
+
+# Octaves above 1 Hz: equal steps to the ear, so that one dead zone fits low and high sounds.
+_LOGARITHMS = {"log_f0": "f0_hz", "log_centroid": "centroid_hz", "log_rolloff": "rolloff_hz"}
+FRAME_NAMES = (*(attribute.name for attribute in FRAME_ATTRIBUTES), *_LOGARITHMS)
+CLIP_NAMES = tuple(attribute.name for attribute in CLIP_ATTRIBUTES)
+
+
+def check_names(frames: Sequence[str], clips: Sequence[str]) -> None:
+    """Every name is one that can be measured. Raises UserError naming the key."""
+    for key, names, known in (
+        ("latent.frame_attributes", frames, FRAME_NAMES),
+        ("latent.clip_attributes", clips, CLIP_NAMES),
+    ):
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise UserError(f"{key}: {name} is none of {', '.join(known)}{hint}")
+
+
+@dataclass(frozen=True)
+class ChunkAttributes:
+    """Gives a chunk's attributes (`timbrel.data.chunk.Measuring`).
+
+    `recordings` holds the measurement of every clip by `clip_id`; `frames` and `clips` are the
+    names of the columns, in order; latent frames are `hop_samples` long.
+    """
+
+    recordings: Mapping[int, Measurement]
+    frames: tuple[str, ...]
+    clips: tuple[str, ...]
+    hop_samples: int
+    short: Short
+
+    def __call__(self, chunk: Chunk, live: Change, audio: Audio) -> Measures:
+        """The attributes of `audio`, which was read as `chunk` and then changed by `live`."""
+        rate_hz = chunk.segment.clip.rate_hz
+        samples = audio.shape[1]
+        found = measure(
+            audio, rate_hz, from_start=False, known_pitch=self._pitch(chunk, live, samples)
+        )
+        clip_columns = [CLIP_NAMES.index(name) for name in self.clips]
+        rows = [_row(found, name) for name in self.frames]
+        # A latent frame takes the value of the 10 ms that its middle lies in.
+        middles = (np.arange(math.ceil(samples / self.hop_samples)) + 0.5) * self.hop_samples
+        nearest = np.minimum(middles // found.hop_samples, frame_count(samples, rate_hz) - 1)
+        columns = nearest.astype(int)
+        return Measures(
+            found.clip_values[clip_columns],
+            found.clip_defined[clip_columns],
+            np.array([values[columns] for values, _ in rows], np.float32).reshape(-1, len(columns)),
+            np.array([defined[columns] for _, defined in rows], bool).reshape(-1, len(columns)),
+        )
+
+    def _pitch(self, chunk: Chunk, live: Change, samples: int) -> PitchTrack:
+        """The recording's f0 and periodicity at the places that the chunk's frames come from."""
+        rate_hz = chunk.segment.clip.rate_hz
+        middles = (np.arange(frame_count(samples, rate_hz)) + 0.5) * hop_of(rate_hz)
+        known = self.recordings[chunk.segment.clip.clip_id]
+        f0_hz, voiced = known.track("f0_hz")
+        hnr_db, _ = known.track("hnr_db")
+        change = chunk.change.then(live)
+        if math.isnan(change.f0_ratio):
+            return PitchTrack(np.full(len(middles), 440.0), np.zeros(len(middles)))
+        places, inside = positions(chunk, middles / live.time_ratio, short=self.short)
+        if chunk.original is not None:
+            places = (places - chunk.segment.start_sample) / chunk.change.time_ratio
+            places = chunk.original.start_sample + places
+        frames = np.clip(places // known.hop_samples, 0, len(f0_hz) - 1).astype(int)
+        share = 10 ** (hnr_db[frames] / 10)
+        periodicity = np.where(voiced[frames] & inside, share / (1 + share), 0.0)
+        return PitchTrack(f0_hz[frames] * change.f0_ratio, periodicity)
+
+
+def _row(found: Measurement, name: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    if name not in _LOGARITHMS:
+        return found.track(name)
+    values, defined = found.track(_LOGARITHMS[name])
+    return np.log2(np.maximum(values, 1.0)), defined

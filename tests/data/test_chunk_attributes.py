@@ -1,0 +1,151 @@
+"""Attributes follow a chunk: through crops, copies, rendered variants and live changes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from signals import sine
+from timbrel.attributes.measurement import measure
+from timbrel.data.augmentation import Augment, Change, Mix, PitchShift, Varispeed
+from timbrel.data.cache import Clip
+from timbrel.data.cache_entry import npy_header
+from timbrel.data.chunk import Measures, Variant
+from timbrel.data.chunk_attributes import ChunkAttributes, check_names
+from timbrel.data.chunks import TrainingChunks
+from timbrel.data.split import Segment
+from timbrel.errors import UserError
+
+RATE_HZ, CHUNK, HOP = 48_000, 16_384, 512
+FRAMES = ("log_f0", "log_centroid")
+
+
+def clip_of(folder: Path, clip_id: int, audio: np.ndarray) -> Clip:
+    path = folder / f"{clip_id}.npy"
+    path.write_bytes(npy_header(*audio.shape) + audio.astype("<f4").T.tobytes())
+    return Clip(clip_id, f"{clip_id}.wav", f"{clip_id}", RATE_HZ, audio.shape[1], 1, path)
+
+
+def two_notes() -> np.ndarray:
+    """Half a second of 220 Hz, silence, half a second of 520 Hz with an octave above it."""
+    high = sine(520.0, 0.5) + 0.5 * sine(1040.0, 0.5)
+    return np.concatenate([sine(220.0, 0.5), np.zeros(4800, np.float32), high])[None]
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Segment:
+    clip = clip_of(tmp_path, 3, two_notes())
+    return Segment(clip, 0, clip.frames)
+
+
+def attributes(*segments: Segment, short: str = "pad", clips=()) -> ChunkAttributes:
+    recordings = {s.clip.clip_id: measure(s.clip.open(), RATE_HZ) for s in segments}
+    return ChunkAttributes(recordings, FRAMES, clips, HOP, short)
+
+
+def examples(segment, measuring, *, steps=12, **settings):
+    data = TrainingChunks(
+        [segment],
+        seed=0,
+        chunk_samples=CHUNK,
+        measuring=measuring,
+        **{"short": measuring.short, **settings},
+    )
+    return [data[step, 0] for step in range(steps)]
+
+
+def assert_like_measured(example, ratio=1.0) -> int:
+    """f0 of inner frames equals what YIN finds on the chunk itself; how many there were."""
+    measures: Measures = example.measures
+    again, voiced = measure(example.audio, RATE_HZ).track("f0_hz")
+    middles = (np.arange(CHUNK // HOP) + 0.5) * HOP
+    frames = (middles // 480).astype(int)
+    # Inside a note: 60 ms to either side are voiced and of one pitch.
+    around = [slice(max(0, frame - 6), frame + 7) for frame in frames]
+    steady = [voiced[s].all() and np.ptp(np.log2(again[s])) < 0.01 for s in around]
+    both = measures.frame_mask[0] & np.array(steady)
+    np.testing.assert_allclose(
+        measures.frame_values[0][both], np.log2(again[frames][both]), atol=0.01
+    )
+    return int(both.sum())
+
+
+@pytest.mark.parametrize("short", ["pad", "loop", "repeat"])
+def test_f0_is_that_of_the_chunk_wherever_it_was_cut(recording, short):
+    found = examples(recording, attributes(recording, short=short), short=short)
+    assert sum(assert_like_measured(example) for example in found) > 150
+
+
+def test_f0_follows_the_known_ratio(recording):
+    faster = Augment(transforms={"speed": Varispeed(octaves=0.5)})
+    found = examples(recording, attributes(recording), augmentation=faster)
+    assert sum(assert_like_measured(example) for example in found) > 150
+    higher = Augment(transforms={"pitch": PitchShift(semitones=2.0)})
+    found = examples(recording, attributes(recording), augmentation=higher)
+    assert sum(assert_like_measured(example) for example in found) > 150
+
+
+def test_f0_follows_a_rendered_variant(recording, tmp_path):
+    measuring = attributes(recording)
+    speed = 1.25
+    times = np.arange(int(recording.frames / speed)) * speed
+    faster = np.interp(times, np.arange(recording.frames), recording.samples()[0])[None]
+    clip = clip_of(tmp_path, 9, faster.astype(np.float32))
+    clip = Clip(3, *(getattr(clip, n) for n in list(clip.__dataclass_fields__)[1:]))
+    variant = Variant(Segment(clip, 0, clip.frames), Change(speed, 1 / speed))
+    found = examples(recording, measuring, steps=24, variants=[[variant]])
+    assert sum(assert_like_measured(example) for example in found) > 300
+
+
+def test_silence_and_sums_have_no_pitch(recording):
+    both = Augment(transforms={}, mix=Mix(probability=1.0))
+    for example in examples(recording, attributes(recording), augmentation=both):
+        assert not example.measures.frame_mask[0].any()
+    middle = Segment(recording.clip, 24_000, 28_800)
+    [example] = examples(middle, attributes(recording), steps=1)
+    assert not example.measures.frame_mask[0].any()
+
+
+def test_spectra_and_clip_attributes_are_those_of_the_chunk(recording):
+    clips = ("log_centroid_octaves", "log_f0_octaves", "loudness_lufs", "log_attack_time")
+    measuring = attributes(recording, clips=clips)
+    for example in examples(recording, measuring):
+        again = measure(example.audio, RATE_HZ, from_start=False)
+        for name, value, known in zip(
+            clips, example.measures.values, example.measures.mask, strict=True
+        ):
+            expected = again.value(name)
+            if name != "log_f0_octaves":
+                assert known == (expected is not None)
+            if known and expected is not None:
+                assert value == pytest.approx(expected, abs=0.02)
+        track, sounding = again.track("centroid_hz")
+        frames = ((np.arange(CHUNK // HOP) + 0.5) * HOP // 480).astype(int)
+        np.testing.assert_array_equal(example.measures.frame_mask[1], sounding[frames])
+        inside = sounding[frames]
+        np.testing.assert_allclose(
+            example.measures.frame_values[1][inside], np.log2(track[frames][inside]), atol=1e-5
+        )
+
+
+def test_a_chunk_of_the_end_alone_has_no_attack(tmp_path):
+    steady = clip_of(tmp_path, 0, 0.5 * sine(440.0, 2.0)[None])
+    segment = Segment(steady, 48_000, 96_000)
+    measuring = attributes(segment, clips=("log_attack_time",))
+    for example in examples(segment, measuring, steps=4):
+        assert not example.measures.mask[0]
+
+
+def test_nothing_asked_for_is_empty(recording):
+    measuring = ChunkAttributes({3: measure(recording.samples(), RATE_HZ)}, (), (), HOP, "pad")
+    [example] = examples(recording, measuring, steps=1)
+    assert example.measures.values.shape == (0,)
+    assert example.measures.frame_values.shape == (0, CHUNK // HOP)
+
+
+def test_unknown_names_are_refused():
+    check_names(("log_f0", "flatness"), ("log_attack_time",))
+    with pytest.raises(UserError, match=r"latent.frame_attributes: log_fo .*did you mean 'log_f0'"):
+        check_names(("log_fo",), ())
+    with pytest.raises(UserError, match=r"latent.clip_attributes: level_a_db is none of"):
+        check_names((), ("level_a_db",))
