@@ -21,6 +21,7 @@ from timbrel.stages import evaluate, train, training_run
 SHORT = [text for text in TINY if not text.startswith("trainer.max_steps")]
 FAST = ("device=cpu", "device.threads=1", "evaluate.bootstrap_draws=100")
 PARITY = ("front_end_parity", "latent_parity")
+INVENTED = ("memorisation", "coverage", "diversity", "interpolation")
 
 
 def table(run: Path, name: str) -> list[dict[str, str]]:
@@ -135,6 +136,32 @@ def test_scores_are_those_of_the_written_audio_by_the_judge(copied: Path, shared
             ("si_sdr_db", "si_sdr"),
         ):
             assert float(row[ours]) == pytest.approx(float(theirs[name]), abs=1e-4)
+
+
+def test_what_the_model_invents_is_measured(copied: Path, capsys) -> None:
+    """By training already: gates, distances with their n, and the nearest pair. Of every file there
+    are two chunks: 8 to train on, and 12 held out."""
+    run = only_run(copied)
+    assert set(INVENTED) <= set(gates(run))
+    chosen = (f"run={run}", *FAST, "evaluate.parts=[test]", "evaluate.interpolation=1e-9")
+    assert evaluate.main([*chosen, "evaluate.generated_clips=9"]) == 0
+    rows = gates(run)
+    assert rows["interpolation"]["passed"] == "yes"
+    assert "9 generated, 8 training clips" in rows["memorisation"]["meaning"]
+    assert "0.62 of one sound" in rows["coverage"]["meaning"]  # 5 of 8 balls
+    measures = {row["measure"]: row for row in table(run, "generated")}
+    assert (measures["kad"]["n"], measures["kad"]["n_reference"]) == ("9", "8")
+    assert measures["kad_held_out"]["n"] == "12"
+    clips = table(run, "generated_clips")
+    assert [row["seed"] for row in clips] == [str(seed) for seed in range(9)]
+    assert {Path(row["training_file"]).suffix for row in clips} == {".wav"}
+    for name in ("generated", "training"):
+        info = soundfile.info(run / "evaluation" / "audio" / "generated" / f"{name}.wav")
+        assert info.frames == 8192
+    assert "(n = 9 against 8)" in " ".join(capsys.readouterr().out.split())
+    assert evaluate.main([*chosen, "evaluate.generated_clips=0"]) == 0
+    assert not set(INVENTED) & set(gates(run))
+    assert not (run / "evaluation" / "generated.csv").exists()
 
 
 def test_front_ends_agree_and_silence_scores_as_silence(trained: Path) -> None:
