@@ -169,6 +169,34 @@ def test_nothing_is_drawn_where_nothing_is_asked_or_trained_on(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
+class _Broken(nn.Module):
+    """Not finite where a code's first value is above a limit."""
+
+    hop_samples = 4
+    context_frames = 0
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def forward(self, latent: Latent, conditions: Conditions) -> Tensor:
+        audio = latent.frames.transpose(1, 2).flatten(1)[:, None]
+        return audio.masked_fill(latent.frames[:, 0, :1, None] > self.limit, math.nan)
+
+
+def test_what_is_not_finite_is_left_out_and_costs_nothing(tmp_path: Path) -> None:
+    model, parts = weightless(), split([segment(f"{i}", noise(0.2, seed=i)) for i in range(3)], [])
+    prior = fit_latent_statistics(encode_whole(model, s.samples()) for s in parts.train)
+    settings = {"clips": 8, "chunk_samples": CLIP, "seed": 0, "audio_folder": tmp_path}
+    model.decoder = _Broken(0.0)
+    sounds = measure_generated(model, prior, parts, **settings)
+    assert 0 < len(sounds.clips) < 8
+    assert np.isfinite([clip.distance_db for clip in sounds.clips]).all()
+    assert sounds.kad is None or sounds.kad.n_generated == len(sounds.clips)
+    model.decoder = _Broken(-1e9)
+    assert measure_generated(model, prior, parts, **settings) is None
+
+
 class _Pitched(nn.Module):
     """A code's first value as the level of high noise over low noise, in 20 dB, or as a switch."""
 

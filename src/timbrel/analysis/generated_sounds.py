@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from timbrel.analysis.evaluation import write_csv, write_wav
 from timbrel.contracts import Latent
 from timbrel.data.split import Segment, Split
+from timbrel.errors import UserError
 from timbrel.generation.engine import render
 from timbrel.generation.source import PriorSource
 from timbrel.generation.statistics import LatentStatistics
@@ -97,13 +98,13 @@ def measure_generated(
     seed: int,
     audio_folder: Path,
 ) -> GeneratedSounds | None:
-    """Render `clips` clips with the seeds `seed`, `seed` + 1, ... and compare; None without any.
+    """Render `clips` clips with the seeds `seed`, `seed` + 1, ... and compare; None without any,
+    and without training clips.
 
     A clip is a training chunk long, or as half the training recordings are where those are shorter.
     At most 256 training and 64 held-out clips, evenly spread, are compared. The generated clip
-    nearest to a training clip and that one are written into `audio_folder`.
-
-    Raises UserError where the model's output is not finite.
+    nearest to a training clip and that one are written into `audio_folder`. Seeds whose sound is
+    not finite are left out.
     """
     length = _clip_samples(split.train, chunk_samples)
     training = embedded(split.train, length, _MOST_TRAINING, model.sample_rate_hz)
@@ -113,10 +114,17 @@ def measure_generated(
     held_out = [*split.validation, *split.test]
     unseen = [segment for segment in held_out if segment.clip.clip_id not in trained_on]
     others = embedded(unseen, length, _MOST_HELD_OUT, model.sample_rate_hz)
-    seeds = range(seed, seed + clips)
-    invented = np.stack(
-        [embed(from_prior(model, prior, length, each), model.sample_rate_hz) for each in seeds]
-    )
+    seeds, points = [], []
+    for each in range(seed, seed + clips):
+        try:
+            audio = from_prior(model, prior, length, each)
+        except UserError:  # not finite: no measure of it may cost a training its end
+            continue
+        seeds.append(each)
+        points.append(embed(audio, model.sample_rate_hz))
+    if not points:
+        return None
+    invented = np.stack(points)
     nearest = diversity.nearest(invented, training.points)
     measured = compare(training.points, others.points, invented, seed=seed)
     result = replace(

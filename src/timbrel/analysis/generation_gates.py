@@ -22,7 +22,7 @@ _ALWAYS_A_COPY = 0.02
 def generation_gates(sounds: GeneratedSounds | None, limits: Mapping[str, float]) -> list[Gate]:
     """Every gate of this module; `limits` holds one for each by its name."""
     if sounds is None:
-        why = "nothing to measure: there is no training clip that is not silent"
+        why = "nothing to measure: all training clips are silent, or no generated sound is finite"
         return [Gate(name, math.nan, limits[name], None, why) for name in GATES]
     return [gate(sounds, limits[name]) for name, gate in GATES.items()]
 

@@ -117,4 +117,5 @@ def _root(points: Embeddings) -> Embeddings:
     centred = (points - points.mean(0)) / np.sqrt(len(points) - 1)
     if len(points) <= points.shape[1]:
         return centred
-    return np.linalg.qr(centred, mode="r")
+    _, upper = np.linalg.qr(centred)
+    return upper
