@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from timbrel.attributes.registry import ATTRIBUTES
 from timbrel.contracts import Batch, Latent, Posterior
 from timbrel.losses.latent.rate import rate_nats
 from timbrel.losses.latent.rows import PastRows, at_frames, draw_frames
@@ -49,7 +50,7 @@ class AttributeOrder(nn.Module):
     Frames of one clip depend on each other, so one frame per clip is drawn per step among those
     with a known attribute; `queue_rows` earlier clips join the present ones, so that at least 16
     are compared where batches are smaller. `dead_zone` is each attribute's measurement noise, in
-    its own unit; 0 where it is not named.
+    its own unit; where it is not named, that of the registry.
 
     Raises:
         ValueError: a code is narrower than its list of attributes; the batch's attributes are not
@@ -81,7 +82,7 @@ class AttributeOrder(nn.Module):
         self.past_frames = PastRows(rows=queue_rows, width=3 * len(frame_attributes))
         self.past_clips = PastRows(rows=queue_rows, width=3 * len(clip_attributes))
         for name, attributes in (("frames", frame_attributes), ("clip", clip_attributes)):
-            noise = torch.tensor([float(dead_zone.get(a, 0.0)) for a in attributes])
+            noise = torch.tensor([float(dead_zone.get(a, _noise(a))) for a in attributes])
             self.register_buffer(f"dead_zone_{name}", noise, persistent=False)
 
     def forward(
@@ -125,6 +126,11 @@ class AttributeOrder(nn.Module):
         )  # fmt: skip
         past.add(torch.cat([z, attribute, known.to(z.dtype)], dim=1))
         return loss
+
+
+def _noise(name: str) -> float:
+    """The repeat error that the registry knows for whole clips; 0 where it knows none."""
+    return next((a.noise for a in ATTRIBUTES if a.name == name and a.noise), 0.0)
 
 
 def _check_width(key: str, width: int, name: str, attributes: Sequence[str]) -> None:
