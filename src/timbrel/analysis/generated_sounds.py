@@ -98,13 +98,12 @@ def measure_generated(
     seed: int,
     audio_folder: Path,
 ) -> GeneratedSounds | None:
-    """Render `clips` clips with the seeds `seed`, `seed` + 1, ... and compare; None without any,
-    and without training clips.
+    """Render `clips` clips with the seeds `seed`, `seed` + 1, ... and compare them.
 
-    A clip is a training chunk long, or as half the training recordings are where those are shorter.
-    At most 256 training and 64 held-out clips, evenly spread, are compared. The generated clip
-    nearest to a training clip and that one are written into `audio_folder`. Seeds whose sound is
-    not finite are left out.
+    None where there is nothing to render or to compare with. A clip is a training chunk long, or as
+    long as the median training recording where that is shorter. At most 256 training and 64
+    held-out clips, evenly spread, are compared. The generated clip nearest to a training clip and
+    that one are written into `audio_folder`. Seeds whose sound is not finite are left out.
     """
     length = _clip_samples(split.train, chunk_samples)
     training = embedded(split.train, length, _MOST_TRAINING, model.sample_rate_hz)
