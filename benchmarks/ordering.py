@@ -4,7 +4,8 @@
 
 Renders sounds of the demo set that no training has seen (another seed draws other factors), encodes
 them, and compares every regularised dimension with the factors that the sounds were made from.
-A sound's code is the mean over the frames within 40 dB of its loudest.
+A sound's code is the mean over the frames within 40 dB of its loudest. Sounds of noise have a band
+around their f0, which is colour rather than pitch: "pitched" are the others.
 """
 
 import argparse
@@ -19,12 +20,13 @@ from scipy.stats import spearmanr
 
 import timbrel
 from timbrel.data.demo import FACTORS_FILE, render_demo_set
+from timbrel.library.instrument import Instrument
 
 FACTORS = ("f0_hz", "brightness_hz", "noisiness", "decay_db_per_s", "attack_s")
 ACTIVE_DB = 40.0
 
 
-def codes(instrument: timbrel.Instrument, files: list[Path]) -> np.ndarray:
+def codes(instrument: Instrument, files: list[Path]) -> np.ndarray:
     """One row per file: the mean frame code where it sounds, then the clip code."""
     rows = []
     for file in files:
@@ -61,6 +63,7 @@ def main() -> None:
     groups = {"all": np.ones(len(rows), bool)}
     for kind in sorted({row["kind"] for row in rows}):
         groups[kind] = np.array([row["kind"] == kind for row in rows])
+    groups["pitched"] = groups["pluck"] | groups["strike"]
     print(f"{len(rows)} fresh sounds (seed {arguments.seed}), {arguments.run.name}")
     for name, dimension in zip(names, dimensions, strict=True):
         for group, members in groups.items():

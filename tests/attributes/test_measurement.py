@@ -5,7 +5,8 @@ import pytest
 
 from attributes.synthetic import RATE_HZ, gaussian, tone
 from signals import impulse, noise, sine
-from timbrel.attributes.measurement import measure
+from timbrel.attributes.measurement import measure, measure_frames
+from timbrel.attributes.pitch import PitchTrack
 from timbrel.attributes.registry import (
     ATTRIBUTES,
     CLIP_ATTRIBUTES,
@@ -110,3 +111,19 @@ def test_the_tabulated_noise_is_what_repeats_measure():
     for attribute in CLIP_ATTRIBUTES:
         assert found[attribute.name] <= attribute.noise, attribute.name
         assert found[attribute.name] >= attribute.noise / 10, attribute.name
+
+
+def test_frames_alone_are_those_of_the_whole_measurement():
+    audio = (sine(440.0, 0.5) + 0.1 * noise(0.5))[None]
+    whole, frames = measure(audio, 48_000), measure_frames(audio, 48_000)
+    np.testing.assert_array_equal(frames.frame_values, whole.frame_values)
+    np.testing.assert_array_equal(frames.frame_defined, whole.frame_defined)
+    assert not frames.clip_defined.any()
+
+
+def test_a_known_pitch_is_taken_as_it_is():
+    audio = sine(440.0, 0.5)[None]
+    known = PitchTrack(np.full(50, 123.0), np.full(50, 0.9))
+    found = measure(audio, 48_000, known_pitch=known)
+    assert found.value("f0_hz") == 123.0
+    assert (found.track("f0_hz")[0] == 123.0).all()

@@ -71,14 +71,7 @@ def measure(
     `known_pitch`, a value per frame, is taken as it is: looking for it is most of the work.
     Raises ValueError for another shape or a rate below 1000 Hz.
     """
-    if audio.ndim != 2 or not len(audio):
-        raise ValueError(f"audio of shape {audio.shape}; (channel, time) with a channel or more")
-    if rate_hz < 1000:
-        raise ValueError(f"a rate of {rate_hz} Hz; 1000 or more")
-    heard = without_dc(audio, rate_hz)
-    spectra = spectral_frames(heard, rate_hz)
-    sounding = active(spectra.level_db) if audio.shape[1] else np.zeros(1, bool)
-    pitch = known_pitch or pitch_track(heard, rate_hz, sounding)
+    heard, spectra, sounding, pitch = _listen(audio, rate_hz, known_pitch)
     found = {
         "loudness_lufs": _loudness(audio, rate_hz),
         **_spectral(spectra, sounding, pitch),
@@ -87,17 +80,44 @@ def measure(
         **_spatial(heard, rate_hz, sounding),
     }
     values, confidence, defined = _columns(found)
+    rows = _rows(heard, rate_hz, spectra, sounding, pitch)
+    return Measurement(rate_hz, hop_of(rate_hz), values, confidence, defined, *rows)
+
+
+def measure_frames(
+    audio: NDArray[np.float32], rate_hz: int, *, known_pitch: PitchTrack | None = None
+) -> Measurement:
+    """`measure` for frames alone, in a third of the time: no clip attribute is defined."""
+    values, confidence, defined = _columns({})
+    heard, spectra, sounding, pitch = _listen(audio, rate_hz, known_pitch)
+    rows = _rows(heard, rate_hz, spectra, sounding, pitch)
+    return Measurement(rate_hz, hop_of(rate_hz), values, confidence, defined, *rows)
+
+
+def _listen(
+    audio: NDArray[np.float32], rate_hz: int, known_pitch: PitchTrack | None
+) -> tuple[NDArray[np.float32], SpectralFrames, Mask, PitchTrack]:
+    """The audio without its offset, its spectra, which frames sound, and their pitch."""
+    if audio.ndim != 2 or not len(audio):
+        raise ValueError(f"audio of shape {audio.shape}; (channel, time) with a channel or more")
+    if rate_hz < 1000:
+        raise ValueError(f"a rate of {rate_hz} Hz; 1000 or more")
+    heard = without_dc(audio, rate_hz)
+    spectra = spectral_frames(heard, rate_hz)
+    sounding = active(spectra.level_db) if audio.shape[1] else np.zeros(1, bool)
+    return heard, spectra, sounding, known_pitch or pitch_track(heard, rate_hz, sounding)
+
+
+def _rows(
+    heard: NDArray[np.float32],
+    rate_hz: int,
+    spectra: SpectralFrames,
+    sounding: Mask,
+    pitch: PitchTrack,
+) -> tuple[NDArray[np.float32], Mask]:
     tracks = _tracks(heard, rate_hz, spectra, sounding, pitch)
     rows = [_row(attribute, *tracks[attribute.name]) for attribute in FRAME_ATTRIBUTES]
-    return Measurement(
-        rate_hz=rate_hz,
-        hop_samples=hop_of(rate_hz),
-        clip_values=values,
-        clip_confidence=confidence,
-        clip_defined=defined,
-        frame_values=np.stack([row[0] for row in rows]),
-        frame_defined=np.stack([row[1] for row in rows]),
-    )
+    return np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
 
 
 def _loudness(audio: NDArray[np.float32], rate_hz: int) -> _Found:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrel.attributes.frames import frame_count, hop_of
-from timbrel.attributes.measurement import Measurement, measure
+from timbrel.attributes.measurement import Measurement, measure, measure_frames
 from timbrel.attributes.pitch import PitchTrack
 from timbrel.attributes.registry import CLIP_ATTRIBUTES, FRAME_ATTRIBUTES
 from timbrel.data.augmentation import Audio, Change
@@ -58,9 +58,11 @@ class ChunkAttributes:
         """The attributes of `audio`, which was read as `chunk` and then changed by `live`."""
         rate_hz = chunk.segment.clip.rate_hz
         samples = audio.shape[1]
-        found = measure(
-            audio, rate_hz, from_start=False, known_pitch=self._pitch(chunk, live, samples)
-        )
+        pitch = self._pitch(chunk, live, samples)
+        if self.clips:
+            found = measure(audio, rate_hz, from_start=False, known_pitch=pitch)
+        else:
+            found = measure_frames(audio, rate_hz, known_pitch=pitch)
         clip_columns = [CLIP_NAMES.index(name) for name in self.clips]
         rows = [_row(found, name) for name in self.frames]
         # A latent frame takes the value of the 10 ms that its middle lies in.
