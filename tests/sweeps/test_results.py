@@ -95,6 +95,33 @@ def test_a_file_that_has_no_score_somewhere_is_left_out_everywhere(study) -> Non
     assert (result.files, result.left_out) == (1, 1)
 
 
+def test_gates_are_metrics_of_whole_runs(study) -> None:
+    found = runs(study)
+    units = {8: (1, 2, 3), 32: (4, 4, 5)}
+    for run in found:
+        if run.standing.state is State.finished:
+            width = run.cell.settings[0][1]
+            lines = [
+                "gate,value,limit,passed,meaning",
+                f"active_units,{units[width][run.seed]},1,yes,so many",
+                f"kl_floor,{width},0.5,yes,nats",
+            ]
+            (run.folder / "evaluation" / "gates.csv").write_text("\n".join(lines) + "\n")
+    metrics = ("active_units", "kl_floor", "mrstft")
+    result = collect(replace(study, metrics=metrics), found, COMMAND)
+    narrow, wide, _ = result.cells
+    assert narrow.findings["active_units"].score.value == pytest.approx(2.0)
+    assert wide.findings["active_units"].difference.value == pytest.approx(7 / 3)
+    assert wide.findings["active_units"].improvement.value == 1.0
+    assert wide.findings["kl_floor"].difference.value == pytest.approx(24.0)
+    assert wide.findings["kl_floor"].improvement is None  # a rate is neither good nor bad
+    assert result.files == 2
+    text = markdown(result)
+    assert "active units \u2191" in text
+    assert "rate, nats/frame |" in text
+    assert "one number each, of its gates: active units, rate." in text
+
+
 def test_one_table_in_three_spellings(study) -> None:
     result = collect(study, runs(study), COMMAND)
     text = markdown(result)

@@ -1,4 +1,4 @@
-"""The scores of a reconstruction by name: what they are called, their unit, which way is better.
+"""Scores by name: what they are called, their unit, which way is better.
 
 Tables, curves and pages take names and directions from here. Knows neither torch nor numpy.
 """
@@ -9,16 +9,16 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Score:
-    """`unit` is empty where a score is dimensionless."""
+    """`unit` is empty where a score is dimensionless, `better` None where neither way is."""
 
     title: str
     unit: str
-    better: Literal["lower", "higher"]
+    better: Literal["lower", "higher"] | None
 
     @property
     def arrow(self) -> str:
-        """An arrow towards better."""
-        return "\u2193" if self.better == "lower" else "\u2191"
+        """An arrow towards better; nothing where there is no better."""
+        return {"lower": "\u2193", "higher": "\u2191", None: ""}[self.better]
 
     @property
     def heading(self) -> str:
@@ -27,12 +27,13 @@ class Score:
         >>> SCORES["si_sdr_db"].heading
         'SI-SDR, dB \u2191'
         """
-        return (
-            f"{self.title}, {self.unit} {self.arrow}" if self.unit else f"{self.title} {self.arrow}"
-        )
+        title = f"{self.title}, {self.unit}" if self.unit else self.title
+        return f"{title} {self.arrow}".rstrip()
 
     def is_better(self, value: float, other: float) -> bool:
-        """Whether `value` is strictly the better one."""
+        """Whether `value` is strictly the better one; never, where there is no better."""
+        if self.better is None:
+            return False
         return value < other if self.better == "lower" else value > other
 
 
@@ -43,3 +44,16 @@ SCORES = {
     "loudness_error_lu": Score("loudness error", "LU", "lower"),
 }
 """In the order of tables; `metrics.reconstruction.evaluate` returns exactly these."""
+
+RUN_SCORES = {
+    "kl_floor": Score("rate", "nats/frame", None),
+    "active_units": Score("active units", "", "higher"),
+    "decoder_listens": Score("decode change", "", "higher"),
+    "held_out_loss": Score("held-out loss over its best", "", "lower"),
+    "generalisation_gap": Score("gap to training loss", "", "lower"),
+    "memorisation": Score("nearest training clip", "", "higher"),
+    "coverage": Score("coverage", "", "higher"),
+    "diversity": Score("diversity", "", "higher"),
+    "interpolation": Score("smoothness", "", "higher"),
+}
+"""What a whole run has one number of: the gates of its evaluation, by their names."""

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 
 from timbrel.analysis.report.figures import PALETTE
 from timbrel.analysis.report.page import INK
-from timbrel.metrics.scores import SCORES
-from timbrel.sweeps.results import StudyResult
+from timbrel.sweeps.results import StudyResult, score_of
 
 _PANEL_IN, _ROW_IN, _MARGIN_IN = 2.6, 0.34, 0.9
 _COLUMNS = 2
@@ -36,7 +35,7 @@ def study_figure(result: StudyResult) -> Figure:
             if math.isfinite(found.low):
                 panel.plot([found.low, found.high], [row, row], color=colour, linewidth=2)
             panel.plot([found.value], [row], marker="o", color=colour, markersize=6)
-        panel.set_xlabel(SCORES[metric].heading, color=INK, fontsize=9)
+        panel.set_xlabel(score_of(metric).heading, color=INK, fontsize=9)
         panel.set_yticks(range(len(cells)), labels)
         panel.set_ylim(len(cells) - 0.5, -0.5)
         panel.tick_params(colors=INK, labelsize=8)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrel.analysis.run_folder import Run, read_run
-from timbrel.metrics.scores import SCORES
+from timbrel.metrics.scores import RUN_SCORES, SCORES, Score
 from timbrel.randomness import numpy_generator
 from timbrel.sweeps.plan import PlannedRun
 from timbrel.sweeps.record import State
@@ -23,6 +23,7 @@ from timbrel.sweeps.statistics import (
 from timbrel.sweeps.study import Cell, Study
 
 DRAWS = 4000
+_WHOLE_RUN = ""  # stands for the files, where a run has one number
 
 FileScores = dict[str, float]
 BySeed = dict[int, FileScores]
@@ -30,7 +31,10 @@ BySeed = dict[int, FileScores]
 
 @dataclass(frozen=True)
 class Finding:
-    """One metric of one cell; None where it is the baseline, or shares no seed with it."""
+    """One metric of one cell; None where it is the baseline, or shares no seed with it.
+
+    `improvement` is None too where neither way is better.
+    """
 
     score: Estimate | None
     difference: Estimate | None
@@ -102,8 +106,9 @@ def collect(study: Study, runs: Sequence[PlannedRun], command: str) -> StudyResu
     left_out = 0
     for metric, table in tables.items():
         names, dropped = _common_files(table)
-        files = len(names) if names else files
-        left_out = max(left_out, dropped)
+        if metric in SCORES:
+            files = len(names) if names else files
+            left_out = max(left_out, dropped)
         for cell in cells:
             findings[cell][metric] = _finding(study, metric, table, cell, baseline, names)
     return StudyResult(
@@ -147,7 +152,16 @@ def _rows(run: Run) -> list[dict[str, Any]]:
     return [row for row in found if row["system"] == "model"]
 
 
+def score_of(metric: str) -> Score:
+    """What the tables call `metric`, and which way is better."""
+    return SCORES.get(metric) or RUN_SCORES[metric]
+
+
 def _scores(run: Run, part: str, metric: str) -> FileScores:
+    if metric in RUN_SCORES:
+        gates = run.evaluation.gates if run.evaluation else ()
+        found = [float(gate["value"]) for gate in gates if gate["gate"] == metric]
+        return {_WHOLE_RUN: found[0]} if found else {}
     return {str(r["file"]): float(r[metric]) for r in _rows(run) if r["part"] == part}
 
 
@@ -179,11 +193,10 @@ def _finding(
     if cell == baseline or not shared:
         return Finding(score, None, None)
     ours, theirs = _array(own, shared), _array(other, shared)
-    return Finding(
-        score,
-        paired_difference(ours, theirs, rng, DRAWS),
-        probability_of_improvement(ours, theirs, SCORES[metric].better, rng, DRAWS),
-    )
+    better, difference = score_of(metric).better, paired_difference(ours, theirs, rng, DRAWS)
+    if better is None:
+        return Finding(score, difference, None)
+    return Finding(score, difference, probability_of_improvement(ours, theirs, better, rng, DRAWS))
 
 
 def _usable(by_seed: BySeed, files: Sequence[str]) -> dict[int, list[float]]:

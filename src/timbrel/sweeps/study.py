@@ -12,7 +12,7 @@ import yaml
 from timbrel.config import duration_s
 from timbrel.config_checks import override_text
 from timbrel.errors import UserError, did_you_mean
-from timbrel.metrics.scores import SCORES
+from timbrel.metrics.scores import RUN_SCORES, SCORES
 
 STUDY_FILE = "study.yaml"
 FOLDER = Path("experiments")
@@ -212,12 +212,13 @@ def _seeds(where: str, seeds: Any) -> tuple[int, ...]:
 def _metrics(where: str, metrics: Any) -> tuple[str, ...]:
     if metrics is None:
         return tuple(SCORES)
+    known = (*SCORES, *RUN_SCORES)
     if not isinstance(metrics, list) or not metrics:
-        raise UserError(f"{where}: metrics: expected a list of {', '.join(SCORES)}")
+        raise UserError(f"{where}: metrics: expected a list of {', '.join(known)}")
     for metric in metrics:
-        if metric not in SCORES:
-            hint = did_you_mean(str(metric), SCORES)
-            raise UserError(f"{where}: metrics: no score '{metric}' ({', '.join(SCORES)}){hint}")
+        if metric not in known:
+            hint = did_you_mean(str(metric), known)
+            raise UserError(f"{where}: metrics: no score '{metric}' ({', '.join(known)}){hint}")
     return tuple(dict.fromkeys(metrics))
 
 

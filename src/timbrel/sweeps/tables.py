@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from timbrel.config_checks import override_text
-from timbrel.metrics.scores import SCORES
-from timbrel.sweeps.results import CellResult, Finding, StudyResult
+from timbrel.metrics.scores import RUN_SCORES
+from timbrel.sweeps.results import CellResult, Finding, StudyResult, score_of
 from timbrel.sweeps.statistics import Estimate
 from timbrel.sweeps.study import short_names
 
@@ -18,7 +18,7 @@ _ESTIMATES = ("score", "difference", "improvement")
 def score_rows(result: StudyResult) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of the main table: axes, seeds, time, a score per metric."""
     axes = short_names(list(result.study.axes))
-    headings = [*axes, "seeds", "min a run", *(SCORES[m].heading for m in result.study.metrics)]
+    headings = [*axes, "seeds", "min a run", *(score_of(m).heading for m in result.study.metrics)]
     rows = []
     for cell in result.cells:
         minutes = NOT_KNOWN if math.isnan(cell.seconds) else f"{cell.seconds / 60:.1f}"
@@ -31,7 +31,7 @@ def comparison_rows(result: StudyResult) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of every other cell beside the baseline: differences, chances to win."""
     headings = short_names(list(result.study.axes))
     for metric in result.study.metrics:
-        headings += [f"difference of {SCORES[metric].heading}", "P(better)"]
+        headings += [f"difference of {score_of(metric).heading}", "P(better)"]
     rows = []
     for cell in result.cells:
         if cell.cell == result.baseline or not cell.runs:
@@ -76,6 +76,9 @@ def notes(result: StudyResult) -> list[str]:
         "seeds (stratified bootstrap of whole seeds, Student's quantile). The arrow points to "
         "better."
     ]
+    whole = [RUN_SCORES[metric].title for metric in result.study.metrics if metric in RUN_SCORES]
+    if whole:
+        lines.append(f"Of a whole run, one number each, of its gates: {', '.join(whole)}.")
     if result.files is None and any(cell.runs for cell in result.cells):
         lines.append(
             "Every seed held out files of its own, so each seed counts as one value: the middle of "
@@ -127,7 +130,7 @@ def csv_text(result: StudyResult) -> str:
                     cell.cell.label,
                     *_values(cell),
                     metric,
-                    SCORES[metric].better,
+                    score_of(metric).better,
                     len(cell.runs),
                     _plain(cell.seconds),
                     *_numbers(finding),
