@@ -102,9 +102,10 @@ class AttributeOrder(nn.Module):
         _check_shape("frame_attributes", batch.frame_attributes, expected)
         mask = batch.frame_attribute_mask
         index = draw_frames(latent, rng, mask.any(1))
-        rows = (at_frames(x, index) for x in (latent.frames[:, :n], batch.frame_attributes))
+        z = at_frames(latent.frames[:, :n], index)
+        attribute = at_frames(batch.frame_attributes, index)
         known = at_frames(mask.float(), index) > 0
-        return self._order(self.past_frames, *rows, known, self.dead_zone_frames)
+        return self._order(self.past_frames, z, attribute, known, self.dead_zone_frames)
 
     def _clips(self, latent: Latent, batch: Batch) -> Tensor:
         n = len(self.dead_zone_clip)
