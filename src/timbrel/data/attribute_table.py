@@ -1,9 +1,7 @@
 """The attributes of many sounds: measured in processes, kept, and never twice."""
 
 import logging
-import queue
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +10,12 @@ from numpy.typing import NDArray
 
 from timbrel.attributes.measurement import Measurement
 from timbrel.attributes.registry import CLIP_ATTRIBUTES
-from timbrel.data.attribute_process import MeasuringProcess
+from timbrel.data.attribute_process import measuring_process
 from timbrel.data.attribute_store import Sound, load, measured, stored_file
 from timbrel.data.cache import Clip
 from timbrel.data.catalog import Catalog
 from timbrel.data.probing import available_cores
+from timbrel.data.worker_process import in_parallel
 from timbrel.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -143,45 +142,13 @@ def _outcomes(
     missing: dict[Path, Sound], folder: Path, workers: int
 ) -> Iterator[tuple[Path, _Outcome]]:
     """Each sound's file with its outcome, as they are done."""
-    if min(workers, len(missing)) < 1:
+    if workers < 1:
         for file, sound in missing.items():
-            yield file, _outcome(measured, sound, folder)
+            try:
+                yield file, measured(sound, folder)
+            except UserError as error:
+                yield file, error
         return
-    count = min(workers, len(missing))
-    idle: queue.SimpleQueue[MeasuringProcess] = queue.SimpleQueue()
-    processes: list[MeasuringProcess] = []
-
-    def measure_elsewhere(sound: Sound) -> _Outcome:
-        process = idle.get()
-        outcome = _outcome(process.measured, sound, folder)
-        if isinstance(outcome, UserError):
-            # It may have died of this sound; the next one gets a fresh one.
-            process.close()
-            process = MeasuringProcess()
-            processes.append(process)
-        idle.put(process)
-        return outcome
-
-    threads = ThreadPoolExecutor(count)
-    try:
-        for _ in range(count):
-            processes.append(MeasuringProcess())
-            idle.put(processes[-1])
-        pending = {
-            threads.submit(measure_elsewhere, sound): file for file, sound in missing.items()
-        }
-        for future in as_completed(pending):
-            yield pending[future], future.result()
-    finally:
-        threads.shutdown(cancel_futures=True)
-        for process in processes:
-            process.close()
-
-
-def _outcome(
-    measuring: Callable[[Sound, Path], Measurement], sound: Sound, folder: Path
-) -> _Outcome:
-    try:
-        return measuring(sound, folder)
-    except UserError as error:
-        return error
+    jobs = [(sound, folder) for sound in missing.values()]
+    for (sound, _), outcome in in_parallel(jobs, measuring_process, workers):
+        yield stored_file(sound, folder), outcome

@@ -8,10 +8,9 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
@@ -30,7 +29,8 @@ from timbrel.data.cache_entry import (
     remove_stale_temporaries,
 )
 from timbrel.data.catalog import Catalog, FileReport
-from timbrel.data.decode_process import DecodingProcess, decode
+from timbrel.data.decode_process import decode, decoding_process
+from timbrel.data.worker_process import in_parallel
 from timbrel.errors import UserError, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -250,26 +250,10 @@ def _decode(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Sidecar]]:
         for job in jobs:
             yield job, decode(job)
         return
-    count = min(workers, len(jobs))
-    idle: SimpleQueue[DecodingProcess] = SimpleQueue()
-    processes = [DecodingProcess() for _ in range(count)]
-    for process in processes:
-        idle.put(process)
-
-    def decode_elsewhere(job: Job) -> Sidecar:
-        process = idle.get()
-        try:
-            return process.decode(job)
-        finally:
-            idle.put(process)
-
-    threads = ThreadPoolExecutor(count)
-    try:
-        longest_first = sorted(jobs, key=lambda job: -job.source_duration_s)
-        pending = {threads.submit(decode_elsewhere, job): job for job in longest_first}
-        for future in as_completed(pending):
-            yield pending[future], future.result()
-    finally:
-        threads.shutdown(cancel_futures=True)
-        for process in processes:
-            process.close()
+    longest_first = sorted(jobs, key=lambda job: -job.source_duration_s)
+    outcomes = in_parallel(longest_first, decoding_process, workers)
+    with closing(outcomes):
+        for job, outcome in outcomes:
+            if isinstance(outcome, UserError):
+                raise outcome
+            yield job, outcome

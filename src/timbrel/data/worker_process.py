@@ -1,0 +1,140 @@
+"""A function in processes of its own, for what may crash and what threads would give one core.
+
+A module names its function in its last lines, `if __name__ == "__main__": serve(function)`, and
+`WorkerProcess(module_command("timbrel.…"), …)` runs it there. Jobs and outcomes are pickled, so
+their classes belong into other modules than the one that runs. Not `multiprocessing`: that runs the
+caller's script again in every child, and imports torch if the script does.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar, final
+
+from timbrel.errors import UserError
+
+Job = TypeVar("Job")
+Outcome = TypeVar("Outcome")
+
+# Where the cores are taken by processes, threads of their own would get in each other's way.
+SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def module_command(module: str) -> tuple[str, ...]:
+    """The command that runs `module` by this Python."""
+    return (sys.executable, "-P", "-m", module)
+
+
+@final
+class WorkerProcess(Generic[Job, Outcome]):
+    """One process, started by `command` when it is needed, that does one job after the other.
+
+    `ended(job)` is the error's sentence where the process ends on a job. `environment` is added to
+    this process's.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        ended: Callable[[Job], str],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._command = command
+        self._ended = ended
+        self._environment = dict(environment or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def call(self, job: Job) -> Outcome:
+        """The outcome of `job`.
+
+        Raises the `UserError` of the function there, and one where the process ends on the job;
+        the next job then gets a fresh process.
+        """
+        if self._process is None:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=os.environ | self._environment,
+            )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError("a worker process was started without pipes")
+        try:
+            pickle.dump(job, self._process.stdin)
+            self._process.stdin.flush()
+            outcome = pickle.load(self._process.stdout)
+        except (BrokenPipeError, EOFError, pickle.UnpicklingError) as error:
+            self.close()
+            raise UserError(self._ended(job)) from error
+        if isinstance(outcome, UserError):
+            raise outcome
+        return outcome
+
+    def close(self) -> None:
+        """End the process, after the job it is at."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(BrokenPipeError):
+            try:
+                process.communicate(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+        process.wait()
+
+
+def in_parallel(
+    jobs: Sequence[Job], start: Callable[[], WorkerProcess[Job, Outcome]], count: int
+) -> Generator[tuple[Job, Outcome | UserError], None, None]:
+    """Each job with its outcome or its error, in the order in which they are done.
+
+    They begin in the order given, in up to `count` processes, each from one call of `start`.
+    """
+    count = min(count, len(jobs))
+    workers = [start() for _ in range(count)]
+    idle: SimpleQueue[WorkerProcess[Job, Outcome]] = SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
+
+    def done_elsewhere(job: Job) -> Outcome | UserError:
+        worker = idle.get()
+        try:
+            return worker.call(job)
+        except UserError as error:
+            return error
+        finally:
+            idle.put(worker)
+
+    threads = ThreadPoolExecutor(max(count, 1))
+    try:
+        pending = {threads.submit(done_elsewhere, job): job for job in jobs}
+        for future in as_completed(pending):
+            yield pending[future], future.result()
+    finally:
+        threads.shutdown(cancel_futures=True)
+        for worker in workers:
+            worker.close()
+
+
+def serve(function: Callable[[Any], Any]) -> None:
+    """Answer each job of the input with its outcome, or its `UserError`, until the input ends."""
+    while True:
+        try:
+            job = pickle.load(sys.stdin.buffer)
+        except (EOFError, KeyboardInterrupt):
+            return
+        try:
+            outcome = function(job)
+        except UserError as error:
+            outcome = error
+        except KeyboardInterrupt:
+            return
+        pickle.dump(outcome, sys.stdout.buffer)
+        sys.stdout.buffer.flush()

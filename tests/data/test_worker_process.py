@@ -1,0 +1,92 @@
+"""A function in processes: its outcomes and errors come back, a death is told and mended."""
+
+import sys
+
+import pytest
+
+from timbrel.data.worker_process import (
+    SINGLE_THREADED,
+    WorkerProcess,
+    in_parallel,
+    module_command,
+)
+from timbrel.errors import UserError
+
+SERVED = """
+import os
+from timbrel.data.worker_process import serve
+from timbrel.errors import UserError
+
+def answer(job):
+    if job == "die":
+        os._exit(1)
+    if job == "refuse":
+        raise UserError("refuse: no")
+    return os.getpid() if job == "pid" else os.environ.get(job, "")
+
+serve(answer)
+"""
+
+
+def worker() -> WorkerProcess[str, object]:
+    return WorkerProcess(
+        (sys.executable, "-P", "-c", SERVED),
+        ended=lambda job: f"{job}: ended on it",
+        environment=SINGLE_THREADED | {"TIMBREL_TEST": "given"},
+    )
+
+
+def test_one_process_answers_job_after_job_and_outlives_an_error():
+    process = worker()
+    pid = process.call("pid")
+    with pytest.raises(UserError, match=r"^refuse: no$"):
+        process.call("refuse")
+    assert process.call("pid") == pid
+    assert [process.call(name) for name in ("TIMBREL_TEST", "OMP_NUM_THREADS")] == ["given", "1"]
+    process.close()
+    process.close()
+
+
+def test_a_death_is_told_with_the_job_and_the_next_gets_a_fresh_process():
+    process = worker()
+    pid = process.call("pid")
+    with pytest.raises(UserError, match=r"^die: ended on it$"):
+        process.call("die")
+    fresh = process.call("pid")
+    assert isinstance(fresh, int)
+    assert fresh != pid
+    process.close()
+
+
+def test_jobs_in_parallel_each_have_their_outcome_or_error():
+    jobs = ["TIMBREL_TEST", "refuse", "die", "MKL_NUM_THREADS", "unset"]
+    outcomes = {
+        job: str(outcome) if isinstance(outcome, UserError) else outcome
+        for job, outcome in in_parallel(jobs, worker, 2)
+    }
+    assert outcomes == {
+        "TIMBREL_TEST": "given",
+        "refuse": "refuse: no",
+        "die": "die: ended on it",
+        "MKL_NUM_THREADS": "1",
+        "unset": "",
+    }
+    assert list(in_parallel([], worker, 2)) == []
+
+
+def test_processes_end_when_the_caller_stops():
+    started = []
+
+    def counted():
+        started.append(worker())
+        return started[-1]
+
+    outcomes = in_parallel(["pid"] * 50, counted, 3)
+    next(outcomes)
+    outcomes.close()
+    assert len(started) == 3
+    assert all(process._process is None for process in started)
+
+
+def test_a_module_runs_by_this_python_and_not_from_the_folder_of_the_script():
+    assert module_command("a.b") == (sys.executable, "-P", "-m", "a.b")
