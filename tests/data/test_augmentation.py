@@ -122,6 +122,11 @@ def test_heavy_transforms_are_rendered_ahead_only_where_it_is_asked_for():
         Augment(transforms={"polarity": Polarity()}, expansion=4)
 
 
+def test_a_list_of_transforms_is_refused():
+    with pytest.raises(UserError, match="they go by name"):
+        Augment(transforms=[Polarity()])
+
+
 def test_a_band_mask_takes_its_band_and_nothing_else():
     mask = Mask(probability=1.0, time_masks=0, bands=1, max_octaves=1.0)
     sound = noise(1.0)[None]

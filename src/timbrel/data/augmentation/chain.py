@@ -54,7 +54,7 @@ class Augment:
     now and then, `mask` hides parts from the encoder, never from the target.
 
     Raises:
-        UserError: an `expansion` below 0, or one with nothing to render ahead.
+        UserError: a list of transforms; an `expansion` below 0, or one with nothing to render.
     """
 
     def __init__(
@@ -65,6 +65,8 @@ class Augment:
         mask: Mask | None = None,
         expansion: int = 0,
     ) -> None:
+        if not isinstance(transforms, Mapping):
+            raise UserError("augmentation.transforms: they go by name, such as gain: {...}, no list")
         used = {name: t for name, t in transforms.items() if t is not None and t.probability > 0}
         heavy = {name: transform for name, transform in used.items() if transform.heavy}
         light = {name: transform for name, transform in used.items() if not transform.heavy}
