@@ -14,6 +14,7 @@ from timbrel.errors import UserError
 from timbrel.options import conf_folder, groups_of
 from timbrel.stages import app
 from timbrel.stages.overrides import check_overrides
+from timbrel.stages.run_folders import run_folder
 
 ROOTS = {
     "train": ["data=demo"],
@@ -41,17 +42,6 @@ class Recorder:
     def __call__(self, config: DictConfig):
         self.configs.append(config)
         return self.act(config)
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch) -> Path:
-    """An empty working folder, with a folder of recordings beside it."""
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "kicks").mkdir()
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "here"
 
 
 @pytest.fixture
@@ -247,7 +237,7 @@ def test_names_and_folders_may_hold_anything(here):
     (config,) = job.configs
     assert config.data.root == str(folder)
     assert config.name == f"{folder.name}_spectral_vae"
-    assert app.run_folder(config).name.endswith("_Kicks_2019_it_s_müde_1_spectral_vae")
+    assert run_folder(config).name.endswith("_Kicks_2019_it_s_müde_1_spectral_vae")
 
 
 def test_the_home_folder_is_understood(here):
@@ -328,92 +318,12 @@ def test_generate_from_the_prior_has_a_length(here):
     assert app.compose("generate", ["model=.", "export.encoding=16"]).export.encoding == "16"
 
 
-def test_two_runs_in_one_second_have_two_folders(here):
-    config = app.compose("train", ["data=demo", "name=twice"])
-    folders = [app.run_folder(config) for _ in range(4)]
-    assert len(set(folders)) == 4
-    for folder in folders:
-        assert folder.is_dir()
-        assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d{6}_twice(_[0-9a-f]{4})?", folder.name)
-        assert folder.parent == Path("outputs")
-
-
-def test_a_fixed_folder_is_the_runs_own_and_taken_once(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    folder = Path("sweeps", "a study", "it's", "seed0")
-    words = ["data=demo", "hydra.run.dir='sweeps/a study/it\\'s/seed0'"]
-
-    def begin(config):
-        assert app.run_folder(config) == app.fixed_folder() == folder
-        (folder / app.CONFIG_FILE).write_text("")
-
-    assert app.run_stage("train", words, Recorder(begin)) == 0
-    assert folder.is_dir()
-    assert not Path("outputs").exists()
-    assert app.run_stage("train", words, Recorder(begin)) == 2
-    assert (
-        "holds a run already; go on with run=sweeps/a study/it's/seed0" in capsys.readouterr().err
-    )
-
-
-def test_a_sweep_has_one_folder_with_a_folder_per_job(here, capsys):
-    made = []
-    job = Recorder(lambda config: made.append(app.run_folder(config)))
-    words = ["--multirun", "data=demo", "latent=vae,beta_vae", "seed=0,1"]
-    assert app.run_stage("train", words, job) == 0
-    assert [(c.name, c.seed) for c in job.configs] == [
-        ("demo_spectral_vae", 0),
-        ("demo_spectral_vae", 1),
-        ("demo_spectral_beta_vae", 0),
-        ("demo_spectral_beta_vae", 1),
-    ]
-    assert [folder.name for folder in made] == ["0", "1", "2", "3"]
-    assert len({folder.parent for folder in made}) == 1
-    assert made[0].parent.parent == here / "sweeps"
-    assert sorted(p.name for p in here.iterdir()) == ["sweeps"]
-    assert "job 3: data=demo,latent=beta_vae,seed=1" in capsys.readouterr().err
-
-
 def test_a_refused_job_of_a_sweep_stops_no_other(here, capsys):
     job = Recorder()
     words = ["--multirun", "data=demo", "trainer.batch_size=0,4"]
     assert app.run_stage("train", words, job) == 2
     assert [config.trainer.batch_size for config in job.configs] == [4]
     assert "trainer.batch_size=0: 1 or more" in capsys.readouterr().err
-
-
-def test_resuming_takes_the_saved_config_with_the_device_and_logger_given(here):
-    started = app.compose(
-        "train", ["data=demo", "trainer.batch_size=3", "latent=beta_vae", "logger.clips=2"]
-    )
-    folder = app.run_folder(started)
-    app.save_config(started, folder)
-    job = Recorder()
-    words = [f"run={folder}", "device=cpu", "device.threads=1", "logger=none"]
-    assert app.run_stage("train", words, job) == 0
-    (config,) = job.configs
-    assert config.run == str(folder)
-    assert (config.trainer.batch_size, config.latent.weights.kl) == (3, started.latent.weights.kl)
-    assert (config.device.accelerator, config.device.threads) == ("cpu", 1)
-    assert config.logger.kind == "none"
-    assert app.run_folder(config) == folder
-    assert app.run_stage("train", [f"run={folder}"], job) == 0
-    assert job.configs[-1].logger == started.logger
-
-
-def test_the_saved_config_is_resolved_and_names_its_overrides(here):
-    saved = []
-
-    def act(config):
-        folder = app.run_folder(config)
-        app.save_config(config, folder)
-        saved.append(folder)
-
-    assert app.run_stage("train", ["data=demo", "data.channels=2"], Recorder(act)) == 0
-    text = (saved[0] / "config.yaml").read_text()
-    assert "${" not in text
-    assert OmegaConf.load(saved[0] / "config.yaml").architecture.decoder.channels == 2
-    assert OmegaConf.load(saved[0] / "overrides.yaml") == ["data=demo", "data.channels=2"]
 
 
 def test_a_users_error_inside_the_job_is_told_without_a_stack_trace(here, capsys):

@@ -16,6 +16,7 @@ import yaml
 from timbrel.errors import UserError
 
 CONFIG_FILE = "config.yaml"
+OVERRIDES_FILE = "overrides.yaml"
 CARD_FILE = "card.json"
 METRICS_FILE = "metrics.csv"
 MODEL_FOLDER = "model"
@@ -100,7 +101,7 @@ def read_run(folder: Path, *, curves: bool = True) -> Run:
         folder=folder,
         name=name,
         config=_yaml(folder / CONFIG_FILE, dict),
-        overrides=tuple(str(text) for text in _optional_yaml(folder / "overrides.yaml", list)),
+        overrides=tuple(str(text) for text in _optional_yaml(folder / OVERRIDES_FILE, list)),
         provenance=_optional_json(folder / "run.json"),
         curves=read_metrics(metrics) if curves and metrics.is_file() else {},
         card=_optional_json(card),

@@ -9,13 +9,11 @@ import argparse
 import gc
 import os
 import re
-import secrets
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,7 +25,6 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from timbrel import config_checks
@@ -35,11 +32,9 @@ from timbrel.config import OPEN_SECTIONS, STAGES
 from timbrel.errors import UserError, did_you_mean
 from timbrel.options import conf_folder, user_conf_folder
 from timbrel.stages.overrides import check_overrides, quoted_texts, retold
+from timbrel.stages.run_folders import check_run, in_multirun, saved_config, sweep_folder
 
 Job = Callable[[DictConfig], Any]
-
-CONFIG_FILE = "config.yaml"
-OVERRIDES_FILE = "overrides.yaml"
 
 _CHOSEN = ("data", "architecture", "latent", "augmentation", "loss")
 
@@ -72,7 +67,7 @@ def register() -> None:
         store.store(name=f"{name}_schema", node=stage.schema, provider="timbrel")
     Plugins.instance().register(WorkingFolder)
     OmegaConf.register_new_resolver(
-        "timbrel.sweep_folder", _sweep_folder, use_cache=True, replace=True
+        "timbrel.sweep_folder", sweep_folder, use_cache=True, replace=True
     )
 
 
@@ -138,53 +133,6 @@ def compose(stage: str, overrides: Sequence[str] = (), *, complete: bool = True)
     return _completed(config, choices) if complete else config
 
 
-def run_folder(config: DictConfig) -> Path:
-    """Make the folder of this training run, and return it: call it once everything is built.
-
-    `outputs/<date>_<time>_<name>`, with four more letters where two runs start in one second;
-    in a multirun the job's own folder under `sweeps/`; with `run=` that folder. `hydra.run.dir=`
-    fixes it, as `timbrel ablate` does; raises UserError where that folder holds a run already.
-    """
-    if config.run is not None:
-        return Path(config.run)
-    fixed = fixed_folder()
-    if fixed is not None:
-        if (fixed / CONFIG_FILE).exists():
-            raise UserError(
-                f"hydra.run.dir={fixed}: holds a run already; go on with run={fixed}, or name "
-                "another folder"
-            )
-        fixed.mkdir(parents=True, exist_ok=True)
-        return fixed
-    if _in_multirun():
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    name = re.sub(r"[^\w.-]+", "_", str(config.name)).strip("_.") or "run"
-    folder = Path("outputs", f"{datetime.now():%Y-%m-%d_%H%M%S}_{name}")
-    while True:
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            folder = folder.with_name(f"{folder.name[: 18 + len(name)]}_{secrets.token_hex(2)}")
-
-
-def fixed_folder() -> Path | None:
-    """The run folder that `hydra.run.dir=` names; None where it was not given."""
-    if not HydraConfig.initialized() or _in_multirun():
-        return None
-    given = str(HydraConfig.get().run.dir)
-    return None if given == "." else Path(given)
-
-
-def save_config(config: DictConfig, folder: Path) -> None:
-    """Write the resolved config and the command line's overrides: what `run=` goes on from."""
-    OmegaConf.save(config, folder / CONFIG_FILE, resolve=True)
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    OmegaConf.save(OmegaConf.create(list(given)), folder / OVERRIDES_FILE)
-
-
 def options_chosen() -> dict[str, str]:
     """The option behind each part of this run, as `architecture: rave`; empty outside a stage."""
     if not HydraConfig.initialized():
@@ -236,7 +184,7 @@ def _named(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 
 
 def _task(call: _Call, overrides: list[str], config: DictConfig) -> Any:
-    multirun = _in_multirun()
+    multirun = in_multirun()
     if multirun:
         job = HydraConfig.get()
         sys.stderr.write(f"timbrel {call.stage}: job {job.job.num}: {job.job.override_dirname}\n")
@@ -283,12 +231,9 @@ def _completed(config: DictConfig, choices: dict[str, Any]) -> DictConfig:
 
 def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """The config saved in the run folder, with the command line's device and logger."""
+    check_run(config.run)
     folder = Path(config.run).expanduser()
-    if not (folder / CONFIG_FILE).is_file():
-        what = f"no {CONFIG_FILE} there: not a run folder" if folder.is_dir() else "no such folder"
-        raise UserError(f"run={config.run}: {what}")
-    saved = OmegaConf.load(folder / CONFIG_FILE)
-    merged = OmegaConf.merge(OmegaConf.structured(STAGES["train"].schema), saved)
+    merged = saved_config(folder)
     for override in overrides:
         key = override.split("=")[0].lstrip("+")
         if key.split(".")[0] in ("device", "logger"):
@@ -296,15 +241,6 @@ def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     merged.run = str(folder)
     OmegaConf.set_struct(merged, True)
     return merged
-
-
-def _in_multirun() -> bool:
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-
-
-def _sweep_folder() -> str:
-    # Cached by OmegaConf: one sweep asks many times and must get one answer.
-    return f"sweeps/{datetime.now():%Y-%m-%d_%H%M%S}_{secrets.token_hex(2)}"
 
 
 def _user_error(error: BaseException) -> UserError | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from timbrel.analysis import gates as gate_rows
 from timbrel.analysis import generation_gates, latent_gates
@@ -29,16 +29,16 @@ from timbrel.analysis.gates import Gate
 from timbrel.analysis.generated_sounds import GeneratedSounds, measure_generated, write_generated
 from timbrel.analysis.parity import front_end_difference, latent_difference
 from timbrel.analysis.run_folder import read_metrics
-from timbrel.config import STAGES, EvaluateSection
+from timbrel.config import EvaluateSection
 from timbrel.data.catalog import Catalog
 from timbrel.data.split import Segment, data_hash
 from timbrel.errors import UserError
 from timbrel.generation.statistics import LatentStatistics
 from timbrel.library.bundle import load_bundle
 from timbrel.models.autoencoder import Autoencoder
-from timbrel.stages.app import CONFIG_FILE
 from timbrel.stages.evaluation_tables import print_evaluation
 from timbrel.stages.recordings import Recordings, recordings
+from timbrel.stages.run_folders import check_run, saved_config
 from timbrel.training.compute import resolve_compute
 from timbrel.training.provenance import check_same_data
 
@@ -103,9 +103,7 @@ def run_config(folder: Path, *, data_root: str | None = None) -> DictConfig:
     Raises UserError where `folder` is no run folder or has no model yet, and where there is no
     folder of recordings.
     """
-    if not (folder / CONFIG_FILE).is_file():
-        what = f"no {CONFIG_FILE} there: not a run folder" if folder.is_dir() else "no such folder"
-        raise UserError(f"run={folder}: {what}")
+    check_run(folder)
     if (folder / "card.json").is_file():
         raise UserError(
             f"run={folder}: a model bundle, without the run that trained it; give the run folder "
@@ -116,8 +114,7 @@ def run_config(folder: Path, *, data_root: str | None = None) -> DictConfig:
             f"run={folder}: no model in it yet, its training was interrupted; to go on: "
             f"timbrel train run={folder}"
         )
-    saved = OmegaConf.load(folder / CONFIG_FILE)
-    config = OmegaConf.merge(OmegaConf.structured(STAGES["train"].schema), saved)
+    config = saved_config(folder)
     data = config.data
     if data.kind == "demo":
         if data_root is not None:

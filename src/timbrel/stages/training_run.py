@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from timbrel.analysis.evaluation import MODEL, compared_part, means_of
 from timbrel.analysis.latent_statistics import fit_latent_statistics
+from timbrel.analysis.run_folder import CONFIG_FILE
 from timbrel.config import EvaluateSection, duration_s
 from timbrel.data.loaders import train_loader, validation_loader
 from timbrel.data.split import Segment, data_hash
@@ -20,16 +21,11 @@ from timbrel.generation.statistics import LatentStatistics
 from timbrel.library.bundle import Card, Frontend, TrainingData, save_bundle
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages import parts
-from timbrel.stages.app import (
-    CONFIG_FILE,
-    fixed_folder,
-    options_chosen,
-    run_folder,
-    save_config,
-)
+from timbrel.stages.app import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.measuring import measuring
 from timbrel.stages.recordings import Recordings, recordings
+from timbrel.stages.run_folders import fixed_folder, run_folder, save_config
 from timbrel.stages.warm_start import warm_started
 from timbrel.training.alarms import AlarmLimits, Alarms
 from timbrel.training.callbacks import Checkpoints, Clock, Curves, EarlyStop, Validation

@@ -40,6 +40,7 @@ _UNHEARD_MODULES = (
     "timbrel.options",
     "timbrel.stages.app",
     "timbrel.stages.overrides",
+    "timbrel.stages.run_folders",
     "timbrel.target_checks",
 )
 
