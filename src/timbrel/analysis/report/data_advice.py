@@ -4,6 +4,7 @@ import math
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from timbrel.analysis.report.page import Notice, duration, number
 from timbrel.data.catalog import Catalog, FileReport
@@ -78,42 +79,55 @@ def _notices(catalog: Catalog) -> Iterator[Notice]:
         yield Notice("note", f"{_count(len(copies), 'duplicate')}.", text)
     silent = [f for f in sounds if f.peak is not None and f.frames and f.peak <= SILENT_PEAK]
     silent = [file for file in silent if file.verdict is not Verdict.SKIP_WARN]
-    if silent:
-        text = f"{_named(silent)}. Left out of training; data.include_silent=true keeps them."
-        yield Notice("note", f"{_count(len(silent), 'file')} with nothing but silence.", text)
-    clipped = [file for file in files if (file.clipped_share or 0) > CLIPPED_SHARE]
-    if clipped:
-        text = (
-            f"{_named(clipped)}. The model learns the distortion with the sound; record again at a "
-            "lower gain, or remove them if that is not wanted."
-        )
-        yield Notice("warn", f"{_count(len(clipped), 'file')} clipped.", text)
-    short = [file for file in files if (file.duration_s or 0) < _VERY_SHORT_S]
-    if short:
-        text = f"{_named(short)}. They are repeated to fill a training excerpt, which is fine."
-        heading = f"{_count(len(short), 'file')} shorter than {duration(_VERY_SHORT_S)}."
-        yield Notice("note", heading, text)
-    quiet = [file for file in files if (file.silence_share or 0) > _MOSTLY]
-    if quiet:
-        text = (
-            f"{_named(quiet)}. Trim them, or raise their level: training spends its time on what "
-            "is there."
-        )
-        yield Notice("warn", f"{_count(len(quiet), 'file')} mostly silent.", text)
+    yield from _of_files(
+        "note",
+        silent,
+        "with nothing but silence",
+        "Left out of training; data.include_silent=true keeps them.",
+    )
+    yield from _of_files(
+        "warn",
+        [file for file in files if (file.clipped_share or 0) > CLIPPED_SHARE],
+        "clipped",
+        "The model learns the distortion with the sound; record again at a lower gain, or remove "
+        "them if that is not wanted.",
+    )
+    yield from _of_files(
+        "note",
+        [file for file in files if (file.duration_s or 0) < _VERY_SHORT_S],
+        f"shorter than {duration(_VERY_SHORT_S)}",
+        "They are repeated to fill a training excerpt, which is fine.",
+    )
+    yield from _of_files(
+        "warn",
+        [file for file in files if (file.silence_share or 0) > _MOSTLY],
+        "mostly silent",
+        "Trim them, or raise their level: training spends its time on what is there.",
+    )
     yield from _rates(files)
     yield from _levels(files)
+
+
+def _of_files(
+    kind: Literal["warn", "note"], files: Sequence[FileReport], what: str, advice: str
+) -> Iterator[Notice]:
+    """How many files are what, some by name, and what to do; nothing where there are none."""
+    if files:
+        heading = f"{_count(len(files), 'file')} {what}."
+        yield Notice(kind, heading, f"{_named(files)}. {advice}")
 
 
 def _rates(files: Sequence[FileReport]) -> Iterator[Notice]:
     rates = sorted({file.rate_hz for file in files if file.rate_hz})
     dull = [file for file in files if file.rate_hz and file.rate_hz < 32_000]
-    if dull:
-        text = (
-            f"{_named(dull)}. Nothing lies above half their rate, and the model learns that too: "
-            "record them again at 44.1 kHz or more, or leave them out, if it should sound bright."
-        )
-        yield Notice("warn", f"{_count(len(dull), 'file')} at a low sample rate.", text)
-    elif len(rates) > 1:
+    yield from _of_files(
+        "warn",
+        dull,
+        "at a low sample rate",
+        "Nothing lies above half their rate, and the model learns that too: record them again at "
+        "44.1 kHz or more, or leave them out, if it should sound bright.",
+    )
+    if not dull and len(rates) > 1:
         named = ", ".join(f"{rate / 1000:g}" for rate in rates)
         text = f"{named} kHz. They are brought to one rate; nothing is to be done."
         yield Notice("note", "Mixed sample rates.", text)
