@@ -151,17 +151,8 @@ def compare(
     """All that embeddings tell; clips and smoothness are left empty. `seed` is the draws'."""
     several = len(training) > 1
     spread = distribution.median_distance(training) if several else 0.0
-    kad = {}
-    for name, points in (("generated", generated), ("held_out", held_out)):
-        enough = spread > 0 and len(points) > 1
-        kad[name] = (
-            (
-                distribution.kernel_audio_distance(training, points, bandwidth=spread),
-                distribution.frechet_distance(training, points),
-            )
-            if enough
-            else (None, None)
-        )
+    kad, frechet = _distances(training, generated, spread)
+    kad_held_out, frechet_held_out = _distances(training, held_out, spread)
     n = min(len(training), len(generated))
     vendi = vendi_training = math.nan
     if spread > 0:
@@ -179,10 +170,22 @@ def compare(
         vendi_training=vendi_training,
         n_vendi=n,
         smoothness=(),
-        kad=kad["generated"][0],
-        kad_held_out=kad["held_out"][0],
-        frechet=kad["generated"][1],
-        frechet_held_out=kad["held_out"][1],
+        kad=kad,
+        kad_held_out=kad_held_out,
+        frechet=frechet,
+        frechet_held_out=frechet_held_out,
+    )
+
+
+def _distances(
+    training: Embeddings, points: Embeddings, spread: float
+) -> tuple[SetDistance | None, SetDistance | None]:
+    """Kernel and Fréchet distance; None where a set has no spread or only one point."""
+    if not (spread > 0 and len(points) > 1):
+        return None, None
+    return (
+        distribution.kernel_audio_distance(training, points, bandwidth=spread),
+        distribution.frechet_distance(training, points),
     )
 
 
