@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -172,7 +172,8 @@ class _WithRate:
 
         def longer(mean: torch.Tensor, log_var: torch.Tensor | None) -> torch.Tensor:
             if log_var is None:
-                nothing = torch.full_like(mean.sum(1, keepdim=True), float("nan"))  # also of width 0
+                # Also where the code's width is 0.
+                nothing = torch.full_like(mean.sum(1, keepdim=True), float("nan"))
                 return torch.cat([mean, nothing], 1)
             return torch.cat([mean, kl_nats(mean, log_var).sum(1, keepdim=True)], 1)
 
@@ -191,7 +192,7 @@ def reconstruct(model: Autoencoder, audio: NDArray[np.float32]) -> Reconstructio
     The clip code's rate is the mean of the blocks', weighted by frames.
     """
     pieces = (audio[:, i : i + _BLOCK_SAMPLES] for i in range(0, audio.shape[1], _BLOCK_SAMPLES))
-    coded = list(encode_stream(cast(Autoencoder, _WithRate(model)), pieces))
+    coded = list(encode_stream(_WithRate(model), pieces))
     clip = mean_clip(coded)
     nats = sum(float(block.frames[:, -1].double().sum()) for block in coded) + float(clip[:, -1])
     codes = (Latent(block.frames[:, :-1], clip[:, :-1]) for block in coded)

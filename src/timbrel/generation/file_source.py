@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from timbrel.audio.read import describe, read_blocks
 from timbrel.audio.resample import resample_blocks
-from timbrel.contracts import Latent
+from timbrel.contracts import Latent, Posterior
 from timbrel.data.cache_entry import loudest_channel, mix
 from timbrel.errors import UserError
 from timbrel.models.autoencoder import Autoencoder
@@ -82,8 +83,22 @@ class FileSource:
             )
 
 
+class Encodes(Protocol):
+    """What `encode_stream` asks of a model."""
+
+    hop_samples: int
+    encoder_context_frames: int
+    channels: int
+
+    def parameters(self) -> Iterator[torch.Tensor]:
+        """Its weights, which tell the device."""
+
+    def encode(self, audio: torch.Tensor) -> Posterior:
+        """The posterior of audio (batch channel time)."""
+
+
 def encode_stream(
-    model: Autoencoder,
+    model: Encodes,
     blocks: Iterable[NDArray[np.float32]],
     *,
     block_frames: int = _BLOCK_FRAMES,
@@ -126,7 +141,7 @@ def mean_clip(latents: Iterable[Latent]) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def _encode(model: Autoencoder, audio: NDArray[np.float32]) -> Latent:
+def _encode(model: Encodes, audio: NDArray[np.float32]) -> Latent:
     device = next(model.parameters()).device
     tensor = torch.from_numpy(np.ascontiguousarray(audio))[None].to(device)
     return model.encode(tensor).mean.map(lambda x: x.float().cpu())
