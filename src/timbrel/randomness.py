@@ -4,9 +4,12 @@ No module touches the global generators: it is handed a generator made here.
 """
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derived_seed(seed: int, step: int, name: str) -> int:
@@ -22,9 +25,11 @@ def derived_seed(seed: int, step: int, name: str) -> int:
 
 
 def torch_generator(
-    seed: int, step: int, name: str, device: torch.device | str = "cpu"
-) -> torch.Generator:
+    seed: int, step: int, name: str, device: "torch.device | str" = "cpu"
+) -> "torch.Generator":
     """A `torch.Generator` on `device`, seeded for one named draw of one step."""
+    import torch  # takes seconds, which processes without it need not spend
+
     return torch.Generator(device).manual_seed(derived_seed(seed, step, name))
 
 

@@ -60,6 +60,24 @@ def test_dry_run_tells_the_cost_and_writes_nothing(run_train, capsys) -> None:
         assert row in text
 
 
+def test_an_expansion_is_told_rendered_once_and_trained_on(run_train, tmp_path, capsys) -> None:
+    strong = (
+        "augmentation=strong",
+        "augmentation.expansion=2",
+        f"data.cache_dir={tmp_path / 'cache'}",
+    )
+    assert run_train(*strong, "dry_run=true") == (0, None)
+    assert "variants to render ahead" in capsys.readouterr().err
+    status, run = run_train(*strong)
+    assert status == 0
+    assert " variants in " in capsys.readouterr().err
+    first = read_metrics(run / "metrics.csv")["train/loss"]
+    (tmp_path / "outputs").rename(tmp_path / "before")
+    status, run = run_train(*strong)
+    assert "to render ahead" not in capsys.readouterr().err
+    assert read_metrics(run / "metrics.csv")["train/loss"] == first
+
+
 def test_chunk_below_the_receptive_field_is_refused_with_the_numbers(run_train, capsys) -> None:
     status, run = run_train("data.chunk_samples=2048")
     assert (status, run) == (2, None)

@@ -139,7 +139,7 @@ def write_entry(job: Job) -> Sidecar:
     """
     checksum, frames = _checksum(), 0
     blocks = resample_blocks(_mixed_blocks(job), job.source_rate_hz, job.sample_rate_hz)
-    with _cache_folder_errors(job.data_path.parent), _temporary(job.data_path) as temporary:
+    with _cache_folder_errors(job.data_path.parent), temporary_file(job.data_path) as temporary:
         with temporary.open("wb") as file:
             file.write(npy_header(job.channels, 0))
             for block in blocks:
@@ -204,7 +204,7 @@ def _host() -> str:
 
 
 @contextmanager
-def _temporary(target: Path) -> Iterator[Path]:
+def temporary_file(target: Path) -> Iterator[Path]:
     """A path for a new file in the folder of `target`, removed on leaving if still there."""
     path = target.parent / f"{os.getpid()}-{secrets.token_hex(8)}@{_host()}.tmp"
     try:
@@ -230,7 +230,7 @@ def cache_folder_error(folder: Path, error: OSError) -> UserError:
 
 
 def _write_sidecar(data_path: Path, sidecar: Sidecar) -> None:
-    with _temporary(data_path) as temporary:
+    with temporary_file(data_path) as temporary:
         temporary.write_text(json.dumps(asdict(sidecar), ensure_ascii=False), "utf-8")
         os.replace(temporary, data_path.with_suffix(".json"))
 

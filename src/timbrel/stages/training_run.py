@@ -23,6 +23,7 @@ from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages import parts
 from timbrel.stages.app import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
+from timbrel.stages.expanding import expanded
 from timbrel.stages.measuring import measuring
 from timbrel.stages.recordings import Recordings, recordings
 from timbrel.stages.run_folders import fixed_folder, run_folder, save_config
@@ -55,7 +56,8 @@ def dry_run(config: DictConfig) -> str:
     model = _model(config)
     warm_started(config, model)
     found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
-    batch = next(iter(_train_loader(config, found, compute, 0, model.hop_samples)))
+    loader = _train_loader(config, found, compute, 0, model.hop_samples, only_told=True)
+    batch = next(iter(loader))
     trainer = config.trainer
     return measure(
         model,
@@ -234,7 +236,11 @@ def _train_loader(
     compute: Compute,
     first_step: int,
     hop_samples: int,
+    *,
+    only_told: bool = False,
 ) -> Any:
+    """Training batches; with `only_told` what is to be rendered ahead is only told."""
+    augmentation = parts.build_augmentation(config)
     return train_loader(
         found.split.train,
         seed=config.seed,
@@ -242,7 +248,8 @@ def _train_loader(
         batch_size=config.trainer.batch_size,
         chunk_samples=config.data.chunk_samples,
         short=str(config.data.short),
-        augmentation=parts.build_augmentation(config),
+        augmentation=augmentation,
+        variants=expanded(config, augmentation, found, only_told=only_told),
         measuring=measuring(config, found, hop_samples),
         workers=compute.workers,
         pin_memory=compute.pin_memory,

@@ -66,7 +66,9 @@ class Augment:
         expansion: int = 0,
     ) -> None:
         if not isinstance(transforms, Mapping):
-            raise UserError("augmentation.transforms: they go by name, such as gain: {...}, no list")
+            raise UserError(
+                "augmentation.transforms: they go by name, such as gain: {...}, no list"
+            )
         used = {name: t for name, t in transforms.items() if t is not None and t.probability > 0}
         heavy = {name: transform for name, transform in used.items() if transform.heavy}
         light = {name: transform for name, transform in used.items() if not transform.heavy}

@@ -1,0 +1,44 @@
+"""The variants that `augmentation.expansion` asks for, rendered before a training begins."""
+
+import sys
+import time
+from collections.abc import Sequence
+
+from omegaconf import DictConfig
+
+from timbrel.data.augmentation import Augment
+from timbrel.data.cache import Cache
+from timbrel.data.chunk import Variant
+from timbrel.data.expansion import expand, plan
+from timbrel.stages.recordings import Recordings
+
+
+def expanded(
+    config: DictConfig, augment: Augment, found: Recordings, *, only_told: bool = False
+) -> Sequence[Sequence[Variant]] | None:
+    """The variants of every training segment; None where none are asked for, or `only_told`.
+
+    Raises UserError as `timbrel.data.expansion.expand`.
+    """
+    if not augment.expansion:
+        return None
+    expansion = plan(
+        found.split.train,
+        augment.ahead,
+        count=augment.expansion,
+        seed=config.seed,
+        folder=Cache(config.data.cache_dir).folder,
+    )
+    started_s = time.monotonic()
+    missing = len(expansion.missing())
+    expand(expansion, _tell, only_told=only_told)
+    if only_told:
+        return None
+    if missing:
+        sys.stderr.write(f"rendered {missing} variants in {time.monotonic() - started_s:.0f} s\n")
+    return expansion.variants()
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
