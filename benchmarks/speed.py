@@ -211,9 +211,7 @@ def train_speed(architecture: str) -> list[float]:
 
     def step() -> None:
         rng = torch_generator(0, 0, "posterior")
-        terms = forward_pass(
-            model, reconstruction, penalty, batch, 0, rng, autocast=False
-        ).terms
+        terms = forward_pass(model, reconstruction, penalty, batch, 0, rng, autocast=False).terms
         optimizer.zero_grad()
         mix(terms, 0).total.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

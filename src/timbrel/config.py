@@ -226,6 +226,7 @@ class InspectConfig:
     )
     attributes: bool = _key(True, "measure attributes (pitch, brightness, attack ...) for the page")
     workers: int | None = _key(None, "processes that read files (default: chosen by the machine)")
+    augmentation: dict[str, Any] = _section(dict)
 
 
 @dataclass
@@ -302,7 +303,11 @@ STAGES = {
         InspectConfig,
         "read a folder of recordings and say which files train, and why others do not",
         "outputs/inspect_<data>.html (report=); output=FILE.csv writes one line per file",
-        ("data.root=~/kicks", "data.root=~/kicks report=kicks.html output=kicks.csv"),
+        (
+            "data.root=~/kicks",
+            "data.root=~/kicks report=kicks.html output=kicks.csv",
+            "data.root=~/kicks augmentation=strong    # hear what training would hear",
+        ),
     ),
     "train": Stage(
         TrainConfig,

@@ -90,3 +90,25 @@ def test_an_output_that_cannot_be_is_refused_before_the_scan(kicks, output, mess
     shown = capsys.readouterr()
     assert message in shown.err
     assert shown.out == ""
+
+
+def test_an_augmentation_is_shown_before_and_after(kicks, tmp_path):
+    words = [f"data.root={kicks}", "workers=0", "report=page.html", "attributes=false"]
+    up = ["augmentation.transforms.pitch.probability=1", "augmentation.mask.probability=1"]
+    assert inspect.main([*words, *up]) == 0
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "semitones" in page
+    assert "what the encoder sees of it" in page
+    clips = sorted(path.name for path in (tmp_path / "page_augmentation").iterdir())
+    assert clips[:4] == [f"000_good_after_{k}.wav" for k in (1, 2, 3)] + ["000_good_before.wav"]
+    assert len(clips) == 8
+    before, rate_hz = soundfile.read(tmp_path / "page_augmentation" / "000_good_before.wav")
+    assert rate_hz == 48000
+    assert soundfile.info(tmp_path / "page_augmentation" / clips[0]).subtype == "PCM_24"
+    np.testing.assert_allclose(before, soundfile.read(kicks / "good.wav")[0], atol=2e-6)
+
+
+def test_a_mistake_in_an_augmentation_is_named_before_the_scan(kicks, capsys):
+    words = [f"data.root={kicks}", "augmentation=strong", "augmentation.expansion=-1"]
+    assert inspect.main(words) == 2
+    assert "augmentation: augmentation.expansion=-1: give 0" in capsys.readouterr().err

@@ -4,11 +4,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from timbrel.errors import UserError
 from timbrel.stages.app import run_stage
+
+if TYPE_CHECKING:
+    from timbrel.data.augmentation import Augment
 
 
 def main(argv: Sequence[str]) -> int:
@@ -23,6 +27,7 @@ def job(config: DictConfig) -> None:
     what the scan raises.
     """
     target, page = _target(config.output), _page(config.report)
+    augment = _augmentation(config)
     # Inside, so that --help and --cfg need neither numpy nor torch.
     from rich.console import Console
 
@@ -46,11 +51,25 @@ def job(config: DictConfig) -> None:
             name=config.data.name or catalog.root.name,
             cache_folder=Cache(config.data.cache_dir).folder if config.attributes else None,
             workers=config.workers,
+            augment=augment,
         )
         # A terminal may not know every character of a folder's name.
         name = os.fspath(page).encode("utf-8", "backslashreplace").decode("utf-8")
         sys.stdout.write(f"{advice.verdict} {advice.sentence}\n")
         sys.stdout.write(f"wrote {name}: waveforms, distributions and what to mend\n")
+
+
+def _augmentation(config: DictConfig) -> "Augment | None":
+    """The augmentation to show; None where no transform would ever be applied."""
+    section = OmegaConf.to_container(config.augmentation, resolve=True)
+    parts = [*(section.get("transforms") or {}).values(), section.get("mask"), section.get("mix")]
+    if not any(part and part.get("probability", 1.0) for part in parts):
+        return None
+    from timbrel.stages.built import built
+    from timbrel.target_checks import check_targets
+
+    check_targets(section, "augmentation")
+    return built(config.augmentation, "augmentation")
 
 
 def _target(output: str | None) -> Path | None:

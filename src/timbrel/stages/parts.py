@@ -1,9 +1,8 @@
-"""The parts of a training, built from their config sections: the only code that instantiates."""
+"""The parts of a training, built from their config sections."""
 
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from timbrel.data.augmentation import Augment
@@ -11,6 +10,7 @@ from timbrel.errors import UserError
 from timbrel.losses.mix import LossMix
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import derived_seed
+from timbrel.stages.built import built
 from timbrel.target_checks import check_targets
 
 SECTIONS = ("architecture", "latent", "augmentation", "loss")
@@ -31,26 +31,26 @@ def build_model(config: DictConfig) -> Autoencoder:
     """The model; its first weights follow from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(config.seed, 0, "weights"))
-        return _instantiate(model_config(config), "architecture")
+        return built(model_config(config), "architecture")
 
 
 def build_reconstruction(config: DictConfig) -> torch.nn.Module:
     """The reconstruction loss."""
-    return _instantiate(config.loss.reconstruction, "loss")
+    return built(config.loss.reconstruction, "loss")
 
 
 def build_penalty(config: DictConfig) -> torch.nn.Module:
     """The penalty on the posterior; an adversary's first weights follow from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(config.seed, 0, "penalty"))
-        return _instantiate(config.latent.penalty, "latent")
+        return built(config.latent.penalty, "latent")
 
 
 def build_mix(config: DictConfig) -> LossMix:
     """All weights, numbers or schedules; a name may stand in one section only."""
     weights: dict[str, Any] = {}
     for section in ("loss", "latent"):
-        for name, weight in instantiate(config[section].weights, _convert_="all").items():
+        for name, weight in built(config[section].weights, section).items():
             if name in weights:
                 raise UserError(f"{section}.weights.{name}: loss.weights has that name already")
             weights[name] = weight
@@ -59,14 +59,4 @@ def build_mix(config: DictConfig) -> LossMix:
 
 def build_augmentation(config: DictConfig) -> Augment:
     """The live augmentation."""
-    return _instantiate(config.augmentation, "augmentation")
-
-
-def _instantiate(section: DictConfig | dict[str, Any], name: str) -> Any:
-    try:
-        return instantiate(section, _convert_="all")
-    except Exception as error:
-        cause = error.__cause__ if isinstance(error.__cause__, ValueError | UserError) else error
-        if isinstance(cause, ValueError | UserError):
-            raise UserError(f"{name}: {cause}") from error
-        raise
+    return built(config.augmentation, "augmentation")

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from timbrel.analysis.report.data_advice import Advice, advise
 from timbrel.analysis.report.data_attributes import attribute_section
+from timbrel.analysis.report.data_augmentation import augmented_files, transforms_words
 from timbrel.analysis.report.data_factors import factors
 from timbrel.analysis.report.data_measures import Look, look_at_all
 from timbrel.analysis.report.figures import bars, histogram, waveform_thumbnail
@@ -31,6 +32,7 @@ from timbrel.analysis.report.page import (
 from timbrel.analysis.report.run_listening import excerpt
 from timbrel.audio.level import decibels
 from timbrel.data.attribute_table import MOST_S, AttributeTable, measure_files
+from timbrel.data.augmentation import Augment
 from timbrel.data.catalog import Catalog, FileReport
 from timbrel.data.verdicts import Verdict
 from timbrel.errors import UserError
@@ -66,13 +68,15 @@ def write_data_report(
     threads: int | None = None,
     cache_folder: Path | None = None,
     workers: int | None = None,
+    augment: Augment | None = None,
 ) -> Advice:
     """Write the page of `catalog` to `path` (its folder is made), and return what it advises.
 
     Usable files are read once more, for their waveform and brightness, by `threads` threads (None:
     one per core, four at most). With `cache_folder` the attributes of those that train are shown;
     `workers` processes measure what is not kept there yet (None: by cores and length; 0: none).
-    Raises UserError where `path` cannot be written.
+    With `augment` a few recordings are shown before and after it, and written beside the page.
+    Raises UserError where `path` cannot be written, and as `augmented_files`.
     """
     shown = sorted(
         (file for file in catalog.files if file.verdict in _ORDER),
@@ -91,6 +95,12 @@ def write_data_report(
         cards = [_card(catalog, file, looks.get(file.path), seconds) for file in shown]
     advice = advise(catalog)
     values = _values(catalog, name, advice, cards, looks, seconds, table)
+    if augment is not None and catalog.training_files:
+        clips = path.with_name(f"{path.stem}_augmentation")
+        values["augmented"] = augmented_files(catalog, augment, clips)
+        values["transforms"] = transforms_words(augment)
+        values["clips"] = printable(str(clips))
+        values["contents"].insert(-1, ("augmentation", "Augmentation"))
     html = render_page("data.html.j2", **values)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,6 +169,7 @@ def _values(
         ],
         "figures": _figures(files, looks, brightness=measured is None),
         "attributes": attribute_section(catalog, measured) if measured else None,
+        "augmented": [],
         "most_s": MOST_S,
         "groups": groups,
         "table": table,

@@ -3,11 +3,13 @@
 import numpy as np
 
 from timbrel.data.augmentation.change import Audio
+from timbrel.data.augmentation.colour import Values, filtered
 from timbrel.data.augmentation.settings import check_probability
 from timbrel.errors import UserError
 
 _FADE_S = 0.002
 _LOWEST_HZ = 50.0
+_HIDDEN_DB = -200.0
 
 
 class Mask:
@@ -42,23 +44,25 @@ class Mask:
     def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Audio:
         """A new array of the same shape with parts missing."""
         samples = audio.shape[1]
-        masked = audio
-        if self.bands:
-            spectrum = np.fft.rfft(audio)
-            bin_hz = rate_hz / samples
-            for _ in range(self.bands):
-                octaves = rng.uniform(0, self.max_octaves)
-                span = np.log2(rate_hz / 2 / _LOWEST_HZ) - octaves
-                low_hz = _LOWEST_HZ * 2.0 ** rng.uniform(0, max(span, 0.0))
-                first, stop = (int(np.ceil(hz / bin_hz)) for hz in (low_hz, low_hz * 2**octaves))
-                spectrum[:, first:stop] = 0
-            masked = np.fft.irfft(spectrum, samples).astype(np.float32)
+        hidden = [self._band_hz(rate_hz, rng) for _ in range(self.bands)]
+
+        def curve_db(frequency_hz: Values) -> Values:
+            inside = [(low <= frequency_hz) & (frequency_hz < high) for low, high in hidden]
+            return np.where(np.any(inside, axis=0), _HIDDEN_DB, 0.0)
+
+        masked = filtered(audio, rate_hz, curve_db) if hidden else audio
         gains = np.ones(samples, np.float32)
         for _ in range(self.time_masks):
             length = min(round(rng.uniform(0, self.max_time_s) * rate_hz), samples)
             start = int(rng.integers(samples - length + 1))
             gains[start : start + length] *= _notch(length, round(_FADE_S * rate_hz))
         return masked * gains
+
+    def _band_hz(self, rate_hz: int, rng: np.random.Generator) -> tuple[float, float]:
+        octaves = rng.uniform(0, self.max_octaves)
+        span = np.log2(rate_hz / 2 / _LOWEST_HZ) - octaves
+        low_hz = _LOWEST_HZ * 2.0 ** rng.uniform(0, max(span, 0.0))
+        return low_hz, low_hz * 2**octaves
 
 
 def _notch(length: int, fade: int) -> Audio:
