@@ -97,6 +97,35 @@ def test_one_cell_fails_with_its_reason_the_rest_finishes_and_is_not_repeated(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_launcher_of_hydras_does_as_processes_do(here, recordings, capfd, launcher) -> None:
+    write_study(recordings, {"architecture.encoder.kernel_frames": [7, 4001]}, seeds=(0, 1))
+    jobs = ["jobs=2"] if launcher == "joblib" else []
+    assert cli.main(["ablate", "study=tiny", f"launcher={launcher}", *jobs]) == 1
+    shown = capfd.readouterr().err
+    assert f"launcher {launcher}: 4 runs" in shown
+    assert "kernel_frames=4001 seed=1: failed after" in shown
+    assert "receptive field of" in shown
+    assert len(records()) == 4
+    assert not list(Path("sweeps/tiny/.launcher").glob("*.runs"))
+    write_study(recordings, {"architecture.encoder.kernel_frames": [7]}, seeds=(0, 1))
+    before = records()
+    assert cli.main(["ablate", "study=tiny"]) == 0  # by processes: there is nothing left to do
+    assert records() == before
+
+
+def test_a_launcher_that_is_not_there_is_named_with_those_that_are(here, recordings, capfd) -> None:
+    write_study(recordings, {"architecture.latent_dim": [2]})
+    assert cli.main(["ablate", "study=tiny", "launcher=jobblib"]) == 2
+    said = capfd.readouterr().err
+    assert "launcher=jobblib: not installed; there are process, basic, joblib" in said
+    assert "did you mean 'joblib'" in said
+    assert cli.main(["ablate", "study=tiny", "launcher=basic", "jobs=2"]) == 2
+    assert "launcher=basic runs one at a time" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_deleted_cell_runs_alone(here, recordings) -> None:
     write_study(recordings, {"architecture.latent_dim": [2, 4]}, seeds=(0, 1))
     assert cli.main(["ablate", "study=tiny", "jobs=2"]) == 0

@@ -8,13 +8,14 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from timbrel.config_checks import override_text
 from timbrel.errors import UserError, did_you_mean
 from timbrel.sweeps.plan import SWEEPS, PlannedRun, minutes, plan_run, plan_text
 from timbrel.sweeps.record import State, standing
-from timbrel.sweeps.runner import LAUNCHERS, Ending
+from timbrel.sweeps.runner import PROCESS, Ending, launch
 from timbrel.sweeps.signature import FileDigests
 from timbrel.sweeps.study import Cell, Study, read_study, study_names
 from timbrel.sweeps.written import PAGE, README, results_folder, up_to_date
@@ -30,7 +31,8 @@ Usage
   KEY=VALUE         overrides of timbrel train for every run, such as data.root=~/kicks
   --plan            show the grid, what each run's state is and about how long it takes; run nothing
   jobs=N            runs at a time (default: 1); each takes its share of the cores
-  launcher=process  what starts the runs: processes of this machine (there is no other yet)
+  launcher=NAME     what starts the runs: process (the default: processes of this machine), or any
+                    launcher of Hydra's that is installed: basic, joblib (timbrel[joblib]), ...
 
 Each run is a `timbrel train` in sweeps/NAME/<cell>/seed<k>/. A second call runs what is not
 finished, and what has changed: its config, its recordings, or the code that it uses. A killed run
@@ -61,7 +63,7 @@ class _Call:
 
     study: str = ""
     jobs: int = 1
-    launcher: str = "process"
+    launcher: str = PROCESS
     plan: bool = False
     overrides: dict[str, str] = field(default_factory=dict)
 
@@ -81,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     left = [run for run in runs if run.standing.state is not State.finished]
     if left:
-        LAUNCHERS[call.launcher](
+        _launched(call)(
             left,
             study=study.name,
             jobs=call.jobs,
@@ -105,6 +107,15 @@ def main(argv: Sequence[str]) -> int:
     return 1 if missing else 0
 
 
+def _launched(call: _Call) -> Callable[..., None]:
+    if call.launcher == PROCESS:
+        return launch
+    # Hydra and its plugins take their time to import: only whoever asks for one waits.
+    from timbrel.stages import ablate_launchers
+
+    return partial(ablate_launchers.launch, name=call.launcher)
+
+
 def _read(argv: Sequence[str]) -> _Call:
     call = _Call()
     for word in argv:
@@ -124,11 +135,6 @@ def _read(argv: Sequence[str]) -> _Call:
                 raise UserError(f"ablate: jobs={value}: a whole number from 1 to {_MOST_JOBS}")
             call.jobs = int(value)
         elif key == "launcher":
-            if value not in LAUNCHERS:
-                raise UserError(
-                    f"ablate: launcher={value}: there is only {', '.join(LAUNCHERS)}; "
-                    "jobs=N runs several at a time"
-                )
             call.launcher = value
         elif key == "plan":
             if value not in ("true", "false"):

@@ -1,8 +1,8 @@
 """Runs: each its own `timbrel train`, whose failure is its own too.
 
-A launcher takes runs and tells how each ended. There is one, `process`: processes of this machine,
-some at a time. One for a cluster would have to submit a job's command line, wait for it without a
-pipe to it, and put another lock in place of a file lock; nothing else here would change.
+A launcher decides where and when runs happen: `launch` here, as processes of this machine, some at
+a time; `timbrel.stages.ablate_launchers` through any launcher of Hydra's. What one run is, is
+`run_alone`'s: lock, signature, record, training, its end.
 """
 
 import os
@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from timbrel.sweeps.plan import SWEEPS, PlannedRun
 from timbrel.sweeps.record import (
@@ -29,6 +28,7 @@ from timbrel.sweeps.record import (
 )
 from timbrel.sweeps.signature import FileDigests, sign
 
+PROCESS = "process"  # the launcher here, by its name
 LOG_FILE = "output.log"
 TRAIN = (sys.executable, "-m", "timbrel.cli", "train")
 _STOP_S = 20.0  # Ctrl-C reaches a training too; it closes its files first
@@ -88,10 +88,7 @@ def launch(runs: Sequence[PlannedRun], *, study: str, jobs: int, tell: Tell, end
     """
     stop = Stop()
     digests = FileDigests(SWEEPS / study / "files.json")
-    environment = dict(os.environ)
-    if jobs > 1:
-        # Else every training would take all cores. As a key it would be another config.
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    environment = _environment(jobs)
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(_run, run, study, digests, environment, stop, tell) for run in runs]
         try:
@@ -106,6 +103,28 @@ def launch(runs: Sequence[PlannedRun], *, study: str, jobs: int, tell: Tell, end
             raise
         finally:
             digests.save()
+
+
+def run_alone(run: PlannedRun, *, study: str, jobs: int, tell: Tell) -> Ending | None:
+    """One run, beside `jobs` - 1 others of this machine; None where another process stopped it.
+
+    Raises KeyboardInterrupt as `launch`.
+    """
+    stop = Stop()
+    digests = FileDigests(SWEEPS / study / "files.json")
+    try:
+        return _run(run, study, digests, _environment(jobs), stop, tell)
+    except BaseException:
+        stop.all()
+        raise
+
+
+def _environment(jobs: int) -> dict[str, str]:
+    environment = dict(os.environ)
+    if jobs > 1:
+        # Else every training would take all cores. As a key it would be another config.
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    return environment
 
 
 def _run(
@@ -209,7 +228,3 @@ def _reason(log: Path, start: int, status: int) -> str:
         return words.removeprefix("timbrel train: ")[:_LONGEST_REASON]
     last = lines[-1].strip() if lines else f"exit status {status}"
     return last[:_LONGEST_REASON]
-
-
-LAUNCHERS: dict[str, Any] = {"process": launch}
-"""By the name that `launcher=` takes."""

@@ -1,0 +1,112 @@
+"""A study's runs through a launcher of Hydra's: one after the other, by joblib, on a cluster.
+
+Each job of the launcher is one run of the study, started there as a `timbrel train` process as
+`timbrel.sweeps.runner` starts it, with its lock and its record: what was finished is finished
+whoever ran it, a failure is its own, and a killed run goes on. A launcher on other machines needs
+this folder there.
+"""
+
+import pickle
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra import initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.hydra import Hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+
+from timbrel.errors import UserError, did_you_mean
+from timbrel.sweeps.plan import SWEEPS, PlannedRun
+from timbrel.sweeps.record import State
+from timbrel.sweeps.runner import PROCESS, Ended, Ending, Tell, run_alone
+
+_MASTER = """\
+defaults:
+  - _self_
+  - override hydra/job_logging: none
+  - override hydra/hydra_logging: none
+runs: ???
+index: 0
+study: ???
+jobs: 1
+hydra: {output_subdir: null, job: {chdir: false}, sweep: {subdir: .}}
+"""
+_MASTER_NAME = "ablate"
+# What launchers call the number of jobs at a time.
+_AT_ONCE = ("n_jobs", "array_parallelism")
+
+
+def launch(
+    runs: Sequence[PlannedRun], *, name: str, study: str, jobs: int, tell: Tell, ended: Ended
+) -> None:
+    """Run them by Hydra's launcher `name`; `ended` hears of each when all are done.
+
+    Raises UserError for a launcher that is not installed, and for `jobs` where it takes none.
+    """
+    place = (SWEEPS / study / ".launcher").absolute()
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=place, suffix=".runs") as file, _hydra(place) as hydra:
+        pickle.dump(list(runs), file)
+        file.flush()
+        known = sorted(hydra.config_loader.get_group_options("hydra/launcher"))
+        if name not in known:
+            raise UserError(
+                f"ablate: launcher={name}: not installed; there are {PROCESS}, {', '.join(known)}"
+                f"{did_you_mean(name, [PROCESS, *known])}"
+            )
+        overrides = [f"hydra/launcher={name}", f"hydra.sweep.dir='{place}'"]
+        config = hydra.compose_config(_MASTER_NAME, overrides, run_mode=RunMode.MULTIRUN)
+        settings = config.hydra.launcher
+        takes = [key for key in _AT_ONCE if key in settings]
+        if jobs > 1 and not takes:
+            raise UserError(
+                f"ablate: jobs={jobs}: launcher={name} runs one at a time; leave it out"
+            )
+        for key in takes:
+            settings[key] = jobs
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks()),
+            task_function=run_one,
+            config=config,
+        )
+        tell(f"launcher {name}: {len(runs)} run{'s' if len(runs) > 1 else ''}")
+        shared = [f"runs='{file.name}'", f"study={study}", f"jobs={jobs}"]
+        words = [[*shared, f"index={k}"] for k in range(len(runs))]
+        returned = launcher.launch(words, initial_job_idx=0)
+    for run, job in zip(runs, returned, strict=True):
+        found = job.return_value  # raises what ended the job itself, if anything did
+        if found is not None:
+            ended(Ending(run, State(found["state"]), found["reason"], found["seconds"]))
+
+
+@contextmanager
+def _hydra(place: Path) -> Iterator[Hydra]:
+    """Hydra on the one config that the launcher's jobs have."""
+    (place / f"{_MASTER_NAME}.yaml").write_text(_MASTER)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(place), job_name="ablate", version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        if hydra is None:
+            raise RuntimeError("Hydra was initialised and is not there")
+        yield hydra
+
+
+def run_one(config: DictConfig) -> dict[str, Any] | None:
+    """A launcher's job: the run number `index` of those in the file `runs`."""
+    run = pickle.loads(Path(config.runs).read_bytes())[config.index]
+    ending = run_alone(run, study=config.study, jobs=config.jobs, tell=_tell)
+    if ending is None:
+        return None
+    return {"state": str(ending.state), "reason": ending.reason, "seconds": ending.seconds}
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
