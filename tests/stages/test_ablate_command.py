@@ -66,6 +66,7 @@ def test_one_cell_fails_with_its_reason_the_rest_finishes_and_is_not_repeated(
     assert cli.main(["ablate", "study=tiny"]) == 1
     shown = capfd.readouterr()
     reason = "receptive field of"
+    assert "(a step takes 0." in shown.err
     assert "kernel_frames=4001 seed=0: failed after" in shown.err
     assert reason in shown.err
     run = read_run(Path("sweeps/tiny/kernel_frames-7/seed0"))
@@ -179,7 +180,7 @@ def test_killed_it_goes_on_where_it_was_and_repeats_no_finished_cell(here, recor
         ({"architecture.latent_dim": [2]}, ["architecture.latent_dim=3"], "an axis of tiny"),
         ({"architecture.latent_dim": [2]}, ["seed=3"], "seed: every run has its own"),
         ({"architecture.latent_dim": [2]}, ["jobs=0"], "jobs=0: a whole number from 1"),
-        ({"architecture.latent_dim": [2]}, ["launcher=slurm"], "there is only process"),
+        ({"architecture.latent_dim": [2]}, ["launcher=slurm"], "not installed; there are process"),
         ({"architecture.latent_dim": [2]}, ["--pan"], "did you mean '--plan'"),
         ({"architecture.latent_dim": [2]}, ["plan=yes"], "plan=yes: true or false"),
         ({"architecture.latent_dim": [2]}, ["trainer.max_step=3"], "mean 'trainer.max_steps'"),

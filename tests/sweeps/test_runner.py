@@ -55,8 +55,11 @@ def study(budget_s: float | None = None) -> Study:
     return Study("s", Path("study.yaml"), "Which?", {}, axes, (0, 1), ("mrstft",), budget_s)
 
 
-def planned(width: int = 1, max_time: str | None = "60s") -> list[PlannedRun]:
-    config = {"data": {}, "width": width, "trainer": {"max_time": max_time}}
+def planned(
+    width: int = 1, max_time: str | None = "60s", max_steps: int | None = None
+) -> list[PlannedRun]:
+    limits = {"max_time": max_time, "max_steps": max_steps}
+    config = {"data": {}, "width": width, "trainer": limits}
     grid = study()
     return [
         plan_run(grid, cell, seed, [], {**config, "seed": seed}, FileDigests(Path("none")))
@@ -96,7 +99,7 @@ def test_failures_are_told_and_alone_run_again(here, monkeypatch) -> None:
     assert told["x=c seed=1"].startswith("failed killed by SIGKILL")
     text = plan_text(study(budget_s=60.0), planned(), 1)
     assert "x=b seed=0: failed: RuntimeError: diverged at step 3" in text
-    assert "6 to go; about 9.0 min (trainer.max_time" in text
+    assert "6 to go; about 9.0 min (its limit" in text
     assert "budget 1.0 min: too little" in text
     monkeypatch.setenv("BEHAVE_x_b", "")
     monkeypatch.setenv("BEHAVE_x_a", "")
@@ -202,6 +205,9 @@ def test_the_estimate_is_measured_where_it_can_be(here) -> None:
     assert estimate(planned(), 1).seconds == 6 * (60 + 30)
     assert estimate(planned(), 4).seconds == pytest.approx(2 * 90)  # 4 and 2
     assert "nan" not in plan_text(study(), planned(max_time=None), 1)
+    assert "told when it starts" in plan_text(study(), planned(max_steps=100), 1)
+    assert estimate(planned(max_steps=100), 1, 0.2).seconds == 6 * (20 + 30)
+    assert estimate(planned(max_steps=1000), 1, 0.2).seconds == 6 * (60 + 30)
     launch(planned())
     shutil.rmtree("sweeps/s/x-b")
     found = estimate(planned(), 1)

@@ -4,6 +4,7 @@ A plain command: its further words are overrides of `timbrel train`, which are c
 for every cell before anything runs. Needs no torch until results are to be written.
 """
 
+import math
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +14,11 @@ from typing import Any
 
 from timbrel.config_checks import override_text
 from timbrel.errors import UserError, did_you_mean
-from timbrel.sweeps.plan import SWEEPS, PlannedRun, minutes, plan_run, plan_text
+from timbrel.sweeps.plan import SWEEPS, PlannedRun, estimate, minutes, plan_run, plan_text
 from timbrel.sweeps.record import State, standing
-from timbrel.sweeps.runner import PROCESS, Ending, launch
+from timbrel.sweeps.runner import PROCESS, Ending, environment_of, launch
 from timbrel.sweeps.signature import FileDigests
+from timbrel.sweeps.step_time import step_seconds
 from timbrel.sweeps.study import Cell, Study, read_study, study_names
 from timbrel.sweeps.written import PAGE, README, results_folder, up_to_date
 
@@ -75,6 +77,11 @@ def main(argv: Sequence[str]) -> int:
         return 0
     call = _read(argv)
     study = read_study(call.study)
+    if call.launcher != PROCESS:
+        # Hydra and its plugins take their time to import: only whoever asks for one waits.
+        from timbrel.stages import ablate_launchers
+
+        ablate_launchers.check(call.launcher, call.jobs)
     digests = FileDigests(SWEEPS / study.name / "files.json")
     runs = _planned(study, call.overrides, digests)
     digests.save()
@@ -83,6 +90,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     left = [run for run in runs if run.standing.state is not State.finished]
     if left:
+        _tell_time(study, runs, left, call.jobs)
         _launched(call)(
             left,
             study=study.name,
@@ -107,10 +115,26 @@ def main(argv: Sequence[str]) -> int:
     return 1 if missing else 0
 
 
+def _tell_time(
+    study: Study, runs: Sequence[PlannedRun], left: Sequence[PlannedRun], jobs: int
+) -> None:
+    """Where only steps are counted, time some: what begins should say when it will end."""
+    if not math.isnan(estimate(runs, jobs).seconds):
+        return
+    _tell("timing a step ...")
+    step_s = step_seconds(left, environment_of(jobs))
+    found = estimate(runs, jobs, step_s)
+    if math.isnan(found.seconds):
+        _tell("how long it will take could not be told: no step could be timed")
+        return
+    over = study.budget_s is not None and found.seconds > study.budget_s
+    budget = f"; more than the budget of {minutes(study.budget_s)}" if over else ""
+    _tell(f"about {minutes(found.seconds)} (a step takes {step_s:.2f} s{budget})")
+
+
 def _launched(call: _Call) -> Callable[..., None]:
     if call.launcher == PROCESS:
         return launch
-    # Hydra and its plugins take their time to import: only whoever asks for one waits.
     from timbrel.stages import ablate_launchers
 
     return partial(ablate_launchers.launch, name=call.launcher)

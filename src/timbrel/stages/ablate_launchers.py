@@ -43,38 +43,28 @@ _MASTER_NAME = "ablate"
 _AT_ONCE = ("n_jobs", "array_parallelism")
 
 
+def check(name: str, jobs: int) -> None:
+    """Raises UserError for a launcher that is not installed, and for `jobs` where it takes none."""
+    with tempfile.TemporaryDirectory() as folder, _hydra(Path(folder)) as hydra:
+        _composed(hydra, name, jobs, Path(folder))
+
+
 def launch(
     runs: Sequence[PlannedRun], *, name: str, study: str, jobs: int, tell: Tell, ended: Ended
 ) -> None:
     """Run them by Hydra's launcher `name`; `ended` hears of each when all are done.
 
-    Raises UserError for a launcher that is not installed, and for `jobs` where it takes none.
+    Raises UserError as `check`.
     """
     place = (SWEEPS / study / ".launcher").absolute()
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=place, suffix=".runs") as file, _hydra(place) as hydra:
         pickle.dump(list(runs), file)
         file.flush()
-        known = sorted(hydra.config_loader.get_group_options("hydra/launcher"))
-        if name not in known:
-            raise UserError(
-                f"ablate: launcher={name}: not installed; there are {PROCESS}, {', '.join(known)}"
-                f"{did_you_mean(name, [PROCESS, *known])}"
-            )
-        overrides = [f"hydra/launcher={name}", f"hydra.sweep.dir='{place}'"]
-        config = hydra.compose_config(_MASTER_NAME, overrides, run_mode=RunMode.MULTIRUN)
-        settings = config.hydra.launcher
-        takes = [key for key in _AT_ONCE if key in settings]
-        if jobs > 1 and not takes:
-            raise UserError(
-                f"ablate: jobs={jobs}: launcher={name} runs one at a time; leave it out"
-            )
-        for key in takes:
-            settings[key] = jobs
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks()),
             task_function=run_one,
-            config=config,
+            config=_composed(hydra, name, jobs, place),
         )
         tell(f"launcher {name}: {len(runs)} run{'s' if len(runs) > 1 else ''}")
         shared = [f"runs='{file.name}'", f"study={study}", f"jobs={jobs}"]
@@ -84,6 +74,24 @@ def launch(
         found = job.return_value  # raises what ended the job itself, if anything did
         if found is not None:
             ended(Ending(run, State(found["state"]), found["reason"], found["seconds"]))
+
+
+def _composed(hydra: Hydra, name: str, jobs: int, place: Path) -> DictConfig:
+    known = sorted(hydra.config_loader.get_group_options("hydra/launcher"))
+    if name not in known:
+        raise UserError(
+            f"ablate: launcher={name}: not installed; there are {PROCESS}, {', '.join(known)}"
+            f"{did_you_mean(name, [PROCESS, *known])}"
+        )
+    overrides = [f"hydra/launcher={name}", f"hydra.sweep.dir='{place}'"]
+    config = hydra.compose_config(_MASTER_NAME, overrides, run_mode=RunMode.MULTIRUN)
+    settings = config.hydra.launcher
+    takes = [key for key in _AT_ONCE if key in settings]
+    if jobs > 1 and not takes:
+        raise UserError(f"ablate: jobs={jobs}: launcher={name} runs one at a time; leave it out")
+    for key in takes:
+        settings[key] = jobs
+    return config
 
 
 @contextmanager

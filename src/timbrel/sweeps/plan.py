@@ -69,11 +69,12 @@ def plan_run(
     )
 
 
-def estimate(runs: Sequence[PlannedRun], jobs: int) -> Estimate:
+def estimate(runs: Sequence[PlannedRun], jobs: int, step_s: float = math.nan) -> Estimate:
     """How long the runs that are not finished will take, `jobs` at a time.
 
     A cell is taken to need what its finished runs took, else what the study's took on average,
-    else its `trainer.max_time` and half a minute around it. A run to resume counts whole.
+    else its limit and half a minute around it: `trainer.max_steps` of `step_s` seconds, or
+    `trainer.max_time`, whichever comes first. A run to resume counts whole.
     """
     measured: dict[Cell, list[float]] = {}
     for run in runs:
@@ -84,10 +85,10 @@ def estimate(runs: Sequence[PlannedRun], jobs: int) -> Estimate:
     total = 0.0
     for run in left:
         own = measured.get(run.cell, everywhere)
-        total += sum(own) / len(own) if own else _limit_s(run.config)
-    source = "measured" if everywhere else "trainer.max_time and half a minute a run"
+        total += sum(own) / len(own) if own else _limit_s(run.config, step_s)
+    source = "measured" if everywhere else "its limit and half a minute a run"
     if math.isnan(total):
-        return Estimate(total, "no run was measured yet, and trainer.max_time is not set")
+        return Estimate(total, "told when it starts: trainer.max_steps counts, not time")
     # The last runs of a batch leave jobs idle: count whole rounds.
     rounds = math.ceil(len(left) / jobs) / len(left) if left else 0.0
     return Estimate(total * rounds, source)
@@ -145,11 +146,15 @@ def minutes(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 600 else f"{seconds / 60:.0f} min"
 
 
-def _limit_s(config: Mapping[str, Any]) -> float:
-    limit = config["trainer"].get("max_time")
-    if not limit:
-        return math.nan
-    try:
-        return duration_s(str(limit)) + _STARTUP_S
-    except UserError:
-        return math.nan  # refused by the config's own checks
+def _limit_s(config: Mapping[str, Any], step_s: float) -> float:
+    trainer = config["trainer"]
+    limits = []
+    if trainer.get("max_steps"):
+        limits.append(trainer["max_steps"] * step_s)
+    if trainer.get("max_time"):
+        try:
+            limits.append(duration_s(str(trainer["max_time"])))
+        except UserError:
+            return math.nan  # refused by the config's own checks
+    # Steps whose time nobody knows may end before any time limit.
+    return math.nan if any(map(math.isnan, limits)) else min(limits, default=math.nan) + _STARTUP_S

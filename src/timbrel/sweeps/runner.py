@@ -88,7 +88,7 @@ def launch(runs: Sequence[PlannedRun], *, study: str, jobs: int, tell: Tell, end
     """
     stop = Stop()
     digests = FileDigests(SWEEPS / study / "files.json")
-    environment = _environment(jobs)
+    environment = environment_of(jobs)
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(_run, run, study, digests, environment, stop, tell) for run in runs]
         try:
@@ -113,13 +113,14 @@ def run_alone(run: PlannedRun, *, study: str, jobs: int, tell: Tell) -> Ending |
     stop = Stop()
     digests = FileDigests(SWEEPS / study / "files.json")
     try:
-        return _run(run, study, digests, _environment(jobs), stop, tell)
+        return _run(run, study, digests, environment_of(jobs), stop, tell)
     except BaseException:
         stop.all()
         raise
 
 
-def _environment(jobs: int) -> dict[str, str]:
+def environment_of(jobs: int) -> dict[str, str]:
+    """What a training's process is started with where `jobs` run at a time."""
     environment = dict(os.environ)
     if jobs > 1:
         # Else every training would take all cores. As a key it would be another config.
