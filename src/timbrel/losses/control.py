@@ -24,8 +24,8 @@ class TargetRate:
     (ControlVAE: Shao et al. 2020, section 3.2; multiplicative steps as in GECO: Rezende & Viola
     2018, algorithm 1). Differs: both parts act on log beta, so that beta stays positive and one
     gain fits every scale; the rate is averaged over some 1 / (1 - `smoothing`) steps; the error
-    is cut, at a factor of e where the rate is too high, or a wild start would wind the integral up,
-    and at e^4 where it is too low: a code that has collapsed must be freed in tens of steps.
+    is cut, at a factor of e^2 where the rate is too high, or a wild start would wind the integral
+    up, and at e^4 where it is too low: a code about to collapse must be freed in tens of steps.
 
     The rate counts the frame codes and the clip code, per latent frame. Goes with the weight of any
     term that lowers it: `latent.weights.kl`, `floored_kl`, `total_correlation` ...
@@ -84,7 +84,7 @@ class TargetRate:
     def _error(self) -> float:
         if self.log_rate is None:
             return 0.0
-        return min(1.0, max(-4.0, self.log_rate - math.log(self.target)))
+        return min(2.0, max(-4.0, self.log_rate - math.log(self.target)))
 
     def _clamp(self, log_weight: float) -> float:
         return min(self.limits[1], max(self.limits[0], log_weight))
