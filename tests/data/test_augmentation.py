@@ -1,7 +1,13 @@
 """Augmentation: exact factors, seeds, and nothing that clips."""
 
+import sys
+from itertools import islice
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
+from omegaconf import OmegaConf
 
 from signals import noise, sine
 from timbrel.data.augmentation import (
@@ -14,6 +20,10 @@ from timbrel.data.augmentation import (
     Polarity,
     Varispeed,
 )
+from timbrel.data.cache import Clip
+from timbrel.data.cache_entry import npy_header
+from timbrel.data.loaders import train_loader
+from timbrel.data.split import Segment
 from timbrel.errors import UserError
 
 STEREO = np.stack([sine(440.0, 0.1), noise(0.1)])
@@ -205,24 +215,96 @@ def composed(*overrides: str) -> Augment:
     return build_augmentation(compose("train", ["data=demo", *overrides]))
 
 
-@pytest.mark.parametrize("group", ["none", "light", "varispeed", "standard", "strong"])
+# What each group applies; pitch, tempo, room, compression and filters in "strong" alone.
+VARISPEED = ["varispeed", "gain", "polarity"]
+STANDARD = ["varispeed", "equaliser", "noise", "gain", "polarity"]
+HEAVY = ["pitch", "stretch", "room", "compressor"]
+GROUPS = {
+    "none": [],
+    "light": ["gain", "polarity"],
+    "varispeed": VARISPEED,
+    "standard": STANDARD,
+    "strong": [*HEAVY, "varispeed", "equaliser", "filter", *STANDARD[2:]],
+}
+
+
+FOLDER = Path(__file__).parents[2] / "conf" / "augmentation"
+NONE = OmegaConf.load(FOLDER / "none.yaml")
+
+
+@pytest.mark.parametrize("group", sorted(path.stem for path in FOLDER.glob("*.yaml")))
 def test_a_group_applies_what_it_says(group):
     augment = composed(f"augmentation={group}")
-    counts = {"none": 0, "light": 2, "varispeed": 3, "standard": 5, "strong": 10}
-    assert len(augment.live.transforms) == counts[group]
+    assert list(augment.live.transforms) == GROUPS[group]
+    assert [n for n, t in augment.live.transforms.items() if t.heavy] == (
+        HEAVY if group == "strong" else []
+    )
     assert (augment.mask is not None) == (group == "strong")
     assert augment.mix is None
-    changed = augment.live(noise(0.2)[None], 48_000, rng()).audio
+    sound = noise(0.2)[None]
+    changed = [augment.live(sound, 48_000, rng(seed)).audio for seed in range(4)]
+    assert all(np.isfinite(audio).all() for audio in changed)
+    assert all((audio is sound) == (group == "none") for audio in changed)
+
+
+def test_the_default_group_is_as_it_was():
+    found = composed("augmentation=varispeed").live.transforms
+    assert {name: vars(transform) for name, transform in found.items()} == {
+        "varispeed": {"octaves": 0.5, "max_speed": 2**0.5, "probability": 1.0},
+        "gain": {"min_db": -12.0, "max_db": 3.0, "probability": 1.0},
+        "polarity": {"probability": 0.5},
+    }
+
+
+@pytest.mark.parametrize("name", NONE.transforms)
+def test_any_transform_works_alone(name):
+    from timbrel.stages.built import built
+
+    alone = OmegaConf.from_dotlist([f"transforms.{name}.probability=1"])
+    augment = built(OmegaConf.merge(NONE, alone), "augmentation")
+    assert list(augment.live.transforms) == [name]
+    sound = noise(0.2)[None]
+    changed = augment.live(sound, 48_000, rng()).audio
     assert np.isfinite(changed).all()
+    assert changed.shape != sound.shape or not np.array_equal(changed, sound)
 
 
-def test_any_transform_is_an_override_away(checkout):
-    omegaconf = pytest.importorskip("omegaconf").OmegaConf
-    names = list(omegaconf.load(checkout / "conf" / "augmentation" / "none.yaml").transforms)
-    assert len(names) == 10
+def test_any_transform_is_an_override_away():
+    names = list(NONE.transforms)
     switched = [f"augmentation.transforms.{name}.probability=1" for name in names]
-    augment = composed("augmentation=none", *switched, "augmentation.mix.probability=0.5")
+    both = ["augmentation.mix.probability=0.5", "augmentation.mask.probability=0.25"]
+    augment = composed("augmentation=none", *switched, *both)
     assert sorted(augment.live.transforms) == sorted(names)
-    assert augment.mix is not None
-    alone = composed("augmentation=none", switched[0])
-    assert list(alone.live.transforms) == names[:1]
+    assert augment.mix.probability == 0.5
+    assert augment.mask.probability == 0.25
+    assert list(composed("augmentation=none", switched[0]).live.transforms) == names[:1]
+
+
+def test_without_pedalboard_strong_is_refused_before_anything_is_read(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pedalboard", None)
+    with pytest.raises(UserError, match=r"^augmentation: Room needs pedalboard: pip install"):
+        composed("augmentation=strong")
+    composed("augmentation=standard")
+
+
+def test_strong_is_the_same_whatever_the_workers(tmp_path):
+    audio = np.stack([sine(440.0, 0.3), noise(0.3)])
+    path = tmp_path / "clip.npy"
+    path.write_bytes(npy_header(*audio.shape) + audio.T.tobytes())
+    clip = Clip(0, "clip.wav", "0", 48_000, audio.shape[1], 2, path)
+    augment = composed("augmentation=strong")
+    batches = []
+    for workers in (0, 2):
+        loader = train_loader(
+            [Segment(clip, 0, clip.frames)],
+            seed=3,
+            batch_size=2,
+            chunk_samples=4096,
+            augmentation=augment,
+            workers=workers,
+        )
+        batches.append(list(islice(loader, 3)))
+    for one, other in zip(*batches, strict=True):
+        assert torch.equal(one.input, other.input)
+        assert torch.equal(one.target, other.target)
+    assert any(not torch.equal(one.input, one.target) for one in batches[0])  # masks

@@ -1,10 +1,11 @@
 """Pitch without duration, duration without pitch (Signalsmith Stretch, through python_stretch).
 
-The stretcher keeps transients within a millisecond and moves pitch to within about 5 cents of what
-it is told. It works on any number of channels together, so that a stereo image stays whole.
+The stretcher keeps f0 to a hundredth of a cent, and a transient's place to a millisecond or two. It
+works on any number of channels together, so that a stereo image stays whole.
 """
 
 import numpy as np
+import soxr
 
 from timbrel.data.augmentation.change import Audio, Change, Changed
 from timbrel.data.augmentation.settings import check_probability, check_range
@@ -12,7 +13,11 @@ from timbrel.errors import UserError
 
 
 class PitchShift:
-    """Another pitch, uniform within `semitones` either way; durations stay."""
+    """Another pitch, uniform within `semitones` either way; durations stay.
+
+    The sound is stretched by a factor and played that much faster, which is exact. The stretcher's
+    own transposition was up to 55 cents beside its aim at 40 Hz, 20 at 110 Hz, 3 at 440 Hz.
+    """
 
     heavy = True
     max_speed = 1.0
@@ -26,8 +31,13 @@ class PitchShift:
     def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
         """The audio `s` semitones higher: f0 is multiplied by 2^(s/12)."""
         semitones = rng.uniform(-self.semitones, self.semitones)
-        changed = _stretched(audio, rate_hz, semitones=semitones)
-        return Changed(changed, Change(f0_ratio=2 ** (semitones / 12)))
+        factor = 2 ** (semitones / 12)
+        longer = _stretched(audio, rate_hz, 1 / factor)
+        moved = soxr.resample(longer.T, factor, 1.0, quality="HQ").T
+        # Two lengths were rounded: a sample may be missing, or be one too many.
+        moved = moved[:, : audio.shape[1]]
+        moved = np.pad(moved, ((0, 0), (0, audio.shape[1] - moved.shape[1])))
+        return Changed(np.ascontiguousarray(moved, np.float32), Change(f0_ratio=factor))
 
 
 class TimeStretch:
@@ -54,22 +64,22 @@ class TimeStretch:
     def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
         """The audio at a drawn rate: `time / rate` samples."""
         rate = float(np.exp(rng.uniform(np.log(self.min_rate), np.log(self.max_rate))))
-        return Changed(_stretched(audio, rate_hz, rate=rate), Change(time_ratio=1 / rate))
+        return Changed(_stretched(audio, rate_hz, rate), Change(time_ratio=1 / rate))
 
 
-_SLACK = 1e-3  # the stretcher rounds lengths its own way
-_LEAST_SAMPLES = 2048  # below one block of the stretcher there is no pitch to speak of
+_SLACK = 1e-3  # lengths are rounded: a chunk must not end up a sample short
 
 
-def _stretched(audio: Audio, rate_hz: int, *, semitones: float = 0.0, rate: float = 1.0) -> Audio:
+def _stretched(audio: Audio, rate_hz: int, rate: float) -> Audio:
+    """The audio in `1 / rate` of its time, to the nearest sample."""
     from python_stretch import Signalsmith
 
-    samples = audio.shape[1]
-    if samples < _LEAST_SAMPLES:
-        audio = np.pad(audio, ((0, 0), (0, _LEAST_SAMPLES - samples)))
     stretch = Signalsmith.Stretch()
     stretch.preset(len(audio), rate_hz)
-    stretch.setTransposeSemitones(semitones)
     stretch.setTimeFactor(rate)
-    changed = np.asarray(stretch.process(np.ascontiguousarray(audio, np.float32)))
-    return np.ascontiguousarray(changed[:, : int(np.ceil(samples / rate))], np.float32)
+    # Half a block of what would go on at both ends: without it the last 30 ms fade.
+    beyond = stretch.blockSamples() // 2
+    longer = np.pad(audio, ((0, 0), (beyond, beyond)), mode="reflect")
+    changed = np.asarray(stretch.process(np.ascontiguousarray(longer, np.float32)))
+    first, samples = round(beyond / rate), round(audio.shape[1] / rate)
+    return np.ascontiguousarray(changed[:, first : first + samples])

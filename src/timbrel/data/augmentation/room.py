@@ -1,7 +1,11 @@
-"""Room and compression, by pedalboard (GPL-3, an extra: timbrel[rooms])."""
+"""Room and compression, by pedalboard (GPL-3, an extra: timbrel[rooms]).
 
+Both leave everything where it was in time, so the ratio of times stays 1; what they do to a decay
+or an attack is measured on the result, as level and spectrum are.
+"""
+
+import importlib.util
 import math
-from types import ModuleType
 
 import numpy as np
 
@@ -14,8 +18,8 @@ from timbrel.errors import UserError
 class Room:
     """A reverberant room around the sound, its level at `min_db` to `max_db` of the sound's (RMS).
 
-    Size and damping are drawn. Pitch and times stay, but the sound dies away as the room does: how
-    long that takes must be measured again.
+    Size and damping are drawn. Every channel has the same room and hears only itself: what lies to
+    one side stays there, and opposite channels do not cancel in it.
     """
 
     heavy = True
@@ -27,16 +31,16 @@ class Room:
         check_range("Room", "db", min_db, max_db)
         self.min_db = min_db
         self.max_db = max_db
-        self.probability = check_probability("Room", probability)
+        self.probability = _possible("Room", probability)
 
     def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
         """The audio and its room."""
         size, damping = rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.9)
         gain_db = rng.uniform(self.min_db, self.max_db)
-        effect = _pedalboard("Room").Reverb(
-            room_size=size, damping=damping, wet_level=1.0, dry_level=0.0
-        )
-        wet = effect.process(audio, rate_hz, reset=True)
+        from pedalboard import Reverb
+
+        effect = Reverb(room_size=size, damping=damping, wet_level=1.0, dry_level=0.0)
+        wet = np.concatenate([effect.process(one[None], rate_hz, reset=True) for one in audio])
         level, own = rms(audio), rms(wet)
         if not (level and own):
             return Changed(audio)
@@ -47,7 +51,7 @@ class Room:
 class Compressor:
     """Peaks held down: a threshold of `min_db` to `max_db` below the peak, ratio 2 to 8.
 
-    Attack and decay follow the level's new course and must be measured again.
+    The loudest channel of every moment sets the gain of all, so that a stereo image stays in place.
     """
 
     heavy = True
@@ -59,30 +63,35 @@ class Compressor:
         check_range("Compressor", "db", min_db, max_db)
         self.min_db = min_db
         self.max_db = max_db
-        self.probability = check_probability("Compressor", probability)
+        self.probability = _possible("Compressor", probability)
 
     def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
         """The compressed audio, not made louder."""
         below_db, ratio = rng.uniform(self.min_db, self.max_db), rng.uniform(2.0, 8.0)
         attack_ms, release_ms = rng.uniform(1.0, 30.0), rng.uniform(50.0, 300.0)
-        peak = float(np.abs(audio).max(initial=0.0))
+        loudest = np.abs(audio).max(axis=0, keepdims=True)
+        peak = float(loudest.max(initial=0.0))
         if not peak:
             return Changed(audio)
-        effect = _pedalboard("Compressor").Compressor(
+        from pedalboard import Compressor as Effect
+
+        effect = Effect(
             threshold_db=20 * math.log10(peak) + below_db,
             ratio=ratio,
             attack_ms=attack_ms,
             release_ms=release_ms,
         )
-        return Changed(effect.process(audio, rate_hz, reset=True))
+        # The effect follows magnitudes, so that its gain can be read from how it treats them.
+        gain = effect.process(loudest, rate_hz, reset=True)
+        np.divide(gain, loudest, out=gain, where=loudest > 0)
+        return Changed(audio * gain)
 
 
-def _pedalboard(transform: str) -> ModuleType:
-    try:
-        import pedalboard
-    except ModuleNotFoundError as error:
+def _possible(transform: str, probability: float) -> float:
+    """`probability`, if it is one, and 0 where there is no pedalboard. Raises UserError."""
+    if check_probability(transform, probability) and not importlib.util.find_spec("pedalboard"):
         raise UserError(
-            f"augmentation: {transform} needs pedalboard: pip install 'timbrel[rooms]' (GPL-3), or "
-            "take augmentation=standard"
-        ) from error
-    return pedalboard
+            f"{transform} needs pedalboard: pip install 'timbrel[rooms]' (GPL-3), or take "
+            "augmentation=standard"
+        )
+    return probability
