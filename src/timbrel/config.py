@@ -80,6 +80,13 @@ class LoggerMode(StrEnum):
     online = "online"
 
 
+class Pitch(StrEnum):
+    """How f0 is looked for."""
+
+    yin = "yin"
+    crepe = "crepe"
+
+
 class Source(StrEnum):
     """Where generation takes its latents from."""
 
@@ -225,6 +232,7 @@ class InspectConfig:
         "outputs/inspect_${data.name}.html", "page to write with pictures; null: none"
     )
     attributes: bool = _key(True, "measure attributes (pitch, brightness, attack ...) for the page")
+    pitch: Pitch = _key(Pitch.yin, "how f0 is found: yin, or crepe (slower; timbrel[crepe])")
     workers: int | None = _key(None, "processes that read files (default: chosen by the machine)")
     augmentation: dict[str, Any] = _section(dict)
 

@@ -56,6 +56,16 @@ def test_attributes_are_on_the_page_unless_refused(kicks, tmp_path, wanted, monk
     assert (cache / "attributes").is_dir() == wanted
 
 
+def test_pitch_may_be_found_by_crepe(kicks, tmp_path, monkeypatch):
+    pytest.importorskip("torchcrepe")
+    monkeypatch.setenv("TIMBREL_CACHE", str(tmp_path / "cache"))
+    words = [f"data.root={kicks}", "workers=0", "report=page.html"]
+    assert inspect.main(words) == 0
+    kept = set((tmp_path / "cache" / "attributes").iterdir())
+    assert inspect.main([*words, "pitch=crepe"]) == 0
+    assert len(set((tmp_path / "cache" / "attributes").iterdir()) - kept) == len(kept) > 0
+
+
 def test_no_page_where_none_is_wanted(kicks, tmp_path, capsys):
     assert inspect.main([f"data.root={kicks}", "report=null", "workers=0"]) == 0
     assert "wrote" not in capsys.readouterr().out

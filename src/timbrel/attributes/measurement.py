@@ -1,6 +1,7 @@
 """All attributes of one sound, at once."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from timbrel.audio.level import loudness_lufs
 
 _LEAST_VOICED, _LEAST_VOICED_SHARE = 3, 0.1
 _LEAST_RATED_S = 0.25
+
+PitchMethod = Literal["yin", "crepe"]
 
 # What was found: a value and how far to trust it, or None where it is not defined.
 _Found = tuple[float, float] | None
@@ -60,6 +63,7 @@ def measure(
     rate_hz: int,
     *,
     from_start: bool = True,
+    pitch: PitchMethod = "yin",
     known_pitch: PitchTrack | None = None,
 ) -> Measurement:
     """Measure `audio`, `(channel, time)`, at `rate_hz`.
@@ -68,19 +72,20 @@ def measure(
     one, pass False: then attack, decay and onset rate are undefined where it holds no onset. A
     clip's f0 is the median of its voiced frames, of which it needs three, and one in ten of those
     that sound; its spectral values are the medians of its frames within 40 dB of the loudest.
+    `pitch` is looked for by YIN, or with CREPE's help (slower; its own range is 33 to 1975 Hz);
     `known_pitch`, a value per frame, is taken as it is: looking for it is most of the work.
     Raises ValueError for another shape or a rate below 1000 Hz.
     """
-    heard, spectra, sounding, pitch = _listen(audio, rate_hz, known_pitch)
+    heard, spectra, sounding, track = _listen(audio, rate_hz, known_pitch, pitch)
     found = {
         "loudness_lufs": _loudness(audio, rate_hz),
-        **_spectral(spectra, sounding, pitch),
-        **_harmonic(heard, rate_hz, spectra, sounding, pitch),
+        **_spectral(spectra, sounding, track),
+        **_harmonic(heard, rate_hz, spectra, sounding, track),
         **_temporal(heard, rate_hz, spectra, sounding, from_start=from_start),
         **_spatial(heard, rate_hz, sounding),
     }
     values, confidence, defined = _columns(found)
-    rows = _rows(heard, rate_hz, spectra, sounding, pitch)
+    rows = _rows(heard, rate_hz, spectra, sounding, track)
     return Measurement(rate_hz, hop_of(rate_hz), values, confidence, defined, *rows)
 
 
@@ -95,7 +100,10 @@ def measure_frames(
 
 
 def _listen(
-    audio: NDArray[np.float32], rate_hz: int, known_pitch: PitchTrack | None
+    audio: NDArray[np.float32],
+    rate_hz: int,
+    known_pitch: PitchTrack | None,
+    method: PitchMethod = "yin",
 ) -> tuple[NDArray[np.float32], SpectralFrames, Mask, PitchTrack]:
     """The audio without its offset, its spectra, which frames sound, and their pitch."""
     if audio.ndim != 2 or not len(audio):
@@ -105,7 +113,15 @@ def _listen(
     heard = without_dc(audio, rate_hz)
     spectra = spectral_frames(heard, rate_hz)
     sounding = active(spectra.level_db) if audio.shape[1] else np.zeros(1, bool)
-    return heard, spectra, sounding, known_pitch or pitch_track(heard, rate_hz, sounding)
+    if known_pitch is not None:
+        return heard, spectra, sounding, known_pitch
+    guide = None
+    if method == "crepe" and audio.shape[1]:
+        from timbrel.attributes.crepe import guide_hz  # torch: only whoever asks for it waits
+
+        guide = guide_hz(heard, rate_hz)
+    track = pitch_track(heard, rate_hz, sounding, guide_hz=guide)
+    return heard, spectra, sounding, track
 
 
 def _rows(

@@ -29,6 +29,7 @@ _STEPS = np.linspace(-1.0, 1.0, 9)
 # f0 as found, and what an octave or a twelfth away would be.
 _RATIOS = (1.0, 0.5, 2.0, 1 / 3, 3.0)
 _TRACK_FRAMES = 25
+_GUIDED_OCTAVES = 1 / 24
 _JUMP_OCTAVES, _NEAR_OCTAVES, _PERIODICITY_LOSS = 0.4, 0.2, 0.1
 
 
@@ -61,8 +62,13 @@ def hnr_db(periodicity: Values) -> Values:
     return 10.0 * np.log10(share / (1.0 - share))
 
 
-def pitch_track(audio: Signal, rate_hz: int, sounding: Mask) -> PitchTrack:
+def pitch_track(
+    audio: Signal, rate_hz: int, sounding: Mask, *, guide_hz: Values | None = None
+) -> PitchTrack:
     """The track of `audio`, octave errors repaired; `sounding` says which frames are not silent.
+
+    With `guide_hz`, a value per frame, the period is looked for within half a semitone of it alone,
+    and where it is nan there is none: which octave is then the guide's business.
 
     A frame's f0 is that of 43 ms and one period more. It lies between 40 Hz and 4 kHz (a twelfth of
     the rate, where that is less). Correlations are summed over channels, so that antiphase is not
@@ -72,13 +78,18 @@ def pitch_track(audio: Signal, rate_hz: int, sounding: Mask) -> PitchTrack:
     least = max(_SIDE + 3, int(rate_hz / F0_RANGE_HZ[1]))
     most = max(least + 2, int(np.ceil(rate_hz / F0_RANGE_HZ[0])))
     centre = (window + round(rate_hz / _TYPICAL_HZ)) // 2
-    found = [
-        _candidates(block, rate_hz, window, least, most)
-        for block in framed(audio, rate_hz, window + most + _SIDE + 2, centre=centre)
-    ]
+    found, first = [], 0
+    for block in framed(audio, rate_hz, window + most + _SIDE + 2, centre=centre):
+        guide = None if guide_hz is None else guide_hz[first : first + block.shape[1]]
+        found.append(_candidates(block, rate_hz, window, least, most, guide))
+        first += block.shape[1]
     f0_hz, periodicity = (np.concatenate(part) for part in zip(*found, strict=True))
     periodicity = np.where(sounding[:, None], periodicity, 0.0)
-    choice = octave_choice(f0_hz, periodicity)[:, None]
+    if guide_hz is None:
+        choice = octave_choice(f0_hz, periodicity)[:, None]
+    else:
+        periodicity = np.where(np.isfinite(guide_hz)[:, None], periodicity, 0.0)
+        choice = np.zeros((len(f0_hz), 1), np.intp)
     return PitchTrack(
         np.take_along_axis(f0_hz, choice, 1)[:, 0],
         np.clip(np.take_along_axis(periodicity, choice, 1)[:, 0], 0.0, 1.0),
@@ -109,7 +120,12 @@ def octave_choice(f0_hz: Values, periodicity: Values) -> NDArray[np.intp]:
 
 
 def _candidates(
-    frames: NDArray[np.floating], rate_hz: int, window: int, least: int, most: int
+    frames: NDArray[np.floating],
+    rate_hz: int,
+    window: int,
+    least: int,
+    most: int,
+    guide_hz: Values | None,
 ) -> tuple[Values, Values]:
     """f0 in Hz and periodicity, each `(frame, candidate)`, of `(channel, frame, time)`."""
     from scipy.fft import irfft, next_fast_len, rfft
@@ -123,7 +139,10 @@ def _candidates(
     square = np.concatenate([np.zeros((len(square), 1)), square], axis=1)
     energy = square[:, window : window + lags] - square[:, :lags]
     difference = np.maximum(energy[:, :1] + energy - 2 * correlation, 0.0)
-    start = _first_dip(difference, least, most)
+    if guide_hz is None:
+        start = _first_dip(difference, least, most)
+    else:
+        start = _guided_dip(difference, rate_hz / guide_hz, least, most)
     lag, r = _refined(start.astype(np.float64), correlation, energy, least, most)
     f0_hz, periodicity = [rate_hz / lag], [r]
     for ratio in _RATIOS[1:]:
@@ -150,6 +169,17 @@ def _first_dip(difference: Values, least: int, most: int) -> NDArray[np.intp]:
     lags = np.arange(least, most + 1)
     dip = np.where((lags >= first) & (lags <= _DIP_WIDTH * first), inside, np.inf)
     return least + dip.argmin(1)
+
+
+def _guided_dip(difference: Values, lag: Values, least: int, most: int) -> NDArray[np.intp]:
+    """The deepest point within half a semitone of `lag`; without one, of everything."""
+    lags = np.arange(least, most + 1)
+    with np.errstate(invalid="ignore"):
+        near = np.abs(np.log2(lags / lag[:, None])) <= _GUIDED_OCTAVES
+    # Of a short lag the half semitone may be less than a sample.
+    nearest = np.nan_to_num(lag, nan=least).clip(least, most).round().astype(int) - least
+    near[np.arange(len(lag)), nearest] = True
+    return least + np.where(near, difference[:, least : most + 1], np.inf).argmin(1)
 
 
 def _refined(

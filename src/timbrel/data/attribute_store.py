@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from timbrel.attributes.measurement import Measurement, measure
+from timbrel.attributes.measurement import Measurement, PitchMethod, measure
 from timbrel.attributes.registry import code_version
 from timbrel.audio.read import blocks_of, open_sound
 from timbrel.data.cache import Clip
@@ -31,13 +31,14 @@ class Sound:
     """What is to be measured: a decoded clip, or a file as it is (its first two channels).
 
     `identity` names the samples: equal ones are measured once. At most `most_s` seconds count;
-    None: all.
+    None: all. `pitch` says how f0 is looked for.
     """
 
     name: str
     identity: str
     source: Clip | Path
     most_s: float | None = None
+    pitch: PitchMethod = "yin"
 
     def read(self) -> tuple[NDArray[np.float32], int]:
         """The samples `(channel, time)` and their rate. Raises UserError where that cannot be."""
@@ -68,14 +69,14 @@ def measured(sound: Sound, folder: Path) -> Measurement:
     file = stored_file(sound, folder)
     found = load(file)
     if found is None:
-        found = measure(*sound.read())
+        found = measure(*sound.read(), pitch=sound.pitch)
         _keep(found, file)
     return found
 
 
 def stored_file(sound: Sound, folder: Path) -> Path:
     """Where the measurement of `sound` is kept, under the cache's `folder`."""
-    what = f"{sound.identity}/{sound.most_s}/{code_version()}"
+    what = f"{sound.identity}/{sound.most_s}/{sound.pitch}/{code_version()}"
     return folder / FOLDER / f"{hashlib.blake2b(what.encode(), digest_size=16).hexdigest()}.npz"
 
 

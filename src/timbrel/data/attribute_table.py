@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from timbrel.attributes.measurement import Measurement
+from timbrel.attributes.measurement import Measurement, PitchMethod
 from timbrel.attributes.registry import CLIP_ATTRIBUTES
 from timbrel.data.attribute_process import measuring_process
 from timbrel.data.attribute_store import Sound, load, measured, stored_file
@@ -78,17 +78,24 @@ def measure_files(
     *,
     folder: Path,
     most_s: float = MOST_S,
+    pitch: PitchMethod = "yin",
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> AttributeTable:
     """The attributes of a catalog's training files at their own rate, in their order.
 
-    Of each at most the first `most_s` seconds are measured; the other arguments are those of
-    `measure_clips`. A file that cannot be read is logged and has no measurement.
+    Of each at most the first `most_s` seconds are measured, f0 by `pitch`; the other arguments are
+    those of `measure_clips`. A file that cannot be read is logged and has no measurement.
     """
     files = catalog.training_files
     sounds = [
-        Sound(file.path, f"file/{file.content_hash}/{file.rate_hz}", catalog.absolute(file), most_s)
+        Sound(
+            file.path,
+            f"file/{file.content_hash}/{file.rate_hz}",
+            catalog.absolute(file),
+            most_s,
+            pitch,
+        )
         for file in files
     ]
     seconds = sum(min(file.duration_s or 0.0, most_s) for file in files)

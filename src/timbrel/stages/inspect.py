@@ -52,6 +52,7 @@ def job(config: DictConfig) -> None:
             cache_folder=Cache(config.data.cache_dir).folder if config.attributes else None,
             workers=config.workers,
             augment=augment,
+            pitch=str(config.pitch),
         )
         # A terminal may not know every character of a folder's name.
         name = os.fspath(page).encode("utf-8", "backslashreplace").decode("utf-8")
