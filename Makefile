@@ -55,7 +55,7 @@ demo: install
 
 base: install
 	@also=; for folder in $(DATA); do also="$$also$${also:+,}'$${folder//\'/\\\'}'"; done; \
-	run=outputs/$$(date +%Y-%m-%d_%H%M%S)_base; \
+	run=$(or $(BASE),outputs/$$(date +%Y-%m-%d_%H%M%S)_base); \
 	$(BIN)/timbrel train experiment=base "data.also=[$$also]" hydra.run.dir="$$run" $(ARGS) \
 	  || { rmdir "$$run" 2>/dev/null; exit 1; }; \
 	echo "to start from it: timbrel train data.root=FOLDER init_from=$$run"
