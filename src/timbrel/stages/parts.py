@@ -17,9 +17,13 @@ SECTIONS = ("architecture", "latent", "augmentation", "loss")
 
 
 def check_sections(config: DictConfig) -> None:
-    """Every `_target_` exists and takes the arguments it is given; raises UserError."""
+    """Every `_target_` exists and takes the arguments it is given; raises UserError.
+
+    What an augmentation refuses, such as a missing library, is told before recordings are read.
+    """
     for name in SECTIONS:
         check_targets(OmegaConf.to_container(config[name], resolve=True), name)
+    build_augmentation(config)
 
 
 def model_config(config: DictConfig) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from timbrel.errors import UserError
 
 _FADE_S = 0.002
 _LOWEST_HZ = 50.0
-_HIDDEN_DB = -200.0
+_EDGE_OCTAVES = 0.125
 
 
 class Mask:
@@ -18,7 +18,8 @@ class Mask:
     The target stays whole: the model learns to infer what it does not hear. Of `time_masks` and
     `bands`, each is drawn uniformly: a stretch of up to `max_time_s`, a band of up to `max_octaves`
     between 50 Hz and half the rate. Differs from the paper: it works on the signal, before any
-    front end (each stretch fades over 2 ms, and a band is cut in the spectrum of the whole chunk).
+    front end. A stretch fades over 2 ms at both ends, a band over an eighth of an octave: a sharp
+    edge would ring through all of the chunk.
     """
 
     def __init__(
@@ -47,8 +48,8 @@ class Mask:
         hidden = [self._band_hz(rate_hz, rng) for _ in range(self.bands)]
 
         def curve_db(frequency_hz: Values) -> Values:
-            inside = [(low <= frequency_hz) & (frequency_hz < high) for low, high in hidden]
-            return np.where(np.any(inside, axis=0), _HIDDEN_DB, 0.0)
+            gain = np.prod([_band_stop(frequency_hz, low, high) for low, high in hidden], axis=0)
+            return 20 * np.log10(np.maximum(gain, 1e-10))
 
         masked = filtered(audio, rate_hz, curve_db) if hidden else audio
         gains = np.ones(samples, np.float32)
@@ -63,6 +64,14 @@ class Mask:
         span = np.log2(rate_hz / 2 / _LOWEST_HZ) - octaves
         low_hz = _LOWEST_HZ * 2.0 ** rng.uniform(0, max(span, 0.0))
         return low_hz, low_hz * 2**octaves
+
+
+def _band_stop(frequency_hz: Values, low_hz: float, high_hz: float) -> Values:
+    """Ones, and zeros from `low_hz` to `high_hz` but for the edges within."""
+    from_low = np.log2(np.maximum(frequency_hz, 1e-3) / low_hz)
+    inside = np.minimum(from_low, np.log2(high_hz / low_hz) - from_low)
+    edge = min(_EDGE_OCTAVES, np.log2(high_hz / low_hz) / 4) + 1e-9
+    return 0.5 + 0.5 * np.cos(np.pi * np.clip(inside / edge, 0, 1))
 
 
 def _notch(length: int, fade: int) -> Audio:

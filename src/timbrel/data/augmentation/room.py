@@ -1,7 +1,8 @@
 """Room and compression, by pedalboard (GPL-3, an extra: timbrel[rooms]).
 
 Both leave everything where it was in time, so the ratio of times stays 1; what they do to a decay
-or an attack is measured on the result, as level and spectrum are.
+or an attack is measured on the result, as level and spectrum are. Both hear what came before: they
+are worth rendering ahead, on whole recordings, although they cost but 1 to 3 ms an example.
 """
 
 import importlib.util
