@@ -41,7 +41,9 @@ class Room:
         from pedalboard import Reverb
 
         effect = Reverb(room_size=size, damping=damping, wet_level=1.0, dry_level=0.0)
-        wet = np.concatenate([effect.process(one[None], rate_hz, reset=True) for one in audio])
+        wet: Audio = np.concatenate(
+            [effect.process(one[None], rate_hz, reset=True) for one in audio]
+        )
         level, own = rms(audio), rms(wet)
         if not (level and own):
             return Changed(audio)
