@@ -155,7 +155,7 @@ def test_completion_inside_bash(tmp_path):
     program = f"""
         source {script}
         complete -p timbrel
-        for line in "timbrel tr" "timbrel train latent=beta" "timbrel train trainer.max_t"; do
+        for line in "timbrel tr" "timbrel train latent=beta_v" "timbrel train trainer.max_t"; do
             COMP_LINE=$line COMP_POINT=${{#line}} COMPREPLY=()
             _timbrel {TIMBREL}
             echo "${{COMPREPLY[@]}}"

@@ -33,9 +33,9 @@ def counted(monkeypatch):
     """Every sound that is really measured in this process."""
     seen = []
 
-    def counting(audio, rate_hz):
+    def counting(audio, rate_hz, **settings):
         seen.append(audio.shape)
-        return measure(audio, rate_hz)
+        return measure(audio, rate_hz, **settings)
 
     monkeypatch.setattr(attribute_store, "measure", counting)
     return seen

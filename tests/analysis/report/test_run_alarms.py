@@ -12,9 +12,9 @@ TABLE = """step,alarm,state,onset_step,value,limit,advice
 """
 
 
-def test_raised_and_cleared_alarms_are_told_once_each(run, page) -> None:
-    (run / "alarms.csv").write_text(TABLE + "500,kl_floor,rai")  # torn
-    words = page(write_run_report(run)).words
+def test_raised_and_cleared_alarms_are_told_once_each(silent_run, page) -> None:
+    (silent_run / "alarms.csv").write_text(TABLE + "500,kl_floor,rai")  # torn
+    words = page(write_run_report(silent_run)).words
     raised = "Alarm: held out loss. From step 100, told at step 300: 1.20, limit 1.05: "
     assert raised + "held-out loss was lowest at step 50, <stop>." in words
     cleared = "Alarm cleared: kl floor. From step 100, until step 400: 0.600 is within the limit"
@@ -38,12 +38,12 @@ def test_a_run_without_alarms_tells_none(run) -> None:
     assert list(alarm_notices(run)) == []
 
 
-def test_the_gap_and_the_use_of_the_code_are_drawn(run, page) -> None:
-    metrics = run / "metrics.csv"
+def test_the_gap_and_the_use_of_the_code_are_drawn(silent_run, page) -> None:
+    metrics = silent_run / "metrics.csv"
     added = ["train_clean/loss,1.5", "validation/gap,0.5", "validation/decode_change,0.8"]
     lines = [f"{step},{text}\n" for step in (500, 1000) for text in added]
     metrics.write_text(metrics.read_text() + "".join(lines))
-    shown = page(write_run_report(run))
+    shown = page(write_run_report(silent_run))
     assert "Use of the code" in shown.words
     assert "training, as held-out ends at 1.5" in shown.html
     assert "held-out ends at 0.8" in shown.html

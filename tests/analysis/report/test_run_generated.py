@@ -60,9 +60,9 @@ def test_numbers_stand_beside_what_to_compare_them_with_and_a_pair_plays(evaluat
         assert np.abs(audio[:, 0] / 32768 - noise(0.2, seed=i)).max() <= 0.5001 / 32768
 
 
-def test_without_generated_sounds_the_page_says_how_to_get_them(run, page):
-    assert invented(read_run(run)) is None
-    assert "No sounds from the prior were compared yet" in page(write_run_report(run)).words
+def test_without_generated_sounds_the_page_says_how_to_get_them(silent_run, page):
+    assert invented(read_run(silent_run)) is None
+    assert "No sounds from the prior were compared yet" in page(write_run_report(silent_run)).words
 
 
 def test_missing_audio_leaves_the_numbers_and_damage_is_told(evaluated):

@@ -76,13 +76,13 @@ def test_overrides_change_a_key_or_a_section():
     assert [section.name for section in sections] == ["general", "latent", "trainer"]
 
 
-def test_a_failed_gate_comes_first_with_its_numbers(run, page):
+def test_a_failed_gate_comes_first_with_its_numbers(silent_run, page):
     rows = [
         {"gate": "rate", "value": "", "limit": 3000, "passed": "unknown", "meaning": "Unclear."},
         {"gate": "level", "value": 2.4, "limit": 1, "passed": "no", "meaning": "Too <b>quiet</b>."},
     ]
-    write_csv(run / "evaluation" / "gates.csv", rows)
-    shown = page(write_run_report(run))
+    write_csv(silent_run / "evaluation" / "gates.csv", rows)
+    shown = page(write_run_report(silent_run))
     assert "Gate failed: level. Measured 2.40, limit 1.00. Too <b>quiet</b>." in shown.words
     assert shown.words.index("Gate failed: level") < shown.words.index("Gate not known: rate")
     assert "&lt;b&gt;quiet" in shown.html
