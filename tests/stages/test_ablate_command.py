@@ -204,6 +204,6 @@ def test_help_and_completion_know_it(here, recordings, capsys) -> None:
     assert cli.main(["ablate", "tiny"]) == 2
     assert "did you mean 'study=tiny'?" in capsys.readouterr().err
     assert candidates("timbrel ablate stu") == ["study="]
-    assert candidates("timbrel ablate study=t") == ["study=tiny"]
+    assert candidates("timbrel ablate study=ti") == ["study=tiny"]
     assert candidates("timbrel ablate study=tiny --p") == ["--plan"]
     assert candidates("timbrel ablate study=tiny trainer.max_s") == ["trainer.max_steps="]

@@ -132,7 +132,8 @@ def test_a_folder_of_something_else_is_left_alone(here) -> None:
 
 PROGRAM = textwrap.dedent(
     """
-    import sys
+    import signal, sys
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` switches it off
     sys.path[:0] = {paths!r}
     from timbrel.sweeps import runner
     runner.TRAIN = (sys.executable, "train.py")
