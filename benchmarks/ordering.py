@@ -5,7 +5,8 @@
 Renders sounds of the demo set that no training has seen (another seed draws other factors), encodes
 them, and compares every regularised dimension with the factors that the sounds were made from.
 A sound's code is the mean over the frames within 40 dB of its loudest. Sounds of noise have a band
-around their f0, which is colour rather than pitch: "pitched" are the others.
+around their f0, which is colour rather than pitch: "pitched" are the others. The last lines say how
+f0 orders the other factors by itself: bright sounds of the demo set are high ones, too.
 """
 
 import argparse
@@ -65,17 +66,17 @@ def main() -> None:
         groups[kind] = np.array([row["kind"] == kind for row in rows])
     groups["pitched"] = groups["pluck"] | groups["strike"]
     print(f"{len(rows)} fresh sounds (seed {arguments.seed}), {arguments.run.name}")
-    for name, dimension in zip(names, dimensions, strict=True):
+    factors = {name: np.array([float(row[name]) for row in rows]) for name in FACTORS}
+    columns = {f"dimension {d} ({n})": found[:, d] for n, d in zip(names, dimensions, strict=True)}
+    columns["f0_hz itself"] = factors["f0_hz"]
+    for label, column in columns.items():
         for group, members in groups.items():
             rho = {
-                factor: spearmanr(
-                    found[members, dimension],
-                    np.array([float(row[factor]) for row in rows])[members],
-                ).statistic
-                for factor in FACTORS
+                factor: spearmanr(column[members], values[members]).statistic
+                for factor, values in factors.items()
             }
-            values = "  ".join(f"{factor} {value:+.3f}" for factor, value in rho.items())
-            print(f"dimension {dimension:2d} ({name}), {group} ({members.sum()}): {values}")
+            told = "  ".join(f"{factor} {value:+.3f}" for factor, value in rho.items())
+            print(f"{label}, {group} ({members.sum()}): {told}")
 
 
 if __name__ == "__main__":
