@@ -24,13 +24,14 @@ uv=$$(command -v uv || true)
 if [ -z "$$uv" ] && $(BIN)/python -m pip install --quiet uv 2>/dev/null; then uv=$(BIN)/uv; fi
 get() { { [ -n "$$uv" ] && "$$uv" pip install --quiet "$$@"; } || $(BIN)/python -m pip install --quiet "$$@"; }
 get --require-hashes -r requirements.lock
+get --no-deps --require-hashes -r requirements-alone.lock || echo "make: no aisfx here; all else is installed" >&2
 isolation=
 if $(BIN)/python -c 'import hatchling, editables' 2>/dev/null; then isolation=--no-build-isolation; fi
 get --no-deps $$isolation -e .
 endef
 export INSTALL
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock requirements-alone.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) here; install Python 3.11 or name one: make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { echo "make: $(PYTHON) is $$($(PYTHON) -V 2>&1); timbrel needs Python 3.11 to 3.13: make PYTHON=python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "make: cannot make $(VENV); on Debian and Ubuntu install python3-venv" >&2; exit 1; }

@@ -87,6 +87,13 @@ class Pitch(StrEnum):
     crepe = "crepe"
 
 
+class Embedding(StrEnum):
+    """By what sets of sounds are compared."""
+
+    log_mel = "log_mel"
+    aisfx = "aisfx"
+
+
 class Source(StrEnum):
     """Where generation takes its latents from."""
 
@@ -253,6 +260,10 @@ class EvaluateSection:
     )
     parity: float = _key(1e-6, "gate: largest difference of training's and generation's input")
     generated_clips: int = _key(32, "clips drawn from the prior and compared; 0: none")
+    embedding: Embedding = _key(
+        Embedding.log_mel,
+        "of kernel and Fréchet distance: log_mel, or aisfx (a package of its own)",
+    )
     memorisation: float = _key(
         0.2, "gate: least distance of a generated clip to training, of held-out files' own"
     )

@@ -1,5 +1,6 @@
 """Checks across fields of a composed config; nothing heavy is imported."""
 
+import importlib.util
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from timbrel.config import (
     DataConfig,
     DataKind,
     DeviceConfig,
+    Embedding,
     EvaluateConfig,
     EvaluateSection,
     ExportConfig,
@@ -286,6 +288,11 @@ def _evaluation(evaluate: EvaluateSection) -> Iterator[str]:
         )
     if evaluate.generated_clips < 0:
         yield f"evaluate.generated_clips={evaluate.generated_clips}: 1 or more, or 0 for none"
+    if evaluate.embedding == Embedding.aisfx and importlib.util.find_spec("aisfx") is None:
+        yield (
+            "evaluate.embedding=aisfx: not installed; pip install --no-deps aisfx==0.1.2, "
+            "or take log_mel"
+        )
     for name in (*_ALARM_LIMITS, "parity", *_GENERATION_LIMITS):
         value = getattr(evaluate, name)
         if not value > 0:

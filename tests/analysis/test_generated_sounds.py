@@ -3,6 +3,7 @@
 import csv
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.contracts import Conditions, Latent
 from timbrel.data.split import Segment, Split
 from timbrel.generation.file_source import encode_whole
+from timbrel.metrics import aisfx
+from timbrel.metrics.distribution import kernel_audio_distance
 from timbrel.metrics.embedding import DIMENSIONS, embed
 from timbrel.models.autoencoder import Autoencoder
 
@@ -109,8 +112,30 @@ def test_the_prior_of_one_recording_gives_its_colour(tmp_path: Path) -> None:
     assert max(clip.distance_db for clip in sounds.clips) < 2.0
     assert min(sounds.held_out_distance_db) > 10.0
     assert sounds.support.coverage > 0.3
-    assert sounds.kad.value < 0.2 * sounds.kad_held_out.value
-    assert (sounds.kad.n_generated, sounds.kad.n_reference) == (8, 9)
+    assert sounds.distances.kad.value < 0.2 * sounds.distances.kad_held_out.value
+    assert (sounds.distances.kad.n_generated, sounds.distances.kad.n_reference) == (8, 9)
+
+
+@pytest.mark.skipif(find_spec("aisfx") is None, reason="pip install --no-deps aisfx==0.1.2")
+def test_sets_may_be_compared_by_another_embedding(tmp_path: Path) -> None:
+    parts = split(tones(6), tones(4, first=6))
+    by_mel, by_network = (
+        measured(parts, tmp_path, embedding=name) for name in ("log_mel", "aisfx")
+    )
+    assert (by_mel.distances.embedding, by_network.distances.embedding) == ("log_mel", "aisfx")
+    assert by_network.clips == by_mel.clips
+    assert by_network.support == by_mel.support
+    training, held_out = (
+        np.stack([aisfx.embed(s.samples(), s.clip.rate_hz) for s in part])
+        for part in (parts.train, parts.test)
+    )
+    expected = kernel_audio_distance(training, held_out)
+    assert by_network.distances.kad_held_out == expected
+    assert by_network.distances.kad.n_generated == len(by_network.clips)
+    write_generated(tmp_path, by_network)
+    with (tmp_path / "generated.csv").open() as file:
+        told = {row["measure"]: row["embedding"] for row in csv.DictReader(file)}
+    assert (told["kad"], told["frechet_held_out"], told["vendi"]) == ("aisfx", "aisfx", "log_mel")
 
 
 def test_copies_are_found_and_noise_is_far() -> None:
@@ -120,8 +145,8 @@ def test_copies_are_found_and_noise_is_far() -> None:
     far = compare(training, held_out, 50 + rng.standard_normal((10, 6)), seed=0)
     assert copied.support.coverage > 0.5 > far.support.coverage == 0.0
     assert copied.vendi == pytest.approx(copied.vendi_training, rel=0.1)
-    assert abs(copied.kad.value) < 15 < far.kad.value
-    assert copied.kad_held_out == far.kad_held_out
+    assert abs(copied.distances.kad.value) < 15 < far.distances.kad.value
+    assert copied.distances.kad_held_out == far.distances.kad_held_out
     collapsed = compare(training, held_out, np.repeat(training[:1], 10, axis=0), seed=0)
     assert collapsed.vendi == pytest.approx(1.0)
 
@@ -130,10 +155,10 @@ def test_too_few_for_sets_leave_their_measures_out() -> None:
     none = np.zeros((0, 6))
     sounds = compare(np.ones((1, 6)), none, np.zeros((4, 6)), seed=0)
     assert sounds.support is None
-    assert sounds.kad is None
+    assert sounds.distances.kad is None
     assert math.isnan(sounds.vendi)
     alike = compare(np.ones((5, 6)), none, np.zeros((4, 6)), seed=0)  # no spread, no bandwidth
-    assert alike.kad is None
+    assert alike.distances.kad is None
     assert alike.support.coverage == 0.0
 
 
@@ -192,7 +217,7 @@ def test_what_is_not_finite_is_left_out_and_costs_nothing(tmp_path: Path) -> Non
     sounds = measure_generated(model, prior, parts, **settings)
     assert 0 < len(sounds.clips) < 8
     assert np.isfinite([clip.distance_db for clip in sounds.clips]).all()
-    assert sounds.kad is None or sounds.kad.n_generated == len(sounds.clips)
+    assert sounds.distances.kad is None or sounds.distances.kad.n_generated == len(sounds.clips)
     model.decoder = _Broken(-1e9)
     assert measure_generated(model, prior, parts, **settings) is None
 
@@ -236,7 +261,9 @@ def test_tables_hold_every_n(tmp_path: Path) -> None:
     assert (rows["kad"]["n"], rows["kad"]["n_reference"]) == ("8", "6")
     assert (rows["kad_held_out"]["n"], rows["frechet_held_out"]["n"]) == ("4", "4")
     assert float(rows["coverage"]["value"]) == pytest.approx(sounds.support.coverage)
-    assert float(rows["frechet"]["value"]) == pytest.approx(sounds.frechet.value, rel=1e-6)
+    assert float(rows["frechet"]["value"]) == pytest.approx(
+        sounds.distances.frechet.value, rel=1e-6
+    )
     assert (rows["vendi"]["n"], rows["smoothness"]["n"]) == ("6", "2")
     with (tmp_path / "generated_clips.csv").open() as file:
         clips = list(csv.DictReader(file))

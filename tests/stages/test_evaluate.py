@@ -164,6 +164,20 @@ def test_what_the_model_invents_is_measured(copied: Path, capsys) -> None:
     assert not (run / "evaluation" / "generated.csv").exists()
 
 
+def test_sets_of_sounds_by_a_network(copied: Path, capsys, monkeypatch) -> None:
+    run = only_run(copied)
+    chosen = (f"run={run}", *FAST, "evaluate.parts=[test]", "evaluate.embedding=aisfx")
+    if importlib.util.find_spec("aisfx"):
+        assert evaluate.main([*chosen]) == 0
+        assert "Generated sounds, by aisfx: kernel distance" in capsys.readouterr().out
+        assert {row["embedding"] for row in table(run, "generated")} == {"aisfx", "log_mel"}
+    before = (run / "evaluation" / "generated.csv").read_text()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert evaluate.main([*chosen]) == 2
+    assert "pip install --no-deps aisfx==0.1.2, or take log_mel" in capsys.readouterr().err
+    assert (run / "evaluation" / "generated.csv").read_text() == before
+
+
 def test_front_ends_agree_and_silence_scores_as_silence(trained: Path) -> None:
     run = only_run(trained)
     for name in PARITY:

@@ -1,11 +1,12 @@
 """What a model invents, measured: clips from its prior beside the recordings it was trained on.
 
-All clips are of about one length and are compared as `metrics.embedding` hears them. Recordings
-that were held out tell what the numbers are for real sounds that the model has not seen.
+All clips are of about one length and are compared as `metrics.embedding` hears them; for the two
+distances of sets another embedding may be chosen. Recordings that were held out tell what the
+numbers are for real sounds that the model has not seen.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from timbrel.errors import UserError
 from timbrel.generation.engine import render
 from timbrel.generation.source import PriorSource
 from timbrel.generation.statistics import LatentStatistics
-from timbrel.metrics import distribution, diversity
+from timbrel.metrics import aisfx, distribution, diversity
 from timbrel.metrics.distribution import SetDistance
 from timbrel.metrics.diversity import Support
 from timbrel.metrics.embedding import embed
@@ -37,6 +38,9 @@ _VENDI_DRAWS = 8
 
 Audio = NDArray[np.float32]
 Embeddings = NDArray[np.float64]
+
+EMBEDDINGS: dict[str, Callable[[Audio, int], Embeddings]] = {"log_mel": embed, "aisfx": aisfx.embed}
+"""By the values of evaluate.embedding."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,22 @@ class Embedded:
     def __len__(self) -> int:
         return len(self.points)
 
+    def heard_by(self, hear: Callable[[Audio, int], Embeddings]) -> Embeddings:
+        """The same clips by another embedding; `(0, 0)` of none."""
+        rows = [hear(excerpt.samples(), excerpt.clip.rate_hz) for excerpt in self.excerpts]
+        return np.stack(rows) if rows else np.zeros((0, 0))
+
+
+@dataclass(frozen=True)
+class SetDistances:
+    """How far generated clips, and held-out ones, lie from those of training, by one embedding."""
+
+    embedding: str
+    kad: SetDistance | None
+    kad_held_out: SetDistance | None
+    frechet: SetDistance | None
+    frechet_held_out: SetDistance | None
+
 
 @dataclass(frozen=True)
 class GeneratedSounds:
@@ -77,10 +97,7 @@ class GeneratedSounds:
     vendi_training: float
     n_vendi: int
     smoothness: tuple[float, ...]
-    kad: SetDistance | None
-    kad_held_out: SetDistance | None
-    frechet: SetDistance | None
-    frechet_held_out: SetDistance | None
+    distances: SetDistances
 
     @property
     def nearest(self) -> GeneratedClip:
@@ -97,13 +114,15 @@ def measure_generated(
     chunk_samples: int,
     seed: int,
     audio_folder: Path,
+    embedding: str = "log_mel",
 ) -> GeneratedSounds | None:
     """Render `clips` clips with the seeds `seed`, `seed` + 1, ... and compare them.
 
     None where there is nothing to render or to compare with. A clip is a training chunk long, or as
     long as the median training recording where that is shorter. At most 256 training and 64
-    held-out clips, evenly spread, are compared. The generated clip nearest to a training clip and
-    that one are written into `audio_folder`. Seeds whose sound is not finite are left out.
+    held-out clips, evenly spread, are compared; as sets by `embedding`, one of `EMBEDDINGS`. The
+    generated clip nearest to a training clip and that one are written into `audio_folder`. Seeds
+    whose sound is not finite are left out.
     """
     length = _clip_samples(split.train, chunk_samples)
     training = embedded(split.train, length, _MOST_TRAINING, model.sample_rate_hz)
@@ -113,7 +132,8 @@ def measure_generated(
     held_out = [*split.validation, *split.test]
     unseen = [segment for segment in held_out if segment.clip.clip_id not in trained_on]
     others = embedded(unseen, length, _MOST_HELD_OUT, model.sample_rate_hz)
-    seeds, points = [], []
+    hear = EMBEDDINGS[embedding]
+    seeds, points, heard = [], [], []
     for each in range(seed, seed + clips):
         try:
             audio = from_prior(model, prior, length, each)
@@ -121,13 +141,13 @@ def measure_generated(
             continue
         seeds.append(each)
         points.append(embed(audio, model.sample_rate_hz))
+        heard.append(points[-1] if hear is embed else hear(audio, model.sample_rate_hz))
     if not points:
         return None
     invented = np.stack(points)
     nearest = diversity.nearest(invented, training.points)
-    measured = compare(training.points, others.points, invented, seed=seed)
     result = replace(
-        measured,
+        compare(training.points, others.points, invented, seed=seed),
         clip_s=length / model.sample_rate_hz,
         clips=tuple(
             _generated_clip(each, training.excerpts[index], float(distance))
@@ -135,6 +155,9 @@ def measure_generated(
         ),
         smoothness=interpolations(model, held_out, length),
     )
+    if hear is not embed:
+        sets = training.heard_by(hear), others.heard_by(hear), np.stack(heard)
+        result = replace(result, distances=set_distances(*sets, embedding=embedding))
     closest = int(nearest.distance.argmin())
     pair = {
         "generated": from_prior(model, prior, length, seeds[closest]),
@@ -150,9 +173,7 @@ def compare(
 ) -> GeneratedSounds:
     """All that embeddings tell; clips and smoothness are left empty. `seed` is the draws'."""
     several = len(training) > 1
-    spread = distribution.median_distance(training) if several else 0.0
-    kad, frechet = _distances(training, generated, spread)
-    kad_held_out, frechet_held_out = _distances(training, held_out, spread)
+    spread = _spread(training)
     n = min(len(training), len(generated))
     vendi = vendi_training = math.nan
     if spread > 0:
@@ -170,11 +191,26 @@ def compare(
         vendi_training=vendi_training,
         n_vendi=n,
         smoothness=(),
-        kad=kad,
-        kad_held_out=kad_held_out,
-        frechet=frechet,
-        frechet_held_out=frechet_held_out,
+        distances=set_distances(training, held_out, generated),
     )
+
+
+def set_distances(
+    training: Embeddings,
+    held_out: Embeddings,
+    generated: Embeddings,
+    *,
+    embedding: str = "log_mel",
+) -> SetDistances:
+    """Of generated clips and of held-out ones to those of training; `embedding` is its name."""
+    spread = _spread(training)
+    kad, frechet = _distances(training, generated, spread)
+    kad_held_out, frechet_held_out = _distances(training, held_out, spread)
+    return SetDistances(embedding, kad, kad_held_out, frechet, frechet_held_out)
+
+
+def _spread(training: Embeddings) -> float:
+    return distribution.median_distance(training) if len(training) > 1 else 0.0
 
 
 def _distances(
@@ -259,14 +295,16 @@ def write_generated(folder: Path, sounds: GeneratedSounds | None) -> None:
     smooth = [value for value in sounds.smoothness if math.isfinite(value)]
     support = sounds.support
     rows: list[tuple[str, float, int, int]] = []
-    for name, of_sets, control in (
-        ("kad", sounds.kad, sounds.kad_held_out),
-        ("frechet", sounds.frechet, sounds.frechet_held_out),
+    sets = sounds.distances
+    for name, distance in (
+        ("kad", sets.kad),
+        ("kad_held_out", sets.kad_held_out),
+        ("frechet", sets.frechet),
+        ("frechet_held_out", sets.frechet_held_out),
     ):
-        for system, distance in (("", of_sets), ("_held_out", control)):
-            if distance is not None:
-                sizes = distance.n_generated, distance.n_reference
-                rows.append((name + system, distance.value, *sizes))
+        if distance is not None:
+            rows.append((name, distance.value, distance.n_generated, distance.n_reference))
+    of_sets = len(rows)
     if support is not None:
         rows += [
             ("coverage", support.coverage, n, of_all),
@@ -284,7 +322,12 @@ def write_generated(folder: Path, sounds: GeneratedSounds | None) -> None:
         rows.append(("nearest_training_median_db_held_out", median, len(held_out), of_all))
     if smooth:
         rows.append(("smoothness", float(np.median(smooth)), len(smooth), len(smooth)))
-    write_csv(folder / "generated.csv", ["measure", "value", "n", "n_reference"], rows)
+    embeddings = [sets.embedding] * of_sets + ["log_mel"] * (len(rows) - of_sets)
+    write_csv(
+        folder / "generated.csv",
+        ["measure", "value", "n", "n_reference", "embedding"],
+        ([*row, embedding] for row, embedding in zip(rows, embeddings, strict=True)),
+    )
     write_csv(
         folder / "generated_clips.csv",
         ["seed", "training_file", "training_start_s", "distance_db"],

@@ -193,6 +193,7 @@ def evaluate_model(
             chunk_samples=chunk_samples,
             seed=seed,
             audio_folder=draft / "audio" / "generated",
+            embedding=settings.embedding,
         )
         gates = [
             gate_rows.kl_floor(

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from timbrel.analysis.evaluation import MODEL, NATS_PER_SECOND, NOISE, SILENCE, MeanScore
 from timbrel.analysis.gates import Gate
-from timbrel.analysis.generated_sounds import GeneratedSounds
+from timbrel.analysis.generated_sounds import GeneratedSounds, SetDistances
 from timbrel.data.split_file import PARTS
 from timbrel.metrics.intervals import Interval
 from timbrel.metrics.scores import SCORES
@@ -31,17 +31,18 @@ def print_evaluation(
         f"{latent_values_per_second:,.0f} latent values per second. Means over files, with 95 % "
         "intervals; \u2193 lower is better, \u2191 higher.\n"
     )
-    if generated is not None and generated.kad is not None:
-        console.print(_invented(generated) + "\n")
+    if generated is not None and generated.distances.kad is not None:
+        console.print(_invented(generated.distances) + "\n")
     console.print(_gates(gates))
 
 
-def _invented(generated: GeneratedSounds) -> str:
+def _invented(sets: SetDistances) -> str:
     """Distances of generated from training clips, beside those of held-out recordings."""
-    text = f"Generated sounds: kernel distance {generated.kad}, Fréchet {generated.frechet}"
-    if generated.kad_held_out is None:
+    distances = f"kernel distance {sets.kad}, Fréchet {sets.frechet}"
+    text = f"Generated sounds, by {sets.embedding}: {distances}"
+    if sets.kad_held_out is None:
         return f"{text}; no held-out recordings to compare with."
-    return f"{text}; held-out recordings: {generated.kad_held_out}, {generated.frechet_held_out}."
+    return f"{text}; held-out recordings: {sets.kad_held_out}, {sets.frechet_held_out}."
 
 
 def _scores(summary: Sequence[MeanScore]) -> Table:

@@ -19,7 +19,7 @@ def evaluated(run):
     write_csv(
         folder / "generated.csv",
         [
-            {"measure": name, "value": value, "n": n, "n_reference": 54}
+            {"measure": name, "value": value, "n": n, "n_reference": 54, "embedding": "aisfx"}
             for name, (value, n) in values.items()
         ],
     )
@@ -50,6 +50,7 @@ def test_numbers_stand_beside_what_to_compare_them_with_and_a_pair_plays(evaluat
         "held-out recordings" in shown.words
     )
     assert "6 sounds drawn from the prior (seeds 3 to 8)" in shown.words
+    assert "whatever their level, and as sets by aiSFX" in shown.words
     assert "Fréchet distance" not in shown.words  # not measured: no row
     # And the nearest pair is there to hear.
     assert "seed 5 lies nearest to a training clip: 'sub/kick 5.wav' at 1.25 s, 2.50" in shown.words

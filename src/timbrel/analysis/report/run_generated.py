@@ -28,6 +28,8 @@ _ROWS = (
     ),
     ("smoothness between two recordings", "smoothness", None, "1: equal steps"),
 )
+_OF_SETS = {"aisfx": ", and as sets by aiSFX, a network that knows sound effects"}
+"""What is said of the embedding of the first two rows."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,10 @@ def invented(run: Run) -> Invented | None:
     seed, file = nearest["seed"], nearest["training_file"]
     said = (
         f"{len(clips)} sounds drawn from the prior (seeds {clips[0]['seed']} to "
-        f"{clips[-1]['seed']}), compared by their mel spectra over time, whatever their level. "
-        "Every number depends on how many sounds it was taken from (n): compare it with the one "
-        "beside it. Of few sounds the kernel distance is the one to trust; it is around 0, and "
-        "may be below, where two sets are alike."
+        f"{clips[-1]['seed']}), compared by their mel spectra over time, whatever their level"
+        f"{_OF_SETS.get(table[0].get('embedding', ''), '')}. Every number depends on how many "
+        "sounds it was taken from (n): compare it with the one beside it. Of few sounds the kernel "
+        "distance is the one to trust; it is around 0, and may be below, where two sets are alike."
     )
     said_of_pair = (
         f"Of all generated sounds that of seed {seed} lies nearest to a training clip: '{file}' at "
