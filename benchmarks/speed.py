@@ -56,8 +56,12 @@ def figures() -> list[Figure]:
         Figure("catalog: cold", "files/s", lambda: catalog_files_per_s(warm=False)),
         Figure("catalog: warm", "files/s", lambda: catalog_files_per_s(warm=True)),
         Figure("cache: decode", "x real time", decode_speed),
-        Figure("chunks: augmentation=none", "examples/s", lambda: examples_per_s("none")),
-        Figure("chunks: augmentation=varispeed", "examples/s", lambda: examples_per_s("varispeed")),
+        *(
+            Figure(
+                f"chunks: augmentation={name}", "examples/s", lambda name=name: examples_per_s(name)
+            )
+            for name in options()["augmentation"]
+        ),
         Figure("pqmf: analysis", "x real time", lambda: pqmf_speed("analysis")),
         Figure("pqmf: synthesis", "x real time", lambda: pqmf_speed("synthesis")),
         Figure("pqmf: round trip and gradient", "x real time", lambda: pqmf_speed("gradient")),
@@ -283,6 +287,8 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="name the figures and end")
     parser.add_argument("--measure", metavar="NAME", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.out and arguments.out.is_dir():
+        parser.error(f"--out {arguments.out}: a folder; name a file")
     known = figures()
     if arguments.measure:
         (figure,) = (figure for figure in known if figure.name == arguments.measure)

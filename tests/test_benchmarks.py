@@ -11,6 +11,8 @@ from types import ModuleType
 import pytest
 import yaml
 
+from stages.training_jobs import TINY
+
 
 def script(checkout: Path, name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(
@@ -159,3 +161,33 @@ def test_a_grid_skips_resumes_and_isolates(checkout: Path, tmp_path: Path, capsy
     assert f"data.root={tmp_path / 'data/drums'}" in calls[1][0]
     assert "data.split_theme=drums data.validation_fraction=0.15" in calls[1][0]
     assert "trainer.max_time=2m" in calls[1][0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_expansion_tells_its_figures(checkout: Path) -> None:
+    command = [sys.executable, checkout / "benchmarks/expansion.py", "data=demo", "data.files=6"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, rendered, *rates = done.stdout.splitlines()
+    assert first.startswith("augmentation: ")
+    assert 0 < float(rendered.split()[4]) < 100
+    assert len(rates) == 2
+    assert all(float(line.split()[2]) > 1 for line in rates)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_ordering_compares_with_the_factors(checkout: Path, tmp_path: Path) -> None:
+    timbrel = Path(sys.executable).with_name("timbrel")
+    run = tmp_path / "run"
+    words = [*TINY, "data=demo", "data.files=6", "latent=ar_vae", "trainer.max_steps=2"]
+    subprocess.run([timbrel, "train", *words, f"hydra.run.dir={run}"], check=True)
+    command = [sys.executable, checkout / "benchmarks/ordering.py", run, "--files", "12"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "12 fresh sounds (seed 1), run"
+    assert lines[1].startswith("dimension 0 (log_f0), all (12): f0_hz ")
+    own = next(line for line in lines if line.startswith("f0_hz itself, all (12)"))
+    assert "f0_hz +1.000" in own

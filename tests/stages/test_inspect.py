@@ -118,6 +118,26 @@ def test_an_augmentation_is_shown_before_and_after(kicks, tmp_path):
     np.testing.assert_allclose(before, soundfile.read(kicks / "good.wav")[0], atol=2e-6)
 
 
+def test_what_is_mixed_in_is_the_next_recording(tmp_path, monkeypatch):
+    """Two tones: after mixing at 0 dB both are there at the same level, whatever their lengths."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tones").mkdir()
+    for hertz, seconds in ((500, 1.0), (3000, 0.4)):
+        tone = 0.25 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * 48000)) / 48000)
+        soundfile.write(tmp_path / "tones" / f"{hertz}.wav", tone, 48000)
+    words = ["data.root=tones", "workers=0", "report=page.html", "attributes=false"]
+    mix = [f"augmentation.mix.{key}" for key in ("probability=1", "min_db=0", "max_db=0")]
+    assert inspect.main([*words, "augmentation=none", *mix]) == 0
+    assert "pitch no longer known" in (tmp_path / "page.html").read_text("utf-8")
+    for hertz in (500, 3000):
+        clips = sorted((tmp_path / "page_augmentation").glob(f"*_{hertz}_after_1.wav"))
+        mixed = soundfile.read(clips[0])[0][:19200]
+        spectrum = np.abs(np.fft.rfft(mixed))
+        low, high = spectrum[200], spectrum[1200]  # 2.5 Hz a bin: 500 and 3000 Hz
+        assert low == pytest.approx(high, rel=0.02)
+        assert low > 0.2 * len(mixed) / 4
+
+
 def test_a_mistake_in_an_augmentation_is_named_before_the_scan(kicks, capsys):
     words = [f"data.root={kicks}", "augmentation=strong", "augmentation.expansion=-1"]
     assert inspect.main(words) == 2

@@ -13,7 +13,7 @@ from timbrel.analysis.report.page import audio_player, picture
 from timbrel.analysis.report.run_listening import excerpt, spread
 from timbrel.audio.export import ExportSettings, export
 from timbrel.audio.names import file_stem
-from timbrel.data.augmentation import Audio, Augment, Chain, Change
+from timbrel.data.augmentation import Audio, Augment, Chain, Change, Changed
 from timbrel.data.catalog import Catalog
 from timbrel.errors import UserError
 from timbrel.randomness import numpy_generator
@@ -46,41 +46,48 @@ def augmented_files(
 ) -> list[AugmentedFile]:
     """A few recordings before and after, also written to `folder` as 24-bit WAVs.
 
-    Heavy transforms are applied whether they are to be rendered ahead or not. Files that can no
-    longer be read are left out. Raises UserError where a transform lacks its library, or `folder`
-    cannot be written.
+    Heavy transforms are applied whether they are to be rendered ahead or not; what is mixed in is
+    the next of these recordings, where it has the same rate. Files that can no longer be read are
+    left out. Raises UserError where a transform lacks its library, or `folder` cannot be written.
     """
     chain = Chain(augment.ahead.transforms | augment.live.transforms)
     files = catalog.training_files
-    found = []
+    heard: list[tuple[int, str, Audio, int]] = []
     for index in spread(len(files), FILES):
-        file = files[index]
         try:
-            audio, rate_hz = excerpt(catalog.absolute(file), _LONGEST_S)
+            audio, rate_hz = excerpt(catalog.absolute(files[index]), _LONGEST_S)
         except UserError:
             continue  # gone since it was scanned: the page stands without it
-        versions = [_version(file.path, "before", audio, rate_hz, folder, index, 0)]
+        heard.append((index, files[index].path, audio, rate_hz))
+    found = []
+    for place, (index, name, audio, rate_hz) in enumerate(heard):
+        versions = [_version(name, "before", audio, rate_hz, folder, index, 0)]
+        _, _, other, other_rate_hz = heard[(place + 1) % len(heard)]
         for number in range(1, VERSIONS + 1):
-            rng = numpy_generator(seed, number, f"inspect/{file.path}")
-            of_mask = rng.spawn(1)[0]
+            rng = numpy_generator(seed, number, f"inspect/{name}")
+            of_mix, of_mask = rng.spawn(2)
             changed = chain(audio, rate_hz, rng)
+            mix = augment.mix if other_rate_hz == rate_hz else None
+            if mix is not None and of_mix.random() < mix.probability:
+                mixed = mix(changed.audio, _fitted(other, changed.audio), of_mix)
+                changed = Changed(mixed.audio, changed.change.then(mixed.change))
             seen = None
             if augment.mask is not None and of_mask.random() < augment.mask.probability:
                 seen = augment.mask(changed.audio, rate_hz, of_mask)
+            words = change_words(changed.change)
             versions.append(
-                _version(
-                    file.path,
-                    change_words(changed.change),
-                    changed.audio,
-                    rate_hz,
-                    folder,
-                    index,
-                    number,
-                    masked=seen,
-                )
+                _version(name, words, changed.audio, rate_hz, folder, index, number, masked=seen)
             )
-        found.append(AugmentedFile(file.path, tuple(versions)))
+        found.append(AugmentedFile(name, tuple(versions)))
     return found
+
+
+def _fitted(other: Audio, audio: Audio) -> Audio:
+    """`other` with the channels of `audio` (by way of mono) and its length, repeated."""
+    if len(other) != len(audio):
+        other = np.repeat(other.mean(0, keepdims=True), len(audio), axis=0)
+    times = -(-audio.shape[1] // other.shape[1])
+    return np.tile(other, (1, times))[:, : audio.shape[1]]
 
 
 def change_words(change: Change) -> str:

@@ -11,6 +11,8 @@ from timbrel.data.augmentation.change import Audio, Change, Changed
 from timbrel.data.augmentation.settings import check_probability, check_range
 from timbrel.errors import UserError
 
+_SLACK = 1e-3  # lengths are rounded: a chunk must not end up a sample short
+
 
 class PitchShift:
     """Another pitch, uniform within `semitones` either way; durations stay.
@@ -65,9 +67,6 @@ class TimeStretch:
         """The audio at a drawn rate: `time / rate` samples."""
         rate = float(np.exp(rng.uniform(np.log(self.min_rate), np.log(self.max_rate))))
         return Changed(_stretched(audio, rate_hz, rate), Change(time_ratio=1 / rate))
-
-
-_SLACK = 1e-3  # lengths are rounded: a chunk must not end up a sample short
 
 
 def _stretched(audio: Audio, rate_hz: int, rate: float) -> Audio:
