@@ -174,6 +174,27 @@ def test_long_recordings_give_several_excerpts_and_silence_none() -> None:
     assert len(few) == 2  # the third is silent
 
 
+def test_copies_are_looked_for_among_more_clips_than_sets_are_made_of(tmp_path: Path) -> None:
+    """A long training recording: what the model plays by heart may be any of its clips."""
+    rng = np.random.default_rng(0)
+    levels = 10 ** rng.uniform(-2, 0, 600)
+    pitch = np.cumsum(np.repeat(rng.uniform(0.01, 1.0, 600), 1024)).astype(np.float32)
+    long = segment("long", np.sin(pitch) * np.repeat(levels, 1024).astype(np.float32))
+    sounds = measured(split([long], tones(3)), tmp_path, chunk_samples=1024)
+    assert sounds.n_training == 600
+    assert sounds.support.n_reference == sounds.distances.kad.n_reference == 256
+    points = embedded([long], 1024, 600, RATE_HZ).points
+    model = weightless()
+    prior = fit_latent_statistics([encode_whole(model, long.samples())])
+    for clip in sounds.clips:
+        of_clip = embed(from_prior(model, prior, 1024, clip.seed), RATE_HZ)
+        assert clip.distance_db == pytest.approx(np.linalg.norm(points - of_clip, axis=1).min())
+    write_generated(tmp_path, sounds)
+    with (tmp_path / "generated.csv").open() as file:
+        rows = {row["measure"]: row["n_reference"] for row in csv.DictReader(file)}
+    assert (rows["coverage"], rows["nearest_training_least_db"]) == ("256", "600")
+
+
 def test_pieces_of_training_recordings_tell_nothing_of_new_sounds(tmp_path: Path) -> None:
     whole = [segment(f"{i}", noise(0.4, seed=i)) for i in range(3)]
     train = [Segment(s.clip, 0, CLIP) for s in whole]

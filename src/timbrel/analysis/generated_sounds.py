@@ -31,7 +31,7 @@ from timbrel.randomness import numpy_generator
 POSITIONS = 9
 """Codes on the line between two recordings, its ends included."""
 
-_MOST_TRAINING, _MOST_HELD_OUT, _MOST_PAIRS = 256, 64, 4
+_MOST_TRAINING, _MOST_IN_SETS, _MOST_HELD_OUT, _MOST_PAIRS = 4096, 256, 64, 4
 _SILENT_PEAK = 1e-3
 _STANDSTILL_DB = 0.5
 _VENDI_DRAWS = 8
@@ -63,6 +63,11 @@ class Embedded:
     def __len__(self) -> int:
         return len(self.points)
 
+    def thinned(self, most: int) -> "Embedded":
+        """At most `most` of them, evenly spread."""
+        kept = _evenly(len(self), most)
+        return Embedded(self.points[kept], tuple(self.excerpts[i] for i in kept))
+
     def heard_by(self, hear: Callable[[Audio, int], Embeddings]) -> Embeddings:
         """The same clips by another embedding; `(0, 0)` of none."""
         rows = [hear(excerpt.samples(), excerpt.clip.rate_hz) for excerpt in self.excerpts]
@@ -85,7 +90,8 @@ class GeneratedSounds:
     """Everything that was measured; what too few clips do not allow is None, or nan.
 
     `held_out_distance_db` is to the nearest training clip, from held-out recordings of which no
-    piece was trained on. `vendi` and `vendi_training` are of equally many clips.
+    piece was trained on, and `n_training` of how many; sets may be of fewer of them. `vendi` and
+    `vendi_training` are of equally many clips.
     """
 
     clip_s: float
@@ -119,10 +125,10 @@ def measure_generated(
     """Render `clips` clips with the seeds `seed`, `seed` + 1, ... and compare them.
 
     None where there is nothing to render or to compare with. A clip is a training chunk long, or as
-    long as the median training recording where that is shorter. At most 256 training and 64
-    held-out clips, evenly spread, are compared; as sets by `embedding`, one of `EMBEDDINGS`. The
-    generated clip nearest to a training clip and that one are written into `audio_folder`. Seeds
-    whose sound is not finite are left out.
+    long as the median training recording where that is shorter. Copies are looked for among at most
+    4,096 training clips; as sets, by `embedding`, one of `EMBEDDINGS`, at most 256 of them and 64
+    held-out ones are compared, evenly spread. The generated clip nearest to a training clip and
+    that one are written into `audio_folder`. Seeds whose sound is not finite are left out.
     """
     length = _clip_samples(split.train, chunk_samples)
     training = embedded(split.train, length, _MOST_TRAINING, model.sample_rate_hz)
@@ -146,9 +152,12 @@ def measure_generated(
         return None
     invented = np.stack(points)
     nearest = diversity.nearest(invented, training.points)
+    of_sets = training.thinned(_MOST_IN_SETS)
     result = replace(
-        compare(training.points, others.points, invented, seed=seed),
+        compare(of_sets.points, others.points, invented, seed=seed),
         clip_s=length / model.sample_rate_hz,
+        n_training=len(training),
+        held_out_distance_db=diversity.nearest(others.points, training.points).distance,
         clips=tuple(
             _generated_clip(each, training.excerpts[index], float(distance))
             for each, index, distance in zip(seeds, nearest.index, nearest.distance, strict=True)
@@ -156,7 +165,7 @@ def measure_generated(
         smoothness=interpolations(model, held_out, length),
     )
     if hear is not embed:
-        sets = training.heard_by(hear), others.heard_by(hear), np.stack(heard)
+        sets = of_sets.heard_by(hear), others.heard_by(hear), np.stack(heard)
         result = replace(result, distances=set_distances(*sets, embedding=embedding))
     closest = int(nearest.distance.argmin())
     pair = {
@@ -245,8 +254,7 @@ def embedded(segments: Sequence[Segment], length: int, most: int, rate_hz: int) 
         for segment in segments
         for i in range(max(1, segment.frames // length))
     ]
-    if len(excerpts) > most:
-        excerpts = [excerpts[i * len(excerpts) // most] for i in range(most)]
+    excerpts = [excerpts[i] for i in _evenly(len(excerpts), most)]
     points, kept = [np.zeros((0, embed(np.zeros(1, np.float32), rate_hz).size))], []
     for excerpt in excerpts:
         audio = excerpt.samples()
@@ -307,9 +315,9 @@ def write_generated(folder: Path, sounds: GeneratedSounds | None) -> None:
     of_sets = len(rows)
     if support is not None:
         rows += [
-            ("coverage", support.coverage, n, of_all),
-            ("coverage_expected", support.expected_coverage, n, of_all),
-            ("density", support.density, n, of_all),
+            ("coverage", support.coverage, n, support.n_reference),
+            ("coverage_expected", support.expected_coverage, n, support.n_reference),
+            ("density", support.density, n, support.n_reference),
         ]
     rows += [
         ("vendi", sounds.vendi, sounds.n_vendi, sounds.n_vendi),
@@ -333,6 +341,10 @@ def write_generated(folder: Path, sounds: GeneratedSounds | None) -> None:
         ["seed", "training_file", "training_start_s", "distance_db"],
         ([c.seed, c.training_file, c.training_start_s, c.distance_db] for c in sounds.clips),
     )
+
+
+def _evenly(available: int, most: int) -> list[int]:
+    return [i * available // most for i in range(most)] if available > most else [*range(available)]
 
 
 def _clip_samples(segments: Sequence[Segment], chunk_samples: int) -> int:
