@@ -1,6 +1,8 @@
 """A real offline run, read back by W&B's own reader."""
 
+import csv
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +126,22 @@ def test_held_out_clips_have_fixed_keys_and_files_that_exist(run: Path, rows: Ro
 
 def test_the_test_scores_are_in_the_summary(rows: Rows) -> None:
     assert summary(rows)["test/mrstft"] > 0
+
+
+def test_gates_are_in_the_summary_and_failed_ones_are_alerts(run: Path, rows: Rows) -> None:
+    """All of them, those on invented sounds and front-end parity too, as gates.csv has them."""
+    with (run / "evaluation" / "gates.csv").open(newline="") as file:
+        gates = {row["gate"]: row for row in csv.DictReader(file)}
+    assert {"kl_floor", "front_end_parity", "memorisation", "diversity"} <= gates.keys()
+    logged = summary(rows)
+    for name, gate in gates.items():
+        assert logged[f"gate/{name}_passed"] == gate["passed"]
+        assert logged.get(f"gate/{name}", math.nan) == pytest.approx(
+            float(gate["value"] or "nan"), rel=1e-6, nan_ok=True
+        )
+    failed = {f"gate {name} failed" for name, gate in gates.items() if gate["passed"] == "no"}
+    assert failed
+    assert failed <= {alert["title"] for alert in of_kind(rows, "alert")}
 
 
 def test_summary_rows_with_intervals_controls_and_directions(tmp_path: Path) -> None:

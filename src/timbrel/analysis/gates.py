@@ -36,6 +36,11 @@ class Gate:
         """`passed` as gates.csv writes it: yes, no or unknown."""
         return _WORDS[self.passed]
 
+    @property
+    def line(self) -> str:
+        """For the terminal."""
+        return f"gate {self.name}: {self.value:.3g} (limit {self.limit:.3g}): {self.meaning}"
+
 
 def kl_floor(rows: Sequence[FileScore], frames_per_second: float, floor_nats: float) -> Gate:
     """The posterior's rate over all held-out files, in nats per frame, is above `floor_nats`."""

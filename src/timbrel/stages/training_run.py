@@ -112,9 +112,10 @@ def train(config: DictConfig) -> str:
         outcome = _measured(config, model, prior, found, folder, part)
         means = means_of(outcome.summary, part) if part else {}
         if wandb_run is not None:
-            from timbrel.training.wandb_log import log_summary
+            from timbrel.training.wandb_log import log_gates, log_summary
 
             log_summary(wandb_run, [score.row() for score in outcome.summary])
+            log_gates(wandb_run, outcome.gates)
     except KeyboardInterrupt:
         sys.stderr.write(f"\nto go on: timbrel train run={folder}")
         raise
@@ -160,9 +161,7 @@ def _measured(
     )
     for gate in outcome.gates:
         if gate.passed is False:
-            sys.stderr.write(
-                f"gate {gate.name}: {gate.value:.3g} (limit {gate.limit:.3g}): {gate.meaning}\n"
-            )
+            sys.stderr.write(f"{gate.line}\n")
     return outcome
 
 

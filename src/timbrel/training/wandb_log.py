@@ -8,6 +8,7 @@ Every run logs under the same keys, so that runs stand beside each other in W&B'
     held_out/<n>/audio, spectrogram  the n-th held-out clip through the model; original once
     test/<metric>                    mean over files, with _low and _high (95 %)
     test/silence/*, test/noise/*     the same for the controls
+    gate/<name>, gate/<name>_passed  its number; yes, no (and W&B's alert) or unknown
     config                           dotted keys, as on the command line
 """
 
@@ -23,6 +24,7 @@ from typing import Any
 import lightning.pytorch as pl
 import wandb
 
+from timbrel.analysis.gates import Gate
 from timbrel.metrics.scores import SCORES
 from timbrel.training.alarms import RAISED, Alarms
 from timbrel.training.callbacks import Curves
@@ -100,6 +102,16 @@ def log_summary(run: wandb.Run, rows: Iterable[Mapping[str, Any]]) -> None:
             if math.isfinite(float(row[name])):
                 values[key + ending] = float(row[name])
     run.summary.update(values)
+
+
+def log_gates(run: wandb.Run, gates: Iterable[Gate]) -> None:
+    """Every gate as summary values, and an alert of each that failed."""
+    for gate in gates:
+        if math.isfinite(gate.value):
+            run.summary[f"gate/{gate.name}"] = gate.value
+        run.summary[f"gate/{gate.name}_passed"] = gate.verdict
+        if gate.passed is False:
+            run.alert(f"gate {gate.name} failed", gate.line, "WARN")
 
 
 def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
