@@ -123,7 +123,7 @@ def latent_parity(differences: Sequence[float], limit: float = LATENT_PARITY) ->
 
 def _parity(name: str, differences: Sequence[float], limit: float, good: str, bad: str) -> Gate:
     if not differences:
-        return Gate(name, math.nan, limit, None, "nothing to compare: no file is held out")
+        return Gate(name, math.nan, limit, None, "nothing to compare: no file could be read")
     value = float(np.max(differences))
     return Gate(name, value, limit, value <= limit, good if value <= limit else bad)
 
