@@ -45,6 +45,7 @@ def test_a_rate_that_is_not_there_is_unknown() -> None:
         ([3.0, 2.0, 2.1], 1.05, True),
         ([3.0, 2.0, 2.2], 1.1, False),
         ([3.0], 1.0, True),
+        ([math.nan, 2.0, 2.2], 1.1, False),
     ],
 )
 def test_the_end_is_compared_with_the_best(losses, value, passed) -> None:

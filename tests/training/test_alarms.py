@@ -47,6 +47,7 @@ def test_an_overfitting_curve_fires_at_the_right_step(tmp_path: Path) -> None:
     (change,) = heard(alarms_of(tmp_path), with_losses(*losses))
     assert (change.reading.alarm, change.state) == ("held_out_loss", RAISED)
     assert (change.step, change.onset_step, change.reading.value) == (700, 500, 1.2)
+    assert "let it end" in change.reading.advice  # stopped, it leaves no model
     for words in ("step 300", "trainer.max_steps=300", "augmentation=", "init_from=", "latent="):
         assert words in change.reading.advice
 
@@ -114,6 +115,12 @@ def test_training_chunks_tell_of_the_code_where_none_is_held_out(tmp_path: Path)
 
 def test_a_number_that_is_none_is_not_judged(tmp_path: Path) -> None:
     assert heard(alarms_of(tmp_path), with_losses(1.0, *[float("nan")] * 4)) == []
+
+
+@pytest.mark.parametrize("nothing", [float("nan"), float("inf")])
+def test_a_first_loss_that_is_none_does_not_silence_the_rest(nothing, tmp_path: Path) -> None:
+    (change,) = heard(alarms_of(tmp_path), with_losses(nothing, 1.0, 1.2, 1.2, 1.2))
+    assert (change.reading.alarm, change.onset_step, change.step) == ("held_out_loss", 300, 500)
 
 
 def test_the_memory_survives_a_resume(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def kl_floor(rows: Sequence[FileScore], frames_per_second: float, floor_nats: fl
 def held_out_loss(curve: Sequence[tuple[int, float]], ratio: float) -> Gate:
     """The last validation loss over the smallest of the run is at most `ratio`."""
     name = "held_out_loss"
+    curve = [point for point in curve if math.isfinite(point[1])]
     losses = [loss for _, loss in curve]
     if not losses or not min(losses) > 0:
         return Gate(

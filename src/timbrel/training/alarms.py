@@ -134,8 +134,9 @@ def overfitting_readings(
             limits.held_out_ratio,
             ratio > limits.held_out_ratio,
             f"held-out loss was lowest at step {best_step}, since then the model learns its "
-            f"recordings by heart: stop now (the weights of step {best_step} are kept) or train "
-            f"shorter (trainer.max_steps={best_step}); or {_LESS_BY_HEART}",
+            f"recordings by heart: let it end (the weights of step {best_step} become the model), "
+            "or stop it, which leaves no model, and train shorter "
+            f"(trainer.max_steps={best_step}); or {_LESS_BY_HEART}",
         )
     if limits.generalisation_gap is not None and "gap" in held_out:
         yield Reading(
@@ -200,7 +201,8 @@ class Alarms(pl.Callback):
 
         In the grace period the best loss is remembered, and nothing is judged.
         """
-        if held_out and (self.best is None or held_out["loss"] < self.best[1]):
+        best_loss = self.best[1] if self.best else math.inf
+        if held_out and held_out["loss"] < best_loss:
             self.best = step, held_out["loss"]
         if step <= self.limits.grace_steps:
             return
