@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +88,14 @@ def code_of(*variance: float) -> CodeUse:
     return CodeUse(names, np.full(len(variance), 0.5), np.array(variance), 1.0)
 
 
-def test_active_units_are_counted() -> None:
-    assert latent_gates.active_units(code_of(1.0, 0.02, 0.001), 2).passed is True
+def test_active_units_are_counted_and_told_with_the_nats_of_each() -> None:
+    code = replace(code_of(1.0, 0.02, 0.001), nats_per_frame=np.array([3.25, 0.5, 0.001]))
+    passed = latent_gates.active_units(code, 2)
+    assert passed.passed is True
+    assert "(0.001 to 3.2 nats per frame in each; latent.csv has all)" in passed.meaning
+    assert "0.001 to 3.2 nats" in latent_gates.active_units(code, 3).meaning
+    point = replace(code, nats_per_frame=np.full(3, math.nan))
+    assert "nats" not in latent_gates.active_units(point, 2).meaning
     failed = latent_gates.active_units(code_of(1.0, 0.009, 0.001), 2)
     assert (failed.value, failed.limit, failed.passed) == (1.0, 2, False)
 

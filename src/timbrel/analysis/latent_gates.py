@@ -92,11 +92,19 @@ def active_units(code: CodeUse, least: int) -> Gate:
     value = latent_metrics.active_units(code.variance)
     if math.isnan(value):
         return Gate("active_units", value, least, None, _NOT_HELD_OUT)
+    nats = _nats_of_dimensions(code)
     if value >= least:
         of_all = f"so many of the code's {len(code.dimensions)} dimensions differ between sounds"
-        return Gate("active_units", value, least, True, of_all)
-    meaning = f"too few dimensions of the code differ between sounds: {_WEAKER_PENALTY}"
+        return Gate("active_units", value, least, True, of_all + nats)
+    meaning = f"too few dimensions of the code differ between sounds{nats}: {_WEAKER_PENALTY}"
     return Gate("active_units", value, least, False, meaning)
+
+
+def _nats_of_dimensions(code: CodeUse) -> str:
+    known = code.nats_per_frame[np.isfinite(code.nats_per_frame)]
+    if not len(known):
+        return ""
+    return f" ({known.min():.2g} to {known.max():.2g} nats per frame in each; latent.csv has all)"
 
 
 def decoder_listens(code: CodeUse, least: float) -> Gate:

@@ -15,7 +15,8 @@ from timbrel.errors import UserError
 @pytest.fixture
 def evaluated(run):
     folder = run / "evaluation"
-    values = {"kad": (4.25, 32), "kad_held_out": (-1.5, 9), "smoothness": (0.9, 4)}
+    values = {"kad": (4.25, 32), "kad_held_out": (-1.5, 9), "density": (0.75, 32)}
+    values["smoothness"] = (0.9, 4)
     write_csv(
         folder / "generated.csv",
         [
@@ -49,6 +50,9 @@ def test_numbers_stand_beside_what_to_compare_them_with_and_a_pair_plays(evaluat
         "kernel distance to training clips 4.25 (n = 32) \N{MINUS SIGN}1.50 (n = 9) "
         "held-out recordings" in shown.words
     )
+    assert (
+        "density: crowding around training clips 0.750 (n = 32) 1: a perfect model" in shown.words
+    )
     assert "6 sounds drawn from the prior (seeds 3 to 8)" in shown.words
     assert "whatever their level, and as sets by aiSFX" in shown.words
     assert "Fréchet distance" not in shown.words  # not measured: no row
@@ -73,4 +77,4 @@ def test_missing_audio_leaves_the_numbers_and_damage_is_told(evaluated):
         invented(read_run(evaluated))
     (generated / "training.wav").unlink()
     told = invented(read_run(evaluated))
-    assert (told.pair, len(told.rows)) == ((), 2)
+    assert (told.pair, len(told.rows)) == ((), 3)

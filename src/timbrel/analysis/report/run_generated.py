@@ -19,6 +19,7 @@ _ROWS = (
     ("kernel distance to training clips", "kad", "kad_held_out", "held-out recordings"),
     ("Fréchet distance to training clips", "frechet", "frechet_held_out", "held-out recordings"),
     ("share of training clips reached", "coverage", "coverage_expected", "a perfect model"),
+    ("density: crowding around training clips", "density", None, "1: a perfect model"),
     ("Vendi score: different sounds", "vendi", "vendi_training", "training clips"),
     (
         "nearest training clip, median, dB",
