@@ -77,6 +77,7 @@ def test_a_collapsed_model_always_plays_the_same() -> None:
     assert "Vendi score 1.00" in gate.meaning
     assert "30 of each" in gate.meaning
     assert coverage(collapsed, 0.1).passed is False
+    assert "where the code has not collapsed, raise the penalty" in coverage(collapsed, 0.1).meaning
     other = replace(collapsed, vendi=3.0, vendi_training=5.0)
     assert diversity(other, 0.1).value == 0.5  # (3 - 1) / (5 - 1)
 

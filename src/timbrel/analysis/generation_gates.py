@@ -80,8 +80,9 @@ def coverage(sounds: GeneratedSounds, least: float) -> Gate:
         return Gate(name, value, limit, True, f"generated sounds reach a share {counts}")
     meaning = (
         f"generated sounds lie near few recordings (share {counts}): the prior does not sound "
-        "like them; train longer, or raise the penalty (latent.weights.kl), so that the code fits "
-        "it; source=file stays as good as the reconstructions"
+        "like them; train longer, or, where the code has not collapsed, raise the penalty "
+        "(latent.weights.kl), so that it fits the prior; source=file stays as good as the "
+        "reconstructions"
     )
     return Gate(name, value, limit, False, meaning)
 
