@@ -1,5 +1,6 @@
 """`timbrel train` from the outside: what it refuses, where it stops, what it leaves."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -106,6 +107,15 @@ def test_early_stop_counts_validations_without_gain(run_train) -> None:
     assert status == 0
     losses = read_metrics(run / "metrics.csv")["validation/loss"]
     assert [step for step, _ in losses] == [1, 2, 3]
+
+
+def test_the_gates_at_the_end_have_the_limits_of_the_alarms(run_train) -> None:
+    status, run = run_train("alarms.kl_floor_nats=1e6", "alarms.active_units=null")
+    assert status == 0
+    with (run / "evaluation" / "gates.csv").open() as file:
+        gates = {row["gate"]: row for row in csv.DictReader(file)}
+    assert (float(gates["kl_floor"]["limit"]), gates["kl_floor"]["passed"]) == (1e6, "no")
+    assert float(gates["active_units"]["limit"]) == 1
 
 
 def test_time_limit_fixes_a_horizon_and_ends_near_it(run_train) -> None:

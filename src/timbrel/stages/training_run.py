@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,13 +156,19 @@ def _measured(
         found,
         downmix=str(config.data.downmix),
         chunk_samples=config.data.chunk_samples,
-        settings=EvaluateSection(parts=[part] if part else []),
+        settings=EvaluateSection(parts=[part] if part else [], **_gate_limits(config.alarms)),
         seed=config.seed,
     )
     for gate in outcome.gates:
         if gate.passed is False:
             sys.stderr.write(f"{gate.line}\n")
     return outcome
+
+
+def _gate_limits(alarms: Mapping[str, Any]) -> dict[str, Any]:
+    """The alarms' limits, for the gates of their names; one that is off leaves a gate its own."""
+    of_gates = {item.name for item in fields(EvaluateSection)}
+    return {key: limit for key, limit in alarms.items() if key in of_gates and limit is not None}
 
 
 def _closing_line(folder: Path, outcome: Outcome, part: str | None, report: Path | None) -> str:
