@@ -214,7 +214,7 @@ def _copy(value: Any) -> Any:
 TAKES_A_TARGET = [
     (name, term)
     for name, term in PENALISED
-    if term in ("kl", "floored_kl", "dimension_kl", "total_correlation")
+    if term in ("kl", "floored_kl")
     and name not in ("annealed", "target_kl")  # a ramp of its own; that option itself
 ]
 

@@ -27,7 +27,7 @@ def order_loss(
     are of a present row with another or with one of the `past` (z, attribute, known). Differs:
     left out are a row with itself, pairs with a value unknown, and those nearer than `dead_zone`,
     whose order nobody knows. An attribute without pairs costs nothing. A pair with the past has a
-    gradient at its present end alone, so a long queue weakens the pull (24 rows beside 8: by 0.6).
+    gradient at its present end alone, so a queue weakens the pull (24 rows beside 8: to 0.6 of it).
     """
     n, columns = z.shape
     others = [torch.cat(pair) for pair in zip((z, attribute, known), past, strict=True)]
