@@ -31,11 +31,12 @@ def codes(instrument: Instrument, files: list[Path]) -> np.ndarray:
     """One row per file: the mean frame code where it sounds, then the clip code."""
     rows = []
     for file in files:
-        audio = soundfile.read(file, dtype="float32", always_2d=True)[0].mean(1)
-        latent = instrument.encode(audio)
+        audio = soundfile.read(file, dtype="float32", always_2d=True)[0].T
+        mono = audio.mean(0)
+        latent = instrument.encode(mono if instrument.model.channels == 1 else audio)
         frames = latent.frames[0].numpy()
         hop = instrument.model.hop_samples
-        padded = np.pad(audio, (0, frames.shape[1] * hop - len(audio)))
+        padded = np.pad(mono, (0, frames.shape[1] * hop - len(mono)))
         level_db = 10 * np.log10(np.square(padded).reshape(-1, hop).mean(1) + 1e-12)
         sounding = level_db > level_db.max() - ACTIVE_DB
         rows.append(np.concatenate([frames[:, sounding].mean(1), latent.clip[0].numpy()]))
@@ -49,7 +50,13 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1, help="of the sounds; trainings have 0")
     arguments = parser.parse_args()
+    if arguments.seed == 0:
+        parser.error("--seed 0: those are the sounds that trainings hear; take another")
+    if not (arguments.run / "config.yaml").is_file():
+        parser.error(f"{arguments.run}: no run folder of a training")
     latent = yaml.safe_load((arguments.run / "config.yaml").read_text())["latent"]
+    if "frame_attributes" not in latent:
+        parser.error(f"{arguments.run}: its code follows no attributes; train with latent=ar_vae")
     instrument = timbrel.load(arguments.run)
     names = [*latent["frame_attributes"], *latent["clip_attributes"]]
     first_clip = instrument.model.latent_dim
@@ -58,7 +65,12 @@ def main() -> None:
         *range(first_clip, first_clip + len(latent["clip_attributes"])),
     ]
     with tempfile.TemporaryDirectory() as folder:
-        made = render_demo_set(Path(folder) / "fresh", files=arguments.files, seed=arguments.seed)
+        made = render_demo_set(
+            Path(folder) / "fresh",
+            files=arguments.files,
+            seed=arguments.seed,
+            sample_rate_hz=instrument.sample_rate_hz,
+        )
         rows = list(csv.DictReader((made / FACTORS_FILE).open()))
         found = codes(instrument, [made / row["file"] for row in rows])
     groups = {"all": np.ones(len(rows), bool)}

@@ -191,3 +191,23 @@ def test_ordering_compares_with_the_factors(checkout: Path, tmp_path: Path) -> N
     assert lines[1].startswith("dimension 0 (log_f0), all (12): f0_hz ")
     own = next(line for line in lines if line.startswith("f0_hz itself, all (12)"))
     assert "f0_hz +1.000" in own
+
+
+@pytest.mark.parametrize(
+    ("config", "words", "message"),
+    [
+        ("latent: {frame_attributes: [log_f0]}", ["--seed", "0"], "sounds that trainings hear"),
+        ("latent: {dropout: 0.0}", [], "train with latent=ar_vae"),
+        (None, [], "no run folder of a training"),
+    ],
+)
+def test_ordering_refuses_what_would_prove_nothing(
+    checkout: Path, tmp_path: Path, config: str | None, words: list[str], message: str
+) -> None:
+    if config is not None:
+        (tmp_path / "config.yaml").write_text(config)
+    command = [sys.executable, checkout / "benchmarks/ordering.py", tmp_path, *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

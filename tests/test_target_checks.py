@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +19,9 @@ class Part:
     scale: float = 1.0
     mode: str | None = None
     inner: Any = None
+    sizes: Sequence[int] = ()
+    noise: Mapping[str, float] | None = None
+    schedule: float | Callable[[int], float] = 0.0
 
 
 HERE = f"{__name__}.Part"
@@ -43,6 +47,17 @@ def _this_module() -> Any:
         ({"_target_": HERE, "width": 1.5}, "a.width=1.5: expected a whole number"),
         ({"_target_": HERE, "width": True}, "a.width=true: expected a whole number"),
         ({"_target_": HERE, "width": 1, "mode": 3}, "a.mode=3: expected text or null"),
+        ({"_target_": HERE, "width": 1, "sizes": 3}, "a.sizes=3: expected a list"),
+        ({"_target_": HERE, "width": 1, "sizes": "ab"}, "a.sizes=ab: expected a list"),
+        ({"_target_": HERE, "width": 1, "noise": 0.1}, "a.noise=0.1: expected a mapping or null"),
+        (
+            {"_target_": HERE, "width": 1, "noise": {"x": "y"}},
+            "a.noise={'x': 'y'}: expected a mapping to a number or null",
+        ),
+        (
+            {"_target_": HERE, "width": 1, "schedule": "up"},
+            "a.schedule=up: expected a number or a mapping with a _target_",
+        ),
         ({"_target_": f"{__name__}.Partt"}, "did you mean 'Part'?"),
         ({"_target_": "timbrel.nowhere.Thing"}, "no 'nowhere' in timbrel"),
         ({"_target_": "nowhere.Thing"}, "nowhere.Thing: no such module"),
@@ -63,6 +78,8 @@ def test_targets_are_compared_with_their_signature(section, message):
     [
         {"_target_": HERE, "width": 1},
         {"_target_": HERE, "width": 1, "scale": 2, "mode": None, "inner": {"x": 1}},
+        {"_target_": HERE, "width": 1, "sizes": [3], "noise": {"x": 1.0}, "schedule": 2},
+        {"_target_": HERE, "width": 1, "noise": None, "schedule": {"_target_": HERE, "width": 1}},
         {"_target_": HERE, "_partial_": True},
         {"weights": {"kl": 1.0}},
         {},

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from timbrel.config_checks import override_text
@@ -131,10 +131,18 @@ def _mismatch(value: Any, annotation: Any) -> str | None:
         float: ((int, float), "a number"),
         bool: ((bool,), "true or false"),
         str: ((str,), "text"),
+        Sequence: ((list, tuple, Mapping), "a list"),  # any of them may be built from a mapping
+        Mapping: ((Mapping,), "a mapping"),
+        Callable: ((Mapping,), "a mapping with a _target_"),
     }
-    if annotation not in simple:
+    kind = typing.get_origin(annotation) or annotation
+    if kind not in simple:
         return None
-    kinds, words = simple[annotation]
+    kinds, words = simple[kind]
     if isinstance(value, bool) and annotation is not bool:
         return words
+    if kind is Mapping and isinstance(value, Mapping) and "_target_" not in value:
+        (_, inner) = typing.get_args(annotation) or (str, Any)
+        problems = (_mismatch(item, inner) for item in value.values())
+        return next((f"a mapping to {problem}" for problem in problems if problem), None)
     return None if isinstance(value, kinds) else words

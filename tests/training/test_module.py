@@ -1,5 +1,6 @@
 """One training step with every latent and every architecture, in small: who learns from what."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -208,6 +209,48 @@ def test_a_resumed_training_repeats_its_curve(latent: str) -> None:
 
 def _copy(value: Any) -> Any:
     return value.clone() if isinstance(value, Tensor) else value
+
+
+TAKES_A_TARGET = [
+    (name, term)
+    for name, term in PENALISED
+    if term in ("kl", "floored_kl")
+    and name not in ("annealed", "target_kl")  # a ramp of its own; that option itself
+]
+
+
+@pytest.mark.parametrize(("latent", "term"), TAKES_A_TARGET)
+def test_every_gaussian_option_takes_a_target_rate(latent: str, term: str) -> None:
+    chosen = choices("rave", latent)
+    chosen.latent.weights[term] = {
+        "_target_": "timbrel.losses.control.TargetRate", "target_nats_per_frame": 0.5,
+    }  # fmt: skip
+    module, batch = training(chosen), measured("rave")
+    weights = []
+    for index in range(3):
+        module.training_step(batch, index)
+        weights.append(module.mix.weights_at(module.step)[term])
+    assert 1.0 < weights[0] < weights[1] < weights[2]  # the rate of an untrained code is too high
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.2])
+def test_weight_decay_draws_the_model_to_zero_and_nothing_else(decay: float) -> None:
+    """Without a gradient AdamW multiplies by 1 - rate x decay; the adversary has no decay."""
+    module = training(choices("rave", "factor_vae"))
+    module.settings = replace(module.settings, weight_decay=decay)
+    main, own = module.configure_optimizers()
+    before = weights_of(module)
+    for parameter in (*module.model.parameters(), *module.penalty.parameters()):
+        parameter.grad = torch.zeros_like(parameter)
+    main.step()
+    own.step()
+    for name, parameter in module.model.named_parameters():
+        torch.testing.assert_close(parameter.detach(), before[f"model.{name}"] * (1 - 1e-3 * decay))
+    assert moved(before, module) == (
+        {f"model.{n}" for n in weights_of(module.model) if before[f"model.{n}"].any()}
+        if decay
+        else set()
+    )
 
 
 def test_a_controlled_weight_moves_with_the_rate() -> None:

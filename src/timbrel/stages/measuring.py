@@ -5,24 +5,47 @@ import time
 
 from omegaconf import DictConfig
 
+from timbrel.attributes.registry import ATTRIBUTES
 from timbrel.data.attribute_table import measure_clips
 from timbrel.data.cache import Cache
-from timbrel.data.chunk_attributes import ChunkAttributes, check_names
+from timbrel.data.chunk_attributes import CLIP_NAMES, FRAME_NAMES, ChunkAttributes, check_names
+from timbrel.errors import UserError, did_you_mean
 from timbrel.stages.recordings import Recordings
 
 _PROGRESS_EVERY_S = 10.0
 
 
+def check_attributes(config: DictConfig) -> None:
+    """What a penalty asks to be measured has a name, and a value in recordings such as these.
+
+    Raises UserError naming the key.
+    """
+    frames, clips = _asked(config)
+    check_names(frames, clips)
+    stereo = {attribute.name for attribute in ATTRIBUTES if attribute.defined == "stereo"}
+    for key, names in (("frame_attributes", frames), ("clip_attributes", clips)):
+        for name in names:
+            if name in stereo and config.data.channels == 1:
+                raise UserError(
+                    f"latent.{key}: {name} has no value in mono; take data.channels=2, or leave "
+                    "it out"
+                )
+    known = (*FRAME_NAMES, *CLIP_NAMES)
+    for name in config.latent.penalty.get("dead_zone") or ():
+        if name not in known:
+            raise UserError(
+                f"latent.penalty.dead_zone.{name}: no such attribute{did_you_mean(name, known)}"
+            )
+
+
 def measuring(config: DictConfig, found: Recordings, hop_samples: int) -> ChunkAttributes | None:
     """What `latent.frame_attributes` and `latent.clip_attributes` name; None where neither does.
 
-    Raises UserError for a name that is none, and where a recording's cache entry is damaged.
+    Raises UserError where a recording's cache entry is damaged.
     """
-    frames = tuple(config.latent.get("frame_attributes") or ())
-    clips = tuple(config.latent.get("clip_attributes") or ())
+    frames, clips = _asked(config)
     if not (frames or clips):
         return None
-    check_names(frames, clips)
     recordings = {segment.clip.clip_id: segment.clip for segment in found.split.train}
     last_s = time.monotonic()
 
@@ -43,3 +66,9 @@ def measuring(config: DictConfig, found: Recordings, hop_samples: int) -> ChunkA
         hop_samples,
         str(config.data.short),
     )
+
+
+def _asked(config: DictConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The attributes of frames and of clips that the latent option lists."""
+    latent = config.latent
+    return tuple(latent.get("frame_attributes") or ()), tuple(latent.get("clip_attributes") or ())

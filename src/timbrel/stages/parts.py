@@ -11,6 +11,7 @@ from timbrel.losses.mix import LossMix
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import derived_seed
 from timbrel.stages.built import built
+from timbrel.stages.measuring import check_attributes
 from timbrel.target_checks import check_targets
 
 SECTIONS = ("architecture", "latent", "augmentation", "loss")
@@ -19,11 +20,13 @@ SECTIONS = ("architecture", "latent", "augmentation", "loss")
 def check_sections(config: DictConfig) -> None:
     """Every `_target_` exists and takes the arguments it is given; raises UserError.
 
-    What an augmentation refuses, such as a missing library, is told before recordings are read.
+    What an augmentation refuses, such as a missing library, and attributes that cannot be measured
+    are told before recordings are read.
     """
     for name in SECTIONS:
         check_targets(OmegaConf.to_container(config[name], resolve=True), name)
     build_augmentation(config)
+    check_attributes(config)
 
 
 def model_config(config: DictConfig) -> dict[str, Any]:

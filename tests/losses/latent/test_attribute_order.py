@@ -155,6 +155,8 @@ def test_too_many_attributes_name_the_way_out() -> None:
         penalty(frame_attributes=[])
     with pytest.raises(ValueError, match="above 0"):
         penalty(delta=0.0)
+    with pytest.raises(ValueError, match=r"dead_zone.log_f0=-0.1: 0 or more"):
+        penalty(dead_zone={"log_f0": -0.1})
 
 
 def test_past_pairs_carry_gradient_to_the_present_alone() -> None:
