@@ -102,7 +102,7 @@ def test_a_key_twice_is_told_and_not_lost(here) -> None:
     write()
     file = Path("experiments/mine/study.yaml")
     file.write_text(file.read_text().replace("axes:\n", "axes:\n  latent: [vae]\n  latent: [ar]\n"))
-    with pytest.raises(UserError, match=r"study.yaml' 'latent' is there twice .*line 3"):
+    with pytest.raises(UserError, match=r"study.yaml' is no YAML: 'latent' is there twice .* 3,"):
         read_study("mine")
 
 
