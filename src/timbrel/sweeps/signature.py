@@ -238,7 +238,7 @@ def _foreign(packages: Iterable[str]) -> tuple[list[str], list[str]]:
         package = waiting.pop()
         if package in lines:
             continue
-        places = _places(package)
+        places = [] if package in sys.stdlib_module_names else _places(package)
         if any(_INSTALLED & set(place.parts) for place in places) or not places:
             if package in named:
                 lines[package] = f"{package} {_version(package)}"
@@ -249,7 +249,7 @@ def _foreign(packages: Iterable[str]) -> tuple[list[str], list[str]]:
         imported = {name for _, names in sources for name in names}
         ours += [name for name in imported if _top(name) == "timbrel"]
         tops = {_top(name) for name in imported}
-        waiting += sorted(tops - {"timbrel"} - sys.stdlib_module_names)
+        waiting += sorted(tops - {"timbrel"})
     return [lines[package] for package in sorted(lines)], ours
 
 
