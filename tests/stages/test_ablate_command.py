@@ -99,7 +99,11 @@ def test_one_cell_fails_with_its_reason_the_rest_finishes_and_is_not_repeated(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_a_launcher_of_hydras_does_as_processes_do(here, recordings, capfd, launcher) -> None:
+def test_a_launcher_of_hydras_does_as_processes_do(
+    here, recordings, capfd, monkeypatch, launcher
+) -> None:
+    (here / "it's, here").mkdir()
+    monkeypatch.chdir(here / "it's, here")
     write_study(recordings, {"architecture.encoder.kernel_frames": [7, 4001]}, seeds=(0, 1))
     jobs = ["jobs=2"] if launcher == "joblib" else []
     assert cli.main(["ablate", "study=tiny", f"launcher={launcher}", *jobs]) == 1
@@ -180,6 +184,9 @@ def test_killed_it_goes_on_where_it_was_and_repeats_no_finished_cell(here, recor
         ({"architecture.latent_dim": [2]}, ["architecture.latent_dim=3"], "an axis of tiny"),
         ({"architecture.latent_dim": [2]}, ["seed=3"], "seed: every run has its own"),
         ({"architecture.latent_dim": [2]}, ["jobs=0"], "jobs=0: a whole number from 1"),
+        ({"architecture.latent_dim": [2]}, ["jobs=\u00b2"], "a whole number from 1"),
+        ({"architecture.latent_dim": [2]}, ["hydra/launcher=joblib"], "write launcher=joblib"),
+        ({"architecture.latent_dim": [2]}, ["hydra.launcher.n_jobs=2"], "every run has its own"),
         ({"architecture.latent_dim": [2]}, ["launcher=slurm"], "not installed; there are process"),
         ({"architecture.latent_dim": [2]}, ["--pan"], "did you mean '--plan'"),
         ({"architecture.latent_dim": [2]}, ["plan=yes"], "plan=yes: true or false"),

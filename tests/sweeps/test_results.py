@@ -92,7 +92,7 @@ def test_a_file_that_has_no_score_somewhere_is_left_out_everywhere(study) -> Non
     assert rows[1] != file.read_text().splitlines()[1]
     file.write_text("\n".join(rows) + "\n")
     result = collect(study, planned, COMMAND)
-    assert (result.files, result.left_out) == (1, 1)
+    assert (result.files, result.left_out) == (2, {"mrstft": 1})
 
 
 def test_gates_are_metrics_of_whole_runs(study) -> None:
@@ -144,6 +144,25 @@ def test_one_table_in_three_spellings(study) -> None:
     assert [row["architecture.latent_dim"] for row in rows] == ["8", "32", "99"]
     assert float(rows[1]["difference"]) == pytest.approx(-0.1)
     assert (rows[2]["score"], rows[2]["failed"]) == ("", "seed 0: too_wide | 50 %")
+
+
+def test_a_list_in_the_first_column_is_no_argument_of_latex(study) -> None:
+    lists = replace(study, axes={"loss.window_samples": ([512, 128], [512])})
+    waiting = [
+        PlannedRun(cell, 0, Path("none"), (), {}, Signature("", "", ""), Standing(State.to_run))
+        for cell in lists.cells()
+    ]
+    tex = latex(collect(lists, waiting, COMMAND))
+    assert "{}[512,128] & 0 of 1 &" in tex  # bare, it would be the width of the rule above
+
+
+def test_a_seed_without_scores_is_told(study) -> None:
+    planned = runs(study)
+    file = planned[0].folder / "evaluation" / "files.csv"
+    file.write_text(file.read_text().replace(",1.0,", ",nan,"))
+    result = collect(study, planned, COMMAND)
+    assert (result.files, result.left_out) == (2, {})
+    assert "latent_dim=8: MR-STFT of 2 of its 3 seeds only, the rest has none." in notes(result)
 
 
 def test_digits_follow_the_size() -> None:

@@ -34,11 +34,21 @@ if behave == "raise":
     raise RuntimeError("diverged at step 3")
 if behave == "kill":
     os.kill(os.getpid(), 9)
+if behave == "lines":
+    raise RuntimeError("Error(s) in loading:\\n\\tsize mismatch")
 (folder / "config.yaml").write_text("{}")
+if behave == "kill late" and "run" not in words:
+    os.kill(os.getpid(), 9)
+if behave == "crash late":
+    os.kill(os.getpid(), 11)
 if behave == "hang" and "run" not in words:
     time.sleep(60)
 (folder / "model").mkdir(exist_ok=True)
 (folder / "model" / "card.json").write_text("{}")
+(folder / "report.html").write_text("")
+if behave == "last":
+    (folder / "ready").write_text("")
+    time.sleep(3)
 """
 
 
@@ -108,6 +118,40 @@ def test_failures_are_told_and_alone_run_again(here, monkeypatch) -> None:
     assert states == [*[State.finished] * 4, *[State.failed] * 2]
 
 
+def test_a_killed_training_is_told_and_goes_on_next_time(here, monkeypatch) -> None:
+    monkeypatch.setenv("BEHAVE_x_a", "kill late")
+    monkeypatch.setenv("BEHAVE_x_b", "crash late")
+    told = launch(planned())
+    assert told["x=a seed=0"] == "failed killed by SIGKILL: out of memory?"
+    assert told["x=b seed=0"] == "failed killed by SIGSEGV"
+    assert planned()[0].standing.state is State.failed
+    monkeypatch.setenv("BEHAVE_x_b", "")
+    assert list(launch(planned()).values()) == ["finished"] * 4
+    log = "sweeps/s/x-{}/seed0/output.log"
+    assert Path(log.format("a")).read_text() == "starting\nresuming\n"
+    assert Path(log.format("b")).read_text() == "starting\n"  # its own fault: from the start
+
+
+def test_an_error_of_several_lines_is_told_whole(here, monkeypatch) -> None:
+    monkeypatch.setenv("BEHAVE_x_a", "lines")
+    told = launch(planned())
+    assert told["x=a seed=0"] == "failed RuntimeError: Error(s) in loading: size mismatch"
+
+
+def test_what_fails_around_a_training_stops_no_other(here, monkeypatch) -> None:
+    real = runner.sign
+
+    def sign(config, digests):
+        if config["seed"] == 1:
+            raise OSError("no space left")
+        return real(config, digests)
+
+    monkeypatch.setattr(runner, "sign", sign)
+    told = launch(planned())
+    assert told["x=a seed=0"] == told["x=c seed=0"] == "finished"
+    assert told["x=b seed=1"] == "failed OSError: no space left"
+
+
 def test_another_config_runs_again_and_the_old_run_is_kept(here) -> None:
     launch(planned())
     runs = planned(width=2)
@@ -124,6 +168,9 @@ def test_a_deleted_cell_runs_alone(here) -> None:
 
 
 def test_a_folder_of_something_else_is_left_alone(here) -> None:
+    Path("sweeps/s/x-b/seed0").mkdir(parents=True)
+    Path("sweeps/s/x-b/seed0/.cell.json.half").write_text("{")  # a kill amid the first record
+    assert planned()[2].standing.state is State.to_run
     Path("sweeps/s/x-a/seed0").mkdir(parents=True)
     Path("sweeps/s/x-a/seed0/notes.txt").write_text("mine")
     with pytest.raises(Exception, match="holds files of no run of this study"):
@@ -187,6 +234,16 @@ def test_a_training_that_outlives_its_runner_is_waited_for(here) -> None:
     os.killpg(killed.pid, signal.SIGKILL)
     assert "'x=a seed=0': 'finished'" in waits.communicate(timeout=30)[0]
     assert Path("sweeps/s/x-a/seed0/output.log").read_text() == "starting\nresuming\n"
+
+
+def test_a_training_that_ended_after_its_runner_is_not_repeated(here) -> None:
+    killed = start(here, BEHAVE_x_a="last")
+    until(here / "sweeps/s/x-a/seed0/ready")
+    killed.kill()  # alone: nobody notes the training's end
+    killed.communicate()
+    told = launch(planned())
+    assert told["x=b seed=0"] == "finished"
+    assert Path("sweeps/s/x-a/seed0/output.log").read_text() == "starting\n"
 
 
 def test_stopped_by_hand_it_stops_its_trainings_and_can_go_on(here) -> None:

@@ -1,6 +1,8 @@
 """Signatures: what changes one, and what does not."""
 
 import shutil
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,47 @@ def test_an_edit_changes_the_signatures_of_those_that_use_it(tmp_path, monkeypat
     after = [signature.code_digest(config) for config in (SPECTRAL, multiband)]
     assert after[0] == before[0]
     assert after[1] != before[1]
+
+
+def test_ones_own_parts_count_with_what_they_import(tmp_path, monkeypatch) -> None:
+    """As a training finds them: in the working folder, where a console script does not look."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    files = {
+        "my_model.py": "import my_blocks, json, numpy\nclass Encoder: ...",
+        "my_blocks.py": "from timbrel.models.upsamplers import Upsampler\nWIDTH = 1",
+        "my_folder/part.py": "class Part: ...",
+        "my_other.py": "WIDTH = 1",
+    }
+    (tmp_path / "my_folder").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    config = changed(
+        architecture={"_target_": "my_model.Encoder", "part": {"_target_": "my_folder.part.Part"}}
+    )
+
+    def edited(name: str) -> bool:
+        before = signature.code_digest(config)
+        (tmp_path / name).write_text((tmp_path / name).read_text() + "\nMORE = 1\n")
+        return signature.code_digest(config) != before
+
+    assert [edited(name) for name in files] == [True, True, True, False]
+    copy = tmp_path / "copy" / "timbrel"
+    shutil.copytree(Path(timbrel.__file__).parent, copy, ignore=shutil.ignore_patterns("*.pyc"))
+    monkeypatch.setattr(signature, "_PACKAGE", copy)
+    assert edited("copy/timbrel/models/upsamplers.py")  # only my_blocks.py imports it
+
+
+def test_an_installed_part_counts_by_its_version() -> None:
+    assert signature._foreign(["numpy"]) == ([f"numpy {version('numpy')}"], [])
+    for name in ("no_such_part", "builtins", "collections"):
+        assert signature._foreign([name]) == ([f"{name} "], [])
+
+
+def test_half_an_edit_has_a_signature_too(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "half_done.py").write_text("class Encoder(:")
+    assert signature.code_digest(changed(architecture={"_target_": "half_done.Encoder"}))
 
 
 def test_ones_own_module_counts(tmp_path, monkeypatch) -> None:

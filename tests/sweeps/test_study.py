@@ -70,6 +70,7 @@ def test_timbrels_own_studies_are_found_anywhere_and_the_users_come_first(here) 
         ({"axes": {"architecture": ["rave", "rave"]}}, "architecture: rave is there twice"),
         ({"axes": {"seed": [1, 2]}}, "axes: seed: not here; seeds"),
         ({"axes": {"hydra.job.num": [1]}}, "no key of timbrel train"),
+        ({"base": {"hydra/launcher": "joblib"}}, "no key of timbrel train"),
         ({"base": {"trainer": {"max_time": "2m"}}}, "write dotted keys, such as 'trainer.max_t"),
         ({"base": {"architecture": "rave"}}, "base: architecture: an axis too"),
         ({"seeds": [0, 0]}, "seeds: one is there twice"),
@@ -95,6 +96,21 @@ def test_a_name_is_a_name(here, name) -> None:
 def test_an_unknown_study_names_the_nearest(here) -> None:
     with pytest.raises(UserError, match=r"no experiments/architectres.*mean 'architectures'"):
         read_study("architectres")
+
+
+def test_a_key_twice_is_told_and_not_lost(here) -> None:
+    write()
+    file = Path("experiments/mine/study.yaml")
+    file.write_text(file.read_text().replace("axes:\n", "axes:\n  latent: [vae]\n  latent: [ar]\n"))
+    with pytest.raises(UserError, match=r"study.yaml' is no YAML: 'latent' is there twice .* 3,"):
+        read_study("mine")
+
+
+def test_a_file_of_another_encoding_is_told(here) -> None:
+    write()
+    Path("experiments/mine/study.yaml").write_bytes(b"question: caf\xe9\n")
+    with pytest.raises(UserError, match=r"study.yaml' cannot be read as UTF-8 text"):
+        read_study("mine")
 
 
 def test_broken_yaml_is_told_with_its_place(here) -> None:

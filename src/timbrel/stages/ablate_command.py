@@ -5,6 +5,7 @@ for every cell before anything runs. Needs no torch until results are to be writ
 """
 
 import math
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -90,6 +91,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     left = [run for run in runs if run.standing.state is not State.finished]
     if left:
+        digests.memory.parent.mkdir(parents=True, exist_ok=True)
+        digests.save()  # so that no run reads the recordings again
         _tell_time(study, runs, left, call.jobs)
         _launched(call)(
             left,
@@ -155,7 +158,7 @@ def _read(argv: Sequence[str]) -> _Call:
         elif key == "study":
             call.study = value
         elif key == "jobs":
-            if not value.isdigit() or not 1 <= int(value) <= _MOST_JOBS:
+            if not value.isdecimal() or not 1 <= int(value) <= _MOST_JOBS:
                 raise UserError(f"ablate: jobs={value}: a whole number from 1 to {_MOST_JOBS}")
             call.jobs = int(value)
         elif key == "launcher":
@@ -177,7 +180,9 @@ def _planned(study: Study, given: Mapping[str, str], digests: FileDigests) -> li
     for key in given:
         if key in study.axes:
             raise UserError(f"ablate: {key}: an axis of {study.name}; edit '{study.file}'")
-        if key in ("seed", "name", "run", "dry_run") or key.split(".")[0] == "hydra":
+        if key == "hydra/launcher":
+            raise UserError(f"ablate: {key}: write launcher={given[key]}")
+        if key in ("seed", "name", "run", "dry_run") or re.match(r"hydra\b", key):
             raise UserError(f"ablate: {key}: every run has its own; leave it out")
     runs: list[PlannedRun] = []
     problems: dict[str, list[str]] = {}

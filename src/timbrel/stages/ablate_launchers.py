@@ -56,7 +56,7 @@ def launch(
 
     Raises UserError as `check`.
     """
-    place = (SWEEPS / study / ".launcher").absolute()
+    place = SWEEPS / study / ".launcher"
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=place, suffix=".runs") as file, _hydra(place) as hydra:
         pickle.dump(list(runs), file)
@@ -67,7 +67,7 @@ def launch(
             config=_composed(hydra, name, jobs, place),
         )
         tell(f"launcher {name}: {len(runs)} run{'s' if len(runs) > 1 else ''}")
-        shared = [f"runs='{file.name}'", f"study={study}", f"jobs={jobs}"]
+        shared = [f"runs='{place / Path(file.name).name}'", f"study='{study}'", f"jobs={jobs}"]
         words = [[*shared, f"index={k}"] for k in range(len(runs))]
         returned = launcher.launch(words, initial_job_idx=0)
     for run, job in zip(runs, returned, strict=True):
@@ -99,7 +99,7 @@ def _hydra(place: Path) -> Iterator[Hydra]:
     """Hydra on the one config that the launcher's jobs have."""
     (place / f"{_MASTER_NAME}.yaml").write_text(_MASTER)
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(place), job_name="ablate", version_base="1.3"):
+    with initialize_config_dir(str(place.absolute()), job_name="ablate", version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         if hydra is None:
             raise RuntimeError("Hydra was initialised and is not there")

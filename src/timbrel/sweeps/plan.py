@@ -62,11 +62,15 @@ def plan_run(
     Raises UserError where its folder holds something else, which a run would overwrite.
     """
     folder, signature = run_folder(study.name, cell, seed), sign(config, digests)
-    if folder.is_dir() and read_record(folder) is None and any(folder.iterdir()):
+    if folder.is_dir() and read_record(folder) is None and any(map(_is_seen, folder.iterdir())):
         raise UserError(f"'{folder}' holds files of no run of this study; move them away")
     return PlannedRun(
         cell, seed, folder, tuple(overrides), config, signature, standing(folder, signature)
     )
+
+
+def _is_seen(path: Path) -> bool:
+    return not path.name.startswith(".")  # else half a record, or what a file browser left
 
 
 def estimate(runs: Sequence[PlannedRun], jobs: int, step_s: float = math.nan) -> Estimate:

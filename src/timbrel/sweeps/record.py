@@ -23,6 +23,7 @@ except ImportError:  # Windows: there, two calls at once are the user's to avoid
     fcntl = None  # type: ignore[assignment]
 
 RECORD_FILE = "cell.json"
+_LAST_FILE = "report.html"  # what a training writes last; the page's module takes long to import
 _POLL_S = 0.5
 
 
@@ -34,7 +35,8 @@ class State(StrEnum):
     unfinished = "resumes"
     """Interrupted or killed with an equal signature: goes on from its last checkpoint."""
     failed = "failed"
-    """Tried again from the start by the next call: the reason may lie with the machine."""
+    """Tried again by the next call, which the machine may treat better: from its last checkpoint
+    where it was killed from outside, else from the start."""
     changed = "changed"
     """Run with another config, other recordings or other code: run again."""
 
@@ -45,7 +47,8 @@ class Record:
 
     signature: Mapping[str, Any]
     ended: str = ""
-    """Empty while it runs (or after a kill), else `finished`, `failed` or `interrupted`."""
+    """Empty while it runs (or after its runner was killed), else `finished`, `failed`, `killed` or
+    `interrupted`."""
     reason: str = ""
     seconds: float | None = None
     """From start to end; None where it was resumed, which no clock saw whole."""
@@ -60,6 +63,8 @@ class Standing:
     state: State
     reason: str = ""
     seconds: float | None = None
+    resumes: bool = False
+    """Whether to run it is to go on from its last checkpoint."""
 
 
 def standing(folder: Path, signature: Signature) -> Standing:
@@ -69,12 +74,16 @@ def standing(folder: Path, signature: Signature) -> Standing:
         return Standing(State.to_run)
     if changed := signature.changes(record.signature):
         return Standing(State.changed, ", ".join(changed), record.seconds)
-    if record.ended == "finished" and (folder / MODEL_FOLDER / CARD_FILE).is_file():
-        return Standing(State.finished, "", record.seconds)
-    if record.ended == "failed":
-        return Standing(State.failed, record.reason)
+    if (folder / MODEL_FOLDER / CARD_FILE).is_file():
+        # A training that outlived its runner has nobody to note its end; its page comes last.
+        outlived = not record.ended and (folder / _LAST_FILE).is_file()
+        if record.ended == "finished" or outlived:
+            return Standing(State.finished, "", record.seconds)
     # What has a config can be resumed; before that, nothing was learned.
-    return Standing(State.unfinished if (folder / CONFIG_FILE).is_file() else State.to_run)
+    resumes = record.ended != "failed" and (folder / CONFIG_FILE).is_file()
+    if record.ended in ("failed", "killed"):
+        return Standing(State.failed, record.reason, resumes=resumes)
+    return Standing(State.unfinished if resumes else State.to_run, resumes=resumes)
 
 
 def read_record(folder: Path) -> Record | None:

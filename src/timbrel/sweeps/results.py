@@ -73,8 +73,8 @@ class StudyResult:
     """Which files were scored: test, or validation where there are none."""
     files: int | None
     """How many every training was scored on; None where each seed held out its own."""
-    left_out: int
-    """Files without a finite score in some run, which no cell is scored on."""
+    left_out: Mapping[str, int]
+    """By metric: files without a finite score in some run, which no cell is scored on."""
     cells: tuple[CellResult, ...]
     baseline: Cell | None
     """The first cell with results."""
@@ -103,12 +103,13 @@ def collect(study: Study, runs: Sequence[PlannedRun], command: str) -> StudyResu
     baseline = next((cell for cell in cells if any(owner == cell for owner, _ in opened)), None)
     findings: dict[Cell, dict[str, Finding]] = {cell: {} for cell in cells}
     files: int | None = None
-    left_out = 0
+    left_out: dict[str, int] = {}
     for metric, table in tables.items():
         names, dropped = _common_files(table)
-        if metric in SCORES:
-            files = len(names) if names else files
-            left_out = max(left_out, dropped)
+        if metric in SCORES and names:
+            files = max(files or 0, len(names) + dropped)
+        if metric in SCORES and dropped:
+            left_out[metric] = dropped
         for cell in cells:
             findings[cell][metric] = _finding(study, metric, table, cell, baseline, names)
     return StudyResult(
@@ -166,13 +167,18 @@ def _scores(run: Run, part: str, metric: str) -> FileScores:
 
 
 def _common_files(table: Mapping[Cell, BySeed]) -> tuple[list[str], int]:
-    """The files with a finite score in every run, and how many have not; ([], 0) where seeds
-    held out different files."""
-    every = [scores for by_seed in table.values() for scores in by_seed.values()]
+    """The files with a finite score in every run that has any, and how many have not; ([], 0)
+    where seeds held out different files, and where no file is left."""
+    every = [
+        scores
+        for by_seed in table.values()
+        for scores in by_seed.values()
+        if any(map(math.isfinite, scores.values()))
+    ]
     if not every or any(scores.keys() != every[0].keys() for scores in every):
         return [], 0
     finite = [name for name in every[0] if all(math.isfinite(scores[name]) for scores in every)]
-    return sorted(finite), len(every[0]) - len(finite)
+    return sorted(finite), len(every[0]) - len(finite) if finite else 0
 
 
 def _finding(
@@ -203,10 +209,9 @@ def _usable(by_seed: BySeed, files: Sequence[str]) -> dict[int, list[float]]:
     """A row per seed: its common files' scores, else one value, the middle of its own files."""
     rows: dict[int, list[float]] = {}
     for seed, scores in sorted(by_seed.items()):
-        if files:
-            rows[seed] = [scores[name] for name in files]
-        elif finite := [value for value in scores.values() if math.isfinite(value)]:
-            rows[seed] = [interquartile_mean(np.array(finite))]
+        finite = [value for value in scores.values() if math.isfinite(value)]
+        if finite:
+            rows[seed] = [scores[name] for name in files] or [interquartile_mean(np.array(finite))]
     return rows
 
 

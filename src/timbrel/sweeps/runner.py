@@ -6,6 +6,7 @@ a time; `timbrel.stages.ablate_launchers` through any launcher of Hydra's. What 
 """
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import dropwhile
 from pathlib import Path
 
 from timbrel.sweeps.plan import SWEEPS, PlannedRun
@@ -33,6 +35,8 @@ LOG_FILE = "output.log"
 TRAIN = (sys.executable, "-m", "timbrel.cli", "train")
 _STOP_S = 20.0  # Ctrl-C reaches a training too; it closes its files first
 _LONGEST_REASON = 500
+# Somebody, or the system, ended the process: nothing is wrong with the training itself.
+_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,25 @@ def _run(
     stop: Stop,
     tell: Tell,
 ) -> Ending | None:
-    """One training from start to end; None where the runner was stopped meanwhile."""
+    """`_from_start_to_end`; what goes wrong around a training is that run's failure alone."""
+    try:
+        return _from_start_to_end(run, study, digests, environment, stop, tell)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+        with suppress(OSError):
+            write_record(run.folder, Record(asdict(run.signature), "failed", reason))
+        return Ending(run, State.failed, reason, 0.0)
+
+
+def _from_start_to_end(
+    run: PlannedRun,
+    study: str,
+    digests: FileDigests,
+    environment: Mapping[str, str],
+    stop: Stop,
+    tell: Tell,
+) -> Ending | None:
+    """One training; None where the runner was stopped meanwhile."""
     folder = run.folder
     lock = SWEEPS / study / ".locks" / f"{run.cell.folder}_seed{run.seed}"
 
@@ -151,7 +173,7 @@ def _run(
         found = standing(folder, signature)
         if found.state is State.finished:
             return Ending(run, State.finished, "", found.seconds or 0.0)
-        resumes = found.state is State.unfinished
+        resumes = found.resumes
         if not resumes:
             _clear(folder, study, run, keep=found.state is State.changed)
             folder.mkdir(parents=True, exist_ok=True)
@@ -170,7 +192,8 @@ def _run(
         reason = "" if status == 0 else _reason(folder / LOG_FILE, log_start, status)
         state = State.failed if reason else State.finished
         whole = None if resumes else round(seconds, 2)
-        write_record(folder, replace(record, ended=str(state), reason=reason, seconds=whole))
+        ended = "killed" if _signal_name(status) in _FROM_OUTSIDE else str(state)
+        write_record(folder, replace(record, ended=ended, reason=reason, seconds=whole))
         return Ending(run, state, reason, seconds)
 
 
@@ -211,15 +234,20 @@ def _clear(folder: Path, study: str, run: PlannedRun, *, keep: bool) -> None:
             number += 1
         folder.rename(target)
         return
-    shutil.rmtree(folder)
+    # Renamed first: a kill amid the removal leaves no folder without its record.
+    gone = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    folder.rename(gone)
+    shutil.rmtree(gone)
+
+
+def _signal_name(status: int) -> str:
+    return signal.Signals(-status).name if status < 0 else ""
 
 
 def _reason(log: Path, start: int, status: int) -> str:
     """Why a training ended, in the last words of its log: a mistake's message, or the error."""
-    if status < 0:
-        name = signal.Signals(-status).name
-        hint = ": out of memory?" if -status == signal.SIGKILL else ""
-        return f"killed by {name}{hint}"
+    if name := _signal_name(status):
+        return f"killed by {name}" + (": out of memory?" if name == "SIGKILL" else "")
     with log.open("rb") as file:
         file.seek(start)
         lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line]
@@ -227,5 +255,11 @@ def _reason(log: Path, start: int, status: int) -> str:
     if status == 2 and began:
         words = " ".join(line.strip() for line in lines[began[-1] :])
         return words.removeprefix("timbrel train: ")[:_LONGEST_REASON]
+    traces = [i for i, line in enumerate(lines) if line.startswith("Traceback ")]
+    if traces:
+        # The error stands below its frames, which are indented; it may have several lines.
+        below = dropwhile(lambda line: line[0].isspace(), lines[traces[-1] + 1 :])
+        if words := " ".join(line.strip() for line in below):
+            return words[:_LONGEST_REASON]
     last = lines[-1].strip() if lines else f"exit status {status}"
     return last[:_LONGEST_REASON]

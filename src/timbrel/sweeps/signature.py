@@ -6,11 +6,14 @@ Knows neither torch nor Hydra, so that asking what is left to do is quick.
 import ast
 import hashlib
 import json
+import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ _ENTRY = "timbrel.stages.train"
 # Names, places (what lies there counts) and what watches a run: none reaches a weight or a score.
 _UNHEARD_KEYS = ("name", "run", "init_from", "dry_run", "logger", "alarms")
 _UNHEARD_DATA_KEYS = ("name", "root", "also", "split_file", "cache_dir")
+_INSTALLED = frozenset(["site-packages", "dist-packages"])
 _UNHEARD_MODULES = (
     # These draw and tell.
     "timbrel.analysis.pictures",
@@ -148,29 +152,33 @@ def code_digest(config: Mapping[str, Any]) -> str:
     directly or through others, read from their `import` statements; a change in an architecture
     that this config does not use leaves it alone. Left out are pages, the console and W&B, which
     only tell, and what composes the config, which counts as it came out. Your own modules named by
-    a `_target_` count whole; of installed packages named there, the version. Versions of torch and
-    other dependencies do not count.
+    a `_target_` count whole, with those of your own and of timbrel that they import; of installed
+    packages named there, the version. Versions of torch and other dependencies do not count.
     """
     targets = sorted(set(_targets(config)))
-    files = source_files([_ENTRY, *(name for name in targets if name.startswith("timbrel."))])
+    foreign, ours = _foreign({_top(name) for name in targets} - {"timbrel"})
+    named = [name for name in targets if _top(name) == "timbrel"]
+    files = source_files([_ENTRY, *named, *ours])
     lines = [f"{name} {_source(path, path.stat().st_mtime_ns)[0]}" for name, path in files.items()]
-    foreign = {name.split(".")[0] for name in targets} - {"timbrel"}
-    return _digest("\n".join([*lines, *map(_foreign, sorted(foreign))]))
+    return _digest("\n".join([*lines, *foreign]))
 
 
 def source_files(names: Iterable[str]) -> dict[str, Path]:
     """Every module of timbrel that those named import, and theirs, in order of their names."""
     found: dict[str, Path] = {}
-    waiting = list(names)
+    waiting, seen = list(names), set[str]()
     while waiting:
         name = waiting.pop()
-        while "." in name and _file(name) is None:
-            name = name.rpartition(".")[0]  # a class or function in it
-        path = _file(name)
-        if path is None or name in found or _unheard(name):
+        if name in seen:
             continue
-        found[name] = path
-        waiting += [*_source(path, path.stat().st_mtime_ns)[1], *_packages(name)]
+        seen.add(name)
+        path = _file(name)
+        if path is None:
+            waiting += _packages(name)[-1:]  # a class or function in it
+        elif not _unheard(name):
+            found[name] = path
+            imported = _source(path, path.stat().st_mtime_ns)[1]
+            waiting += [*(n for n in imported if _top(n) == "timbrel"), *_packages(name)]
     return dict(sorted(found.items()))
 
 
@@ -191,18 +199,22 @@ def _file(name: str) -> Path | None:
     return module if name != "timbrel" and module.is_file() else None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _source(path: Path, modified_ns: int) -> tuple[str, tuple[str, ...]]:
-    """The digest of a source file and what of timbrel it imports, anywhere in it."""
+    """The digest of a source file and what it imports, anywhere in it."""
     source = path.read_bytes()
-    names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    digest = _hash(source).hexdigest()
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return digest, ()  # half an edit; a training that imports it tells the line
+    names: set[str] = set()
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    ours = sorted({name for name in names if name.split(".")[0] == "timbrel"})
-    return _hash(source).hexdigest(), tuple(ours)
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return digest, tuple(sorted(names))
 
 
 def _targets(node: Any) -> Iterator[str]:
@@ -216,17 +228,60 @@ def _targets(node: Any) -> Iterator[str]:
             yield from _targets(value)
 
 
-def _foreign(package: str) -> str:
+def _foreign(packages: Iterable[str]) -> tuple[list[str], list[str]]:
+    """A line for each package, and for your own that these import; what all import of timbrel."""
+    named = set(packages)
+    lines: dict[str, str] = {}
+    ours: list[str] = []
+    waiting = sorted(named)
+    while waiting:
+        package = waiting.pop()
+        if package in lines:
+            continue
+        places = [] if package in sys.stdlib_module_names else _places(package)
+        if any(_INSTALLED & set(place.parts) for place in places) or not places:
+            if package in named:
+                lines[package] = f"{package} {_version(package)}"
+            continue
+        files = [file for place in places for file in _python_files(place)]
+        sources = [_source(file, file.stat().st_mtime_ns) for file in files]
+        lines[package] = " ".join([package, *(digest for digest, _ in sources)])
+        imported = {name for _, names in sources for name in names}
+        ours += [name for name in imported if _top(name) == "timbrel"]
+        tops = {_top(name) for name in imported}
+        waiting += sorted(tops - {"timbrel"})
+    return [lines[package] for package in sorted(lines)], ours
+
+
+def _places(package: str) -> list[Path]:
+    """The files or folders of a package as `python -m timbrel.cli train` will find it; [] if not.
+
+    Such a process looks into the working folder first, which this one may not do at all.
+    """
     try:
-        return f"{package} {version(package)}"
+        found = PathFinder.find_spec(package, [os.getcwd(), *sys.path]) or find_spec(package)
+    except ValueError:
+        return []  # a module of this process that has no place
+    if found is None:
+        return []
+    if found.submodule_search_locations is not None:
+        return [Path(folder) for folder in found.submodule_search_locations]
+    return [Path(found.origin)] if found.origin else []
+
+
+def _python_files(place: Path) -> list[Path]:
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
     except PackageNotFoundError:
-        pass
-    found = PathFinder.find_spec(package)
-    if found is None or not found.origin:
-        return package
-    origin = Path(found.origin)
-    files = sorted(origin.parent.rglob("*.py")) if found.submodule_search_locations else [origin]
-    return package + " " + " ".join(_source(file, file.stat().st_mtime_ns)[0] for file in files)
+        return ""
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def _hash(data: bytes = b"") -> Any:

@@ -6,10 +6,11 @@ training per row. Differs in two ways. One training is scored on every file, so 
 drawn, which keeps every file's (stratum's) share in every draw; drawn file by file, what a seed
 does to all files at once would average out and the interval come out too narrow. And the interval
 is not read from percentiles: no draw leaves the range of the seeds, so of 3 normal values the
-percentile interval that says 95 % covers 73 %. The draws give a standard error instead, which is
+percentile interval that says 95 % covers 75 %. The draws give a standard error instead, which is
 widened by sqrt(n / (n - 1)) and Student's quantile at n - 1 degrees of freedom: of one file, and of
-the plain mean, Student's own interval. It covers 94.4 to 94.7 % with 3 seeds, as wide as they
-deserve, and 95.8 to 97.2 % with 5, the most where seeds differ more than files.
+the plain mean, Student's own interval. It covers 94.7 to 95.5 % of normal scores of 12 files with
+3 to 8 seeds. Of one number a seed the middle half of 4, 5 and 8 is a rough thing to resample, and
+the interval wider than it need be: 97.3, 97.2 and 96.5 % (10,000 draws each).
 
 Seeds are drawn, files are not: an interval says what other seeds would do on these files.
 """
@@ -90,8 +91,9 @@ def probability_of_improvement(
 
     The mean over files of the share of pairs of seeds in which it wins, ties counting half
     (Agarwal et al. 2021, section 4.3). Rows are drawn in pairs. Bounds are cut to 0...1, and nan
-    where every draw says the same: then these seeds cannot tell how sure they are. Raises
-    ValueError as `paired_difference`.
+    where every draw says the same: then these seeds cannot tell how sure they are. Of 12 files the
+    interval covers 94 to 95 % near one half and 90 to 93 % near 0 and 1. Raises ValueError as
+    `paired_difference`.
 
     >>> a, b = np.array([[1.0], [2.0]]), np.array([[2.0], [3.0]])
     >>> probability_of_improvement(a, b, "lower", np.random.default_rng(0)).value

@@ -91,6 +91,20 @@ class _File:
     budget: str | None
 
 
+class _Loader(yaml.SafeLoader):
+    """As YAML demands and PyYAML does not, a key twice is a mistake: the first would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping's values by its keys. Raises ConstructorError for a key that comes twice."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        for index, (key, (place, _)) in enumerate(zip(keys, node.value, strict=True)):
+            if key in keys[:index]:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"'{key}' is there twice", place.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
 def short_names(keys: list[str]) -> list[str]:
     """The last word of each key where no other key has it, else the whole key.
 
@@ -120,14 +134,17 @@ def read_study(name: str) -> Study:
         known = study_names()
         hint = did_you_mean(name, known) or (f"; there are: {', '.join(known)}" if known else "")
         raise UserError(f"study={name}: no {FOLDER / name / STUDY_FILE}{hint}")
-    text = file.read_text("utf-8")
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"'{file}' cannot be read as UTF-8 text: {error}") from error
     if len(text.splitlines()) >= _MOST_LINES:
         raise UserError(
             f"'{file}': {len(text.splitlines())} lines; a study is a delta of under {_MOST_LINES}: "
             "what its runs share can be conf/experiment/NAME.yaml and base: {experiment: NAME}"
         )
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise UserError(f"'{file}' is no YAML: {reason}") from error
@@ -179,7 +196,7 @@ def _check_keys(where: str, section: str, values: Any) -> None:
     for key, value in values.items():
         if key in _OWN_KEYS:
             raise UserError(f"{where}: {section}: {key}: not here; {_OWN_KEYS[key]}")
-        if not isinstance(key, str) or key.split(".")[0] == "hydra":
+        if not isinstance(key, str) or re.match(r"hydra\b", key):
             raise UserError(f"{where}: {section}: {key}: no key of timbrel train")
         if isinstance(value, dict):
             inner = next(iter(value), "key")

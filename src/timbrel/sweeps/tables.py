@@ -84,8 +84,20 @@ def notes(result: StudyResult) -> list[str]:
             "Every seed held out files of its own, so each seed counts as one value: the middle of "
             "its files. With data.split_file= all are scored on the same."
         )
-    if result.left_out:
-        lines.append(f"{result.left_out} files without a finite score in some run are left out.")
+    lines += [
+        f"{score_of(metric).title}: without {count} file{'' if count == 1 else 's'} that "
+        "have no finite score in some run."
+        for metric, count in result.left_out.items()
+    ]
+    for metric in result.study.metrics:
+        for cell in result.cells:
+            score = cell.findings[metric].score
+            scored = score.seeds if score else 0
+            if scored < len(cell.runs):
+                lines.append(
+                    f"{cell.cell.label}: {score_of(metric).title} of {scored} of its "
+                    f"{len(cell.runs)} seeds only, the rest has none."
+                )
     if result.baseline is not None and sum(bool(cell.runs) for cell in result.cells) > 1:
         lines.append(
             "Differences and P(better), the probability of improvement (Agarwal et al. 2021): from "
@@ -193,7 +205,8 @@ def _pipes(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _tabular(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     spelled = _spelled(headings, rows, lambda text: _escaped(text, _LATEX))
-    lines = [" & ".join(row) + r" \\" for row in spelled]
+    # After \\ and \midrule a bracket or a star would be an argument of theirs.
+    lines = [("{}" if row[0][:1] in "[*" else "") + " & ".join(row) + r" \\" for row in spelled]
     return "\n".join(
         [
             rf"\begin{{tabular}}{{{'l' * len(headings)}}}",
