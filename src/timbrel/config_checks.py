@@ -26,15 +26,10 @@ from timbrel.config import (
     TrainerConfig,
     duration_s,
 )
-from timbrel.errors import UserError, did_you_mean
+from timbrel.errors import UserError, did_you_mean, override_text
+from timbrel.objective_checks import objective_problems
 
 _PARTS = ("train", "validation", "test")
-_GAUSSIAN = "timbrel.models.posteriors.GaussianPosterior"
-_POINT = "timbrel.models.posteriors.PointPosterior"
-_PENALTIES = "timbrel.losses.latent."
-_RATELESS = "timbrel.losses.latent.MMD"  # the one penalty that asks for no variance
-_COMPARING = ("AttributeOrder", "BetaTC", "DIP", "FactorVAE", "MMD")  # clips with other clips
-_CONTROLLER = "timbrel.losses.control.TargetRate"
 _ALARM_LIMITS = (
     "kl_floor_nats",
     "active_units",
@@ -63,7 +58,7 @@ def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig)
     if isinstance(config, TrainConfig):
         problems += [*_data(config.data), *_chunks(config), *_trainer(config.trainer)]
         problems += [*_device(config.device), *_seed(config.seed), *_alarms(config.alarms)]
-        problems += [*_latent(config), *_weights(config)]
+        problems += objective_problems(config)
         if config.logger.clips < 0:
             problems.append(f"logger.clips={config.logger.clips}: 0 or more")
         if config.logger.every_validations < 1:
@@ -173,73 +168,6 @@ def _chunks(config: TrainConfig) -> Iterator[str]:
             if window > chunk:
                 yield f"data.chunk_samples={chunk}: shorter than {key}={window}"
                 return
-
-
-def _latent(config: TrainConfig) -> Iterator[str]:
-    latent, architecture = config.latent, config.architecture
-    dropout = latent.get("dropout", 0.0)
-    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        yield f"latent.dropout={override_text(dropout)}: a probability, from 0 to below 1"
-    for key, width in (("frame_attributes", "latent_dim"), ("clip_attributes", "clip_dim")):
-        names, room = latent.get(key, []), architecture.get(width, 0)
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            yield f"latent.{key}={override_text(names)}: a list such as [log_f0], or [] for none"
-        elif isinstance(room, int) and room < 0:
-            yield f"architecture.{width}={room}: 0 or more"
-        elif isinstance(room, int) and len(names) > room:
-            yield (
-                f"latent.{key}={override_text(names)}: each needs a dimension, and architecture."
-                f"{width}={room}; name fewer, or take architecture.{width}={len(names)}"
-            )
-    for key in ("posterior", "penalty"):
-        if key in latent and not _target(latent[key]):
-            yield f"latent.{key}={override_text(latent[key])}: a mapping with a _target_"
-    posterior, penalty = (_target(latent.get(key)) for key in ("posterior", "penalty"))
-    yield from _others(penalty, latent, config.trainer.batch_size)
-    if posterior != _POINT:
-        return
-    way_out = "take latent=wae_mmd, or latent.posterior._target_=" + _GAUSSIAN
-    if penalty.startswith(_PENALTIES) and penalty != _RATELESS:
-        name = penalty.rpartition(".")[2]
-        yield f"latent.penalty: {name} weighs a rate, and a point has none; {way_out}"
-    weights = latent.get("weights")
-    for name in weights if isinstance(weights, Mapping) else ():
-        if _target(weights[name]) == _CONTROLLER:
-            yield f"latent.weights.{name}: a rate is its target, and a point has none; {way_out}"
-
-
-def _others(penalty: str, latent: Mapping[str, Any], batch_size: int) -> Iterator[str]:
-    """A penalty that compares clips needs more than one."""
-    name = penalty.removeprefix(_PENALTIES)
-    if name not in _COMPARING or batch_size != 1 or latent["penalty"].get("queue_rows"):
-        return
-    queue = ", or latent.penalty.queue_rows=24" if "queue_rows" in latent["penalty"] else ""
-    yield f"trainer.batch_size=1: {name} compares clips with one another; take 2 or more{queue}"
-
-
-def _weights(config: TrainConfig) -> Iterator[str]:
-    for section in ("loss", "latent"):
-        weights = getattr(config, section).get("weights", {})
-        if not isinstance(weights, Mapping):
-            yield f"{section}.weights={override_text(weights)}: a mapping from term to weight"
-            continue
-        for name, weight in weights.items():
-            key = f"{section}.weights.{name}"
-            if section == "loss" and _target(weight) == _CONTROLLER:
-                yield (
-                    f"{key}: a target rate goes with a term that lowers the rate, such as "
-                    "latent.weights.kl"
-                )
-            number = isinstance(weight, int | float) and not isinstance(weight, bool)
-            if not _target(weight) and not (number and math.isfinite(weight)):
-                yield (
-                    f"{key}={override_text(weight)}: expected a number (0 switches the term off), "
-                    "or a mapping with a _target_"
-                )
-
-
-def _target(node: Any) -> str:
-    return str(node.get("_target_", "")) if isinstance(node, Mapping) else ""
 
 
 def _numbers(node: Any, path: str, name: str) -> Iterator[tuple[str, int]]:
@@ -370,12 +298,3 @@ def _export(export: ExportConfig) -> Iterator[str]:
         yield f"export.sample_rate_hz={export.sample_rate_hz}: between 8000 and 192000"
     if export.ceiling_dbtp > 0:
         yield f"export.ceiling_dbtp={export.ceiling_dbtp}: 0 or below"
-
-
-def override_text(value: Any) -> str:
-    """`value` as the command line writes it."""
-    if isinstance(value, list):
-        return "[" + ",".join(override_text(item) for item in value) + "]"
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    return str(value)

@@ -10,8 +10,7 @@ import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from timbrel.config_checks import override_text
-from timbrel.errors import UserError, did_you_mean
+from timbrel.errors import UserError, did_you_mean, override_text
 
 _RESERVED = frozenset({"_target_", "_partial_", "_args_", "_recursive_", "_convert_"})
 

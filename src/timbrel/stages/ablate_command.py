@@ -13,8 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from timbrel.config_checks import override_text
-from timbrel.errors import UserError, did_you_mean
+from timbrel.errors import UserError, did_you_mean, override_text
 from timbrel.sweeps.plan import SWEEPS, PlannedRun, estimate, minutes, plan_run, plan_text
 from timbrel.sweeps.record import State, standing
 from timbrel.sweeps.runner import PROCESS, Ending, environment_of, launch

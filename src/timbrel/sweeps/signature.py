@@ -41,6 +41,7 @@ _UNHEARD_MODULES = (
     "timbrel.config",
     "timbrel.config_checks",
     "timbrel.errors",
+    "timbrel.objective_checks",
     "timbrel.options",
     "timbrel.stages.app",
     "timbrel.stages.overrides",

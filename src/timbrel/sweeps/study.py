@@ -10,8 +10,7 @@ from typing import Any
 import yaml
 
 from timbrel.config import duration_s
-from timbrel.config_checks import override_text
-from timbrel.errors import UserError, did_you_mean
+from timbrel.errors import UserError, did_you_mean, override_text
 from timbrel.metrics.scores import RUN_SCORES, SCORES
 
 STUDY_FILE = "study.yaml"

@@ -5,7 +5,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 
-from timbrel.config_checks import override_text
+from timbrel.errors import override_text
 from timbrel.metrics.scores import RUN_SCORES
 from timbrel.sweeps.results import CellResult, Finding, StudyResult, score_of
 from timbrel.sweeps.statistics import Estimate
