@@ -92,7 +92,7 @@ def test_f0_follows_a_rendered_variant(recording, tmp_path):
     faster = np.interp(times, np.arange(recording.frames), recording.samples()[0])[None]
     clip = clip_of(tmp_path, 9, faster.astype(np.float32))
     clip = Clip(3, *(getattr(clip, n) for n in list(clip.__dataclass_fields__)[1:]))
-    variant = Variant(Segment(clip, 0, clip.frames), Change(speed, 1 / speed))
+    variant = Variant(Segment(clip, 0, clip.frames), Change(speed, 1 / speed), recording)
     found = examples(recording, measuring, steps=24, variants=[[variant]])
     assert sum(assert_like_measured(example) for example in found) > 300
 
