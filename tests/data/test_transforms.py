@@ -99,6 +99,18 @@ def test_all_chance_comes_from_the_generator(transform):
 
 
 @pytest.mark.parametrize("frequency_hz", [41.2, 440.0, 5000.0])
+@pytest.mark.parametrize(
+    "transform",
+    [TimeStretch(min_rate=0.25, max_rate=0.3), PitchShift(semitones=24)],
+    ids=["stretch", "pitch"],
+)
+def test_beyond_twice_the_length_the_generator_still_decides(transform):
+    audio = noise(0.2)[None]
+    for seed in range(4, 8):  # pitch: a draw of each sign
+        first, second = (transform(audio, RATE_HZ, rng(seed)).audio for _ in range(2))
+        np.testing.assert_array_equal(first, second)
+
+
 @seeds
 def test_pitch_moves_as_told_and_durations_stay(seed, frequency_hz):
     tone = sine(frequency_hz, 1.0)
