@@ -137,6 +137,14 @@ def test_a_list_of_transforms_is_refused():
         Augment(transforms=[Polarity()])
 
 
+@pytest.mark.parametrize("name", ["transforms.gain", "mix", "mask"])
+def test_a_plain_value_for_a_part_is_refused_by_name(name):
+    parts = {"transforms": {"gain": 5}} if name != "mix" else {"transforms": {}, "mix": 5}
+    parts = {"transforms": {}, "mask": "much"} if name == "mask" else parts
+    with pytest.raises(UserError, match=rf"augmentation\.{name}=\w+: give its keys"):
+        Augment(**parts)
+
+
 def test_a_band_mask_takes_its_band_and_nothing_else():
     mask = Mask(probability=1.0, time_masks=0, bands=1, max_octaves=1.0)
     sound = noise(1.0)[None]
