@@ -132,9 +132,23 @@ def test_heavy_transforms_are_rendered_ahead_only_where_it_is_asked_for():
         Augment(transforms={"polarity": Polarity()}, expansion=4)
 
 
+@pytest.mark.parametrize("expansion", [-1, 1001, 10**8])
+def test_an_expansion_without_meaning_is_refused(expansion):
+    with pytest.raises(UserError, match=rf"expansion={expansion}: give 0 \(all live\) to 1000"):
+        Augment(transforms={"heavy": Heavy()}, expansion=expansion)
+
+
 def test_a_list_of_transforms_is_refused():
     with pytest.raises(UserError, match="they go by name"):
         Augment(transforms=[Polarity()])
+
+
+@pytest.mark.parametrize("name", ["transforms.gain", "mix", "mask"])
+def test_a_plain_value_for_a_part_is_refused_by_name(name):
+    parts = {"transforms": {"gain": 5}} if name != "mix" else {"transforms": {}, "mix": 5}
+    parts = {"transforms": {}, "mask": "much"} if name == "mask" else parts
+    with pytest.raises(UserError, match=rf"augmentation\.{name}=\w+: give its keys"):
+        Augment(**parts)
 
 
 def test_a_band_mask_takes_its_band_and_nothing_else():

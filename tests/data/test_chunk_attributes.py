@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signals import sine
+from signals import noise, sine
 from timbrel.attributes.measurement import measure
-from timbrel.data.augmentation import Augment, Change, Mix, PitchShift, Varispeed
+from timbrel.data.augmentation import Augment, Change, Mix, Noise, PitchShift, Varispeed
 from timbrel.data.cache import Clip
 from timbrel.data.cache_entry import npy_header
 from timbrel.data.chunk import Measures, Variant
@@ -92,9 +92,48 @@ def test_f0_follows_a_rendered_variant(recording, tmp_path):
     faster = np.interp(times, np.arange(recording.frames), recording.samples()[0])[None]
     clip = clip_of(tmp_path, 9, faster.astype(np.float32))
     clip = Clip(3, *(getattr(clip, n) for n in list(clip.__dataclass_fields__)[1:]))
-    variant = Variant(Segment(clip, 0, clip.frames), Change(speed, 1 / speed))
+    variant = Variant(Segment(clip, 0, clip.frames), Change(speed, 1 / speed), recording)
     found = examples(recording, measuring, steps=24, variants=[[variant]])
     assert sum(assert_like_measured(example) for example in found) > 300
+
+
+def test_f0_beyond_what_the_attribute_can_hold_is_left_out(tmp_path):
+    clip = clip_of(tmp_path, 3, 0.5 * sine(3900.0, 1.0)[None])
+    segment = Segment(clip, 0, clip.frames)
+    faster = Augment(transforms={"speed": Varispeed(octaves=0.5)})
+    found = examples(segment, attributes(segment), steps=12, augmentation=faster)
+    values = [example.measures.frame_values[0][example.measures.frame_mask[0]] for example in found]
+    assert any(len(one) for one in values)
+    assert any(not len(one) for one in values)
+    assert all(2 ** one.max() < 4999 for one in values if len(one))
+
+
+def test_the_harmonic_to_noise_ratio_is_that_of_the_noisy_sound(tmp_path):
+    clip = clip_of(tmp_path, 3, 0.5 * sine(220.0, 1.0)[None])
+    segment = Segment(clip, 0, clip.frames)
+    measuring = ChunkAttributes(
+        {3: measure(segment.samples(), RATE_HZ)}, ("log_f0", "hnr_db"), ("hnr_db",), HOP, "pad"
+    )
+    noisy = Augment(transforms={"noise": Noise(min_snr_db=10.0, max_snr_db=10.0)})
+    frames = ((np.arange(CHUNK // HOP) + 0.5) * HOP // 480).astype(int)
+    for example in examples(segment, measuring, steps=3, augmentation=noisy):
+        again = measure(example.audio, RATE_HZ, from_start=False)
+        # Red noise repeats a little itself: above the 10 dB, far below the 40 of the clean tone.
+        assert 9 < example.measures.values[0] == again.value("hnr_db") < 20
+        found = again.track("hnr_db")[0][frames]
+        np.testing.assert_array_equal(example.measures.frame_values[1], found)
+        np.testing.assert_allclose(2 ** example.measures.frame_values[0], 220.0, rtol=1e-3)
+
+
+def test_the_harmonic_to_noise_ratio_of_noise_is_that_of_the_chunk(tmp_path):
+    clip = clip_of(tmp_path, 3, noise(1.0)[None])
+    segment = Segment(clip, 0, clip.frames)
+    measuring = ChunkAttributes(
+        {3: measure(segment.samples(), RATE_HZ)}, ("hnr_db",), ("hnr_db",), HOP, "pad"
+    )
+    [example] = examples(segment, measuring, steps=1)
+    again = measure(example.audio, RATE_HZ, from_start=False)
+    assert example.measures.values[0] == again.value("hnr_db") > -20.0
 
 
 def test_silence_and_sums_have_no_pitch(recording):

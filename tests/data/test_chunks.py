@@ -155,7 +155,7 @@ def test_no_segments_and_settings_not_offered_are_refused(segments):
         dataset([])
     with pytest.raises(UserError, match="chunk_samples=0"):
         dataset(segments, chunk_samples=0)
-    with pytest.raises(UserError, match="one of pad, loop"):
+    with pytest.raises(UserError, match="one of pad, loop, repeat"):
         dataset(segments, short="stretch")
     with pytest.raises(UserError, match="batch size"):
         StepSampler(batch_size=0)
@@ -281,7 +281,7 @@ def test_variants_and_the_recording_are_drawn_alike_and_tell_their_change(tmp_pa
     original = whole(clip_of(tmp_path, 0, ramp(9_000)))
     changes = (Change(f0_ratio=2.0), Change(time_ratio=0.5))
     variants = tuple(
-        Variant(whole(clip_of(tmp_path, k, ramp(5_000, offset=10_000 * k))), change)
+        Variant(whole(clip_of(tmp_path, k, ramp(5_000, offset=10_000 * k))), change, original)
         for k, change in enumerate(changes, start=1)
     )
     data = dataset([original], variants=[variants])

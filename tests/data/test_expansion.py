@@ -174,6 +174,59 @@ def test_a_long_segment_is_rendered_in_pieces(tmp_path, monkeypatch):
     assert all(0.3 < variant.segment.clip.duration_s < 0.5 for variant in variants)
 
 
+def test_a_piece_has_its_own_place_in_the_recording_and_the_recording_its_share(
+    tmp_path, monkeypatch
+):
+    """Two notes, a piece each: f0 is that of the piece, and one chunk in three is unchanged."""
+    monkeypatch.setattr(expansion_module, "LONGEST_S", 0.5)
+    notes = np.concatenate([sine(220.0, 0.5), sine(660.0, 0.5)])[None]
+    segment = whole(clip_of(tmp_path, 0, notes))
+    found = expanded([segment], tmp_path / "cache", chain=CHAIN, count=2)
+    measuring = ChunkAttributes({0: measure(notes, RATE_HZ)}, ("log_f0",), (), 512, "pad")
+    data = TrainingChunks(
+        [segment], seed=0, chunk_samples=8192, variants=found.variants(), measuring=measuring
+    )
+    notes_heard = set()
+    for step in range(24):
+        chunk, measures = data.draw(step, 0), data[step, 0].measures
+        if chunk.original is None:
+            continue
+        note_hz = 660.0 if chunk.original.start_sample else 220.0
+        values = measures.frame_values[0][measures.frame_mask[0]]
+        np.testing.assert_allclose(values, np.log2(note_hz * chunk.change.f0_ratio), atol=0.01)
+        notes_heard.add(note_hz)
+    assert notes_heard == {220.0, 660.0}
+    unchanged = sum(data.draw(step, 0).original is None for step in range(900))
+    assert abs(unchanged - 300) < 4 * np.sqrt(900 * 2 / 9)
+
+
+def test_equal_recordings_are_rendered_and_told_once(segments, tmp_path):
+    twin = replace(segments[0].clip, clip_id=7, name="7.wav")
+    lines: list[str] = []
+    found = plan([segments[0], whole(twin)], CHAIN, count=4, seed=0, folder=tmp_path / "cache")
+    expand(found, lines.append)
+    [line] = lines
+    assert line.startswith("augmentation: 4 variants to render ahead, 2 s of audio, ")
+    assert [v.segment.clip.clip_id for of in found.variants() for v in of] == [0] * 4 + [7] * 4
+
+
+def test_the_size_told_is_what_is_written(segments, tmp_path):
+    twice = Chain({"stretch": TimeStretch(min_rate=0.5, max_rate=0.5)})
+    lines: list[str] = []
+    found = plan(segments, twice, count=40, seed=0, folder=tmp_path / "cache")
+    expand(found, lines.append)
+    written = sum(job.data_path.stat().st_size for of in found.jobs for job in of)
+    assert f" {written / 1e6:.0f} MB in " in lines[0]
+
+
+def test_what_is_timed_is_spread_over_all(segments, tmp_path, monkeypatch):
+    monkeypatch.setattr(expansion_module, "_TIMED", 5)
+    missing = plan(segments, CHAIN, count=3, seed=0, folder=tmp_path / "cache").missing()
+    first = expansion_module._in_order(missing)[:6]
+    assert {job.segment for job in first} == set(segments)
+    assert sorted(map(str, expansion_module._in_order(missing))) == sorted(map(str, missing))
+
+
 def test_f0_follows_into_chunks_of_variants(tmp_path):
     segment = whole(clip_of(tmp_path, 0, sine(440.0, 1.0)[None]))
     augment = Augment(transforms={"pitch": PitchShift(semitones=2.0)}, expansion=3)

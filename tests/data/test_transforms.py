@@ -15,6 +15,7 @@ from timbrel.data.augmentation import (
     Equaliser,
     Filter,
     Gain,
+    Mask,
     Noise,
     PitchShift,
     Polarity,
@@ -96,6 +97,18 @@ def test_all_chance_comes_from_the_generator(transform):
     np.random.seed(5)  # noqa: NPY002
     transform(audio, RATE_HZ, rng(8))
     assert (random.getstate(), np.random.get_state()[1].tobytes()) == before  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [TimeStretch(min_rate=0.25, max_rate=0.3), PitchShift(semitones=24)],
+    ids=["stretch", "pitch"],
+)
+def test_beyond_twice_the_length_the_generator_still_decides(transform):
+    audio = noise(0.2)[None]
+    for seed in range(4, 8):  # pitch: a draw of each sign
+        first, second = (transform(audio, RATE_HZ, rng(seed)).audio for _ in range(2))
+        np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("frequency_hz", [41.2, 440.0, 5000.0])
@@ -253,6 +266,11 @@ def test_a_compressor_leaves_a_stereo_image_in_place(seed):
         lambda: TimeStretch(min_rate=0.1),
         lambda: Equaliser(max_db=0),
         lambda: Filter(low_pass_from_hz=1),
+        lambda: Filter(low_pass_from_hz=float("nan")),
+        lambda: Filter(high_pass_to_hz=float("nan")),
+        lambda: Gain(min_db=0, max_db=1e6),
+        lambda: Mask(max_time_s=float("inf")),
+        lambda: Mask(max_octaves=float("inf")),
         lambda: Noise(min_snr_db=30, max_snr_db=20),
         lambda: Room(probability=2),
         lambda: Compressor(min_db=0, max_db=-10),

@@ -26,7 +26,8 @@ class Chunk:
 
     The start lies before the segment where a short one was placed inside a longer chunk.
     `gaps` are the silences, in samples, between the copies of a short one. Where the segment is a
-    rendered variant, `original` is the recording's own and `change` what rendering did to it.
+    rendered variant, `original` is what of the recording it was rendered from, and `change` what
+    rendering did to that.
     """
 
     segment: Segment
@@ -38,10 +39,11 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Variant:
-    """A rendered form of a segment: samples of its own, and how they differ."""
+    """A rendered form of `original`, a segment or a piece of one: its samples, and their change."""
 
     segment: Segment
     change: Change
+    original: Segment
 
 
 @dataclass(frozen=True)

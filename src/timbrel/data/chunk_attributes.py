@@ -3,8 +3,8 @@
 f0 is looked for once per recording, where it is a matter of seconds, and followed: a chunk's frames
 have their recording's f0 at the place they come from, times the known ratio of whatever changed
 them. Everything else is measured again on the chunk as it is, which is cheap: level, spectrum,
-attack (where the crop holds an onset), decay. How periodic a frame is, and so its harmonic-to-noise
-ratio, is followed too.
+attack (where the crop holds an onset), decay; and, where it is asked for, the harmonic-to-noise
+ratio, which noise changes and which takes a search for the period.
 """
 
 import math
@@ -23,6 +23,8 @@ from timbrel.data.chunk import Chunk, Measures, Short, positions
 from timbrel.errors import UserError, did_you_mean
 
 # Octaves above 1 Hz: equal steps to the ear, so that one dead zone fits low and high sounds.
+_F0 = next(attribute for attribute in FRAME_ATTRIBUTES if attribute.name == "f0_hz")
+_SEARCHED = "hnr_db"
 _LOGARITHMS = {"log_f0": "f0_hz", "log_centroid": "centroid_hz", "log_rolloff": "rolloff_hz"}
 FRAME_NAMES = (*(attribute.name for attribute in FRAME_ATTRIBUTES), *_LOGARITHMS)
 CLIP_NAMES = tuple(attribute.name for attribute in CLIP_ATTRIBUTES)
@@ -58,31 +60,36 @@ class ChunkAttributes:
         """The attributes of `audio`, which was read as `chunk` and then changed by `live`."""
         rate_hz = chunk.segment.clip.rate_hz
         samples = audio.shape[1]
-        pitch = self._pitch(chunk, live, samples)
-        if self.clips:
-            found = measure(audio, rate_hz, from_start=False, known_pitch=pitch)
-        else:
-            found = measure_frames(audio, rate_hz, known_pitch=pitch)
-        clip_columns = [CLIP_NAMES.index(name) for name in self.clips]
-        rows = [_row(found, name) for name in self.frames]
+        found = self._measured(audio, rate_hz, self._pitch(chunk, live, samples))
+        asked = _SEARCHED in (*self.frames, *self.clips)
+        searched = self._measured(audio, rate_hz, None) if asked else found
+        of_clip = [
+            (searched if name == _SEARCHED else found, CLIP_NAMES.index(name))
+            for name in self.clips
+        ]
+        rows = [_row(searched if name == _SEARCHED else found, name) for name in self.frames]
         # A latent frame takes the value of the 10 ms that its middle lies in.
         middles = (np.arange(math.ceil(samples / self.hop_samples)) + 0.5) * self.hop_samples
         nearest = np.minimum(middles // found.hop_samples, frame_count(samples, rate_hz) - 1)
         columns = nearest.astype(int)
         return Measures(
-            found.clip_values[clip_columns],
-            found.clip_defined[clip_columns],
+            np.array([one.clip_values[k] for one, k in of_clip], np.float32),
+            np.array([one.clip_defined[k] for one, k in of_clip], bool),
             np.array([values[columns] for values, _ in rows], np.float32).reshape(-1, len(columns)),
             np.array([defined[columns] for _, defined in rows], bool).reshape(-1, len(columns)),
         )
 
+    def _measured(self, audio: Audio, rate_hz: int, pitch: PitchTrack | None) -> Measurement:
+        if self.clips:
+            return measure(audio, rate_hz, from_start=False, known_pitch=pitch)
+        return measure_frames(audio, rate_hz, known_pitch=pitch)
+
     def _pitch(self, chunk: Chunk, live: Change, samples: int) -> PitchTrack:
-        """The recording's f0 and periodicity at the places that the chunk's frames come from."""
+        """The recording's f0 at the places that the chunk's frames come from, where it has one."""
         rate_hz = chunk.segment.clip.rate_hz
         middles = (np.arange(frame_count(samples, rate_hz)) + 0.5) * hop_of(rate_hz)
         known = self.recordings[chunk.segment.clip.clip_id]
         f0_hz, voiced = known.track("f0_hz")
-        hnr_db, _ = known.track("hnr_db")
         change = chunk.change.then(live)
         if math.isnan(change.f0_ratio):
             return PitchTrack(np.full(len(middles), 440.0), np.zeros(len(middles)))
@@ -91,9 +98,9 @@ class ChunkAttributes:
             places = (places - chunk.segment.start_sample) / chunk.change.time_ratio
             places = chunk.original.start_sample + places
         frames = np.clip(places // known.hop_samples, 0, len(f0_hz) - 1).astype(int)
-        share = 10 ** (hnr_db[frames] / 10)
-        periodicity = np.where(voiced[frames] & inside, share / (1 + share), 0.0)
-        return PitchTrack(f0_hz[frames] * change.f0_ratio, periodicity)
+        moved_hz = f0_hz[frames] * change.f0_ratio
+        held = (_F0.low <= moved_hz) & (moved_hz <= _F0.high)  # beyond, the attribute has no value
+        return PitchTrack(moved_hz, (voiced[frames] & inside & held).astype(np.float64))
 
 
 def _row(found: Measurement, name: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

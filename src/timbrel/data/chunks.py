@@ -33,7 +33,7 @@ class TrainingChunks(Dataset[Example]):
     fills the chunk, and every copy starts from silence at another place in its frame.
     An augmentation that changes the speed is given as much more audio as it may need. `variants`
     holds, for every segment, its rendered forms: a chunk comes from the recording or from one of
-    them, each as likely.
+    them, each as likely; of a segment rendered in pieces, from each piece's.
     Raises `UserError` for no segments and for a `chunk_samples` below 1.
     """
 
@@ -59,6 +59,7 @@ class TrainingChunks(Dataset[Example]):
         self.variants = variants or [()] * len(self.segments)
         if len(self.variants) != len(self.segments):
             raise ValueError(f"{len(self.variants)} lists of variants, {len(segments)} segments")
+        self._pieces = [len({v.original for v in of_segment}) for of_segment in self.variants]
         self.measuring = measuring
         self._read_samples = math.ceil(chunk_samples * self.augmentation.live.max_speed)
         weights = [max(segment.frames, chunk_samples) for segment in self.segments]
@@ -73,11 +74,13 @@ class TrainingChunks(Dataset[Example]):
         segment, variants = self.segments[place], self.variants[place]
         if not variants:
             return self._crop(segment, rng)
-        kind = int(rng.integers(len(variants) + 1))
-        if kind == len(variants):
+        # Of n variants of p pieces each, a recording is drawn once in n + 1, as if it were whole.
+        kind = int(rng.integers(len(variants) + self._pieces[place]))
+        if kind >= len(variants):
             return self._crop(segment, rng)
-        crop = self._crop(variants[kind].segment, rng)
-        return replace(crop, original=segment, change=variants[kind].change)
+        variant = variants[kind]
+        crop = self._crop(variant.segment, rng)
+        return replace(crop, original=variant.original, change=variant.change)
 
     def _crop(self, segment: Segment, rng: np.random.Generator) -> Chunk:
         spare = segment.frames - self._read_samples
@@ -202,7 +205,7 @@ def _check(chunk_samples: int, short: str) -> None:
     if chunk_samples < 1:
         raise UserError(f"data.chunk_samples={chunk_samples}; give at least 1")
     if short not in get_args(Short):
-        raise UserError(f"data.short={short}: it is one of pad, loop")
+        raise UserError(f"data.short={short}: it is one of {', '.join(get_args(Short))}")
 
 
 def _covering_starts(segment: Segment, chunk_samples: int) -> list[int]:

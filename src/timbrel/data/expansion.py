@@ -45,8 +45,9 @@ class Expansion:
     """By segment."""
 
     def missing(self) -> list[Rendering]:
-        """What is not rendered yet, or damaged."""
-        return [job for of_segment in self.jobs for job in of_segment if load_variant(job) is None]
+        """What is not rendered yet, or damaged; equal recordings share theirs."""
+        jobs = {job.data_path: job for of_segment in self.jobs for job in of_segment}
+        return [job for job in jobs.values() if load_variant(job) is None]
 
     def variants(self) -> list[tuple[Variant, ...]]:
         """By segment. Raises ValueError where one is not rendered."""
@@ -80,22 +81,20 @@ def plan(
 def expand(expansion: Expansion, tell: Tell, *, only_told: bool = False) -> None:
     """Render what is missing, after telling how much it is and how long it will take.
 
-    How long is known from the first few, which are spread over all of them and rendered as the
-    rest will be; with `only_told` it ends there. Raises UserError as `variants.render`, and where
-    the disk has too little room.
+    How long, and how large where tempo changes, is known from the first few, which are spread over
+    all of them and rendered as the rest will be; with `only_told` it ends there. Raises UserError
+    as `variants.render`, and where the disk has too little room.
     """
     missing = expansion.missing()
     if not missing:
         return
     folder, audio_s = missing[0].data_path.parent, _audio_s(missing)
-    _check_room(folder, missing)
+    _prepare(folder)
+    _check_room(folder, len(missing), _bytes(missing))
     started_s = told_s = time.monotonic()
     first_s = math.nan
     done_s = timed_s = 0.0  # of audio
-    what = (
-        f"augmentation: {len(missing)} variants to render ahead, {_words(audio_s)} of audio, "
-        f"{_bytes(missing) / 1e6:.0f} MB in '{folder}', about "
-    )
+    written = 0
     told = False
     with closing(_rendered(_in_order(missing))) as outcomes:
         for count, job in enumerate(outcomes, 1):
@@ -105,13 +104,22 @@ def expand(expansion: Expansion, tell: Tell, *, only_told: bool = False) -> None
                 first_s = now_s  # the processes have started
             else:
                 timed_s += _audio_s([job])
+            if not told:
+                written += job.data_path.stat().st_size
             enough = count > _TIMED or now_s - first_s > _TIMED_S or count == len(missing)
             if enough and not told:
                 told, told_s = True, now_s
                 left_s = (audio_s - done_s) * (now_s - first_s) / max(timed_s, 1e-9)
-                tell(what + _words(now_s - started_s + left_s))
+                in_all = written * audio_s / done_s
+                tell(
+                    f"augmentation: {len(missing)} variants to render ahead, {_words(audio_s)} of "
+                    f"audio, {in_all / 1e6:.0f} MB in '{folder}', about "
+                    f"{_words(now_s - started_s + left_s)}"
+                )
                 if only_told:
                     return
+                if count < len(missing):
+                    _check_room(folder, len(missing) - count, in_all - written)
             elif told and now_s - told_s > _PROGRESS_EVERY_S and count < len(missing):
                 told_s = now_s
                 tell(f"rendered {count} of {len(missing)} variants")
@@ -119,7 +127,8 @@ def expand(expansion: Expansion, tell: Tell, *, only_told: bool = False) -> None
 
 def _in_order(missing: Sequence[Rendering]) -> list[Rendering]:
     """Some from everywhere, to know the cost of all; then the longest first."""
-    spread = missing[:: max(1, len(missing) // _TIMED)][: _TIMED + 1]
+    timed = min(_TIMED + 1, len(missing))
+    spread = [missing[k * len(missing) // timed] for k in range(timed)]
     chosen = {job.data_path for job in spread}
     rest = [job for job in missing if job.data_path not in chosen]
     return [*spread, *sorted(rest, key=lambda job: -job.segment.frames)]
@@ -147,16 +156,19 @@ def _pieces(segment: Segment) -> list[Segment]:
     return [Segment(segment.clip, start, stop) for start, stop in pairwise(bounds)]
 
 
-def _check_room(folder: Path, jobs: Sequence[Rendering]) -> None:
+def _prepare(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cache_folder_error(folder, error) from error
     remove_stale_temporaries(folder)
-    free, needed = shutil.disk_usage(folder).free, _bytes(jobs)
+
+
+def _check_room(folder: Path, count: int, needed: float) -> None:
+    free = shutil.disk_usage(folder).free
     if 1.1 * needed + SPARE_BYTES > free:
         raise UserError(
-            f"augmentation.expansion: {len(jobs)} variants take {needed / 1e9:.2f} GB, and "
+            f"augmentation.expansion: {count} variants take {needed / 1e9:.2f} GB, and "
             f"'{folder}' has {free / 1e9:.2f} GB free; take a smaller expansion, make room, or set "
             "the environment variable TIMBREL_CACHE to a folder on a larger disk"
         )

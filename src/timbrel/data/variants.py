@@ -67,7 +67,7 @@ def load_variant(job: Rendering) -> Variant | None:
         return None
     change = Change(math.nan if f0_ratio is None else f0_ratio, time_ratio)
     clip = replace(job.segment.clip, frames=frames, path=job.data_path)
-    return Variant(Segment(clip, 0, frames), change)
+    return Variant(Segment(clip, 0, frames), change, job.segment)
 
 
 def render(job: Rendering) -> Variant:

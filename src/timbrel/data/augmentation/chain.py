@@ -14,12 +14,14 @@ from timbrel.data.augmentation.masking import Mask
 from timbrel.data.augmentation.mixing import Mix
 from timbrel.errors import UserError
 
+MOST_EXPANSION = 1000  # beyond it, planning alone would fill the memory
+
 
 class Chain:
     """Transforms, one after the other, each with its own probability and its own generator.
 
-    Switching one off moves no draw of another. Audio `max_speed` times longer than what is wanted
-    stays long enough: cut the rest.
+    One switched off moves no draw of those before it. Audio `max_speed` times longer than what is
+    wanted stays long enough: cut the rest.
     """
 
     def __init__(self, transforms: Mapping[str, Transform]) -> None:
@@ -54,7 +56,8 @@ class Augment:
     now and then, `mask` hides parts from the encoder, never from the target.
 
     Raises:
-        UserError: a list of transforms; an `expansion` below 0, or one with nothing to render.
+        UserError: a list of transforms, or a plain value for a part; an `expansion` below 0 or
+            above 1000, or one with nothing to render.
     """
 
     def __init__(
@@ -69,11 +72,20 @@ class Augment:
             raise UserError(
                 "augmentation.transforms: they go by name, such as gain: {...}, no list"
             )
+        parts = {f"transforms.{name}": part for name, part in transforms.items()}
+        for name, part in (parts | {"mix": mix, "mask": mask}).items():
+            if part is not None and not callable(part):
+                raise UserError(
+                    f"augmentation.{name}={part}: give its keys, such as "
+                    f"augmentation.{name}.probability=0.5, or null to leave it out"
+                )
         used = {name: t for name, t in transforms.items() if t is not None and t.probability > 0}
         heavy = {name: transform for name, transform in used.items() if transform.heavy}
         light = {name: transform for name, transform in used.items() if not transform.heavy}
-        if expansion < 0:
-            raise UserError(f"augmentation.expansion={expansion}: give 0 (all live) or more")
+        if not 0 <= expansion <= MOST_EXPANSION:
+            raise UserError(
+                f"augmentation.expansion={expansion}: give 0 (all live) to {MOST_EXPANSION}"
+            )
         if expansion and not heavy:
             raise UserError(
                 f"augmentation.expansion={expansion}: nothing in this augmentation is worth "

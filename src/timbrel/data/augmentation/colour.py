@@ -70,7 +70,7 @@ class Filter:
         high_pass_to_hz: float = 500.0,
         probability: float = 1.0,
     ) -> None:
-        if min(low_pass_from_hz, high_pass_to_hz) <= 20:
+        if not (low_pass_from_hz > 20 and high_pass_to_hz > 20):
             raise UserError(
                 f"Filter: low_pass_from_hz={low_pass_from_hz} and "
                 f"high_pass_to_hz={high_pass_to_hz} must be above 20"

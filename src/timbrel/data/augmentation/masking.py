@@ -31,10 +31,11 @@ class Mask:
         bands: int = 2,
         max_octaves: float = 1.0,
     ) -> None:
-        if time_masks < 0 or bands < 0 or not (max_time_s > 0 and max_octaves > 0):
+        if min(time_masks, bands) < 0 or not (0 < max_time_s <= 60 and 0 < max_octaves <= 10):
             raise UserError(
                 f"Mask: time_masks={time_masks} and bands={bands} must be at least 0, "
-                f"max_time_s={max_time_s} and max_octaves={max_octaves} above 0"
+                f"max_time_s={max_time_s} above 0 and at most 60, max_octaves={max_octaves} above "
+                "0 and at most 10"
             )
         self.probability = check_probability("Mask", probability)
         self.time_masks = time_masks

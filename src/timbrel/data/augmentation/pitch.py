@@ -1,7 +1,8 @@
 """Pitch without duration, duration without pitch (Signalsmith Stretch, through python_stretch).
 
 The stretcher keeps f0 to a hundredth of a cent, and a transient's place to a millisecond or two. It
-works on any number of channels together, so that a stereo image stays whole.
+works on any number of channels together, so that a stereo image stays whole. Beyond twice the
+length it draws phases, by a seed from the transform's generator.
 """
 
 import numpy as np
@@ -34,7 +35,7 @@ class PitchShift:
         """The audio `s` semitones higher: f0 is multiplied by 2^(s/12)."""
         semitones = rng.uniform(-self.semitones, self.semitones)
         factor = 2 ** (semitones / 12)
-        longer = _stretched(audio, rate_hz, 1 / factor)
+        longer = _stretched(audio, rate_hz, 1 / factor, rng)
         moved = soxr.resample(longer.T, factor, 1.0, quality="HQ").T
         # Two lengths were rounded: a sample may be missing, or be one too many.
         moved = moved[:, : audio.shape[1]]
@@ -66,14 +67,14 @@ class TimeStretch:
     def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
         """The audio at a drawn rate: `time / rate` samples."""
         rate = float(np.exp(rng.uniform(np.log(self.min_rate), np.log(self.max_rate))))
-        return Changed(_stretched(audio, rate_hz, rate), Change(time_ratio=1 / rate))
+        return Changed(_stretched(audio, rate_hz, rate, rng), Change(time_ratio=1 / rate))
 
 
-def _stretched(audio: Audio, rate_hz: int, rate: float) -> Audio:
+def _stretched(audio: Audio, rate_hz: int, rate: float, rng: np.random.Generator) -> Audio:
     """The audio in `1 / rate` of its time, to the nearest sample."""
     from python_stretch import Signalsmith
 
-    stretch = Signalsmith.Stretch()
+    stretch = Signalsmith.Stretch(int(rng.integers(1 << 31)))
     stretch.preset(len(audio), rate_hz)
     stretch.setTimeFactor(rate)
     # Half a block of what would go on at both ends: without it the last 30 ms fade.

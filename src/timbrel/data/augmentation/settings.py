@@ -1,7 +1,5 @@
 """Checks that the settings of several transforms share."""
 
-import math
-
 from timbrel.errors import UserError
 
 
@@ -12,7 +10,13 @@ def check_probability(owner: str, probability: float) -> float:
     return probability
 
 
+_FARTHEST = 200.0  # in dB far more than float32 audio has use for
+
+
 def check_range(owner: str, unit: str, low: float, high: float) -> None:
-    """`min_<unit>` and `max_<unit>` are finite and in order. Raises UserError."""
-    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise UserError(f"{owner}: min_{unit}={low} must not be above max_{unit}={high}")
+    """`min_<unit>` and `max_<unit>` are in order and within 200 of 0. Raises UserError."""
+    if not -_FARTHEST <= low <= high <= _FARTHEST:
+        raise UserError(
+            f"{owner}: min_{unit}={low} must not be above max_{unit}={high}, nor either beyond "
+            f"-{_FARTHEST:g} to {_FARTHEST:g}"
+        )
