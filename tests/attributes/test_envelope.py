@@ -120,3 +120,16 @@ def test_a_crop_with_an_onset_has_them():
     assert crop.value("log_attack_time") < -2.5
     assert crop.value("decay_db_per_s") == pytest.approx(60.0, rel=0.1)
     assert crop.value("onsets_per_s") == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("offset", [0.05, 0.2])
+def test_an_offset_neither_begins_nor_slows_a_sound_down(offset):
+    time_s = seconds(1.0)
+    struck = np.where(time_s < 0.2, 0.0, 0.5 * 10 ** (-60 * (time_s - 0.2) / 20))
+    swelling = 0.5 * np.minimum(time_s / 0.3, 1.0)
+    for shape in (struck, swelling):
+        clean = (sine(440.0, 1.0) * shape).astype(np.float32)[None]
+        expected, found = (measure(audio, RATE_HZ) for audio in (clean, clean + np.float32(offset)))
+        assert found.value("onsets_per_s") == expected.value("onsets_per_s")
+        attack = expected.value("log_attack_time")
+        assert found.value("log_attack_time") == pytest.approx(attack, abs=0.01)
