@@ -168,6 +168,14 @@ def test_factors_are_those_that_vary_over_what_trains(tmp_path):
     ]
 
 
+def test_a_table_that_a_spreadsheet_wrote_is_read_too(tmp_path):
+    folder = sounds(tmp_path / "d", 4, 0.1)
+    rows = [f"s{i:02d}.wav,{'kick' if i < 3 else 'bell'}" for i in range(4)]
+    (folder / "factors.csv").write_text("\n".join(["file,class", *rows]), "utf-8-sig")
+    _, found = factors(scan(folder, workers=0))
+    assert [(factor.name, factor.values) for factor in found] == [("class", "bell (1), kick (3)")]
+
+
 def test_the_page_is_quick(tmp_path):
     catalog = scan(sounds(tmp_path / "d", 60, 0.5), workers=0)
     start = time.perf_counter()
