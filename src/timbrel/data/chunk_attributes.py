@@ -92,8 +92,8 @@ class ChunkAttributes:
             places = chunk.original.start_sample + places
         frames = np.clip(places // known.hop_samples, 0, len(f0_hz) - 1).astype(int)
         share = 10 ** (hnr_db[frames] / 10)
-        periodicity = np.where(voiced[frames] & inside, share / (1 + share), 0.0)
-        return PitchTrack(f0_hz[frames] * change.f0_ratio, periodicity)
+        periodicity = np.where(inside, share / (1 + share), 0.0)
+        return PitchTrack(f0_hz[frames] * change.f0_ratio, periodicity, ~voiced[frames])
 
 
 def _row(found: Measurement, name: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
