@@ -1,6 +1,7 @@
 """The inspect page: its advice follows from the files, names are harmless, measures true."""
 
 import os
+import shlex
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ from timbrel.analysis.report.data_factors import factors
 from timbrel.analysis.report.data_measures import POINTS, look, look_at_all
 from timbrel.analysis.report.data_report import MOST_PLAYERS, write_data_report
 from timbrel.data.catalog import scan
+from timbrel.stages.app import compose
 
 
 def sounds(folder, count, seconds=2.0, rate_hz=48_000):
@@ -69,6 +71,18 @@ def test_what_is_to_mend_is_told(tmp_path):
     assert all(word in told[heading] for heading, word in expected.items())
     assert "8 % of 13" in told["1 file cannot be used."]
     assert advice.command == f"timbrel train 'data.root={folder}'"
+
+
+def test_the_command_trains_on_what_was_looked_at(tmp_path):
+    folder, further = sounds(tmp_path / "d", 2), sounds(tmp_path / "it's, more", 3, 1.0)
+    soundfile.write(folder / "silent.wav", np.zeros(48_000), 48_000)
+    advice = advise(scan(folder, also=[further], workers=0, include_silent=True))
+    assert not any("silence" in notice.heading for notice in advice.notices)
+    program, stage, *words = shlex.split(advice.command)
+    assert (program, stage) == ("timbrel", "train")
+    data = compose("train", words).data
+    assert (data.root, list(data.also)) == (str(folder), [str(further)])
+    assert data.include_silent
 
 
 def test_the_page_shows_every_file_and_players_of_their_samples(tmp_path, page):
