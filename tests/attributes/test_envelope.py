@@ -79,6 +79,13 @@ def test_a_held_tone_does_not_decay():
     assert decay(envelope(sine(440.0, 1.0)), RATE_HZ).db_per_s == pytest.approx(0.0, abs=0.5)
 
 
+@pytest.mark.parametrize("hz", [55.0, 110.0, 440.0])
+def test_it_does_not_matter_where_in_its_period_a_held_tone_is_cut(hz):
+    for cut_s in np.linspace(0.0, 1 / hz, 24):
+        held = measure(sine(hz, 1.0)[None, : round((1.0 - cut_s) * RATE_HZ)], RATE_HZ)
+        assert held.value("decay_db_per_s") == pytest.approx(0.0, abs=0.5)
+
+
 def test_a_decay_into_noise_ends_where_the_noise_begins_to_rule():
     signal = sine(440.0, 1.0) * 10 ** (-100 * seconds(1.0) / 20) + gaussian(1.0, rms=5e-4)
     assert decay(envelope(signal), RATE_HZ).db_per_s == pytest.approx(100.0, rel=0.1)

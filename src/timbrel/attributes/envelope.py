@@ -45,7 +45,9 @@ def peak_envelope(audio: Signal, rate_hz: int) -> Values:
     beside = np.pad(magnitude, width)
     closed = grey_closing(beside, size=width)[width:-width]
     rising = np.concatenate([[True], magnitude[1:] >= magnitude[:-1]])
-    falling = np.concatenate([magnitude[:-1] >= magnitude[1:], [True]])
+    # Where the clip is cut on a rising slope its last sample is no peak, unless none is higher.
+    ended = magnitude[-1] >= magnitude[-width:].max()
+    falling = np.concatenate([magnitude[:-1] >= magnitude[1:], [ended]])
     tops = np.flatnonzero(rising & falling & (magnitude >= closed))
     if not len(tops):
         return closed
