@@ -120,6 +120,14 @@ def test_a_crop_from_within_has_no_temporal_attributes(signal):
     assert crop.value("centroid_hz") is not None
 
 
+@pytest.mark.parametrize("make", [sine, tone], ids=["sine", "harmonics"])
+def test_a_crop_of_a_held_tone_has_no_attack_wherever_it_begins(make):
+    for hz in (55.0, 110.0, 440.0):
+        for begin in np.linspace(0, RATE_HZ / hz, 48).astype(int):
+            crop = measure(make(hz, 0.4)[None, begin:], RATE_HZ, from_start=False)
+            assert crop.value("log_attack_time") is None
+
+
 def test_a_crop_with_an_onset_has_them():
     time_s = seconds(1.0)
     shape = np.where(time_s < 0.3, 0.001, 10 ** (-60 * np.maximum(time_s - 0.3, 0) / 20))

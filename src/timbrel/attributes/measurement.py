@@ -191,7 +191,7 @@ def _temporal(
 ) -> dict[str, _Found]:
     if not sounding.any():
         return {}
-    envelope = peak_envelope(audio, rate_hz)
+    envelope = peak_envelope(audio, rate_hz, from_start=from_start)
     rise_s = attack_s(envelope, rate_hz, from_start=from_start)
     fall = decay(envelope, rate_hz) if rise_s is not None else None
     onsets = len(onset_frames(spectra.mel_db, sounding, from_start=from_start))
