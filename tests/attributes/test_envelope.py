@@ -79,6 +79,13 @@ def test_a_held_tone_does_not_decay():
     assert decay(envelope(sine(440.0, 1.0)), RATE_HZ).db_per_s == pytest.approx(0.0, abs=0.5)
 
 
+@pytest.mark.parametrize("hz", [55.0, 110.0, 440.0])
+def test_it_does_not_matter_where_in_its_period_a_held_tone_is_cut(hz):
+    for cut_s in np.linspace(0.0, 1 / hz, 24):
+        held = measure(sine(hz, 1.0)[None, : round((1.0 - cut_s) * RATE_HZ)], RATE_HZ)
+        assert held.value("decay_db_per_s") == pytest.approx(0.0, abs=0.5)
+
+
 def test_a_decay_into_noise_ends_where_the_noise_begins_to_rule():
     signal = sine(440.0, 1.0) * 10 ** (-100 * seconds(1.0) / 20) + gaussian(1.0, rms=5e-4)
     assert decay(envelope(signal), RATE_HZ).db_per_s == pytest.approx(100.0, rel=0.1)
@@ -113,6 +120,14 @@ def test_a_crop_from_within_has_no_temporal_attributes(signal):
     assert crop.value("centroid_hz") is not None
 
 
+@pytest.mark.parametrize("make", [sine, tone], ids=["sine", "harmonics"])
+def test_a_crop_of_a_held_tone_has_no_attack_wherever_it_begins(make):
+    for hz in (55.0, 110.0, 440.0):
+        for begin in np.linspace(0, RATE_HZ / hz, 48).astype(int):
+            crop = measure(make(hz, 0.4)[None, begin:], RATE_HZ, from_start=False)
+            assert crop.value("log_attack_time") is None
+
+
 def test_a_crop_with_an_onset_has_them():
     time_s = seconds(1.0)
     shape = np.where(time_s < 0.3, 0.001, 10 ** (-60 * np.maximum(time_s - 0.3, 0) / 20))
@@ -120,3 +135,16 @@ def test_a_crop_with_an_onset_has_them():
     assert crop.value("log_attack_time") < -2.5
     assert crop.value("decay_db_per_s") == pytest.approx(60.0, rel=0.1)
     assert crop.value("onsets_per_s") == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("offset", [0.05, 0.2])
+def test_an_offset_neither_begins_nor_slows_a_sound_down(offset):
+    time_s = seconds(1.0)
+    struck = np.where(time_s < 0.2, 0.0, 0.5 * 10 ** (-60 * (time_s - 0.2) / 20))
+    swelling = 0.5 * np.minimum(time_s / 0.3, 1.0)
+    for shape in (struck, swelling):
+        clean = (sine(440.0, 1.0) * shape).astype(np.float32)[None]
+        expected, found = (measure(audio, RATE_HZ) for audio in (clean, clean + np.float32(offset)))
+        assert found.value("onsets_per_s") == expected.value("onsets_per_s")
+        attack = expected.value("log_attack_time")
+        assert found.value("log_attack_time") == pytest.approx(attack, abs=0.01)

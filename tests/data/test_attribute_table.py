@@ -117,6 +117,15 @@ def test_a_lost_clip_is_told_and_an_unreadable_file_has_no_measurement(folder, t
     assert table.column("f0_hz")[1].tolist() == [False, True, True, False]
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_rate_too_low_to_measure_is_told_and_stops_nothing(folder, tmp_path, workers):
+    soundfile.write(folder / "slow.wav", sine(100, 2.0)[:1600], 800, subtype="FLOAT")
+    table = measure_files(scan(folder, workers=0), folder=tmp_path / "cache", workers=workers)
+    assert table.measurements[table.names.index("slow.wav")] is None
+    assert table.reasons == ("'slow.wav': 800 Hz; attributes are measured from 1000 Hz on",)
+    assert table.column("f0_hz")[1].sum() == 3
+
+
 def test_of_a_long_file_only_the_beginning_counts(folder, tmp_path, counted):
     measure_files(scan(folder, workers=0), folder=tmp_path, most_s=0.1, workers=0)
     assert counted == [(1, 4800), (1, 4800), (1, 4800), (2, 4800)]

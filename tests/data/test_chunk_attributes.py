@@ -175,6 +175,19 @@ def test_a_chunk_of_the_end_alone_has_no_attack(tmp_path):
         assert not example.measures.mask[0]
 
 
+def test_the_harmonic_to_noise_ratio_is_known_where_there_is_no_pitch(tmp_path):
+    clip = clip_of(tmp_path, 3, (sine(220.0, 1.0) + noise(1.0))[None])
+    recording = Segment(clip, 0, clip.frames)
+    measuring = ChunkAttributes(
+        {3: measure(clip.open(), RATE_HZ)}, ("hnr_db", "log_f0"), (), HOP, "pad"
+    )
+    for example in examples(recording, measuring, steps=4):
+        again = measure(example.audio, RATE_HZ).track("hnr_db")[0]
+        assert not example.measures.frame_mask[1].all()
+        found = example.measures.frame_values[0]
+        assert np.median(found) == pytest.approx(np.median(again), abs=1.0)
+
+
 def test_nothing_asked_for_is_empty(recording):
     measuring = ChunkAttributes({3: measure(recording.samples(), RATE_HZ)}, (), (), HOP, "pad")
     [example] = examples(recording, measuring, steps=1)

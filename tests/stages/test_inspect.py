@@ -1,6 +1,7 @@
 """`timbrel inspect` on a small folder: the table, the CSV, and what cannot be written."""
 
 import csv
+import sys
 
 import numpy as np
 import pytest
@@ -64,6 +65,15 @@ def test_pitch_may_be_found_by_crepe(kicks, tmp_path, monkeypatch):
     kept = set((tmp_path / "cache" / "attributes").iterdir())
     assert inspect.main([*words, "pitch=crepe"]) == 0
     assert len(set((tmp_path / "cache" / "attributes").iterdir()) - kept) == len(kept) > 0
+
+
+def test_crepe_without_its_extra_is_refused_before_the_scan(kicks, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torchcrepe", None)
+    assert inspect.main([f"data.root={kicks}", "pitch=crepe"]) == 2
+    shown = capsys.readouterr()
+    assert "pip install 'timbrel[crepe]', or take pitch=yin" in shown.err
+    assert shown.out == ""
+    assert inspect.main([f"data.root={kicks}", "pitch=crepe", "report=null", "workers=0"]) == 0
 
 
 def test_no_page_where_none_is_wanted(kicks, tmp_path, capsys):

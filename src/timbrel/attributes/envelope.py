@@ -33,8 +33,12 @@ class Decay:
     confidence: float
 
 
-def peak_envelope(audio: Signal, rate_hz: int) -> Values:
-    """The envelope of `audio`, one value per sample: the channels' quadratic mean, closed."""
+def peak_envelope(audio: Signal, rate_hz: int, *, from_start: bool = True) -> Values:
+    """The envelope of `audio`, one value per sample: the channels' quadratic mean, closed.
+
+    With `from_start` the audio is preceded by silence; without, what is lower than the greatest of
+    its first 25 ms is taken for a wave's slope, not for a rise.
+    """
     from scipy.ndimage import grey_closing
 
     magnitude = np.sqrt(np.mean(np.square(audio, dtype=np.float64), axis=0))
@@ -42,10 +46,12 @@ def peak_envelope(audio: Signal, rate_hz: int) -> Values:
         return magnitude
     width = max(3, round(CLOSING_S * rate_hz) | 1)
     # The edges must not be filled up from what a mirror would hold.
-    beside = np.pad(magnitude, width)
+    beside = np.pad(magnitude, width, constant_values=(0.0 if from_start else np.inf, 0.0))
     closed = grey_closing(beside, size=width)[width:-width]
+    # Where the clip is cut on a rising slope its last sample is no peak, unless none is higher.
+    ended = magnitude[-1] >= magnitude[-width:].max()
     rising = np.concatenate([[True], magnitude[1:] >= magnitude[:-1]])
-    falling = np.concatenate([magnitude[:-1] >= magnitude[1:], [True]])
+    falling = np.concatenate([magnitude[:-1] >= magnitude[1:], [ended]])
     tops = np.flatnonzero(rising & falling & (magnitude >= closed))
     if not len(tops):
         return closed

@@ -61,7 +61,8 @@ def active(level_db: Values) -> Mask:
 def without_dc(audio: Signal, rate_hz: int) -> NDArray[np.float32]:
     """`audio` above 20 Hz (Butterworth, second order): an offset is no sound.
 
-    Samples that are no numbers count as 0.
+    The mean goes first, or the filter would hear an offset begin with the clip. Samples that are
+    no numbers count as 0.
     """
     # scipy.signal takes a second to import; only whoever measures pays it.
     from scipy.signal import butter, sosfilt
@@ -69,5 +70,6 @@ def without_dc(audio: Signal, rate_hz: int) -> NDArray[np.float32]:
     finite = np.nan_to_num(audio.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     if not finite.shape[1] or rate_hz <= 80:
         return finite.astype(np.float32)
+    finite -= finite.mean(1, keepdims=True)
     sections = butter(2, 20.0, "highpass", fs=rate_hz, output="sos")
     return np.asarray(sosfilt(sections, finite, axis=1), np.float32)

@@ -16,6 +16,7 @@ from timbrel.attributes.space import decorrelation, stereo, width, width_frames
 from timbrel.attributes.spectrum import SpectralFrames, spectral_frames
 from timbrel.audio.level import loudness_lufs
 
+LEAST_RATE_HZ = 1000
 _LEAST_VOICED, _LEAST_VOICED_SHARE = 3, 0.1
 _LEAST_RATED_S = 0.25
 
@@ -108,8 +109,8 @@ def _listen(
     """The audio without its offset, its spectra, which frames sound, and their pitch."""
     if audio.ndim != 2 or not len(audio):
         raise ValueError(f"audio of shape {audio.shape}; (channel, time) with a channel or more")
-    if rate_hz < 1000:
-        raise ValueError(f"a rate of {rate_hz} Hz; 1000 or more")
+    if rate_hz < LEAST_RATE_HZ:
+        raise ValueError(f"a rate of {rate_hz} Hz; {LEAST_RATE_HZ} or more")
     heard = without_dc(audio, rate_hz)
     spectra = spectral_frames(heard, rate_hz)
     sounding = active(spectra.level_db) if audio.shape[1] else np.zeros(1, bool)
@@ -190,7 +191,7 @@ def _temporal(
 ) -> dict[str, _Found]:
     if not sounding.any():
         return {}
-    envelope = peak_envelope(audio, rate_hz)
+    envelope = peak_envelope(audio, rate_hz, from_start=from_start)
     rise_s = attack_s(envelope, rate_hz, from_start=from_start)
     fall = decay(envelope, rate_hz) if rise_s is not None else None
     onsets = len(onset_frames(spectra.mel_db, sounding, from_start=from_start))

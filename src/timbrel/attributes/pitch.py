@@ -35,15 +35,20 @@ _JUMP_OCTAVES, _NEAR_OCTAVES, _PERIODICITY_LOSS = 0.4, 0.2, 0.1
 
 @dataclass(frozen=True)
 class PitchTrack:
-    """`f0_hz` of every frame; `periodicity`, from 0 to 1, says which are to be believed."""
+    """`f0_hz` of every frame; `periodicity`, from 0 to 1, says which are to be believed.
+
+    Where `doubted` is true the f0 is not believed however periodic the frame is.
+    """
 
     f0_hz: Values
     periodicity: Values
+    doubted: Mask | None = None
 
     @property
     def voiced(self) -> Mask:
         """Frames whose f0 is believed."""
-        return self.periodicity >= VOICED
+        periodic = self.periodicity >= VOICED
+        return periodic if self.doubted is None else periodic & ~self.doubted
 
     @property
     def hnr_db(self) -> Values:
@@ -67,8 +72,9 @@ def pitch_track(
 ) -> PitchTrack:
     """The track of `audio`, octave errors repaired; `sounding` says which frames are not silent.
 
-    With `guide_hz`, a value per frame, the period is looked for within half a semitone of it alone,
-    and where it is nan there is none: which octave is then the guide's business.
+    With `guide_hz`, a value per frame, the period is looked for within half a semitone of it alone:
+    which octave is then the guide's business. Where it is nan the f0 is doubted; how periodic the
+    frame is stays YIN's finding.
 
     A frame's f0 is that of 43 ms and one period more. It lies between 40 Hz and 4 kHz (a twelfth of
     the rate, where that is less). Correlations are summed over channels, so that antiphase is not
@@ -88,11 +94,11 @@ def pitch_track(
     if guide_hz is None:
         choice = octave_choice(f0_hz, periodicity)[:, None]
     else:
-        periodicity = np.where(np.isfinite(guide_hz)[:, None], periodicity, 0.0)
         choice = np.zeros((len(f0_hz), 1), np.intp)
     return PitchTrack(
         np.take_along_axis(f0_hz, choice, 1)[:, 0],
         np.clip(np.take_along_axis(periodicity, choice, 1)[:, 0], 0.0, 1.0),
+        None if guide_hz is None else ~np.isfinite(guide_hz),
     )
 
 
@@ -139,10 +145,10 @@ def _candidates(
     square = np.concatenate([np.zeros((len(square), 1)), square], axis=1)
     energy = square[:, window : window + lags] - square[:, :lags]
     difference = np.maximum(energy[:, :1] + energy - 2 * correlation, 0.0)
-    if guide_hz is None:
-        start = _first_dip(difference, least, most)
-    else:
-        start = _guided_dip(difference, rate_hz / guide_hz, least, most)
+    start = _first_dip(difference, least, most)
+    if guide_hz is not None:
+        guided = _guided_dip(difference, rate_hz / guide_hz, least, most)
+        start = np.where(np.isfinite(guide_hz), guided, start)
     lag, r = _refined(start.astype(np.float64), correlation, energy, least, most)
     f0_hz, periodicity = [rate_hz / lag], [r]
     for ratio in _RATIOS[1:]:
@@ -172,7 +178,7 @@ def _first_dip(difference: Values, least: int, most: int) -> NDArray[np.intp]:
 
 
 def _guided_dip(difference: Values, lag: Values, least: int, most: int) -> NDArray[np.intp]:
-    """The deepest point within half a semitone of `lag`; without one, of everything."""
+    """The deepest point within half a semitone of `lag`; where that is nan, any."""
     lags = np.arange(least, most + 1)
     with np.errstate(invalid="ignore"):
         near = np.abs(np.log2(lags / lag[:, None])) <= _GUIDED_OCTAVES

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from timbrel.attributes.measurement import Measurement, PitchMethod, measure
+from timbrel.attributes.measurement import LEAST_RATE_HZ, Measurement, PitchMethod, measure
 from timbrel.attributes.registry import code_version
 from timbrel.audio.read import blocks_of, open_sound
 from timbrel.data.cache import Clip
+from timbrel.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +65,18 @@ class Sound:
 def measured(sound: Sound, folder: Path) -> Measurement:
     """What `sound` measures: as kept in `folder`, else measured now and kept.
 
-    Raises UserError where the sound cannot be read. A folder that cannot be written is only logged.
+    Raises UserError where the sound cannot be read or its rate is below 1000 Hz. A folder that
+    cannot be written is only logged.
     """
     file = stored_file(sound, folder)
     found = load(file)
     if found is None:
-        found = measure(*sound.read(), pitch=sound.pitch)
+        audio, rate_hz = sound.read()
+        if rate_hz < LEAST_RATE_HZ:
+            raise UserError(
+                f"{sound.name!r}: {rate_hz} Hz; attributes are measured from {LEAST_RATE_HZ} Hz on"
+            )
+        found = measure(audio, rate_hz, pitch=sound.pitch)
         _keep(found, file)
     return found
 

@@ -28,15 +28,17 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class AttributeTable:
-    """One measurement per sound; None where a sound could not be read."""
+    """One measurement per sound; None where it could not be measured: `reasons` says why."""
 
     names: tuple[str, ...]
     measurements: tuple[Measurement | None, ...]
+    reasons: tuple[str, ...] = ()
 
     def column(self, attribute: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Each sound's value of `attribute`, and where it is defined.
 
-        An unread sound has the attribute's lowest value, undefined. KeyError for an unknown name.
+        An unmeasured sound has the attribute's lowest value, undefined. KeyError for an unknown
+        name.
         """
         columns = {known.name: index for index, known in enumerate(CLIP_ATTRIBUTES)}
         index = columns[attribute]
@@ -85,7 +87,7 @@ def measure_files(
     """The attributes of a catalog's training files at their own rate, in their order.
 
     Of each at most the first `most_s` seconds are measured, f0 by `pitch`; the other arguments are
-    those of `measure_clips`. A file that cannot be read is logged and has no measurement.
+    those of `measure_clips`. A file that cannot be measured is logged and has no measurement.
     """
     files = catalog.training_files
     sounds = [
@@ -113,6 +115,7 @@ def _table(sounds: Sequence[Sound], found: Sequence[_Outcome]) -> AttributeTable
     return AttributeTable(
         tuple(sound.name for sound in sounds),
         tuple(None if isinstance(outcome, UserError) else outcome for outcome in found),
+        tuple(str(outcome) for outcome in found if isinstance(outcome, UserError)),
     )
 
 

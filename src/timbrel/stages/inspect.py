@@ -23,11 +23,15 @@ def main(argv: Sequence[str]) -> int:
 def job(config: DictConfig) -> None:
     """Print the table of the folder's files and write their page; with `output`, a CSV too.
 
-    Raises UserError where `output` or `report` cannot be written (before anything is scanned), and
-    what the scan raises.
+    Raises UserError where `output` or `report` cannot be written or `pitch` lacks its extra (before
+    anything is scanned), and what the scan raises.
     """
     target, page = _target(config.output), _page(config.report)
     augment = _augmentation(config)
+    if page is not None and config.attributes and str(config.pitch) == "crepe":
+        from timbrel.attributes.crepe import check_installed
+
+        check_installed()
     # Inside, so that --help and --cfg need neither numpy nor torch.
     from rich.console import Console
 

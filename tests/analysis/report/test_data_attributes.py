@@ -69,6 +69,17 @@ def test_the_section_tells_shares_and_gaps_and_shows_f0(folder, tmp_path):
     assert names == ["tone00.wav", "tone04.wav", "tone09.wav", "tone13.wav"]
 
 
+def test_what_could_not_be_measured_is_told_and_not_counted(folder, tmp_path):
+    soundfile.write(folder / "slow.wav", sine(100.0, 2.0)[:1600], 800)
+    catalog = scan(folder, workers=0)
+    section = attribute_section(catalog, measure_files(catalog, folder=tmp_path, workers=0))
+    told = {title: words for title, words, _ in section.figures}
+    assert told["Spectral centroid"] == "16 of 16 files"
+    assert section.gaps[0].heading == "1 of 17 files not measured."
+    assert "slow.wav" in section.gaps[0].text
+    assert "800 Hz" in section.gaps[0].text
+
+
 def test_f0_is_drawn_at_its_height():
     axis = Figure().subplots()
     draw_spectrogram(axis, sine(1000.0, 0.2), 48_000)

@@ -1,6 +1,7 @@
 """The inspect page: its advice follows from the files, names are harmless, measures true."""
 
 import os
+import shlex
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ from timbrel.analysis.report.data_factors import factors
 from timbrel.analysis.report.data_measures import POINTS, look, look_at_all
 from timbrel.analysis.report.data_report import MOST_PLAYERS, write_data_report
 from timbrel.data.catalog import scan
+from timbrel.stages.app import compose
 
 
 def sounds(folder, count, seconds=2.0, rate_hz=48_000):
@@ -69,6 +71,18 @@ def test_what_is_to_mend_is_told(tmp_path):
     assert all(word in told[heading] for heading, word in expected.items())
     assert "8 % of 13" in told["1 file cannot be used."]
     assert advice.command == f"timbrel train 'data.root={folder}'"
+
+
+def test_the_command_trains_on_what_was_looked_at(tmp_path):
+    folder, further = sounds(tmp_path / "d", 2), sounds(tmp_path / "it's, more", 3, 1.0)
+    soundfile.write(folder / "silent.wav", np.zeros(48_000), 48_000)
+    advice = advise(scan(folder, also=[further], workers=0, include_silent=True))
+    assert not any("silence" in notice.heading for notice in advice.notices)
+    program, stage, *words = shlex.split(advice.command)
+    assert (program, stage) == ("timbrel", "train")
+    data = compose("train", words).data
+    assert (data.root, list(data.also)) == (str(folder), [str(further)])
+    assert data.include_silent
 
 
 def test_the_page_shows_every_file_and_players_of_their_samples(tmp_path, page):
@@ -166,6 +180,14 @@ def test_factors_are_those_that_vary_over_what_trains(tmp_path):
         ("class", 20, "kick (5), snare (15)"),
         ("pitch", 20, "0 to 28.5"),
     ]
+
+
+def test_a_table_that_a_spreadsheet_wrote_is_read_too(tmp_path):
+    folder = sounds(tmp_path / "d", 4, 0.1)
+    rows = [f"s{i:02d}.wav,{'kick' if i < 3 else 'bell'}" for i in range(4)]
+    (folder / "factors.csv").write_text("\n".join(["file,class", *rows]), "utf-8-sig")
+    _, found = factors(scan(folder, workers=0))
+    assert [(factor.name, factor.values) for factor in found] == [("class", "bell (1), kick (3)")]
 
 
 def test_the_page_is_quick(tmp_path):

@@ -36,14 +36,24 @@ def advise(catalog: Catalog) -> Advice:
     total_s = sum(file.duration_s or 0.0 for file in files)
     kind, verdict, means = _enough(len(files), total_s)
     sentence = f"{_count(len(files), 'recording')} can train, {duration(total_s)} in all: {means}"
-    root = shlex.quote(f"data.root={printable(str(catalog.root))}")
     return Advice(
         kind=kind,
         verdict=verdict,
         sentence=sentence,
         notices=tuple(_notices(catalog)),
-        command=f"timbrel train {root}",
+        command=f"timbrel train {' '.join(map(shlex.quote, _same_data(catalog)))}",
     )
+
+
+def _same_data(catalog: Catalog) -> Iterator[str]:
+    """The overrides that read what was looked at."""
+    yield f"data.root={printable(str(catalog.root))}"
+    if catalog.also:
+        further = [printable(str(folder)).replace("'", r"\'") for folder in catalog.also.values()]
+        # Each in quotes, as a folder's name may hold a comma.
+        yield "data.also=['" + "','".join(further) + "']"
+    if any(_silent(file) for file in catalog.training_files):
+        yield "data.include_silent=true"
 
 
 def _enough(files: int, total_s: float) -> tuple[str, str, str]:
@@ -77,7 +87,7 @@ def _notices(catalog: Catalog) -> Iterator[Notice]:
     if copies:
         text = f"{_named(copies)}. Each sound trains once; the copies are left out by themselves."
         yield Notice("note", f"{_count(len(copies), 'duplicate')}.", text)
-    silent = [f for f in sounds if f.peak is not None and f.frames and f.peak <= SILENT_PEAK]
+    silent = [file for file in sounds if _silent(file) and not file.trains]
     silent = [file for file in silent if file.verdict is not Verdict.SKIP_WARN]
     yield from _of_files(
         "note",
@@ -106,6 +116,10 @@ def _notices(catalog: Catalog) -> Iterator[Notice]:
     )
     yield from _rates(files)
     yield from _levels(files)
+
+
+def _silent(file: FileReport) -> bool:
+    return bool(file.frames) and file.peak is not None and file.peak <= SILENT_PEAK
 
 
 def _of_files(

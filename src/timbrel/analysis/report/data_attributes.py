@@ -29,6 +29,7 @@ _WHY = {
 LEAST_FILES = 8
 _LEAST_GAP = 0.2
 _SIDE_FILES = 2
+_NAMED = 3
 _MOST_GAPS = 6
 _RARE_SHARE = 0.25
 PICTURES = 4
@@ -79,11 +80,11 @@ def gap_sentence(attribute: Attribute, values: NDArray[np.floating]) -> tuple[fl
 
 def _figure(attribute: Attribute, table: AttributeTable) -> tuple[str, str, Markup]:
     values, defined = table.column(attribute.name)
-    heard = values[defined].tolist()
-    missing = len(values) - len(heard)
-    told = f"{len(heard)} of {len(values)} files"
+    heard, files = values[defined].tolist(), _measured(table)
+    missing = files - len(heard)
+    told = f"{len(heard)} of {files} files"
     if missing:
-        told += f"; {100 * missing / len(values):.0f} % without ({_WHY[attribute.defined]})"
+        told += f"; {100 * missing / files:.0f} % without ({_WHY[attribute.defined]})"
     if not heard:
         return _title(attribute), told, Markup("")
     x_label = attribute.words + (f" in {attribute.unit}" if attribute.unit else "")
@@ -93,7 +94,10 @@ def _figure(attribute: Attribute, table: AttributeTable) -> tuple[str, str, Mark
 
 
 def _gaps(shown: Sequence[Attribute], table: AttributeTable) -> Iterator[Notice]:
-    found, files = [], len(table.names)
+    if table.reasons:
+        heading = f"{len(table.names) - _measured(table)} of {len(table.names)} files not measured."
+        yield Notice("warn", heading, f"{'; '.join(map(printable, table.reasons[:_NAMED]))}.")
+    found, files = [], _measured(table)
     for attribute in shown:
         values, defined = table.column(attribute.name)
         gap = gap_sentence(attribute, values[defined])
@@ -107,6 +111,10 @@ def _gaps(shown: Sequence[Attribute], table: AttributeTable) -> Iterator[Notice]
             yield Notice("note", f"{_title(attribute)} is rare.", text)
     for _, sentence, attribute in sorted(found, key=lambda gap: -gap[0])[:_MOST_GAPS]:
         yield Notice("note", f"A gap in {attribute.words}.", sentence)
+
+
+def _measured(table: AttributeTable) -> int:
+    return sum(found is not None for found in table.measurements)
 
 
 def _pictures(catalog: Catalog, table: AttributeTable) -> Iterator[tuple[str, Markup]]:

@@ -48,7 +48,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             return []
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            # A spreadsheet's UTF-8 begins with a mark that is no part of the first column's name.
             return [row for row in csv.DictReader(stream) if None not in row]
     except (OSError, csv.Error):
         return []
