@@ -20,8 +20,8 @@ from timbrel.analysis.generated_sounds import (
     from_prior,
     interpolations,
     measure_generated,
-    write_generated,
 )
+from timbrel.analysis.generated_tables import write_generated
 from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.contracts import Conditions, Latent
 from timbrel.data.split import Segment, Split

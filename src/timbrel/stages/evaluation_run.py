@@ -26,7 +26,8 @@ from timbrel.analysis.evaluation import (
     write_tables,
 )
 from timbrel.analysis.gates import Gate
-from timbrel.analysis.generated_sounds import GeneratedSounds, measure_generated, write_generated
+from timbrel.analysis.generated_sounds import GeneratedSounds, measure_generated
+from timbrel.analysis.generated_tables import write_generated
 from timbrel.analysis.parity import front_end_difference, latent_difference
 from timbrel.analysis.run_folder import read_metrics
 from timbrel.config import EvaluateSection

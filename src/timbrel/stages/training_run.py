@@ -2,19 +2,19 @@
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from timbrel.analysis.evaluation import MODEL, compared_part, means_of
 from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.analysis.run_folder import CONFIG_FILE
 from timbrel.config import EvaluateSection, duration_s
-from timbrel.data.loaders import train_loader, validation_loader
-from timbrel.data.split import Segment, data_hash
+from timbrel.data.loaders import train_loader
+from timbrel.data.split import data_hash
 from timbrel.errors import UserError
 from timbrel.generation.file_source import encode_whole
 from timbrel.generation.statistics import LatentStatistics
@@ -26,15 +26,12 @@ from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precisio
 from timbrel.stages.expanding import expanded
 from timbrel.stages.measuring import measuring
 from timbrel.stages.recordings import Recordings, recordings
-from timbrel.stages.run_folders import fixed_folder, run_folder, save_config
+from timbrel.stages.run_folders import run_folder, save_config
 from timbrel.stages.warm_start import warm_started
-from timbrel.training.alarms import AlarmLimits, Alarms
-from timbrel.training.callbacks import Checkpoints, Clock, Curves, EarlyStop, Validation
+from timbrel.stages.watchers import watchers
 from timbrel.training.compute import Compute, resolve_compute
-from timbrel.training.console import Console
 from timbrel.training.dry_run import measure
 from timbrel.training.fit import fit, resume_step
-from timbrel.training.held_out_audio import HeldOutAudio, HeldOutClip, choose_clips
 from timbrel.training.horizon import Horizon
 from timbrel.training.metrics_log import MetricsLog
 from timbrel.training.module import OptimizerSettings, Training
@@ -44,9 +41,6 @@ from timbrel.training.provenance import (
     parent_of,
     write_provenance,
 )
-
-_CLIP_CHUNKS = 2  # length of a logged held-out clip, at most
-_CLEAN_CHUNKS = 16  # training chunks scored beside the held-out ones, at most
 
 
 def dry_run(config: DictConfig) -> str:
@@ -100,7 +94,7 @@ def train(config: DictConfig) -> str:
     if first_step:
         sys.stderr.write(f"resuming after step {first_step}\n")
 
-    callbacks, wandb_run = _callbacks(config, found, compute, folder, log, first_step)
+    callbacks, wandb_run = watchers(config, found, compute, folder, log, first_step)
     loader = _train_loader(config, found, compute, first_step, model.hop_samples)
     names = {clip.clip_id: clip.name for clip in found.clips}
     try:
@@ -259,84 +253,6 @@ def _train_loader(
         workers=compute.workers,
         pin_memory=compute.pin_memory,
     )
-
-
-def _callbacks(
-    config: DictConfig,
-    found: Recordings,
-    compute: Compute,
-    folder: Path,
-    log: MetricsLog,
-    first_step: int,
-) -> tuple[list[Any], Any]:
-    trainer, data = config.trainer, config.data
-    batches = validation_loader(
-        found.split.validation,
-        batch_size=trainer.batch_size,
-        chunk_samples=data.chunk_samples,
-        limit=trainer.validation_chunks,
-        short=str(data.short),
-    )
-    train_clean = validation_loader(
-        found.split.train,
-        batch_size=trainer.batch_size,
-        chunk_samples=data.chunk_samples,
-        limit=min(_CLEAN_CHUNKS, max(1, trainer.validation_chunks // 2)),
-        short=str(data.short),
-    )
-    clock = Clock()
-    validation = Validation(batches, trainer.validate_every_steps, train_clean)
-    curves = Curves(log, validation, trainer.log_every_steps)
-    step_s = trainer.batch_size * data.chunk_samples / data.sample_rate_hz
-    train_s = sum(segment.frames for segment in found.split.train) / data.sample_rate_hz
-    alarms = Alarms(folder / "alarms.csv", validation, AlarmLimits(**config.alarms))
-    alarms.table.truncate(first_step)
-    callbacks: list[Any] = [clock, validation, curves, alarms]
-    audio = HeldOutAudio(
-        folder / "audio",
-        _held_out(choose_clips(found.split.validation, config.logger.clips), data.chunk_samples),
-        validation,
-        rate_hz=data.sample_rate_hz,
-        every_validations=config.logger.every_validations,
-    )
-    callbacks.append(audio)
-    wandb_run = None
-    if config.logger.kind == "wandb":
-        from timbrel.training.wandb_log import WandbLog, WandbSettings, start_run
-
-        logger = config.logger
-        settings = WandbSettings(
-            mode=str(logger.mode),
-            project=logger.project,
-            group=logger.group,
-            tags=tuple(logger.tags),
-            # A fixed folder's own name, such as seed0, is no other study's or cell's.
-            name=f"{config.name} {folder.name}" if fixed_folder() else folder.name,
-        )
-        flat = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
-        wandb_run = start_run(settings, folder, flat)
-        callbacks.append(WandbLog(wandb_run, curves, audio, alarms))
-    if trainer.early_stop_patience is not None:
-        callbacks.append(EarlyStop(validation, trainer.early_stop_patience))
-    callbacks.append(
-        Console(
-            validation,
-            steps_per_epoch=max(1.0, train_s / step_s),
-            audio_s_per_step=step_s,
-            alarms=alarms,
-        )
-    )
-    callbacks.append(Checkpoints(folder, validation, clock, trainer.checkpoint_every_steps))
-    return callbacks, wandb_run
-
-
-def _held_out(segments: Sequence[Segment], chunk_samples: int) -> list[HeldOutClip]:
-    clips = []
-    for segment in segments:
-        stop = min(segment.stop_sample, segment.start_sample + _CLIP_CHUNKS * chunk_samples)
-        audio = replace(segment, stop_sample=stop).samples()
-        clips.append(HeldOutClip(segment.clip.name, audio))
-    return clips
 
 
 def _save_model(

@@ -1,0 +1,101 @@
+"""What watches a training, built from its config: curves, alarms, sounds, W&B, checkpoints."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from timbrel.data.loaders import validation_loader
+from timbrel.data.split import Segment
+from timbrel.stages.recordings import Recordings
+from timbrel.stages.run_folders import fixed_folder
+from timbrel.training.alarms import AlarmLimits, Alarms
+from timbrel.training.callbacks import Checkpoints, Clock, Curves, EarlyStop, Validation
+from timbrel.training.compute import Compute
+from timbrel.training.console import Console
+from timbrel.training.held_out_audio import HeldOutAudio, HeldOutClip, choose_clips
+from timbrel.training.metrics_log import MetricsLog
+
+_CLIP_CHUNKS = 2  # length of a logged held-out clip, at most
+_CLEAN_CHUNKS = 16  # training chunks scored beside the held-out ones, at most
+
+
+def watchers(
+    config: DictConfig,
+    found: Recordings,
+    compute: Compute,
+    folder: Path,
+    log: MetricsLog,
+    first_step: int,
+) -> tuple[list[Any], Any]:
+    """The callbacks of a training, in the order they act, and its W&B run (None without one)."""
+    trainer, data = config.trainer, config.data
+    batches = validation_loader(
+        found.split.validation,
+        batch_size=trainer.batch_size,
+        chunk_samples=data.chunk_samples,
+        limit=trainer.validation_chunks,
+        short=str(data.short),
+    )
+    train_clean = validation_loader(
+        found.split.train,
+        batch_size=trainer.batch_size,
+        chunk_samples=data.chunk_samples,
+        limit=min(_CLEAN_CHUNKS, max(1, trainer.validation_chunks // 2)),
+        short=str(data.short),
+    )
+    clock = Clock()
+    validation = Validation(batches, trainer.validate_every_steps, train_clean)
+    curves = Curves(log, validation, trainer.log_every_steps)
+    step_s = trainer.batch_size * data.chunk_samples / data.sample_rate_hz
+    train_s = sum(segment.frames for segment in found.split.train) / data.sample_rate_hz
+    alarms = Alarms(folder / "alarms.csv", validation, AlarmLimits(**config.alarms))
+    alarms.table.truncate(first_step)
+    callbacks: list[Any] = [clock, validation, curves, alarms]
+    audio = HeldOutAudio(
+        folder / "audio",
+        _held_out(choose_clips(found.split.validation, config.logger.clips), data.chunk_samples),
+        validation,
+        rate_hz=data.sample_rate_hz,
+        every_validations=config.logger.every_validations,
+    )
+    callbacks.append(audio)
+    wandb_run = None
+    if config.logger.kind == "wandb":
+        from timbrel.training.wandb_log import WandbLog, WandbSettings, start_run
+
+        logger = config.logger
+        settings = WandbSettings(
+            mode=str(logger.mode),
+            project=logger.project,
+            group=logger.group,
+            tags=tuple(logger.tags),
+            # A fixed folder's own name, such as seed0, is no other study's or cell's.
+            name=f"{config.name} {folder.name}" if fixed_folder() else folder.name,
+        )
+        flat = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+        wandb_run = start_run(settings, folder, flat)
+        callbacks.append(WandbLog(wandb_run, curves, audio, alarms))
+    if trainer.early_stop_patience is not None:
+        callbacks.append(EarlyStop(validation, trainer.early_stop_patience))
+    callbacks.append(
+        Console(
+            validation,
+            steps_per_epoch=max(1.0, train_s / step_s),
+            audio_s_per_step=step_s,
+            alarms=alarms,
+        )
+    )
+    callbacks.append(Checkpoints(folder, validation, clock, trainer.checkpoint_every_steps))
+    return callbacks, wandb_run
+
+
+def _held_out(segments: Sequence[Segment], chunk_samples: int) -> list[HeldOutClip]:
+    clips = []
+    for segment in segments:
+        stop = min(segment.stop_sample, segment.start_sample + _CLIP_CHUNKS * chunk_samples)
+        audio = replace(segment, stop_sample=stop).samples()
+        clips.append(HeldOutClip(segment.clip.name, audio))
+    return clips
