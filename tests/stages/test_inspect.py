@@ -115,6 +115,8 @@ def test_an_output_that_cannot_be_is_refused_before_the_scan(kicks, output, mess
 def test_an_augmentation_is_shown_before_and_after(kicks, tmp_path):
     words = [f"data.root={kicks}", "workers=0", "report=page.html", "attributes=false"]
     up = ["augmentation.transforms.pitch.probability=1", "augmentation.mask.probability=1"]
+    slow = np.sin(2 * np.pi * 100 * np.arange(1600) / 800)
+    soundfile.write(kicks / "slow.wav", 0.5 * slow, 800)  # too low a rate to be shown
     assert inspect.main([*words, *up]) == 0
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "semitones" in page

@@ -5,8 +5,7 @@
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,12 +37,12 @@ from timbrel.generation.statistics import LatentStatistics
 from timbrel.library.bundle import load_bundle
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages.evaluation_tables import print_evaluation
+from timbrel.stages.progress import now_and_then
 from timbrel.stages.recordings import Recordings, recordings
 from timbrel.stages.run_folders import check_run, saved_config
 from timbrel.training.compute import resolve_compute
 from timbrel.training.provenance import check_same_data
 
-_PROGRESS_EVERY_S = 10.0
 _PARITY_FILES = 16  # of training, where nothing is held out
 
 
@@ -177,8 +176,13 @@ def evaluate_model(
         raise UserError(f"evaluate.parts: {', '.join(unknown)} is none of {', '.join(known)}")
     parts = {name: segments for name, segments in known.items() if name in settings.parts}
     compared = compared_part(parts)
+    say = now_and_then()
+
+    def scored(done: int, files: int, part: str) -> None:
+        say(f"scored {done} of {files} files ({part})")
+
     with full_precision(), replaced(folder / "evaluation") as draft:
-        rows = score_parts(model, parts, draft / "audio", seed=seed, progress=progress_lines())
+        rows = score_parts(model, parts, draft / "audio", seed=seed, progress=scored)
         summary = summarise(rows, seed=seed, draws=settings.bootstrap_draws)
         held_out = [*found.split.validation, *found.split.test]
         # How a file is heard can be checked of any; what was trained on says nothing else.
@@ -283,18 +287,3 @@ def full_precision() -> Iterator[None]:
     finally:
         for backend, allowed in zip(backends, before, strict=True):
             backend.allow_tf32 = allowed
-
-
-def progress_lines() -> Callable[[int, int, str], None]:
-    """A line on stderr every ten seconds: files scored, of how many."""
-    last_s = time.monotonic()
-
-    def tell(done: int, files: int, part: str) -> None:
-        nonlocal last_s
-        now_s = time.monotonic()
-        if now_s - last_s >= _PROGRESS_EVERY_S and done < files:
-            last_s = now_s
-            sys.stderr.write(f"scored {done} of {files} files ({part})\n")
-            sys.stderr.flush()
-
-    return tell

@@ -48,6 +48,7 @@ def job(config: DictConfig) -> None:
     if page is not None:
         from timbrel.analysis.report.data_report import write_data_report
         from timbrel.data.cache import Cache
+        from timbrel.stages.progress import measured_recordings
 
         advice = write_data_report(
             catalog,
@@ -57,6 +58,7 @@ def job(config: DictConfig) -> None:
             workers=config.workers,
             augment=augment,
             pitch=str(config.pitch),
+            progress=measured_recordings(),
         )
         # A terminal may not know every character of a folder's name.
         name = os.fspath(page).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,8 +1,5 @@
 """The attributes that a penalty asks of every batch, measured once per recording."""
 
-import sys
-import time
-
 from omegaconf import DictConfig
 
 from timbrel.attributes.registry import ATTRIBUTES
@@ -10,9 +7,8 @@ from timbrel.data.attribute_table import measure_clips
 from timbrel.data.cache import Cache
 from timbrel.data.chunk_attributes import CLIP_NAMES, FRAME_NAMES, ChunkAttributes, check_names
 from timbrel.errors import UserError, did_you_mean
+from timbrel.stages.progress import measured_recordings
 from timbrel.stages.recordings import Recordings
-
-_PROGRESS_EVERY_S = 10.0
 
 
 def check_attributes(config: DictConfig) -> None:
@@ -47,16 +43,10 @@ def measuring(config: DictConfig, found: Recordings, hop_samples: int) -> ChunkA
     if not (frames or clips):
         return None
     recordings = {segment.clip.clip_id: segment.clip for segment in found.split.train}
-    last_s = time.monotonic()
-
-    def tell(done: int, total: int, name: str) -> None:
-        nonlocal last_s
-        if time.monotonic() - last_s > _PROGRESS_EVERY_S:
-            last_s = time.monotonic()
-            sys.stderr.write(f"measured {done} of {total} recordings ({name})\n")
-
     table = measure_clips(
-        list(recordings.values()), folder=Cache(config.data.cache_dir).folder, progress=tell
+        list(recordings.values()),
+        folder=Cache(config.data.cache_dir).folder,
+        progress=measured_recordings(),
     )
     measured = dict(zip(recordings, table.measurements, strict=True))
     return ChunkAttributes(

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from timbrel.analysis.report.figures import spectrogram_png
 from timbrel.analysis.report.page import audio_player, picture
 from timbrel.analysis.report.run_listening import excerpt, spread
+from timbrel.attributes.measurement import LEAST_RATE_HZ
 from timbrel.audio.export import ExportSettings, export
 from timbrel.audio.names import file_stem
 from timbrel.data.augmentation import Audio, Augment, Chain, Change, Changed
@@ -47,8 +48,9 @@ def augmented_files(
     """A few recordings before and after, also written to `folder` as 24-bit WAVs.
 
     Heavy transforms are applied whether they are to be rendered ahead or not; what is mixed in is
-    the next of these recordings, where it has the same rate. Files that can no longer be read are
-    left out. Raises UserError where a transform lacks its library, or `folder` cannot be written.
+    the next of these recordings, where it has the same rate. Files that can no longer be read, and
+    those below 1000 Hz, are left out. Raises UserError where a transform lacks its library, or
+    `folder` cannot be written.
     """
     chain = Chain(augment.ahead.transforms | augment.live.transforms)
     files = catalog.training_files
@@ -58,7 +60,8 @@ def augmented_files(
             audio, rate_hz = excerpt(catalog.absolute(files[index]), _LONGEST_S)
         except UserError:
             continue  # gone since it was scanned: the page stands without it
-        heard.append((index, files[index].path, audio, rate_hz))
+        if rate_hz >= LEAST_RATE_HZ:
+            heard.append((index, files[index].path, audio, rate_hz))
     found = []
     for place, (index, name, audio, rate_hz) in enumerate(heard):
         versions = [_version(name, "before", audio, rate_hz, folder, index, 0)]

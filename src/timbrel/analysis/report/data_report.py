@@ -32,7 +32,7 @@ from timbrel.analysis.report.page import (
 from timbrel.analysis.report.run_listening import excerpt
 from timbrel.attributes.measurement import PitchMethod
 from timbrel.audio.level import decibels
-from timbrel.data.attribute_table import MOST_S, AttributeTable, measure_files
+from timbrel.data.attribute_table import MOST_S, AttributeTable, Progress, measure_files
 from timbrel.data.augmentation import Augment
 from timbrel.data.catalog import Catalog, FileReport
 from timbrel.data.verdicts import Verdict
@@ -71,13 +71,14 @@ def write_data_report(
     workers: int | None = None,
     augment: Augment | None = None,
     pitch: PitchMethod = "yin",
+    progress: Progress | None = None,
 ) -> Advice:
     """Write the page of `catalog` to `path` (its folder is made), and return what it advises.
 
     Usable files are read once more, for their waveform and brightness, by `threads` threads (None:
     one per core, four at most). With `cache_folder` the attributes of those that train are shown;
     `workers` processes measure what is not kept there yet (None: by cores and length; 0: none), f0
-    by `pitch`.
+    by `pitch`, and `progress` is told.
     With `augment` a few recordings are shown before and after it, and written beside the page.
     Raises UserError where `path` cannot be written, and as `augmented_files`.
     """
@@ -93,7 +94,9 @@ def write_data_report(
         looks = {file.path: look for file, look in zip(usable, found, strict=True) if look}
         table = None
         if cache_folder is not None and catalog.training_files:
-            table = measure_files(catalog, folder=cache_folder, pitch=pitch, workers=workers)
+            table = measure_files(
+                catalog, folder=cache_folder, pitch=pitch, workers=workers, progress=progress
+            )
             looks |= _with_measured_centroid(looks, table)
         cards = [_card(catalog, file, looks.get(file.path), seconds) for file in shown]
     advice = advise(catalog)
