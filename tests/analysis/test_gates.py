@@ -28,7 +28,7 @@ def test_the_rate_is_nats_per_frame_of_held_out_audio() -> None:
     assert (gate.value, gate.passed) == (pytest.approx(0.8), True)
     collapsed = gates.kl_floor(rows, 100.0, 0.8)
     assert collapsed.passed is False  # above the floor, not on it
-    assert "latent=annealed" in collapsed.meaning
+    assert "latent=free_bits or latent=target_kl" in collapsed.meaning
 
 
 def test_a_rate_that_is_not_there_is_unknown() -> None:

@@ -75,7 +75,7 @@ def test_collapse_is_told_by_each_number(tmp_path: Path) -> None:
         "decoder_listens",
     }
     assert {(change.step, change.onset_step) for change in changes} == {(300, 100)}
-    assert all("latent=annealed" in change.line for change in changes)
+    assert all("latent=free_bits or latent=target_kl" in change.line for change in changes)
 
 
 def test_a_deterministic_posterior_has_no_floor_but_the_rest(tmp_path: Path) -> None:

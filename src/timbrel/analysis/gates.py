@@ -17,6 +17,12 @@ LATENT_PARITY = 5e-4
 """Half the smallest deviation a Gaussian posterior can have (log-variance -14: 9.1e-4): the decoder
 was trained under more noise than that, so a smaller difference is no difference to it."""
 
+WEAKER_PENALTY = (
+    "lower the penalty (latent=free_bits or latent=target_kl, which keep a rate, or a smaller "
+    "weight under latent.weights)"
+)
+"""What to do about a code that collapses; experiments/collapse shows that it helps."""
+
 _JUDGED_BY = "log_mel_l1"
 _WORDS = {True: "yes", False: "no", None: "unknown"}
 
@@ -62,8 +68,7 @@ def kl_floor(rows: Sequence[FileScore], frames_per_second: float, floor_nats: fl
     else:
         meaning = (
             "the code carries next to nothing about the sound (nats per frame): the posterior has "
-            "collapsed; lower the penalty (latent=annealed, or a smaller weight under latent) or "
-            "train longer"
+            f"collapsed; {WEAKER_PENALTY} or train longer"
         )
     return Gate("kl_floor", value, floor_nats, passed, meaning)
 

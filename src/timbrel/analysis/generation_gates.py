@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from timbrel.analysis.gates import Gate
+from timbrel.analysis.gates import WEAKER_PENALTY, Gate
 from timbrel.analysis.generated_sounds import GeneratedSounds
 from timbrel.metrics.diversity import expected_coverage
 
@@ -111,8 +111,7 @@ def diversity(sounds: GeneratedSounds, least: float) -> Gate:
         )
     meaning = (
         f"generated sounds are nearly all the same ({counts}): where the code has collapsed too, "
-        "lower the penalty (latent=annealed, or a smaller weight under latent.weights), else train "
-        "longer"
+        f"{WEAKER_PENALTY}, else train longer"
     )
     return Gate(name, value, least, False, meaning)
 

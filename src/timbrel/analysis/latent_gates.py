@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from timbrel.analysis.evaluation import write_csv
-from timbrel.analysis.gates import Gate
+from timbrel.analysis.gates import WEAKER_PENALTY, Gate
 from timbrel.contracts import Latent
 from timbrel.data.split import Segment
 from timbrel.losses.latent import kl_nats
@@ -26,7 +26,6 @@ _Rows = NDArray[np.float32]
 _ENCODED_S = 20.0
 _DECODED_S = 4.0
 _NOT_HELD_OUT = "nothing to measure: no file is held out"
-_WEAKER_PENALTY = "lower the penalty (latent=annealed, or a smaller weight under latent.weights)"
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def active_units(code: CodeUse, least: int) -> Gate:
     if value >= least:
         of_all = f"so many of the code's {len(code.dimensions)} dimensions differ between sounds"
         return Gate("active_units", value, least, True, of_all + nats)
-    meaning = f"too few dimensions of the code differ between sounds{nats}: {_WEAKER_PENALTY}"
+    meaning = f"too few dimensions of the code differ between sounds{nats}: {WEAKER_PENALTY}"
     return Gate("active_units", value, least, False, meaning)
 
 
@@ -117,7 +116,7 @@ def decoder_listens(code: CodeUse, least: float) -> Gate:
         return Gate(name, value, least, True, "another code is another sound (1: as the originals)")
     meaning = (
         "another recording's code decodes to nearly the same sound: the decoder ignores the code; "
-        f"{_WEAKER_PENALTY}, or train longer"
+        f"{WEAKER_PENALTY}, or train longer"
     )
     return Gate(name, value, least, False, meaning)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from timbrel.analysis.gates import WEAKER_PENALTY
 from timbrel.training.callbacks import Validation
 from timbrel.training.metrics_log import StepTable
 from timbrel.training.module import Training
@@ -20,9 +21,7 @@ from timbrel.training.module import Training
 HEADER = ("step", "alarm", "state", "onset_step", "value", "limit", "advice")
 RAISED, CLEARED = "raised", "cleared"
 
-_WEAKER_PENALTY = (
-    "stop and lower the penalty (latent=annealed, or a smaller weight under latent.weights)"
-)
+_WEAKER_PENALTY = f"stop and {WEAKER_PENALTY}"
 _LESS_BY_HEART = (
     "train again with augmentation=standard or strong, with more recordings, with a narrower or "
     "more strongly penalised code (latent=...), or from a related model (init_from=)"
