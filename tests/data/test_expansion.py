@@ -123,7 +123,7 @@ def test_it_is_told_beforehand_and_progress_after(segments, tmp_path, monkeypatc
     told = plan(segments, CHAIN, count=4, seed=0, folder=tmp_path / "cache")
     expand(told, lines.append, only_told=True)
     [line] = lines
-    assert line.startswith("augmentation: 12 variants to render ahead, 5 s of audio, 2 MB in ")
+    assert line.startswith("augmentation: 12 variants to render ahead, 4.8 s of audio, 2 MB in ")
     assert 0 < len(told.missing()) < 12
     expand(told, lines.append)
     assert "rendered 6 of 8 variants" in lines
@@ -206,7 +206,7 @@ def test_equal_recordings_are_rendered_and_told_once(segments, tmp_path):
     found = plan([segments[0], whole(twin)], CHAIN, count=4, seed=0, folder=tmp_path / "cache")
     expand(found, lines.append)
     [line] = lines
-    assert line.startswith("augmentation: 4 variants to render ahead, 2 s of audio, ")
+    assert line.startswith("augmentation: 4 variants to render ahead, 1.6 s of audio, ")
     assert [v.segment.clip.clip_id for of in found.variants() for v in of] == [0] * 4 + [7] * 4
 
 

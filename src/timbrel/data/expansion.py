@@ -184,7 +184,9 @@ def _bytes(jobs: Sequence[Rendering]) -> int:
 
 def _words(seconds: float) -> str:
     """
-    >>> _words(42.0), _words(600.0)
-    ('42 s', '10.0 min')
+    >>> _words(4.24), _words(42.0), _words(600.0)
+    ('4.2 s', '42 s', '10.0 min')
     """
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min"
