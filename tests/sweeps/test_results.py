@@ -11,7 +11,7 @@ from report_pages import Page
 from run_folders import write_evaluation, write_run
 from timbrel.sweeps.plan import PlannedRun, run_folder
 from timbrel.sweeps.readme import write_results
-from timbrel.sweeps.record import Standing, State
+from timbrel.sweeps.record import Record, Standing, State, write_record
 from timbrel.sweeps.results import collect
 from timbrel.sweeps.signature import Signature
 from timbrel.sweeps.statistics import Estimate
@@ -211,5 +211,9 @@ def test_nothing_is_written_again_until_something_changes(study) -> None:
     assert up_to_date(study, planned)
     assert not up_to_date(replace(study, metrics=("si_sdr_db",)), planned)
     assert not up_to_date(study, planned[1:])
+    write_record(planned[0].folder, Record({}, "finished"))  # run again, with an equal signature
+    assert not up_to_date(study, planned)
+    write_results(study, planned, COMMAND)
+    assert up_to_date(study, planned)
     Path("experiments/codes/figure.svg").unlink()
     assert not up_to_date(study, planned)

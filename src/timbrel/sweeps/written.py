@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from timbrel.sweeps.plan import SWEEPS, PlannedRun
+from timbrel.sweeps.record import RECORD_FILE
 from timbrel.sweeps.study import FOLDER, Study
 
 README, PAGE = "README.md", "report.html"
@@ -40,8 +41,22 @@ def _state(study: Study, runs: Sequence[PlannedRun]) -> str:
         "metrics": study.metrics,
         "budget_s": study.budget_s,
         "runs": [
-            [str(run.folder), asdict(run.signature), str(run.standing.state), run.standing.reason]
+            [
+                str(run.folder),
+                asdict(run.signature),
+                str(run.standing.state),
+                run.standing.reason,
+                _recorded_ns(run),
+            ]
             for run in runs
         ],
     }
     return json.dumps(about, indent=1) + "\n"
+
+
+def _recorded_ns(run: PlannedRun) -> int:
+    """When the run's record was last written: run again, a run of equal signature may differ."""
+    try:
+        return (run.folder / RECORD_FILE).stat().st_mtime_ns
+    except OSError:
+        return 0
