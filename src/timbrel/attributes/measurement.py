@@ -66,6 +66,7 @@ def measure(
     from_start: bool = True,
     pitch: PitchMethod = "yin",
     known_pitch: PitchTrack | None = None,
+    search_periodicity: bool = False,
 ) -> Measurement:
     """Measure `audio`, `(channel, time)`, at `rate_hz`.
 
@@ -74,10 +75,14 @@ def measure(
     clip's f0 is the median of its voiced frames, of which it needs three, and one in ten of those
     that sound; its spectral values are the medians of its frames within 40 dB of the loudest.
     `pitch` is looked for by YIN, or with CREPE's help (slower; its own range is 33 to 1975 Hz);
-    `known_pitch`, a value per frame, is taken as it is: looking for it is most of the work.
+    `known_pitch`, a value per frame, is taken as it is: looking for it is most of the work. With
+    `search_periodicity` how periodic each frame is, and so its harmonic-to-noise ratio, is looked
+    for all the same.
     Raises ValueError for another shape or a rate below 1000 Hz.
     """
-    heard, spectra, sounding, track = _listen(audio, rate_hz, known_pitch, pitch)
+    heard, spectra, sounding, track = _listen(
+        audio, rate_hz, known_pitch, search_periodicity, pitch
+    )
     found = {
         "loudness_lufs": _loudness(audio, rate_hz),
         **_spectral(spectra, sounding, track),
@@ -91,11 +96,15 @@ def measure(
 
 
 def measure_frames(
-    audio: NDArray[np.float32], rate_hz: int, *, known_pitch: PitchTrack | None = None
+    audio: NDArray[np.float32],
+    rate_hz: int,
+    *,
+    known_pitch: PitchTrack | None = None,
+    search_periodicity: bool = False,
 ) -> Measurement:
     """`measure` for frames alone, in a third of the time: no clip attribute is defined."""
     values, confidence, defined = _columns({})
-    heard, spectra, sounding, pitch = _listen(audio, rate_hz, known_pitch)
+    heard, spectra, sounding, pitch = _listen(audio, rate_hz, known_pitch, search_periodicity)
     rows = _rows(heard, rate_hz, spectra, sounding, pitch)
     return Measurement(rate_hz, hop_of(rate_hz), values, confidence, defined, *rows)
 
@@ -104,6 +113,7 @@ def _listen(
     audio: NDArray[np.float32],
     rate_hz: int,
     known_pitch: PitchTrack | None,
+    search_periodicity: bool,
     method: PitchMethod = "yin",
 ) -> tuple[NDArray[np.float32], SpectralFrames, Mask, PitchTrack]:
     """The audio without its offset, its spectra, which frames sound, and their pitch."""
@@ -114,7 +124,7 @@ def _listen(
     heard = without_dc(audio, rate_hz)
     spectra = spectral_frames(heard, rate_hz)
     sounding = active(spectra.level_db) if audio.shape[1] else np.zeros(1, bool)
-    if known_pitch is not None:
+    if known_pitch is not None and not search_periodicity:
         return heard, spectra, sounding, known_pitch
     guide = None
     if method == "crepe" and audio.shape[1]:
@@ -122,6 +132,8 @@ def _listen(
 
         guide = guide_hz(heard, rate_hz)
     track = pitch_track(heard, rate_hz, sounding, guide_hz=guide)
+    if known_pitch is not None:
+        track = PitchTrack(known_pitch.f0_hz, track.periodicity, known_pitch.voiced)
     return heard, spectra, sounding, track
 
 

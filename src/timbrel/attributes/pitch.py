@@ -35,20 +35,19 @@ _JUMP_OCTAVES, _NEAR_OCTAVES, _PERIODICITY_LOSS = 0.4, 0.2, 0.1
 
 @dataclass(frozen=True)
 class PitchTrack:
-    """`f0_hz` of every frame; `periodicity`, from 0 to 1, says which are to be believed.
+    """`f0_hz` of every frame, and how periodic it is, from 0 to 1.
 
-    Where `doubted` is true the f0 is not believed however periodic the frame is.
+    `believed` says which f0 are to be believed; without it those whose periodicity is `VOICED`.
     """
 
     f0_hz: Values
     periodicity: Values
-    doubted: Mask | None = None
+    believed: Mask | None = None
 
     @property
     def voiced(self) -> Mask:
         """Frames whose f0 is believed."""
-        periodic = self.periodicity >= VOICED
-        return periodic if self.doubted is None else periodic & ~self.doubted
+        return self.periodicity >= VOICED if self.believed is None else self.believed
 
     @property
     def hnr_db(self) -> Values:
@@ -73,7 +72,7 @@ def pitch_track(
     """The track of `audio`, octave errors repaired; `sounding` says which frames are not silent.
 
     With `guide_hz`, a value per frame, the period is looked for within half a semitone of it alone:
-    which octave is then the guide's business. Where it is nan the f0 is doubted; how periodic the
+    which octave is then the guide's business. Where it is nan no f0 is believed; how periodic the
     frame is stays YIN's finding.
 
     A frame's f0 is that of 43 ms and one period more. It lies between 40 Hz and 4 kHz (a twelfth of
@@ -95,11 +94,9 @@ def pitch_track(
         choice = octave_choice(f0_hz, periodicity)[:, None]
     else:
         choice = np.zeros((len(f0_hz), 1), np.intp)
-    return PitchTrack(
-        np.take_along_axis(f0_hz, choice, 1)[:, 0],
-        np.clip(np.take_along_axis(periodicity, choice, 1)[:, 0], 0.0, 1.0),
-        None if guide_hz is None else ~np.isfinite(guide_hz),
-    )
+    chosen = np.clip(np.take_along_axis(periodicity, choice, 1)[:, 0], 0.0, 1.0)
+    believed = None if guide_hz is None else np.isfinite(guide_hz) & (chosen >= VOICED)
+    return PitchTrack(np.take_along_axis(f0_hz, choice, 1)[:, 0], chosen, believed)
 
 
 def octave_choice(f0_hz: Values, periodicity: Values) -> NDArray[np.intp]:

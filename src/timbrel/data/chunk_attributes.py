@@ -22,9 +22,9 @@ from timbrel.data.augmentation import Audio, Change
 from timbrel.data.chunk import Chunk, Measures, Short, positions
 from timbrel.errors import UserError, did_you_mean
 
-# Octaves above 1 Hz: equal steps to the ear, so that one dead zone fits low and high sounds.
 _F0 = next(attribute for attribute in FRAME_ATTRIBUTES if attribute.name == "f0_hz")
 _SEARCHED = "hnr_db"
+# Octaves above 1 Hz: equal steps to the ear, so that one dead zone fits low and high sounds.
 _LOGARITHMS = {"log_f0": "f0_hz", "log_centroid": "centroid_hz", "log_rolloff": "rolloff_hz"}
 FRAME_NAMES = (*(attribute.name for attribute in FRAME_ATTRIBUTES), *_LOGARITHMS)
 CLIP_NAMES = tuple(attribute.name for attribute in CLIP_ATTRIBUTES)
@@ -60,29 +60,26 @@ class ChunkAttributes:
         """The attributes of `audio`, which was read as `chunk` and then changed by `live`."""
         rate_hz = chunk.segment.clip.rate_hz
         samples = audio.shape[1]
-        found = self._measured(audio, rate_hz, self._pitch(chunk, live, samples))
-        asked = _SEARCHED in (*self.frames, *self.clips)
-        searched = self._measured(audio, rate_hz, None) if asked else found
-        of_clip = [
-            (searched if name == _SEARCHED else found, CLIP_NAMES.index(name))
-            for name in self.clips
-        ]
-        rows = [_row(searched if name == _SEARCHED else found, name) for name in self.frames]
+        pitch = self._pitch(chunk, live, samples)
+        search = _SEARCHED in (*self.frames, *self.clips)
+        if self.clips:
+            found = measure(
+                audio, rate_hz, from_start=False, known_pitch=pitch, search_periodicity=search
+            )
+        else:
+            found = measure_frames(audio, rate_hz, known_pitch=pitch, search_periodicity=search)
+        clip_columns = [CLIP_NAMES.index(name) for name in self.clips]
+        rows = [_row(found, name) for name in self.frames]
         # A latent frame takes the value of the 10 ms that its middle lies in.
         middles = (np.arange(math.ceil(samples / self.hop_samples)) + 0.5) * self.hop_samples
         nearest = np.minimum(middles // found.hop_samples, frame_count(samples, rate_hz) - 1)
         columns = nearest.astype(int)
         return Measures(
-            np.array([one.clip_values[k] for one, k in of_clip], np.float32),
-            np.array([one.clip_defined[k] for one, k in of_clip], bool),
+            found.clip_values[clip_columns],
+            found.clip_defined[clip_columns],
             np.array([values[columns] for values, _ in rows], np.float32).reshape(-1, len(columns)),
             np.array([defined[columns] for _, defined in rows], bool).reshape(-1, len(columns)),
         )
-
-    def _measured(self, audio: Audio, rate_hz: int, pitch: PitchTrack | None) -> Measurement:
-        if self.clips:
-            return measure(audio, rate_hz, from_start=False, known_pitch=pitch)
-        return measure_frames(audio, rate_hz, known_pitch=pitch)
 
     def _pitch(self, chunk: Chunk, live: Change, samples: int) -> PitchTrack:
         """The recording's f0 at the places that the chunk's frames come from, where it has one."""
