@@ -84,17 +84,93 @@ class Stop:
                 process.kill()
 
 
+@dataclass(frozen=True)
+class _Runner:
+    """What the runs of one call share."""
+
+    study: str
+    digests: FileDigests
+    environment: Mapping[str, str]
+    stop: Stop
+    tell: Tell
+
+    def run(self, run: PlannedRun) -> Ending | None:
+        """One training; what goes wrong around it is that run's failure alone.
+
+        None where the runner was stopped meanwhile.
+        """
+        try:
+            return self._from_start_to_end(run)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+            with suppress(OSError):
+                write_record(run.folder, Record(asdict(run.signature), "failed", reason))
+            return Ending(run, State.failed, reason, 0.0)
+
+    def _from_start_to_end(self, run: PlannedRun) -> Ending | None:
+        folder = run.folder
+        lock = SWEEPS / self.study / ".locks" / f"{run.cell.folder}_seed{run.seed}"
+
+        def waiting() -> None:
+            self.tell(f"{run.label}: another process is at it; waiting for its end")
+
+        with only_one(lock, waiting=waiting, stopped=lambda: self.stop.asked) as descriptor:
+            if self.stop.asked:
+                return None
+            # Signed again: code may have been edited since the plan, and another process been here.
+            signature = sign(run.config, self.digests)
+            found = standing(folder, signature)
+            if found.state is State.finished:
+                return Ending(run, State.finished, "", found.seconds or 0.0)
+            resumes = found.resumes
+            if not resumes:
+                _clear(folder, self.study, run, keep=found.state is State.changed)
+                folder.mkdir(parents=True, exist_ok=True)
+            about = {"study": self.study, "cell": run.cell.label, "seed": run.seed}
+            record = Record(asdict(signature), about=about)
+            write_record(folder, record)
+            self.tell(f"{run.label}: {'resumed' if resumes else 'started'}")
+            began_s = time.monotonic()
+            status, log_start = self._train(run, resumes, descriptor)
+            seconds = time.monotonic() - began_s
+            if self.stop.asked or status == 130:
+                write_record(folder, replace(record, ended="interrupted"))
+                if not self.stop.asked:
+                    raise KeyboardInterrupt
+                return None
+            reason = "" if status == 0 else _reason(folder / LOG_FILE, log_start, status)
+            state = State.failed if reason else State.finished
+            whole = None if resumes else round(seconds, 2)
+            ended = "killed" if _signal_name(status) in _FROM_OUTSIDE else str(state)
+            write_record(folder, replace(record, ended=ended, reason=reason, seconds=whole))
+            return Ending(run, state, reason, seconds)
+
+    def _train(self, run: PlannedRun, resumes: bool, descriptor: int | None) -> tuple[int, int]:
+        """The exit status of the training, and where its part of the log begins."""
+        where = f"hydra.run.dir='{run.folder}'"
+        words = [f"run={run.folder}", where] if resumes else [*run.overrides, where]
+        with (run.folder / LOG_FILE).open("ab") as log:
+            start = log.tell()
+            process = subprocess.Popen(
+                [*TRAIN, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(self.environment),
+                pass_fds=[] if descriptor is None else [descriptor],
+            )
+            return self.stop.watch(process), start
+
+
 def launch(runs: Sequence[PlannedRun], *, study: str, jobs: int, tell: Tell, ended: Ended) -> None:
     """Run them as processes of this machine, `jobs` at a time; `ended` hears of each.
 
     A failure is recorded with its reason, and the rest goes on. Raises KeyboardInterrupt on Ctrl-C,
     when every training has stopped; what was at work is resumed by the next call.
     """
-    stop = Stop()
-    digests = FileDigests(SWEEPS / study / "files.json")
-    environment = environment_of(jobs)
+    runner = _runner(study, jobs, tell)
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(_run, run, study, digests, environment, stop, tell) for run in runs]
+        futures = [pool.submit(runner.run, run) for run in runs]
         try:
             for future in as_completed(futures):
                 ending = future.result()
@@ -103,10 +179,10 @@ def launch(runs: Sequence[PlannedRun], *, study: str, jobs: int, tell: Tell, end
         except BaseException:
             for future in futures:
                 future.cancel()
-            stop.all()
+            runner.stop.all()
             raise
         finally:
-            digests.save()
+            runner.digests.save()
 
 
 def run_alone(run: PlannedRun, *, study: str, jobs: int, tell: Tell) -> Ending | None:
@@ -114,13 +190,17 @@ def run_alone(run: PlannedRun, *, study: str, jobs: int, tell: Tell) -> Ending |
 
     Raises KeyboardInterrupt as `launch`.
     """
-    stop = Stop()
-    digests = FileDigests(SWEEPS / study / "files.json")
+    runner = _runner(study, jobs, tell)
     try:
-        return _run(run, study, digests, environment_of(jobs), stop, tell)
+        return runner.run(run)
     except BaseException:
-        stop.all()
+        runner.stop.all()
         raise
+
+
+def _runner(study: str, jobs: int, tell: Tell) -> _Runner:
+    digests = FileDigests(SWEEPS / study / "files.json")
+    return _Runner(study, digests, environment_of(jobs), Stop(), tell)
 
 
 def environment_of(jobs: int) -> dict[str, str]:
@@ -130,94 +210,6 @@ def environment_of(jobs: int) -> dict[str, str]:
         # Else every training would take all cores. As a key it would be another config.
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
     return environment
-
-
-def _run(
-    run: PlannedRun,
-    study: str,
-    digests: FileDigests,
-    environment: Mapping[str, str],
-    stop: Stop,
-    tell: Tell,
-) -> Ending | None:
-    """`_from_start_to_end`; what goes wrong around a training is that run's failure alone."""
-    try:
-        return _from_start_to_end(run, study, digests, environment, stop, tell)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
-        with suppress(OSError):
-            write_record(run.folder, Record(asdict(run.signature), "failed", reason))
-        return Ending(run, State.failed, reason, 0.0)
-
-
-def _from_start_to_end(
-    run: PlannedRun,
-    study: str,
-    digests: FileDigests,
-    environment: Mapping[str, str],
-    stop: Stop,
-    tell: Tell,
-) -> Ending | None:
-    """One training; None where the runner was stopped meanwhile."""
-    folder = run.folder
-    lock = SWEEPS / study / ".locks" / f"{run.cell.folder}_seed{run.seed}"
-
-    def waiting() -> None:
-        tell(f"{run.label}: another process is at it; waiting for its end")
-
-    with only_one(lock, waiting=waiting, stopped=lambda: stop.asked) as descriptor:
-        if stop.asked:
-            return None
-        # Signed again: code may have been edited since the plan, and another process been here.
-        signature = sign(run.config, digests)
-        found = standing(folder, signature)
-        if found.state is State.finished:
-            return Ending(run, State.finished, "", found.seconds or 0.0)
-        resumes = found.resumes
-        if not resumes:
-            _clear(folder, study, run, keep=found.state is State.changed)
-            folder.mkdir(parents=True, exist_ok=True)
-        about = {"study": study, "cell": run.cell.label, "seed": run.seed}
-        record = Record(asdict(signature), about=about)
-        write_record(folder, record)
-        tell(f"{run.label}: {'resumed' if resumes else 'started'}")
-        began_s = time.monotonic()
-        status, log_start = _train(run, resumes, environment, descriptor, stop)
-        seconds = time.monotonic() - began_s
-        if stop.asked or status == 130:
-            write_record(folder, replace(record, ended="interrupted"))
-            if not stop.asked:
-                raise KeyboardInterrupt
-            return None
-        reason = "" if status == 0 else _reason(folder / LOG_FILE, log_start, status)
-        state = State.failed if reason else State.finished
-        whole = None if resumes else round(seconds, 2)
-        ended = "killed" if _signal_name(status) in _FROM_OUTSIDE else str(state)
-        write_record(folder, replace(record, ended=ended, reason=reason, seconds=whole))
-        return Ending(run, state, reason, seconds)
-
-
-def _train(
-    run: PlannedRun,
-    resumes: bool,
-    environment: Mapping[str, str],
-    descriptor: int | None,
-    stop: Stop,
-) -> tuple[int, int]:
-    """The exit status of the training, and where its part of the log begins."""
-    where = f"hydra.run.dir='{run.folder}'"
-    words = [f"run={run.folder}", where] if resumes else [*run.overrides, where]
-    with (run.folder / LOG_FILE).open("ab") as log:
-        start = log.tell()
-        process = subprocess.Popen(
-            [*TRAIN, *words],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=dict(environment),
-            pass_fds=[] if descriptor is None else [descriptor],
-        )
-        return stop.watch(process), start
 
 
 def _clear(folder: Path, study: str, run: PlannedRun, *, keep: bool) -> None:
