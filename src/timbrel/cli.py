@@ -8,6 +8,7 @@ from importlib import import_module
 
 from timbrel.config import STAGES
 from timbrel.errors import UserError, did_you_mean
+from timbrel.files import refusal
 from timbrel.options import options
 
 _PAGE = """\
@@ -76,6 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # `timbrel --help | head`: nobody reads on, and the exit must not complain of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        refused = refusal(error)
+        if refused is None:
+            raise
+        sys.stderr.write(f"timbrel: {refused}\n")
+        return 2
 
 
 def _run(words: list[str]) -> int:

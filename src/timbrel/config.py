@@ -284,6 +284,7 @@ class EvaluateConfig:
 
     run: str = _key("???", "the run folder to evaluate")
     data_root: str | None = _key(None, "where its recordings lie now, if they have moved")
+    output: str | None = _key(None, "folder for tables, sounds and page (default: the run's own)")
     seed: int = _key(0, "randomness of the noise control and of the intervals")
     evaluate: EvaluateSection = _section(EvaluateSection)
     device: DeviceConfig = _section(DeviceConfig)
@@ -344,7 +345,7 @@ STAGES = {
     "evaluate": Stage(
         EvaluateConfig,
         "score a run's model on its own recordings, beside controls, and check its gates",
-        "<run>/evaluation/ and <run>/report.html",
+        "<run>/evaluation/ and <run>/report.html, or both below output=",
         ("run=outputs/<run folder>", "run=outputs/<run folder> evaluate.strict=true"),
     ),
     "generate": Stage(

@@ -16,7 +16,6 @@ from timbrel.analysis.evaluation import (
     compared_part,
     means_of,
     reconstruct,
-    replaced,
     score_parts,
     summarise,
     write_tables,
@@ -172,25 +171,6 @@ def test_tables_read_back_as_they_were(tmp_path: Path) -> None:
     assert (tmp_path / "summary.csv").read_text().splitlines()[0] == (
         "part,system,metric,mean,low,high,files"
     )
-
-
-def test_an_evaluation_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
-    folder = tmp_path / "evaluation"
-    folder.mkdir()
-    (folder / "old").touch()
-
-    def fail() -> None:
-        with replaced(folder) as draft:
-            (draft / "new").touch()
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert [p.name for p in folder.iterdir()] == ["old"]
-    with replaced(folder) as draft:
-        (draft / "new").touch()
-    assert [p.name for p in folder.iterdir()] == ["new"]
-    assert list(tmp_path.iterdir()) == [folder]
 
 
 @pytest.mark.parametrize("chunk_samples", [2048, 65_536])

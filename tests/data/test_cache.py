@@ -14,7 +14,6 @@ from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import soundfile
 
@@ -330,7 +329,7 @@ def test_a_disk_that_fills_up_midway_is_told(sounds, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache_entry.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(UserError, match=r"No space left on device.*TIMBREL_CACHE"):
         ensure(sounds, tmp_path / "cache")
     assert files(tmp_path / "cache") == []
@@ -353,33 +352,6 @@ def test_settings_not_offered_are_refused(sounds, tmp_path, bad):
 
 
 # Processes
-
-
-def test_temporaries_of_the_dead_are_removed_and_of_the_living_kept(tmp_path):
-    host = cache_entry._host()
-    dead = next(pid for pid in range(2**22 - 1, 0, -1) if not psutil.pid_exists(pid))
-    old_s = psutil.Process().create_time() - 100
-
-    def temporary(name: str, mtime_s: float | None = None) -> Path:
-        path = tmp_path / name
-        path.write_bytes(b"half")
-        if mtime_s is not None:
-            os.utime(path, (mtime_s, mtime_s))
-        return path
-
-    gone = [
-        temporary(f"{dead}-ab@{host}.tmp"),
-        temporary(f"{os.getpid()}-ab@{host}.tmp", old_s),  # an earlier process of that number
-        temporary("1-ab@elsewhere.tmp", time.time() - 4000),
-    ]
-    kept = [
-        temporary(f"{os.getpid()}-cd@{host}.tmp"),
-        temporary("1-cd@elsewhere.tmp"),
-        temporary("somebody.tmp", 0),
-    ]
-    assert cache_entry.remove_stale_temporaries(tmp_path) == 3
-    assert not any(path.exists() for path in gone)
-    assert all(path.exists() for path in kept)
 
 
 def test_decoding_imports_no_torch():

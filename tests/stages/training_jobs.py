@@ -45,8 +45,8 @@ def lean(monkeypatch: pytest.MonkeyPatch, *, page: bool = False) -> None:
 
     monkeypatch.setattr(catalog, "measure_all", measured)
     if not page:
-        monkeypatch.setattr(evaluation_run, "page_of", lambda folder: None)
-        monkeypatch.setattr(training_run, "page_of", lambda folder: None)
+        monkeypatch.setattr(evaluation_run, "page_of", lambda *_: None)
+        monkeypatch.setattr(training_run, "page_of", lambda *_: None)
 
 
 def warm_context() -> ForkServerContext:

@@ -6,10 +6,8 @@ posterior, in nats.
 """
 
 import csv
-import shutil
-import tempfile
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from timbrel.audio.names import file_stem
 from timbrel.contracts import Latent, Posterior
 from timbrel.data.split import Segment
 from timbrel.errors import UserError
+from timbrel.files import write_bytes, write_text
 from timbrel.generation.engine import decode_stream
 from timbrel.generation.file_source import encode_stream, mean_clip
 from timbrel.losses.latent import kl_nats
@@ -242,11 +241,11 @@ def write_tables(folder: Path, rows: Sequence[FileScore], summary: Sequence[Mean
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Floats to seven digits, nan as an empty cell; file names survive whatever bytes they hold."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([_cell(value) for value in row] for row in rows)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    write_text(path, text.getvalue())
 
 
 def _cell(value: Any) -> Any:
@@ -257,20 +256,7 @@ def _cell(value: Any) -> Any:
 
 def write_wav(path: Path, audio: NDArray[np.float32], rate_hz: int) -> None:
     """`(channel, time)` as float samples; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, audio.T, rate_hz, subtype="FLOAT")
-    clear_peak_time(path)  # the same audio is the same file
-
-
-@contextmanager
-def replaced(folder: Path) -> Iterator[Path]:
-    """A draft folder that takes the place of `folder` once the block ends without an error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        yield draft
-        draft.chmod(0o755)
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    content = io.BytesIO()
+    soundfile.write(content, audio.T, rate_hz, format="WAV", subtype="FLOAT")
+    clear_peak_time(content)  # the same audio is the same file
+    write_bytes(path, content.getbuffer())

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
+from timbrel.files import write_bytes
+
 Levels = NDArray[np.float32]
 
 _WINDOW, _HOP = 2048, 256
@@ -87,10 +89,9 @@ def save_spectrogram_pair(
     axes[0].set_xlim(0.0, max(original.shape[-1], 1) / rate_hz)
     figure.colorbar(picture, ax=axes, label="dB below a full-scale sine")
     figure.suptitle(title.replace("$", r"\$"), fontsize=10)
-    path.parent.mkdir(parents=True, exist_ok=True)
     file = io.BytesIO()
     figure.savefig(file, dpi=90, format="png")
-    path.write_bytes(file.getvalue())
+    write_bytes(path, file.getbuffer())
 
 
 def _bend(khz: float) -> float:

@@ -20,6 +20,7 @@ OVERRIDES_FILE = "overrides.yaml"
 CARD_FILE = "card.json"
 METRICS_FILE = "metrics.csv"
 MODEL_FOLDER = "model"
+EVALUATION_FOLDER = "evaluation"
 
 Curves = dict[str, list[tuple[int, float]]]
 
@@ -67,6 +68,8 @@ class Run:
     card: dict[str, Any]
     """`model/card.json`; {} before the model was written."""
     evaluation: Evaluation | None
+    evaluation_folder: Path
+    """Where its tables and sounds lie, if there are any."""
 
 
 def is_bundle(folder: Path) -> bool:
@@ -79,9 +82,10 @@ def is_run(folder: Path) -> bool:
     return (folder / CONFIG_FILE).is_file() and not is_bundle(folder)
 
 
-def read_run(folder: Path, *, curves: bool = True) -> Run:
+def read_run(folder: Path, *, curves: bool = True, evaluated_in: Path | None = None) -> Run:
     """The run in `folder`, or the bundle; `curves=False` leaves metrics.csv unread.
 
+    `evaluated_in` is the folder that its evaluation was written into, where it is not its own.
     What a run has not written yet is empty. Raises UserError where `folder` is neither, or names
     the file that cannot be read.
     """
@@ -89,8 +93,9 @@ def read_run(folder: Path, *, curves: bool = True) -> Run:
     if not folder.is_dir():
         raise UserError(f"'{folder}': no such folder")
     name = folder.resolve().name
+    evaluation = (evaluated_in or folder) / EVALUATION_FOLDER
     if is_bundle(folder):
-        return Run(folder, name, {}, (), {}, {}, _json(folder / CARD_FILE), None)
+        return Run(folder, name, {}, (), {}, {}, _json(folder / CARD_FILE), None, evaluation)
     if not is_run(folder):
         raise UserError(
             f"'{folder}' is no run folder (it has no {CONFIG_FILE}) and no model bundle "
@@ -105,7 +110,8 @@ def read_run(folder: Path, *, curves: bool = True) -> Run:
         provenance=_optional_json(folder / "run.json"),
         curves=read_metrics(metrics) if curves and metrics.is_file() else {},
         card=_optional_json(card),
-        evaluation=read_evaluation(folder / "evaluation"),
+        evaluation=read_evaluation(evaluation),
+        evaluation_folder=evaluation,
     )
 
 

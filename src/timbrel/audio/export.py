@@ -7,9 +7,7 @@ same bytes.
 """
 
 import json
-import os
 import struct
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from timbrel.audio.level import TruePeakMeter, decibels
 from timbrel.audio.resample import resample_blocks
 from timbrel.errors import UserError, did_you_mean
+from timbrel.files import check_room, replacing, temporary
 from timbrel.randomness import numpy_generator
 
 Block = NDArray[np.float32]
@@ -34,6 +33,7 @@ _SUBTYPE = {"16": "PCM_16", "24": "PCM_24", "32f": "FLOAT"}
 # up, to at most a few times that.
 _DITHER_MARGIN_LSB = 8
 _FLOAT_MARGIN = 1e-6
+_LARGEST_SAMPLE = 8  # bytes: as it was rendered, and as it is written
 _WAV_LIMIT_BYTES = 2**32 - 2**16
 # libsndfile reads a longer INFO chunk back as an empty string.
 _COMMENT_LIMIT_BYTES = 2000
@@ -113,9 +113,7 @@ def export(
         raise UserError(f"'{path}' exists; remove it or name another output")
     comment = _comment(metadata)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".timbrel-export-") as folder:
-            raw, finished = Path(folder, "rendered.f32"), Path(folder, "finished")
+        with replacing(path) as finished, temporary(path.parent) as raw:
             with raw.open("wb") as file:
                 rendered = _render(file, blocks, rate_hz, settings.sample_rate_hz)
             _check_size(path, rendered.frames, rendered.channels, settings)
@@ -126,9 +124,10 @@ def export(
                 title = str(metadata.get("title", "timbrel"))
                 _write(finished, samples, rendered.channels, settings, gain, seed, title, comment)
             if settings.format == "wav":
-                clear_peak_time(finished)
-            os.replace(finished, path)
-    except (OSError, soundfile.LibsndfileError) as error:
+                with finished.open("r+b") as file:
+                    clear_peak_time(file)
+    except soundfile.LibsndfileError as error:  # it tells no reason
+        check_room(path.parent, rendered.frames * rendered.channels * _LARGEST_SAMPLE)
         raise UserError(f"'{path}' cannot be written: {error}") from error
     return ExportReport(
         path=path,
@@ -271,18 +270,17 @@ def _check_size(path: Path, frames: int, channels: int, settings: ExportSettings
         )
 
 
-def clear_peak_time(path: Path) -> None:
+def clear_peak_time(file: BinaryIO) -> None:
     """Zero the time stamp of a float WAV's PEAK chunk: libsndfile writes the clock into it."""
-    with path.open("r+b") as file:
-        position = 12
-        while True:
-            file.seek(position)
-            header = file.read(8)
-            if len(header) < 8 or header[:4] == b"data":
-                return
-            if header[:4] == b"PEAK":
-                file.seek(position + 12)
-                file.write(struct.pack("<I", 0))
-                return
-            size = struct.unpack("<I", header[4:])[0]
-            position += 8 + size + size % 2
+    position = 12
+    while True:
+        file.seek(position)
+        header = file.read(8)
+        if len(header) < 8 or header[:4] == b"data":
+            return
+        if header[:4] == b"PEAK":
+            file.seek(position + 12)
+            file.write(struct.pack("<I", 0))
+            return
+        size = struct.unpack("<I", header[4:])[0]
+        position += 8 + size + size % 2

@@ -4,10 +4,9 @@ A file is named after what was measured and the code that measured it, so that e
 measures anew, and nothing else does.
 """
 
-import contextlib
 import hashlib
+import io
 import logging
-import os
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,6 +19,7 @@ from timbrel.attributes.registry import code_version
 from timbrel.audio.read import blocks_of, open_sound
 from timbrel.data.cache import Clip
 from timbrel.errors import UserError
+from timbrel.files import WriteError, write_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -98,13 +98,9 @@ def load(file: Path) -> Measurement | None:
 
 
 def _keep(found: Measurement, file: Path) -> None:
-    # One name per process: several may measure the same sound, and either's file will do.
-    half = file.with_name(f".{file.stem}.{os.getpid()}.npz")
+    content = io.BytesIO()
+    np.savez(content, **{field.name: getattr(found, field.name) for field in fields(Measurement)})
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(half, **{field.name: getattr(found, field.name) for field in fields(Measurement)})
-        os.replace(half, file)
-    except OSError as error:
+        write_bytes(file, content.getbuffer())
+    except WriteError as error:
         logger.warning("attributes are not kept and will be measured anew: %s", error)
-        with contextlib.suppress(OSError):
-            half.unlink()

@@ -26,12 +26,12 @@ from timbrel.data.cache_entry import (
     data_bytes,
     entry_key,
     load_entry,
-    remove_stale_temporaries,
 )
 from timbrel.data.catalog import Catalog, FileReport
 from timbrel.data.decode_process import decode, decoding_process
 from timbrel.data.worker_process import in_parallel
 from timbrel.errors import UserError, did_you_mean
+from timbrel.files import remove_stale_temporaries
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,6 @@ runs in processes of its own.
 
 import hashlib
 import json
-import os
-import platform
-import re
-import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -20,12 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from timbrel.audio.read import read_blocks
 from timbrel.audio.resample import resample_blocks
 from timbrel.errors import UserError
+from timbrel.files import WriteError, replacing, write_text
 
 FORMAT_VERSION = 1
 HEADER_BYTES = 128
@@ -126,7 +121,7 @@ def load_entry(data_path: Path) -> Sidecar | None:
     if checksum.hexdigest() != sidecar.checksum:
         raise DamagedEntryError("its checksum is wrong")
     fresh = Sidecar(**{**asdict(sidecar), "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns})
-    with suppress(OSError):  # a read-only cache serves as well; it is verified again next time
+    with suppress(WriteError):  # a read-only cache serves as well; it is verified again next time
         _write_sidecar(data_path, fresh)
     return fresh
 
@@ -139,8 +134,8 @@ def write_entry(job: Job) -> Sidecar:
     """
     checksum, frames = _checksum(), 0
     blocks = resample_blocks(_mixed_blocks(job), job.source_rate_hz, job.sample_rate_hz)
-    with _cache_folder_errors(job.data_path.parent), temporary_file(job.data_path) as temporary:
-        with temporary.open("wb") as file:
+    with _cache_folder_errors(job.data_path.parent), replacing(job.data_path) as draft:
+        with draft.open("wb") as file:
             file.write(npy_header(job.channels, 0))
             for block in blocks:
                 samples = np.ascontiguousarray(block, dtype="<f4")
@@ -151,7 +146,7 @@ def write_entry(job: Job) -> Sidecar:
             file.write(npy_header(job.channels, frames))
         if not frames:
             raise UserError(f"{str(job.source)!r}: 0 frames; remove it")
-        stat = temporary.stat()
+        stat = draft.stat()
         sidecar = Sidecar(
             frames=frames,
             channels=job.channels,
@@ -162,77 +157,30 @@ def write_entry(job: Job) -> Sidecar:
             source=job.name,
         )
         _write_sidecar(job.data_path, sidecar)
-        os.replace(temporary, job.data_path)
     return sidecar
-
-
-def remove_stale_temporaries(folder: Path) -> int:
-    """Remove what killed processes left behind; returns how many files went.
-
-    A file is stale where its process is gone, or began after the file was last written (its
-    number was given out anew), or ran on another machine and has been silent for an hour.
-    """
-    removed = 0
-    for path in folder.glob("*.tmp"):
-        try:
-            if _is_stale(path):
-                path.unlink()
-                removed += 1
-        except OSError:
-            continue  # another process was faster, or the folder is read-only
-    return removed
-
-
-def _is_stale(path: Path) -> bool:
-    written_s = path.stat().st_mtime
-    parts = re.fullmatch(r"(\d+)-[0-9a-f]+@(.*)\.tmp", path.name)
-    if parts is None:
-        return False  # not ours
-    if parts[2] != _host():
-        return time.time() - written_s > FOREIGN_TEMPORARY_S
-    try:
-        # The margin is for clocks: a file's time and a process's start are rounded differently.
-        return psutil.Process(int(parts[1])).create_time() > written_s + 1.0
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.AccessDenied:
-        return False
-
-
-def _host() -> str:
-    return re.sub(r"[^\w.-]", "_", platform.node())[:64]
-
-
-@contextmanager
-def temporary_file(target: Path) -> Iterator[Path]:
-    """A path for a new file in the folder of `target`, removed on leaving if still there."""
-    path = target.parent / f"{os.getpid()}-{secrets.token_hex(8)}@{_host()}.tmp"
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
 
 
 @contextmanager
 def _cache_folder_errors(folder: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except WriteError as error:
         raise cache_folder_error(folder, error) from error
 
 
-def cache_folder_error(folder: Path, error: OSError) -> UserError:
+def cache_folder_error(folder: Path, error: OSError | WriteError) -> UserError:
     """What to tell a person whose cache folder refuses to be written."""
+    reason = error.__cause__ if isinstance(error, WriteError) else error
     return UserError(
-        f"the cache folder {str(folder)!r} cannot be written ({error.strerror or error}); "
+        f"the cache folder {str(folder)!r} cannot be written "
+        f"({getattr(reason, 'strerror', None) or reason}); "
         f"set the environment variable TIMBREL_CACHE to a folder with room for it"
     )
 
 
 def _write_sidecar(data_path: Path, sidecar: Sidecar) -> None:
-    with temporary_file(data_path) as temporary:
-        temporary.write_text(json.dumps(asdict(sidecar), ensure_ascii=False), "utf-8")
-        os.replace(temporary, data_path.with_suffix(".json"))
+    text = json.dumps(asdict(sidecar), ensure_ascii=False)
+    write_text(data_path.with_suffix(".json"), text)
 
 
 def _checksum() -> hashlib.blake2b:

@@ -1,6 +1,7 @@
 """The catalog of a user's folder: every file, what is in it, and whether it trains."""
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -13,6 +14,7 @@ from timbrel.data.probing import measure_all
 from timbrel.data.tree import Entry, entries, prefixes
 from timbrel.data.verdicts import Judgement, Verdict, is_silent, judge
 from timbrel.errors import UserError
+from timbrel.files import write_bytes
 
 CSV_ENCODING = "utf-8"
 CSV_ERRORS = "surrogateescape"
@@ -85,11 +87,12 @@ class Catalog:
 
     def to_csv(self, path: Path) -> None:
         """One row per entry; names that are not valid Unicode keep their bytes."""
-        with open(path, "w", encoding=CSV_ENCODING, errors=CSV_ERRORS, newline="") as stream:
-            table = csv.DictWriter(stream, [column.name for column in fields(FileReport)])
-            table.writeheader()
-            for file in self.files:
-                table.writerow(asdict(file) | {"reasons": " ".join(file.reasons)})
+        text = io.StringIO()
+        table = csv.DictWriter(text, [column.name for column in fields(FileReport)])
+        table.writeheader()
+        for file in self.files:
+            table.writerow(asdict(file) | {"reasons": " ".join(file.reasons)})
+        write_bytes(path, text.getvalue().encode(CSV_ENCODING, CSV_ERRORS))
 
 
 def scan(

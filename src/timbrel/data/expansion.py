@@ -17,7 +17,6 @@ from timbrel.data.cache import SPARE_BYTES
 from timbrel.data.cache_entry import (
     BYTES_PER_SAMPLE,
     cache_folder_error,
-    remove_stale_temporaries,
 )
 from timbrel.data.chunk import Variant
 from timbrel.data.probing import available_cores
@@ -26,6 +25,7 @@ from timbrel.data.variant_process import rendering_process
 from timbrel.data.variants import Rendering, load_variant, render, rendering
 from timbrel.data.worker_process import in_parallel
 from timbrel.errors import UserError
+from timbrel.files import remove_stale_temporaries
 
 FOLDER = "augmented"
 LONGEST_S = 60.0

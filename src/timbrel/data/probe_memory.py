@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import soundfile
 
 from timbrel.data.probe import Measurement
+from timbrel.files import WriteError, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +43,7 @@ def recall(file: Path) -> dict[tuple[str, Identity], Measurement]:
 def remember(file: Path, measured: Mapping[tuple[str, Identity], Measurement]) -> None:
     """Replace what is remembered, in one step. A folder that cannot be written is only logged."""
     records = [[path, identity, asdict(value)] for (path, identity), value in measured.items()]
-    temporary = None
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=file.name)
-        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            json.dump({"version": VERSION, "files": records}, stream)
-        os.replace(temporary, file)
-    except OSError as error:
+        write_text(file, json.dumps({"version": VERSION, "files": records}))
+    except WriteError as error:
         logger.warning("the next scan measures anew: %s", error)
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)

@@ -8,7 +8,6 @@ are (`timbrel.data.cache_entry`), the change in a `.json` beside them.
 import hashlib
 import json
 import math
-import os
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -21,11 +20,11 @@ from timbrel.data.cache_entry import (
     cache_folder_error,
     data_bytes,
     npy_header,
-    temporary_file,
 )
 from timbrel.data.chunk import Variant
 from timbrel.data.split import Segment
 from timbrel.errors import UserError
+from timbrel.files import WriteError, replacing, write_text
 from timbrel.randomness import numpy_generator
 
 _FORMAT_VERSION = 1
@@ -93,15 +92,13 @@ def render(job: Rendering) -> Variant:
     frames = changed.audio.shape[1]
     change = {k: None if math.isnan(v) else v for k, v in asdict(changed.change).items()}
     try:
-        job.data_path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_file(job.data_path) as samples, temporary_file(job.data_path) as sidecar:
+        with replacing(job.data_path) as samples:
             with samples.open("wb") as file:
                 file.write(npy_header(clip.channels, frames))
                 file.write(np.ascontiguousarray(changed.audio.T, "<f4").data)
-            sidecar.write_text(json.dumps({"frames": frames, **change}), "utf-8")
-            os.replace(sidecar, job.data_path.with_suffix(".json"))
-            os.replace(samples, job.data_path)
-    except OSError as error:
+            sidecar = json.dumps({"frames": frames, **change})
+            write_text(job.data_path.with_suffix(".json"), sidecar)
+    except WriteError as error:
         raise cache_folder_error(job.data_path.parent, error) from error
     variant = load_variant(job)
     if variant is None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from timbrel.errors import UserError
+from timbrel.files import write_bytes
 
 Array = NDArray[np.float64]
 
@@ -65,7 +66,7 @@ def _whitening(covariance: Array) -> tuple[Array, Array]:
 def save_latent_statistics(path: Path, statistics: LatentStatistics) -> None:
     """Write all moments as float64 safetensors."""
     tensors = {f.name: getattr(statistics, f.name) for f in fields(statistics)}
-    save_file({name: np.array(value, order="C") for name, value in tensors.items()}, path)
+    write_bytes(path, save({name: np.array(value, order="C") for name, value in tensors.items()}))
 
 
 def load_latent_statistics(path: Path) -> LatentStatistics:

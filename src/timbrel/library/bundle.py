@@ -12,9 +12,6 @@ Nothing in a bundle is ever unpickled, and its config may name timbrel's own par
 import contextlib
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -25,10 +22,11 @@ import yaml
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from timbrel import __version__
 from timbrel.errors import UserError
+from timbrel.files import replacing_folder, write_bytes, write_text
 from timbrel.generation.statistics import (
     LatentStatistics,
     load_latent_statistics,
@@ -111,8 +109,8 @@ def save_bundle(
     `model_config` is the tree of `_target_`s that builds `model` (interpolations resolved: only
     plain values are kept). The card's hashes and versions are filled in here.
 
-    Raises UserError where the config names parts outside timbrel or `folder` is something else
-    than a bundle; ValueError where the config does not build `model`.
+    Raises UserError where the config names parts outside timbrel, `folder` is something else than
+    a bundle, or cannot be written; ValueError where the config does not build `model`.
     """
     folder = Path(folder)
     plain = _plain(model_config)
@@ -120,14 +118,12 @@ def save_bundle(
     if folder.exists() and any(folder.iterdir()) and not (folder / "card.json").is_file():
         raise UserError(f"'{folder}' is not empty and no model; name another folder")
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    problem = _difference(_built(plain).state_dict(), state)
+    problem = tensors_differ(_built(plain).state_dict(), state)
     if problem:
         raise ValueError(f"model_config does not build this model: {problem}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        (draft / "config.yaml").write_text(yaml.safe_dump(plain, sort_keys=False), "utf-8")
-        save_file({name: tensor.clone() for name, tensor in state.items()}, draft / _HASHED[1])
+    with replacing_folder(folder) as draft:
+        write_text(draft / "config.yaml", yaml.safe_dump(plain, sort_keys=False))
+        write_bytes(draft / _HASHED[1], save({k: tensor.clone() for k, tensor in state.items()}))
         _write_json(draft / "frontend.json", asdict(frontend))
         save_latent_statistics(draft / "latents.safetensors", statistics)
         written = replace(
@@ -138,10 +134,6 @@ def save_bundle(
             checksums={name: _hash(draft, (name,)) for name in _PARTS},
         )
         _write_json(draft / "card.json", asdict(written))
-        draft.chmod(0o755)
-        _swap(draft, folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return written
 
 
@@ -172,7 +164,7 @@ def load_bundle(path: Path | str, *, key: str = "model") -> Bundle:
         state = load_file(folder / "weights.safetensors")
     except (OSError, SafetensorError) as error:
         raise UserError(f"'{folder / 'weights.safetensors'}' cannot be read: {error}") from error
-    problem = _difference(model.state_dict(), state)
+    problem = tensors_differ(model.state_dict(), state)
     if problem:
         raise UserError(f"'{folder / 'weights.safetensors'}' does not fit config.yaml: {problem}")
     model.load_state_dict(state)
@@ -201,6 +193,20 @@ def locate_bundle(path: Path | str, *, key: str = "model") -> Path:
         )
     what = "a run without a model yet" if (path / "metrics.csv").is_file() else "no model"
     raise UserError(f"{key}={path}: {what} (no card.json in it or in its model/){hint}")
+
+
+def tensors_differ(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:
+    """What keeps two sets of tensors from fitting, or an empty string."""
+    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    shapes = [
+        f"{name} is {tuple(found[name].shape)}, not {tuple(expected[name].shape)}"
+        for name in sorted(expected.keys() & found.keys())
+        if found[name].shape != expected[name].shape
+    ]
+    problems = [f"lacks {name}" for name in missing] + [f"has extra {name}" for name in extra]
+    problems += shapes
+    more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+    return ", ".join(problems[:3]) + more
 
 
 def _models_near(path: Path, key: str) -> str:
@@ -267,20 +273,6 @@ def _built(config: Mapping[str, Any], path: Path | None = None) -> Autoencoder:
     return model
 
 
-def _difference(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:
-    """What keeps two sets of tensors from fitting, or an empty string."""
-    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
-    shapes = [
-        f"{name} is {tuple(found[name].shape)}, not {tuple(expected[name].shape)}"
-        for name in sorted(expected.keys() & found.keys())
-        if found[name].shape != expected[name].shape
-    ]
-    problems = [f"lacks {name}" for name in missing] + [f"has extra {name}" for name in extra]
-    problems += shapes
-    more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-    return ", ".join(problems[:3]) + more
-
-
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
     """Resolved plain containers of a mapping or DictConfig."""
     return OmegaConf.to_container(OmegaConf.create(config), resolve=True)  # type: ignore[return-value]
@@ -296,7 +288,7 @@ def _hash(folder: Path, names: tuple[str, ...]) -> str:
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n", "utf-8")
+    write_text(path, json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -307,19 +299,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(f"'{path}' is damaged: not a JSON object")
     return values
-
-
-def _swap(draft: Path, folder: Path) -> None:
-    """Put `draft` at `folder`; an older bundle there moves aside first, and back if that fails."""
-    if not folder.exists():
-        os.rename(draft, folder)
-        return
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-old-"))
-    os.rename(folder, aside / "model")
-    try:
-        os.rename(draft, folder)
-    except OSError:
-        os.rename(aside / "model", folder)
-        raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

@@ -30,6 +30,7 @@ from omegaconf import DictConfig, OmegaConf
 from timbrel import config_checks
 from timbrel.config import OPEN_SECTIONS, STAGES
 from timbrel.errors import UserError, did_you_mean
+from timbrel.files import refusal
 from timbrel.options import conf_folder, user_conf_folder
 from timbrel.stages.overrides import check_overrides, quoted_texts, retold
 from timbrel.stages.run_folders import check_run, in_multirun, saved_config, sweep_folder
@@ -244,11 +245,16 @@ def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
 
 
 def _user_error(error: BaseException) -> UserError | None:
-    """The UserError at the bottom of `error`: `instantiate` wraps what a constructor raises."""
+    """The UserError at the bottom of `error`: `instantiate` wraps what a constructor raises.
+
+    A disk that refuses a file is no bug of ours either.
+    """
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, UserError):
             return seen
+        if (refused := refusal(seen)) is not None:
+            return refused
         seen = seen.__cause__
     return None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from timbrel.analysis.run_folder import read_run
 from timbrel.errors import UserError
+from timbrel.files import check_room
 from timbrel.library.catalogue import locate
 from timbrel.stages.library_command import Parser, printable
 
@@ -40,6 +41,7 @@ def main(argv: Sequence[str], program: str = "timbrel compare") -> int:
         if folder.resolve() in [other.resolve() for other in folders[:index]]:
             raise UserError(f"'{folder}' is named twice; name two different runs")
     output = _target(given.output, [folder.resolve().name for folder in folders])
+    check_room(output.parent, advice="name another place by --output=FILE.html")
     runs = [read_run(folder) for folder in folders]
 
     # Below, so that mistakes are told before the drawing libraries are loaded.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from timbrel.config import STAGES
 from timbrel.errors import UserError, did_you_mean
+from timbrel.files import write_text
 from timbrel.options import groups_of
 
 _BASH = """\
@@ -85,8 +86,7 @@ def install(words: Sequence[str]) -> int:
         "zsh": data / "zsh" / "site-functions" / "_timbrel",
         "fish": config / "fish" / "completions" / "timbrel.fish",
     }[shell]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(scripts[shell])
+    write_text(file, scripts[shell])
     then = {
         "bash": "Shells with bash-completion load it; in others put this line into ~/.bashrc:\n"
         f"  source {file}",

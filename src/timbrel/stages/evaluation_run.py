@@ -19,7 +19,6 @@ from timbrel.analysis.evaluation import (
     FileScore,
     MeanScore,
     compared_part,
-    replaced,
     score_parts,
     summarise,
     write_tables,
@@ -28,11 +27,12 @@ from timbrel.analysis.gates import Gate
 from timbrel.analysis.generated_sounds import GeneratedSounds, measure_generated
 from timbrel.analysis.generated_tables import write_generated
 from timbrel.analysis.parity import front_end_difference, latent_difference
-from timbrel.analysis.run_folder import read_metrics
+from timbrel.analysis.run_folder import EVALUATION_FOLDER, METRICS_FILE, read_metrics
 from timbrel.config import EvaluateSection
 from timbrel.data.catalog import Catalog
 from timbrel.data.split import Segment, data_hash
 from timbrel.errors import UserError
+from timbrel.files import check_room, replacing_folder
 from timbrel.generation.statistics import LatentStatistics
 from timbrel.library.bundle import load_bundle
 from timbrel.models.autoencoder import Autoencoder
@@ -63,10 +63,13 @@ def evaluate(config: DictConfig) -> int:
     """Evaluate `config.run` and print it; 1 where a gate fails under `evaluate.strict`, else 0.
 
     Raises UserError where the run has no model yet, where its recordings are not found, or are not
-    those that it was trained on.
+    those that it was trained on; WriteError, before anything is scored, where the results cannot
+    be written.
     """
     folder = Path(config.run).expanduser()
+    output = folder if config.output is None else Path(config.output).expanduser()
     trained = run_config(folder, data_root=config.data_root)
+    check_room(output, advice="name another folder for what is written: output=FOLDER")
     device = config.device
     if device.precision == "bf16":
         raise UserError("device.precision=bf16: models are scored in fp32; leave it out")
@@ -84,12 +87,13 @@ def evaluate(config: DictConfig) -> int:
         chunk_samples=trained.data.chunk_samples,
         settings=EvaluateSection(**config.evaluate),
         seed=config.seed,
+        output=output,
     )
     print_evaluation(
         outcome.summary, outcome.gates, model.latent_values_per_second, outcome.generated
     )
-    where = f"evaluation: {folder / 'evaluation'}"
-    report = page_of(folder)
+    where = f"evaluation: {output / EVALUATION_FOLDER}"
+    report = page_of(folder, output)
     sys.stdout.write(where + (f"  report: {report}" if report else "") + "\n")
     failed = [gate.name for gate in outcome.gates if gate.passed is False]
     if failed and config.evaluate.strict:
@@ -164,8 +168,9 @@ def evaluate_model(
     chunk_samples: int,
     settings: EvaluateSection,
     seed: int,
+    output: Path,
 ) -> Outcome:
-    """Score `settings.parts` and the gates, and write `evaluation/` of the run in `folder`.
+    """Score `settings.parts` and the gates of the run in `folder`; write `evaluation/` of `output`.
 
     `prior` is what sounds are drawn from to compare them with the recordings. An earlier evaluation
     is replaced once everything is measured.
@@ -181,7 +186,7 @@ def evaluate_model(
     def scored(done: int, files: int, part: str) -> None:
         say(f"scored {done} of {files} files ({part})")
 
-    with full_precision(), replaced(folder / "evaluation") as draft:
+    with full_precision(), replacing_folder(output / EVALUATION_FOLDER) as draft:
         rows = score_parts(model, parts, draft / "audio", seed=seed, progress=scored)
         summary = summarise(rows, seed=seed, draws=settings.bootstrap_draws)
         held_out = [*found.split.validation, *found.split.test]
@@ -191,7 +196,7 @@ def evaluate_model(
             model, any_files, found.catalog, downmix, chunk_samples
         )
         coded = [latent_difference(model, segment) for segment in any_files]
-        curves = read_metrics(folder / "metrics.csv")
+        curves = read_metrics(metrics) if (metrics := folder / METRICS_FILE).is_file() else {}
         code = latent_gates.measure_code(model, held_out)
         generated = measure_generated(
             model,
@@ -258,15 +263,15 @@ def _front_end_differences(
     return differences, unread
 
 
-def page_of(folder: Path) -> Path | None:
-    """Draw the run's report; None, and a line on stderr, where that fails.
+def page_of(folder: Path, output: Path | None = None) -> Path | None:
+    """Draw the run's report, into `output` if given; None, and a line on stderr, where that fails.
 
     A page can be drawn again at any time: no failure of it may cost a training.
     """
     try:
         from timbrel.analysis.report.run_report import write_run_report
 
-        return write_run_report(folder)
+        return write_run_report(folder, output)
     except Exception as error:
         sys.stderr.write(
             f"no report: {type(error).__name__}: {error} "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from timbrel.errors import UserError
+from timbrel.files import check_room
 from timbrel.stages.app import run_stage
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def generate(config: DictConfig) -> list[Path]:
     With `source=file` and a folder as `input` every sound file in it is rendered; one that cannot
     be read is named and passed over.
 
-    Raises UserError for a wrong model, input, output or value; an existing file named by `output`
+    Raises UserError for a wrong model, input, output or value, and before anything is rendered
+    where `output` cannot be written; an existing file named by `output`
     is never overwritten.
     """
     # Inside, so that --help and --cfg need no torch.
@@ -75,6 +77,8 @@ def generate(config: DictConfig) -> list[Path]:
         raise UserError(
             f"output={config.output} is one file, input={config.input} a folder of them"
         )
+    where = target.folder if target.file is None else target.file.parent
+    check_room(where, advice="name another place by output=")
     instrument = load(config.model, _device(config.device))
     written: list[Path] = []
     for source in ["prior"] if inputs is None else inputs:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from timbrel.errors import UserError
+from timbrel.files import check_room
 from timbrel.stages.app import run_stage
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def _target(output: str | None) -> Path | None:
         raise UserError(f"output={output}: a folder; name a file")
     if not target.parent.is_dir():
         raise UserError(f"output={output}: no folder {target.parent}; make it first")
+    check_room(target.parent, advice="name another place by output=")
     return target
 
 
@@ -101,13 +103,5 @@ def _page(report: str | None) -> Path | None:
         raise UserError(f"report={report}: a page is written; let the name end in .html")
     if page.is_dir():
         raise UserError(f"report={report}: a folder; name a file")
-    parent = page.parent
-    while not parent.exists() and parent != parent.parent:
-        parent = parent.parent
-    if not parent.is_dir():
-        raise UserError(f"report={report}: '{parent}' is a file, not a folder; name another place")
-    if not os.access(parent, os.W_OK):
-        raise UserError(
-            f"report={report}: '{parent}' cannot be written to; name another place, or report=null"
-        )
+    check_room(page.parent, advice="name another place by report=, or report=null")
     return page

@@ -1,8 +1,10 @@
 """Build everything, train, score, keep: the body of `timbrel train`."""
 
 import math
+import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from timbrel.config import EvaluateSection, duration_s
 from timbrel.data.loaders import train_loader
 from timbrel.data.split import data_hash
 from timbrel.errors import UserError
+from timbrel.files import WriteError, check_room, remove_stale_temporaries
 from timbrel.generation.file_source import encode_whole
 from timbrel.generation.statistics import LatentStatistics
 from timbrel.library.bundle import Card, Frontend, TrainingData, save_bundle
@@ -26,13 +29,15 @@ from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precisio
 from timbrel.stages.expanding import expanded
 from timbrel.stages.measuring import measuring
 from timbrel.stages.recordings import Recordings, recordings
-from timbrel.stages.run_folders import run_folder, save_config
+from timbrel.stages.run_folders import elsewhere, place_of_run, run_folder, save_config
 from timbrel.stages.warm_start import warm_started
 from timbrel.stages.watchers import watchers
+from timbrel.training.checkpoint import resume_step, room_for_checkpoints
 from timbrel.training.compute import Compute, resolve_compute
 from timbrel.training.dry_run import measure
-from timbrel.training.fit import fit, resume_step
+from timbrel.training.fit import fit
 from timbrel.training.horizon import Horizon
+from timbrel.training.in_use import only_training
 from timbrel.training.metrics_log import MetricsLog
 from timbrel.training.module import OptimizerSettings, Training
 from timbrel.training.provenance import (
@@ -67,35 +72,75 @@ def dry_run(config: DictConfig) -> str:
 
 
 def train(config: DictConfig) -> str:
-    """Train, score the test files, write the model; the closing line."""
+    """Train, score the test files, write the model; the closing line.
+
+    What it needs of an earlier start and of the disk is checked before any recording is read.
+    Raises UserError where that is not there, where another process trains this run, and where the
+    disk refuses a file on the way, with what is kept and how to go on.
+    """
     parts.check_sections(config)
     compute = _compute(config)
     model = _model(config)
-    parent = warm_started(config, model)
-    found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
-    module = _module(config, model, compute)
+    with ExitStack() as held:
+        if config.run is not None:
+            held.enter_context(only_training(Path(config.run), advice=elsewhere(config)))
+        parent = warm_started(config, model)
+        module = _module(config, model, compute)
+        place = place_of_run(config)
+        first_step = 0
+        if config.run is not None:
+            remove_stale_temporaries(place)
+            first_step = resume_step(place, module.state_dict()) or 0
+        check_room(place, room_for_checkpoints(module, place), advice=elsewhere(config))
+        guard_samples = model.receptive_field_samples
+        found = recordings(config.data, seed=config.seed, guard_samples=guard_samples)
 
-    folder = run_folder(config)
+        folder = run_folder(config)
+        if config.run is None:
+            held.enter_context(only_training(folder))
+        try:
+            if not (folder / CONFIG_FILE).exists():
+                write_provenance(
+                    folder / PROVENANCE_FILE,
+                    seed=config.seed,
+                    data_hash=data_hash(found.split),
+                    notes=found.split.notes,
+                    choices=options_chosen(),
+                    parent=parent,
+                )
+                save_config(config, folder)  # last: what has a config can be resumed
+            check_same_data(folder, data_hash(found.split))
+            return _trained(config, compute, module, found, folder, first_step)
+        except WriteError as error:
+            raise UserError(f"{error}; {_kept(folder)}") from error
+
+
+def _kept(folder: Path) -> str:
+    """What a training that the disk ended has left, and how it goes on."""
+    step = resume_step(folder)
+    kept = f"the training is kept up to step {step}" if step else "no checkpoint was written yet"
     if not (folder / CONFIG_FILE).exists():
-        write_provenance(
-            folder / PROVENANCE_FILE,
-            seed=config.seed,
-            data_hash=data_hash(found.split),
-            notes=found.split.notes,
-            choices=options_chosen(),
-            parent=parent,
-        )
-        save_config(config, folder)  # last: what has a config can be resumed
-    check_same_data(folder, data_hash(found.split))
+        return kept
+    return f"{kept}; to go on: timbrel train {shlex.quote(f'run={folder}')}"
+
+
+def _trained(
+    config: DictConfig,
+    compute: Compute,
+    module: Training,
+    found: Recordings,
+    folder: Path,
+    first_step: int,
+) -> str:
+    """Train from `first_step` on, score, write the model; the closing line."""
     sys.stderr.write(f"run: {folder}\n")
-    first_step = resume_step(folder) or 0
     log = MetricsLog(folder / "metrics.csv")
     log.truncate(first_step)
     if first_step:
         sys.stderr.write(f"resuming after step {first_step}\n")
 
     callbacks, wandb_run = watchers(config, found, compute, folder, log, first_step)
-    loader = _train_loader(config, found, compute, first_step, model.hop_samples)
+    loader = _train_loader(config, found, compute, first_step, module.model.hop_samples)
     names = {clip.clip_id: clip.name for clip in found.clips}
     try:
         fitted = fit(module, loader, callbacks, folder, compute, names)
@@ -152,6 +197,7 @@ def _measured(
         chunk_samples=config.data.chunk_samples,
         settings=EvaluateSection(parts=[part] if part else [], **_gate_limits(config.alarms)),
         seed=config.seed,
+        output=folder,
     )
     for gate in outcome.gates:
         if gate.passed is False:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from timbrel.library.bundle import load_bundle
 from timbrel.library.transfer import warm_start
 from timbrel.models.autoencoder import Autoencoder
-from timbrel.training.fit import resume_step
+from timbrel.training.checkpoint import resume_step
 from timbrel.training.provenance import Parent, check_same_parent
 
 

@@ -1,7 +1,9 @@
 """The figure of a study: every cell's score and interval, a panel per metric."""
 
+import io
 import math
 from pathlib import Path
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -9,6 +11,7 @@ from matplotlib.figure import Figure
 
 from timbrel.analysis.report.figures import PALETTE
 from timbrel.analysis.report.page import INK
+from timbrel.files import write_bytes
 from timbrel.sweeps.results import StudyResult, score_of
 
 _PANEL_IN, _ROW_IN, _MARGIN_IN = 2.6, 0.34, 0.9
@@ -51,5 +54,11 @@ def study_figure(result: StudyResult) -> Figure:
 def save_figure(figure: Figure, folder: Path) -> None:
     """`figure.svg` and `figure.png` on white, the same bytes for the same numbers."""
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "timbrel"}):
-        figure.savefig(folder / "figure.svg", facecolor="white", metadata={"Date": None})
-    figure.savefig(folder / "figure.png", dpi=160, facecolor="white", metadata={"Software": None})
+        _save(figure, folder / "figure.svg", metadata={"Date": None})
+    _save(figure, folder / "figure.png", dpi=160, metadata={"Software": None})
+
+
+def _save(figure: Figure, path: Path, **options: Any) -> None:
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix[1:], facecolor="white", **options)
+    write_bytes(path, content.getbuffer())

@@ -1,11 +1,10 @@
 """`experiments/<name>/`: the README and what it shows. What a person wrote in it stays."""
 
-import os
 import re
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
+from timbrel.files import write_text
 from timbrel.sweeps.figure import save_figure, study_figure
 from timbrel.sweeps.page import write_study_page
 from timbrel.sweeps.plan import SWEEPS, PlannedRun, minutes
@@ -25,14 +24,13 @@ def write_results(study: Study, runs: Sequence[PlannedRun], command: str) -> Stu
     """
     result = collect(study, runs, command)
     folder = results_folder(study)
-    folder.mkdir(parents=True, exist_ok=True)
     write_study_page(result, SWEEPS / study.name / PAGE)
     save_figure(study_figure(result), folder)
     table = markdown(result)
-    _write(folder / "results.csv", csv_text(result))
-    _write(folder / "results.tex", latex(result))
-    _write(folder / "results.md", table)
-    _write(folder / README, _readme(result, table, _written_by_hand(folder / README)))
+    write_text(folder / "results.csv", csv_text(result))
+    write_text(folder / "results.tex", latex(result))
+    write_text(folder / "results.md", table)
+    write_text(folder / README, _readme(result, table, _written_by_hand(folder / README)))
     remember(study, runs)
     return result
 
@@ -79,18 +77,12 @@ def _written_by_hand(path: Path) -> str:
     """What stands between the markers of an earlier README."""
     if not path.is_file():
         return _EMPTY
-    text = path.read_text("utf-8")
+    text = path.read_text("utf-8", "surrogateescape")
     found = re.search(re.escape(_OPEN) + "(.*?)" + re.escape(_CLOSE), text, re.DOTALL)
     if found:
         return found[1]
     # Without markers all of it may be a person's.
     aside = path.with_name("README.before.md")
     if not aside.exists():
-        aside.write_text(text, "utf-8")
+        write_text(aside, text)
     return f"\n_The README that stood here before is in {aside.name}._\n"
-
-
-def _write(path: Path, text: str) -> None:
-    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    half.write_text(text, "utf-8", errors="surrogateescape", newline="\n")
-    os.replace(half, path)

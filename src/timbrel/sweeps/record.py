@@ -5,7 +5,6 @@ It is written before the training starts, so that what a kill leaves behind is k
 
 import json
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from timbrel.analysis.run_folder import CARD_FILE, CONFIG_FILE, MODEL_FOLDER
+from timbrel.files import write_text
 from timbrel.sweeps.signature import Signature
 
 try:
@@ -96,9 +96,8 @@ def read_record(folder: Path) -> Record | None:
 
 def write_record(folder: Path, record: Record) -> None:
     """Write the record, whole or not at all."""
-    half = folder / f".{RECORD_FILE}.{secrets.token_hex(4)}"
-    half.write_text(json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n", "utf-8")
-    os.replace(half, folder / RECORD_FILE)
+    text = json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n"
+    write_text(folder / RECORD_FILE, text)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import Any
 
 import timbrel
 from timbrel.data.tree import entries
+from timbrel.files import write_text
 
 _PACKAGE = Path(timbrel.__file__).parent
 _ENTRY = "timbrel.stages.train"
@@ -97,7 +98,7 @@ class FileDigests:
     def save(self) -> None:
         """Write the memory, where its folder exists."""
         if self._fresh and self.memory.parent.is_dir():
-            self.memory.write_text(json.dumps(self._known), "utf-8")
+            write_text(self.memory, json.dumps(self._known))
 
 
 def sign(config: Mapping[str, Any], digests: FileDigests) -> Signature:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from timbrel.files import write_text
 from timbrel.sweeps.plan import SWEEPS, PlannedRun
 from timbrel.sweeps.record import RECORD_FILE
 from timbrel.sweeps.study import FOLDER, Study
@@ -20,7 +21,7 @@ def results_folder(study: Study) -> Path:
 
 def remember(study: Study, runs: Sequence[PlannedRun]) -> None:
     """Note that everything is written for these runs, as they stand."""
-    (SWEEPS / study.name / _WRITTEN).write_text(_state(study, runs), "utf-8")
+    write_text(SWEEPS / study.name / _WRITTEN, _state(study, runs))
 
 
 def up_to_date(study: Study, runs: Sequence[PlannedRun]) -> bool:

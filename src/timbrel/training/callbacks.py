@@ -4,7 +4,7 @@ Validation and checkpoints hang on the end of a step rather than on Lightning's 
 that a checkpoint always holds a whole step: killed anywhere and resumed, a run repeats its curve.
 """
 
-import os
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -15,11 +15,10 @@ import lightning.pytorch as pl
 import torch
 
 from timbrel.contracts import Batch
+from timbrel.training.checkpoint import BEST, LAST, is_whole
 from timbrel.training.metrics_log import MetricsLog
 from timbrel.training.module import Training
 from timbrel.training.validation import gap, validate
-
-LAST, BEST = "last.ckpt", "best.ckpt"
 
 
 class Clock(pl.Callback):
@@ -177,21 +176,22 @@ class Checkpoints(pl.Callback):
         is_best = bool(result) and result["loss"] < self.best_loss
         if is_best:
             self.best_loss, self.best_step = result["loss"], module.step
-            self._save(trainer, BEST)
+            trainer.save_checkpoint(self.folder / BEST)
         due = module.step % self.every_steps == 0 or self.clock.just_fixed or trainer.should_stop
         if due or is_best:
-            self._save(trainer, LAST)
-
-    def _save(self, trainer: pl.Trainer, name: str) -> None:
-        draft = self.folder / f"{name}.part"
-        trainer.save_checkpoint(draft)
-        if trainer.is_global_zero:
-            os.replace(draft, self.folder / name)
+            trainer.save_checkpoint(self.folder / LAST)
 
     def state_dict(self) -> dict[str, Any]:
         """The best loss so far and its step."""
         return {"best_loss": self.best_loss, "best_step": self.best_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best loss."""
+        """Take up the best loss; where its weights are lost, the best of what comes is the best."""
+        if state_dict["best_step"] and not is_whole(self.folder / BEST):
+            sys.stderr.write(
+                f"'{self.folder / BEST}' is gone or damaged: the weights of step "
+                f"{state_dict['best_step']}, the best so far, are lost; the best from here on are "
+                "kept\n"
+            )
+            return
         self.best_loss, self.best_step = state_dict["best_loss"], state_dict["best_step"]

@@ -6,14 +6,22 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from torch.utils.data import DataLoader
 
 from timbrel.contracts import Batch
 from timbrel.errors import UserError
-from timbrel.training.callbacks import BEST, LAST, Checkpoints
+from timbrel.files import write_text
+from timbrel.training.callbacks import Checkpoints
+from timbrel.training.checkpoint import (
+    BEST,
+    CheckpointFiles,
+    DamagedError,
+    read_checkpoint,
+    start_of,
+)
 from timbrel.training.compute import Compute
 from timbrel.training.module import DivergedError, Training
 
@@ -27,15 +35,6 @@ class Fitted:
     best_loss: float
 
 
-def resume_step(folder: Path) -> int | None:
-    """The step of the run's last checkpoint; None where there is none yet."""
-    path = folder / LAST
-    if not path.exists():
-        return None
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    return int(checkpoint["timbrel"]["step"])
-
-
 def fit(
     module: Training,
     loader: "DataLoader[Batch]",
@@ -46,14 +45,15 @@ def fit(
 ) -> Fitted:
     """Train to the horizon, then load the best averaged weights into `module`.
 
-    Goes on from `last.ckpt` in `folder` where there is one; `loader` must start at its step.
+    Goes on from the checkpoint in `folder` where there is one, which `resume_step` has checked;
+    `loader` must start at its step.
 
     Raises:
         UserError: a loss or gradient is not finite; `diverged.json` names the batch's files.
+        WriteError: a checkpoint or a table cannot be written; the checkpoint before it stands.
         KeyboardInterrupt: stopped by Ctrl-C; the last checkpoint stands.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    last = folder / LAST
     trainer = pl.Trainer(
         accelerator="gpu" if compute.accelerator == "cuda" else compute.accelerator,
         devices=1,
@@ -66,23 +66,31 @@ def fit(
         use_distributed_sampler=False,
         default_root_dir=folder,
         callbacks=list(callbacks),
+        plugins=[CheckpointFiles()],
     )
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own
-            trainer.fit(
-                module, loader, ckpt_path=last if last.exists() else None, weights_only=True
-            )
+            trainer.fit(module, loader, ckpt_path=start_of(folder), weights_only=True)
     except DivergedError as error:
         raise UserError(_diverged(error, folder, clip_names)) from error
     except SystemExit as error:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from error
     checkpoints = next(c for c in callbacks if isinstance(c, Checkpoints))
-    if (folder / BEST).exists():
-        state = torch.load(folder / BEST, map_location="cpu", weights_only=True)["state_dict"]
-        module.load_state_dict(state)
+    if checkpoints.best_step:
+        module.load_state_dict(_best(folder)["state_dict"])
     return Fitted(module.step, checkpoints.best_step, checkpoints.best_loss)
+
+
+def _best(folder: Path) -> dict[str, Any]:
+    try:
+        return read_checkpoint(folder / BEST)
+    except DamagedError as error:
+        raise UserError(
+            f"'{folder / BEST}' was damaged while the training went on: {error}; to make a model "
+            f"of the last weights instead: timbrel train run={folder}"
+        ) from error
 
 
 def _diverged(error: DivergedError, folder: Path, clip_names: Mapping[int, str]) -> str:
@@ -94,9 +102,8 @@ def _diverged(error: DivergedError, folder: Path, clip_names: Mapping[int, str])
         )
     ]
     path = folder / "diverged.json"
-    path.write_text(
-        json.dumps({"step": error.step, "what": error.what, "batch": examples}, indent=2) + "\n"
-    )
+    about = {"step": error.step, "what": error.what, "batch": examples}
+    write_text(path, json.dumps(about, indent=2) + "\n")
     return (
         f"{error}: stopped before it reached the weights. '{path}' names the batch's files; "
         "try a lower trainer.learning_rate, or look at those files with timbrel inspect"

@@ -1,5 +1,7 @@
 """Held-out clips through the model at intervals: WAVs and spectrogram pictures in the run."""
 
+import io
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from timbrel.analysis.pictures import save_spectrogram_pair
 from timbrel.audio.names import file_stem, readable
 from timbrel.data.split import Segment
+from timbrel.files import WriteError, write_bytes
 from timbrel.training.callbacks import Validation
 from timbrel.training.module import Training
 
@@ -62,7 +65,8 @@ class HeldOutAudio(pl.Callback):
     """Writes `audio/validation/step_<n>/<clip>.wav|png` every so many validations and at the end.
 
     A watcher: averaged weights, posterior mean. `files` holds what the last step wrote. The
-    originals lie in `audio/validation/original/`.
+    originals lie in `audio/validation/original/`. A disk that refuses them is told of once, and
+    ends no training.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class HeldOutAudio(pl.Callback):
         self.rate_hz, self.every_validations = rate_hz, every_validations
         self.stems = _stems([clip.name for clip in clips])
         self.files: list[HeldOutFiles] = []
+        self._told = False
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
         """Write where due."""
@@ -86,7 +91,13 @@ class HeldOutAudio(pl.Callback):
         if self.validation.result is None or not due or not trainer.is_global_zero:
             return
         for index in range(len(self.clips)):
-            self.files.append(self._write(module, index))
+            try:
+                self.files.append(self._write(module, index))
+            except WriteError as error:
+                if not self._told:
+                    sys.stderr.write(f"sounds are left out: {error}\n")
+                self._told = True
+                return
 
     @torch.no_grad()
     def _write(self, module: Training, index: int) -> HeldOutFiles:
@@ -110,8 +121,9 @@ class HeldOutAudio(pl.Callback):
         return HeldOutFiles(index + 1, readable(clip.name), original, wav, png)
 
     def _write_wav(self, path: Path, audio: NDArray[np.float32]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, np.clip(audio.T, -1, 1), self.rate_hz, subtype="PCM_24")
+        wav, whole = io.BytesIO(), np.clip(audio.T, -1, 1)
+        soundfile.write(wav, whole, self.rate_hz, format="WAV", subtype="PCM_24")
+        write_bytes(path, wav.getbuffer())
 
 
 def _stems(names: Sequence[str]) -> list[str]:

@@ -7,15 +7,21 @@ reads it.
 """
 
 import csv
-import os
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from timbrel.errors import UserError
+from timbrel.files import write_error, write_text
 
 HEADER = ("step", "name", "value")
 
 
 class StepTable:
-    """An append-only CSV whose first column is the step; written through at every call."""
+    """An append-only CSV whose first column is the step; written through at every call.
+
+    Raises WriteError where the disk refuses it.
+    """
 
     def __init__(self, path: Path, header: Sequence[str]) -> None:
         self.path, self.header = path, tuple(header)
@@ -27,21 +33,30 @@ class StepTable:
         self._write("a", rows)
 
     def truncate(self, last_step: int) -> None:
-        """Drop rows after `last_step`, and a last line that a kill cut short."""
-        written = self.path.read_bytes()
-        whole = written[
-            : written.rfind(b"\n") + 1
-        ].decode()  # without its end, a value lacks digits
-        rows = [row for row in csv.reader(whole.split("\n")) if len(row) == len(self.header)]
-        kept = [row for row in rows[1:] if int(row[0]) <= last_step]
-        draft = self.path.with_suffix(".part")
-        with draft.open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([self.header, *kept])
-        os.replace(draft, self.path)
+        """Drop rows after `last_step`, and a last line that a kill cut short.
+
+        Raises UserError where the file is no such table any more.
+        """
+        try:
+            written = self.path.read_bytes()
+            whole = written[: written.rfind(b"\n") + 1].decode()  # a cut value lacks digits
+            rows = [row for row in csv.reader(whole.split("\n")) if len(row) == len(self.header)]
+            kept = [row for row in rows[1:] if int(row[0]) <= last_step]
+        except (OSError, ValueError, csv.Error) as error:
+            raise UserError(
+                f"'{self.path}' is damaged ({error}); move it away to go on without its rows up "
+                f"to step {last_step}"
+            ) from error
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.header, *kept])
+        write_text(self.path, text.getvalue())
 
     def _write(self, mode: str, rows: Sequence[Sequence[object]]) -> None:
-        with self.path.open(mode, newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
+        try:
+            with self.path.open(mode, newline="") as file:
+                csv.writer(file, lineterminator="\n").writerows(rows)
+        except OSError as error:
+            raise write_error(self.path, error) from error
 
 
 class MetricsLog:

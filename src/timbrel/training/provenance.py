@@ -12,6 +12,7 @@ from typing import Any
 
 import timbrel
 from timbrel.errors import UserError
+from timbrel.files import write_text
 
 _PACKAGES = ("timbrel", "torch", "lightning", "hydra-core", "numpy", "auraloss", "soxr", "wandb")
 
@@ -68,7 +69,7 @@ def write_provenance(
         "versions": versions,
         "command": ["timbrel", *sys.argv[1:]],
     }
-    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    write_text(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
 def check_same_data(folder: Path, data_hash: str) -> None:
@@ -87,7 +88,11 @@ def parent_of(folder: Path) -> Parent | None:
     Raises UserError where run.json cannot be read.
     """
     recorded = _read(folder, "init_from", None)
-    return Parent(**recorded) if recorded else None
+    try:
+        return Parent(**recorded) if recorded else None
+    except TypeError as error:
+        path = folder / PROVENANCE_FILE
+        raise UserError(f"'{path}' is damaged: init_from is no model; start a new run") from error
 
 
 def check_same_parent(folder: Path, parent: Parent) -> None:
@@ -105,8 +110,16 @@ def _read(folder: Path, key: str, *otherwise: Any) -> Any:
     try:
         record = json.loads(path.read_text("utf-8"))
         return record.get(key, *otherwise) if otherwise else record[key]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"'{path}' cannot be read ({error}); start a new run") from error
+    except OSError as error:
+        reason = "there is no such file" if not path.exists() else str(error.strerror)
+    except ValueError as error:
+        reason = f"damaged: {error}"
+    except (KeyError, AttributeError, TypeError):
+        reason = f"damaged: no '{key}' in it"
+    raise UserError(
+        f"'{path}' cannot be read ({reason}), so nothing tells whether the recordings are those "
+        "of this run; put the file back, or start a new run"
+    )
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -72,7 +72,6 @@ def write_comparison(runs: Sequence[Run], path: Path) -> Path:
     """
     if not 2 <= len(runs) <= MOST_RUNS:
         raise UserError(f"{len(runs)} runs: a comparison takes 2 to {MOST_RUNS}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_page(path, comparison_page(runs))
     return path
 

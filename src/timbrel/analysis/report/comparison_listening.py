@@ -82,7 +82,7 @@ def listening(runs: Sequence[Run], letters: Sequence[str], part: str) -> tuple[l
 
 def _scored(run: Run, part: str) -> dict[str, _Scored]:
     """The scored files of a run by a digest of the original's samples."""
-    folder = run.folder / "evaluation" / "audio" / part
+    folder = run.evaluation_folder / "audio" / part
     rows = [
         row
         for row in (run.evaluation.files if run.evaluation else ())

@@ -107,12 +107,7 @@ def write_data_report(
         values["transforms"] = transforms_words(augment)
         values["clips"] = printable(str(clips))
         values["contents"].insert(-1, ("augmentation", "Augmentation"))
-    html = render_page("data.html.j2", **values)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"'{path.parent}' cannot be made: {error.strerror}") from error
-    write_page(path, html)
+    write_page(path, render_page("data.html.j2", **values))
     return advice
 
 

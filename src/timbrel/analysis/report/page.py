@@ -8,9 +8,7 @@ import base64
 import hashlib
 import io
 import math
-import os
 import re
-import secrets
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,7 +22,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from timbrel.errors import UserError
+from timbrel.files import write_bytes
 
 TEMPLATES = Path(__file__).with_name("templates")
 INK = "#010203"
@@ -56,15 +54,9 @@ def render_page(template: str, **values: Any) -> str:
 
 
 def write_page(path: Path, html: str) -> None:
-    """Write `html` to `path`, whole or not at all. Raises UserError where that cannot be."""
-    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        # A name that is no valid Unicode shows its bytes as an escape instead of breaking the page.
-        half.write_bytes(html.encode("utf-8", "backslashreplace"))
-        os.replace(half, path)
-    except OSError as error:
-        half.unlink(missing_ok=True)
-        raise UserError(f"'{path}' cannot be written: {error.strerror or error}") from error
+    """Write `html` to `path`, whole or not at all; its folder is made. Raises WriteError."""
+    # A name that is no valid Unicode shows its bytes as an escape instead of breaking the page.
+    write_bytes(path, html.encode("utf-8", "backslashreplace"))
 
 
 def audio_player(samples: NDArray[np.float32], rate_hz: int, label: str) -> Markup:

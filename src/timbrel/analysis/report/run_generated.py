@@ -46,7 +46,7 @@ class Invented:
 
 def invented(run: Run) -> Invented | None:
     """What `generated.csv` and its clips say; None where nothing was generated."""
-    folder = run.folder / "evaluation"
+    folder = run.evaluation_folder
     table = read_table(folder / "generated.csv", ("value", "n", "n_reference"))
     clips = read_table(folder / "generated_clips.csv", ("training_start_s", "distance_db"))
     if not table or not clips:
@@ -88,7 +88,7 @@ def _pair(run: Run) -> tuple[tuple[tuple[Markup, Markup], str], ...]:
     """Player and picture of the generated clip and of the training clip nearest to it."""
     sides = []
     for kind in _KINDS:
-        path = run.folder / "evaluation" / "audio" / "generated" / f"{kind}.wav"
+        path = run.evaluation_folder / "audio" / "generated" / f"{kind}.wav"
         if not path.is_file():
             return ()
         try:

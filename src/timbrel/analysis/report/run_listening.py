@@ -145,7 +145,7 @@ def _scored_audio(run: Run) -> list[_Choice]:
     if run.evaluation is None or part is None:
         return []
     rows = [row for row in run.evaluation.files if row["part"] == part and row["system"] == "model"]
-    folder = run.folder / "evaluation" / "audio" / part
+    folder = run.evaluation_folder / "audio" / part
     audio = _by_file(rows, sorted((folder / "reference").glob("*.wav")))
     ranked = sorted(
         (row for row in rows if id(row) in audio),

@@ -41,15 +41,16 @@ class Section:
         return sum(setting.changed for setting in self.settings)
 
 
-def write_run_report(folder: Path) -> Path:
+def write_run_report(folder: Path, output: Path | None = None) -> Path:
     """Write `report.html` into the run folder, from what lies in it alone, and return its path.
 
+    With `output`, the page and the evaluation it shows are there, and nothing else.
     A run that is not finished or not evaluated has a page too, which says what is missing and how
     to get it. Raises UserError where `folder` is no run folder, or a file of it cannot be read.
     """
     folder = Path(folder).expanduser()
-    run = read_run(folder)
-    path = folder / REPORT_FILE
+    run = read_run(folder, evaluated_in=output)
+    path = (output or folder) / REPORT_FILE
     write_page(path, render_page("run.html.j2", **_values(run)))
     return path
 

@@ -149,7 +149,7 @@ def _early_end(run: Run) -> Iterator[Notice]:
 
 def _clipped(run: Run) -> Iterator[Notice]:
     part = reported_part(run)
-    folder = run.folder / "evaluation" / "audio" / str(part) / "reconstruction"
+    folder = run.evaluation_folder / "audio" / str(part) / "reconstruction"
     loud = []
     for path in sorted(folder.glob("*.wav")):
         peak = _peak(path)
