@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -56,15 +57,19 @@ def warm_context() -> ForkServerContext:
     return context
 
 
-def start(context: ForkServerContext, folder: Path, *overrides: str) -> BaseProcess:
-    """`timbrel train` with `overrides`, in `folder`, as its own process."""
-    process = context.Process(target=_train, args=(str(folder), list(overrides)))
+def start(
+    context: ForkServerContext, folder: Path, *overrides: str, log: Path | None = None
+) -> BaseProcess:
+    """`timbrel train` with `overrides`, in `folder`, as its own process; `log` gets its stderr."""
+    process = context.Process(target=_train, args=(str(folder), list(overrides), log))
     process.start()
     return process
 
 
-def _train(folder: str, overrides: list[str]) -> None:
+def _train(folder: str, overrides: list[str], log: Path | None) -> None:
     os.chdir(folder)
+    if log is not None:
+        sys.stderr = log.open("w")
     from timbrel.stages.train import main
 
     raise SystemExit(main(overrides))
