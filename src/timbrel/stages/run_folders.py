@@ -1,6 +1,6 @@
 """The folder of a training run: where it lies, and the config in it that `run=` goes on from."""
 
-import re
+import json
 import secrets
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +10,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from timbrel.analysis.run_folder import CONFIG_FILE, OVERRIDES_FILE
+from timbrel.audio.names import file_name
 from timbrel.config import STAGES
 from timbrel.errors import UserError
+from timbrel.paths import user_path
+from timbrel.stages.overrides import literal, place_keys, quoted
+
+_LONGEST_NAME_BYTES = 200  # a folder's takes 255: the date stands before it, four letters after
 
 
 def run_folder(config: DictConfig) -> Path:
@@ -22,7 +27,7 @@ def run_folder(config: DictConfig) -> Path:
     fixes it, as `timbrel ablate` does; raises UserError where that folder holds a run already.
     """
     if config.run is not None:
-        return Path(config.run)
+        return user_path(config.run, "run")
     fixed = fixed_folder()
     if fixed is not None:
         if (fixed / CONFIG_FILE).exists():
@@ -33,10 +38,12 @@ def run_folder(config: DictConfig) -> Path:
         fixed.mkdir(parents=True, exist_ok=True)
         return fixed
     if in_multirun():
-        folder = Path(HydraConfig.get().runtime.output_dir)
+        # Not hydra.runtime.output_dir, where a `${` in the folder's name is an interpolation.
+        sweep = HydraConfig.get().sweep
+        folder = Path(sweep.dir, str(sweep.subdir)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-    name = re.sub(r"[^\w.-]+", "_", str(config.name)).strip("_.") or "run"
+    name = file_name(str(config.name), _LONGEST_NAME_BYTES) or "run"
     folder = Path("outputs", f"{datetime.now():%Y-%m-%d_%H%M%S}_{name}")
     while True:
         try:
@@ -65,21 +72,78 @@ def in_multirun() -> bool:
 
 
 def save_config(config: DictConfig, folder: Path) -> None:
-    """Write the resolved config and the command line's overrides: what `run=` goes on from."""
+    """Write the resolved config, what `run=` goes on from, and the command line's overrides.
+
+    The places among them are those of the config, which mean the same in every working folder.
+    """
     OmegaConf.save(config, folder / CONFIG_FILE, resolve=True)
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    OmegaConf.save(OmegaConf.create(list(given)), folder / OVERRIDES_FILE)
+    given = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    for index, override in enumerate(given):
+        key = override.partition("=")[0]
+        if key in place_keys("train") and OmegaConf.select(config, key):
+            given[index] = f"{key}={quoted(OmegaConf.select(config, key))}"
+    OmegaConf.save(OmegaConf.create(given), folder / OVERRIDES_FILE)
 
 
 def saved_config(folder: Path) -> DictConfig:
     """The config that `save_config` wrote, with the schema of `timbrel train`."""
-    saved = OmegaConf.load(folder / CONFIG_FILE)
-    return OmegaConf.merge(OmegaConf.structured(STAGES["train"].schema), saved)
+    # What was written is resolved: a `${` in it is text.
+    saved = OmegaConf.to_container(OmegaConf.load(folder / CONFIG_FILE), resolve=False)
+    return OmegaConf.merge(OmegaConf.structured(STAGES["train"].schema), literal(saved))
 
 
-def check_run(run: str | Path) -> None:
-    """Raises UserError where `run=` names no folder with a config in it."""
-    folder = Path(run).expanduser()
+def check_run(run: str | Path) -> Path:
+    """The folder that `run=` names. Raises UserError where it has no config in it."""
+    folder = user_path(run, "run")
     if not (folder / CONFIG_FILE).is_file():
         what = f"no {CONFIG_FILE} there: not a run folder" if folder.is_dir() else "no such folder"
         raise UserError(f"run={run}: {what}")
+    return folder
+
+
+def find_recordings(config: DictConfig, folder: Path, data_root: str | None) -> None:
+    """Let `config`, of the run in `folder`, read its recordings at `data_root` where that is given.
+
+    Raises UserError where they, their further folders or their lists are not there. Whether they
+    are the same recordings, their hash tells.
+    """
+    data = config.data
+    if data.kind == "demo":
+        if data_root is not None:
+            raise UserError(
+                f"data_root={data_root}: the run's demo set has no folder; leave it out"
+            )
+    elif data_root is not None:
+        if not user_path(data_root, "data_root").is_dir():
+            raise UserError(f"data_root={data_root}: no such folder")
+        if data.split_file is not None and data.split_theme is None:
+            # Lists under themes go by the folder's name, which may be another now.
+            data.split_theme = literal(_theme(data))
+        data.root = literal(data_root)
+    elif not user_path(data.root, "data.root").is_dir():
+        raise UserError(
+            f"run={folder}: its recordings were in {data.root}, which is not there (any more); "
+            "give data_root=FOLDER, where they lie now"
+        )
+    for text in data.also:
+        if not user_path(text, "data.also").is_dir():
+            raise UserError(
+                f"run={folder}: it was trained on {text} (data.also) as well, which is not there "
+                "(any more); put that folder back, or a link to it"
+            )
+    if data.split_file is not None and not user_path(data.split_file, "data.split_file").is_file():
+        raise UserError(
+            f"run={folder}: its lists were in {data.split_file} (data.split_file), which is not "
+            "there (any more); put that file back, or a link to it"
+        )
+
+
+def _theme(data: DictConfig) -> str | None:
+    """The theme of the split file that the folder's old name chose; None where it has none."""
+    try:
+        content = json.loads(user_path(data.split_file, "data.split_file").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None  # reading the lists says so in its own words
+    old_name = Path(data.root).name
+    themed = isinstance(content, dict) and isinstance(content.get(old_name), dict)
+    return old_name if themed else None

@@ -97,7 +97,8 @@ def read_record(folder: Path) -> Record | None:
 def write_record(folder: Path, record: Record) -> None:
     """Write the record, whole or not at all."""
     half = folder / f".{RECORD_FILE}.{secrets.token_hex(4)}"
-    half.write_text(json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    text = json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n"
+    half.write_text(text, "utf-8", errors="surrogateescape")
     os.replace(half, folder / RECORD_FILE)
 
 

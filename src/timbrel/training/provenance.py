@@ -68,7 +68,8 @@ def write_provenance(
         "versions": versions,
         "command": ["timbrel", *sys.argv[1:]],
     }
-    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, "utf-8", errors="surrogateescape")  # a folder's name may hold any bytes
 
 
 def check_same_data(folder: Path, data_hash: str) -> None:
@@ -103,7 +104,7 @@ def check_same_parent(folder: Path, parent: Parent) -> None:
 def _read(folder: Path, key: str, *otherwise: Any) -> Any:
     path = folder / PROVENANCE_FILE
     try:
-        record = json.loads(path.read_text("utf-8"))
+        record = json.loads(path.read_text("utf-8", errors="surrogateescape"))
         return record.get(key, *otherwise) if otherwise else record[key]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"'{path}' cannot be read ({error}); start a new run") from error
