@@ -6,6 +6,7 @@ posterior, in nats.
 """
 
 import csv
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -258,7 +259,7 @@ def _cell(value: Any) -> Any:
 def write_wav(path: Path, audio: NDArray[np.float32], rate_hz: int) -> None:
     """`(channel, time)` as float samples; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, audio.T, rate_hz, subtype="FLOAT")
+    soundfile.write(os.fsencode(path), audio.T, rate_hz, subtype="FLOAT")
     clear_peak_time(path)  # the same audio is the same file
 
 

@@ -15,7 +15,7 @@ def fitted(name: str, most_bytes: int) -> str:
     alike stay apart.
 
     >>> fitted("kick", 12), fitted("録音録音録音", 14)
-    ('kick', '録-c8ee5e56')
+    ('kick', '録-3f0afcde')
     """
     encoded = name.encode("utf-8", "surrogateescape")
     if len(encoded) <= most_bytes:

@@ -77,12 +77,14 @@ def save_config(config: DictConfig, folder: Path) -> None:
     The places among them are those of the config, which mean the same in every working folder.
     """
     OmegaConf.save(config, folder / CONFIG_FILE, resolve=True)
-    given = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    given = []
+    if HydraConfig.initialized():
+        given = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
     for index, override in enumerate(given):
         key = override.partition("=")[0]
         if key in place_keys("train") and OmegaConf.select(config, key):
             given[index] = f"{key}={quoted(OmegaConf.select(config, key))}"
-    OmegaConf.save(OmegaConf.create(given), folder / OVERRIDES_FILE)
+    OmegaConf.save(OmegaConf.create(literal(given)), folder / OVERRIDES_FILE, resolve=True)
 
 
 def saved_config(folder: Path) -> DictConfig:

@@ -1,5 +1,6 @@
 """Held-out clips through the model at intervals: WAVs and spectrogram pictures in the run."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,7 @@ class HeldOutAudio(pl.Callback):
 
     def _write_wav(self, path: Path, audio: NDArray[np.float32]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, np.clip(audio.T, -1, 1), self.rate_hz, subtype="PCM_24")
+        soundfile.write(os.fsencode(path), np.clip(audio.T, -1, 1), self.rate_hz, subtype="PCM_24")
 
 
 def _stems(names: Sequence[str]) -> list[str]:

@@ -36,6 +36,7 @@ from timbrel.training.module import Training
 
 STEP = "trainer/global_step"
 _ONLINE_TIMEOUT_S = 20
+_OFFLINE_TIMEOUT_S = 90  # its process has to start, on a machine that may be busy
 _FINISH_TIMEOUT_S = 600  # online, for what is still to be sent
 _LONGEST_NAME_BYTES = 128  # W&B counts characters: no more than these
 _NEITHER = frozenset(  # neither more nor less is better
@@ -253,17 +254,29 @@ def _sweep(folder: Path) -> str | None:
     return above.name if above.parent.name == "sweeps" else None
 
 
+@contextmanager
+def _readable_words() -> Iterator[None]:
+    """W&B notes the command line, and takes no bytes in it that are no UTF-8."""
+    before = sys.argv
+    sys.argv = [readable(word) for word in before]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
 def _begin(arguments: dict[str, Any], mode: str) -> wandb.Run:
     if mode == "offline":
         os.environ["WANDB_ERROR_REPORTING"] = "false"  # not even a crash report leaves the machine
     quiet = wandb.Settings(
         console="off",
         silent=True,
-        init_timeout=_ONLINE_TIMEOUT_S,
+        init_timeout=_ONLINE_TIMEOUT_S if mode == "online" else _OFFLINE_TIMEOUT_S,
         finish_timeout=_FINISH_TIMEOUT_S,
         finish_timeout_raises=True,
     )
-    run = wandb.init(mode=mode, settings=quiet, **arguments)  # type: ignore[arg-type]
+    with _readable_words():
+        run = wandb.init(mode=mode, settings=quiet, **arguments)  # type: ignore[arg-type]
     run.define_metric(STEP)
     run.define_metric("*", step_metric=STEP)
     return run
