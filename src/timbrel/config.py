@@ -22,6 +22,13 @@ def _key(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
 
+def _place(default: Any, help: str) -> Any:
+    """A key that takes a path, or several: it is kept from the root (stages/app.py)."""
+    item = _key(default, help)
+    item.metadata = {**item.metadata, "place": True}
+    return item
+
+
 def _section(kind: Any) -> Any:
     return field(default_factory=kind)
 
@@ -114,9 +121,9 @@ class DataConfig:
 
     kind: DataKind = _key(DataKind.folder, "folder: your recordings; demo: the built-in set")
     name: str | None = _key(None, "name used in run folders (default: the folder's own name)")
-    root: str | None = _key("???", "folder of recordings, searched through")
-    also: list[str] = _key([], "further folders of recordings: data.also=[FOLDER,FOLDER]")
-    split_file: str | None = _key(None, "JSON with train and test lists, instead of shares")
+    root: str | None = _place("???", "folder of recordings, searched through")
+    also: list[str] = _place([], "further folders of recordings: data.also=[FOLDER,FOLDER]")
+    split_file: str | None = _place(None, "JSON with train and test lists, instead of shares")
     split_theme: str | None = _key(None, "the entry of split_file to use, where it holds several")
     sample_rate_hz: int = _key(48000, "rate to train at, in Hz; files are resampled to it")
     channels: int = _key(1, "1 mono, 2 stereo")
@@ -133,7 +140,7 @@ class DataConfig:
     include_silent: bool = _key(False, "train on silent files too")
     skip_unreadable: bool = _key(True, "leave unreadable files out; false: stop at the first")
     files: int | None = _key(None, "how many clips the demo set renders (data=demo only)")
-    cache_dir: str | None = _key(None, "where decoded audio is kept (default: the user's cache)")
+    cache_dir: str | None = _place(None, "where decoded audio is kept (default: the user's cache)")
 
 
 @dataclass
@@ -216,7 +223,10 @@ class TrainConfig:
     seed: int = _key(0, "all randomness of the run")
     name: str | None = _key(None, "name of the run (default: data, architecture and latent)")
     run: str | None = _key(None, "resume this run folder; only device and logger may change")
-    init_from: str | None = _key(None, "a model bundle or run folder whose weights it starts from")
+    data_root: str | None = _key(None, "where the recordings of run= lie now, if they have moved")
+    init_from: str | None = _place(
+        None, "a model bundle or run folder whose weights it starts from"
+    )
     dry_run: bool = _key(False, "build everything, report, write nothing")
     data: DataConfig = _section(DataConfig)
     architecture: dict[str, Any] = _section(dict)
@@ -236,7 +246,8 @@ class InspectConfig:
     data: DataConfig = _section(DataConfig)
     output: str | None = _key(None, "CSV file to write, one line per file")
     report: str | None = _key(
-        "outputs/inspect_${data.name}.html", "page to write with pictures; null: none"
+        "outputs/inspect_${timbrel.short:${data.name}}.html",
+        "page to write with pictures; null: none",
     )
     attributes: bool = _key(True, "measure attributes (pitch, brightness, attack ...) for the page")
     pitch: Pitch = _key(Pitch.yin, "how f0 is found: yin, or crepe (slower; timbrel[crepe])")

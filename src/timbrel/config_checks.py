@@ -4,7 +4,6 @@ import importlib.util
 import math
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from timbrel.config import (
@@ -20,6 +19,8 @@ from timbrel.config import (
     ExportFormat,
     GenerateConfig,
     InspectConfig,
+    LoggerConfig,
+    LoggerKind,
     Precision,
     Source,
     TrainConfig,
@@ -28,6 +29,7 @@ from timbrel.config import (
 )
 from timbrel.errors import UserError, did_you_mean, override_text
 from timbrel.objective_checks import objective_problems
+from timbrel.paths import user_path
 
 _PARTS = ("train", "validation", "test")
 _ALARM_LIMITS = (
@@ -37,6 +39,7 @@ _ALARM_LIMITS = (
     "held_out_ratio",
     "generalisation_gap",
 )
+_NOT_IN_PROJECTS = "/\\#?%:"
 _GENERATION_LIMITS = ("memorisation", "coverage", "diversity", "interpolation")
 
 
@@ -59,11 +62,11 @@ def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig)
         problems += [*_data(config.data), *_chunks(config), *_trainer(config.trainer)]
         problems += [*_device(config.device), *_seed(config.seed), *_alarms(config.alarms)]
         problems += objective_problems(config)
-        if config.logger.clips < 0:
-            problems.append(f"logger.clips={config.logger.clips}: 0 or more")
-        if config.logger.every_validations < 1:
+        problems += _logger(config.logger)
+        if config.data_root is not None and config.run is None:
             problems.append(
-                f"logger.every_validations={config.logger.every_validations}: 1 or more"
+                f"data_root={config.data_root}: where the recordings of run= lie now; a new run "
+                "takes data.root"
             )
     elif isinstance(config, InspectConfig):
         problems += _data(config.data)
@@ -96,7 +99,7 @@ def _data(data: DataConfig) -> Iterator[str]:
     yield from _also(data)
     if data.train_files is not None and data.train_files < 1:
         yield f"data.train_files={data.train_files}: 1 or more, or null"
-    if data.split_file is not None and not Path(data.split_file).expanduser().is_file():
+    if data.split_file is not None and not user_path(data.split_file, "data.split_file").is_file():
         yield f"data.split_file={data.split_file}: no such file"
     if data.split_theme is not None and data.split_file is None:
         yield f"data.split_theme={data.split_theme}: needs data.split_file"
@@ -108,7 +111,7 @@ def _data(data: DataConfig) -> Iterator[str]:
 
 
 def _folder(data: DataConfig) -> Iterator[str]:
-    folder = Path(data.root).expanduser() if data.root else None
+    folder = None if data.root is None else user_path(data.root, "data.root")
     if folder is None:
         yield "data.root=null: give the folder of your recordings, or data=demo"
     elif not folder.exists():
@@ -119,9 +122,9 @@ def _folder(data: DataConfig) -> Iterator[str]:
 
 def _also(data: DataConfig) -> Iterator[str]:
     """Folders beside data.root, none of which lies in another: no file is met twice."""
-    known = [Path(data.root).expanduser().resolve()] if data.root else []
+    known = [] if data.root is None else [user_path(data.root, "data.root").resolve()]
     for text in data.also:
-        folder = Path(text).expanduser()
+        folder = user_path(text, "data.also")
         if not folder.is_dir():
             what = "a file; give the folder that holds it" if folder.exists() else "no such folder"
             yield f"data.also: {text}: {what}"
@@ -219,6 +222,32 @@ def _alarms(alarms: AlarmsConfig) -> Iterator[str]:
             yield f"alarms.{name}={value}: above 0, or null for no such alarm"
 
 
+def _logger(logger: LoggerConfig) -> Iterator[str]:
+    if logger.clips < 0:
+        yield f"logger.clips={logger.clips}: 0 or more"
+    if logger.every_validations < 1:
+        yield f"logger.every_validations={logger.every_validations}: 1 or more"
+    if logger.kind != LoggerKind.wandb:
+        return
+    yield from _wandb_name("logger.project", logger.project, 128)
+    if never := [sign for sign in _NOT_IN_PROJECTS if sign in logger.project]:
+        yield f"logger.project={logger.project}: W&B takes no '{never[0]}' in a project's name"
+    if logger.group is not None:
+        yield from _wandb_name("logger.group", logger.group, 128)
+    for tag in logger.tags:
+        yield from _wandb_name("logger.tags", tag, 64)
+
+
+def _wandb_name(key: str, name: str, longest: int) -> Iterator[str]:
+    """What W&B refuses of any name: here or, later, on its server."""
+    if not name.strip():
+        yield f"{key}={name}: empty; W&B takes 1 to {longest} characters"
+    elif len(name) > longest:
+        yield f"{key}={name[:40]}...: {len(name)} characters; W&B takes {longest} at most"
+    elif not name.isprintable():
+        yield f"{key}={name!r}: W&B takes no line ends and no other signs that cannot be printed"
+
+
 def _device(device: DeviceConfig) -> Iterator[str]:
     if device.accelerator == Accelerator.mps and sys.platform != "darwin":
         yield "device.accelerator=mps: only on a Mac; take device=auto, cuda or cpu"
@@ -233,11 +262,11 @@ def _device(device: DeviceConfig) -> Iterator[str]:
 
 
 def _run(config: EvaluateConfig) -> Iterator[str]:
-    folder = Path(config.run).expanduser()
+    folder = user_path(config.run, "run")
     if not folder.is_dir():
         what = "a file" if folder.exists() else "no such folder"
         yield f"run={config.run}: {what}; give the run folder of a training"
-    if config.data_root is not None and not Path(config.data_root).expanduser().is_dir():
+    if config.data_root is not None and not user_path(config.data_root, "data_root").is_dir():
         yield f"data_root={config.data_root}: no such folder"
 
 
@@ -269,12 +298,12 @@ def _evaluation(evaluate: EvaluateSection) -> Iterator[str]:
 
 
 def _generate(config: GenerateConfig) -> Iterator[str]:
-    if not Path(config.model).expanduser().exists():
+    if not user_path(config.model, "model").exists():
         yield f"model={config.model}: no such folder"
     if config.source == Source.file:
         if config.input is None:
             yield "source=file: needs input=FILE, the audio to encode"
-        elif not Path(config.input).expanduser().exists():
+        elif not user_path(config.input, "input").exists():
             yield f"input={config.input}: no such file"
     elif config.input is not None:
         yield f"input={config.input}: only with source=file; the prior needs no input"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from timbrel.config import STAGES
 from timbrel.errors import UserError
+from timbrel.paths import user_path
 
 
 def conf_folder() -> Path:
@@ -14,7 +15,7 @@ def conf_folder() -> Path:
     """
     package = Path(__file__).resolve().parent
     chosen = os.environ.get("TIMBREL_CONF")
-    candidates = [Path(chosen).expanduser()] if chosen else [package / "conf"]
+    candidates = [user_path(chosen, "TIMBREL_CONF")] if chosen else [package / "conf"]
     if not chosen:
         candidates.append(package.parents[1] / "conf")
     for folder in candidates:

@@ -76,7 +76,7 @@ def test_a_resumed_run_keeps_its_identity(tmp_path: Path) -> None:
     identities = []
     for _ in range(2):
         run = start_run(settings, tmp_path, {})
-        identities.append(run.id)
+        run.send(lambda begun: identities.append(begun.id))
         run.finish()
     assert identities[0] == identities[1] == (tmp_path / "wandb_run_id.txt").read_text()
 
@@ -161,7 +161,7 @@ def test_summary_rows_with_intervals_controls_and_directions(tmp_path: Path) -> 
         row("silence", "mrstft", 4.5, 4.0, 5.0),
         row("model", "si_sdr_db", 3.0, 2.0, float("nan")),
     ]
-    log_summary(run, table)
+    run.send(lambda begun: log_summary(begun, table))
     run.finish()
     (found,) = (folder / "wandb").glob("offline-run-*")
     rows = inspected(found)
@@ -192,7 +192,90 @@ def test_an_unreachable_server_costs_one_line(tmp_path: Path, monkeypatch, capsy
     monkeypatch.setattr(wandb_log, "_ONLINE_TIMEOUT_S", 3)
     settings = wandb_log.WandbSettings("online", "timbrel", None, (), "run")
     run = wandb_log.start_run(settings, tmp_path, {"seed": 0})
-    run.log({"a": 1})
+    run.send(lambda begun: begun.log({"a": 1}))
     run.finish()
     assert list((tmp_path / "wandb").glob("offline-run-*"))
     assert "logging offline" in capsys.readouterr().err
+
+
+def begun(folder: Path, name: str = "run", group: str | None = None):
+    from timbrel.training.wandb_log import WandbSettings, start_run
+
+    return start_run(WandbSettings("offline", "timbrel", group, (), name), folder, {"seed": 0})
+
+
+def test_a_service_that_dies_costs_one_line(tmp_path: Path) -> None:
+    """In a process of its own: what W&B does when a program ends counts too."""
+    program = """if True:
+        import sys, time
+        from pathlib import Path
+        import psutil
+        from timbrel.training.wandb_log import WandbSettings, start_run
+
+        for folder in (Path("first"), Path("second")):
+            folder.mkdir()
+            run = start_run(WandbSettings("offline", "timbrel", None, (), "run"), folder, {})
+            run.send(lambda begun: begun.log({"a": 1}))
+            if folder.name == "first":
+                for child in psutil.Process().children(recursive=True):
+                    child.kill()
+                    child.wait()
+            for step in range(20):
+                run.send(lambda begun: begun.log({"a": step}))
+                time.sleep(0.01)
+            run.finish()
+        print("done")
+    """
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "done\n")
+    assert done.stderr.count("W&B fails") == 1
+    assert "metrics.csv has every curve" in done.stderr
+    assert "Traceback" not in done.stderr
+    (second,) = (tmp_path / "second" / "wandb").glob("offline-run-*")  # the next run is not hurt
+    assert [item["a"] for item in history(inspected(second))] == [1, *range(20)]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("WANDB_PROJECT", "a/b"), ("WANDB_TAGS", "x" * 65), ("WANDB_MODE", "nonsense")],
+)
+def test_a_setting_of_the_environment_costs_one_line(
+    tmp_path: Path, monkeypatch, capsys, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    run = begun(tmp_path)
+    run.send(lambda run: run.log({"a": 1}))
+    run.finish()
+    told = capsys.readouterr().err
+    assert told.count("W&B fails") == told.count("\n") == 1
+
+
+def test_what_cannot_be_logged_costs_one_line(tmp_path: Path, capsys) -> None:
+    from timbrel.training.held_out_audio import HeldOutFiles
+    from timbrel.training.wandb_log import _media
+
+    run = begun(tmp_path)
+    gone = tmp_path / "gone.wav"
+    run.send(lambda run: run.log(_media(HeldOutFiles(1, "kick", gone, gone, gone), 1)))
+    run.send(lambda run: run.log({"a": 1}))
+    run.finish()
+    assert capsys.readouterr().err.count("W&B fails") == 1
+
+
+def test_names_that_come_of_folders_are_made_to_fit(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["timbrel", "data.root=k\udcff"])
+    run = begun(tmp_path, name="録" * 80 + "\udcff", group="g" * 200)
+    run.finish()
+    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
+    (row,) = of_kind(inspected(folder), "run")
+    assert len(row["display_name"].encode()) <= 128
+    assert row["display_name"].startswith("録" * 39)
+    assert len(row["run_group"]) == 128
+
+
+def test_an_identity_cut_short_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "wandb_run_id.txt").touch()
+    begun(tmp_path).finish()
+    assert (tmp_path / "wandb_run_id.txt").read_text().strip()
+    assert list((tmp_path / "wandb").glob("offline-run-*"))

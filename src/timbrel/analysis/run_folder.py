@@ -89,7 +89,7 @@ def read_run(folder: Path, *, curves: bool = True, evaluated_in: Path | None = N
     What a run has not written yet is empty. Raises UserError where `folder` is neither, or names
     the file that cannot be read.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"'{folder}': no such folder")
     name = folder.resolve().name
@@ -178,8 +178,11 @@ def _lines(text: str) -> io.StringIO:
 
 
 def _yaml(path: Path, kind: type) -> Any:
+    text = _text(path)
+    # A byte of a folder's name that is no UTF-8 is written so, which the loader in C refuses.
+    loader = yaml.SafeLoader if "\\uDC" in text else _YAML
     try:
-        values = yaml.load(_text(path), _YAML)
+        values = yaml.load(text, loader)
     except (yaml.YAMLError, ValueError) as error:  # the latter where it is no text
         reason = str(error).splitlines()[0]
         raise UserError(f"'{path}' is damaged: {reason}") from error

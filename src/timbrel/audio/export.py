@@ -19,6 +19,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from timbrel.audio.level import TruePeakMeter, decibels
+from timbrel.audio.names import readable
 from timbrel.audio.resample import resample_blocks
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import check_room, replacing, temporary
@@ -207,14 +208,18 @@ def _write(
     bits = _BITS[settings.encoding]
     generators = [numpy_generator(seed, channel, "export dither") for channel in range(channels)]
     with soundfile.SoundFile(
-        path,
+        os.fsencode(path),
         "w",
         samplerate=settings.sample_rate_hz,
         channels=channels,
         format=settings.format.upper(),
         subtype=_SUBTYPE[settings.encoding],
     ) as file:
-        file.title, file.software, file.comment = title, f"timbrel {version('timbrel')}", comment
+        file.title, file.software, file.comment = (
+            readable(title),
+            f"timbrel {version('timbrel')}",
+            comment,
+        )
         for block in blocks:
             scaled = block.astype(np.float64) * gain
             if bits is None:

@@ -32,6 +32,7 @@ from timbrel.data.decode_process import decode, decoding_process
 from timbrel.data.worker_process import in_parallel
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import remove_stale_temporaries
+from timbrel.paths import absolute_path
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class Clip:
 def default_folder() -> Path:
     """`$TIMBREL_CACHE`, else `$XDG_CACHE_HOME/timbrel`, else `~/.cache/timbrel`."""
     if chosen := os.environ.get("TIMBREL_CACHE"):
-        return Path(chosen).expanduser().absolute()
+        return absolute_path(chosen, "TIMBREL_CACHE")
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification has relative paths ignored.
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "timbrel"
@@ -100,7 +101,7 @@ class Cache:
     """The folder of decoded recordings, shared by all data sets and by runs at the same time."""
 
     def __init__(self, folder: str | Path | None = None) -> None:
-        self.folder = Path(folder).expanduser().absolute() if folder else default_folder()
+        self.folder = absolute_path(folder, "data.cache_dir") if folder else default_folder()
 
     @property
     def size_bytes(self) -> int:

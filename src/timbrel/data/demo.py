@@ -29,6 +29,7 @@ from timbrel.data.cache_entry import cache_folder_error
 from timbrel.data.demo_noise import Array
 from timbrel.data.demo_sounds import Sound, synthesize
 from timbrel.errors import UserError
+from timbrel.paths import absolute_path
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +158,7 @@ def demo_folder(
     files: int, seed: int = 0, sample_rate_hz: int = 48_000, cache_dir: str | None = None
 ) -> Path:
     """Where the set lies below `cache_dir` (None: the user's cache), rendered yet or not."""
-    root = Path(cache_dir).expanduser().absolute() if cache_dir else default_folder()
+    root = absolute_path(cache_dir, "data.cache_dir") if cache_dir else default_folder()
     return root / "demo" / f"v{DEMO_VERSION}-{files}-{seed}-{sample_rate_hz}"
 
 

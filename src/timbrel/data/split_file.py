@@ -65,7 +65,7 @@ def some(names: Iterable[str]) -> str:
 
 def _load(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(Path(path).expanduser().read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise UserError(f"data.split_file {str(path)!r}: {error.strerror or error}") from error
     except ValueError as error:

@@ -34,6 +34,7 @@ from timbrel.generation.statistics import (
 )
 from timbrel.library.targets import check_targets
 from timbrel.models.autoencoder import Autoencoder
+from timbrel.paths import user_path
 
 FORMAT_VERSION = 1
 
@@ -185,7 +186,7 @@ def load_bundle(path: Path | str, *, key: str = "model") -> Bundle:
 
 def locate_bundle(path: Path | str, *, key: str = "model") -> Path:
     """The bundle's folder for a bundle or a run folder; raises UserError naming those near by."""
-    path = Path(path).expanduser()
+    path = user_path(path, key)
     for folder in (path / "model", path):
         if (folder / "card.json").is_file():
             return folder

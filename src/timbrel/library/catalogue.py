@@ -30,6 +30,7 @@ from timbrel.analysis.run_summary import (
     scores_of,
 )
 from timbrel.errors import UserError, did_you_mean
+from timbrel.paths import user_path
 
 FOLDERS = (Path("outputs"), Path("sweeps"))
 _DEPTH = 4
@@ -97,7 +98,7 @@ def locate(text: str) -> Path:
     A bundle inside a run folder stands for its run. Raises UserError where there is none, or
     more than one.
     """
-    path = Path(text).expanduser()
+    path = user_path(text) if text else Path()
     if path.is_dir():
         inside = path.resolve().parent
         if path.resolve().name == MODEL_FOLDER and is_bundle(path) and is_run(inside):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from timbrel.audio.names import fitted
 from timbrel.errors import UserError, did_you_mean, override_text
 from timbrel.sweeps.plan import SWEEPS, PlannedRun, estimate, minutes, plan_run, plan_text
 from timbrel.sweeps.record import State, standing
@@ -57,6 +58,7 @@ A study is under 40 lines, its keys as on the command line:
   budget: 30m
 """
 _MOST_JOBS = 64
+_LONGEST_GROUP_BYTES = 128  # of W&B's
 
 
 @dataclass
@@ -207,23 +209,41 @@ def _planned(study: Study, given: Mapping[str, str], digests: FileDigests) -> li
 
 def _overrides(study: Study, cell: Cell, given: Mapping[str, str]) -> list[str]:
     """Base, then the command line, then the cell; W&B's group is the study, the name the cell."""
-    merged = {"logger.group": study.name, **{k: override_text(v) for k, v in study.base.items()}}
+    merged = {
+        "logger.group": fitted(study.name, _LONGEST_GROUP_BYTES),
+        **{k: _told(study, k, v) for k, v in study.base.items()},
+    }
     merged |= given
-    merged |= {key: override_text(value) for key, value in cell.settings}
+    merged |= {key: _told(study, key, value) for key, value in cell.settings}
     return [*(f"{key}={value}" for key, value in merged.items()), f"name={cell.folder}"]
+
+
+def _told(study: Study, key: str, value: Any) -> str:
+    """A value of the study's file as the command line takes it, where a text is no interpolation.
+
+    Raises UserError where an interpolation in a text refers to what is not there.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from timbrel.stages.overrides import text_keys
+
+    if "${" in str(value) and key in text_keys("train"):
+        try:
+            value = OmegaConf.to_container(OmegaConf.create([value]), resolve=True)[0]
+        except OmegaConfBaseException as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"'{study.file}': {key}: {value}: {reason}") from error
+    return override_text(value)
 
 
 def _composed(overrides: Sequence[str], seeds: Sequence[int]) -> dict[int, dict[str, Any]]:
     """The resolved config of a cell with every seed, checked as `timbrel train` would."""
     from omegaconf import OmegaConf
 
-    from timbrel import config_checks
-    from timbrel.stages.app import compose
+    from timbrel.stages.app import checked, compose
 
-    config = compose("train", overrides)
-    if missing := sorted(OmegaConf.missing_keys(config)):
-        raise UserError(config_checks.missing_message("train", missing))
-    config_checks.check(OmegaConf.to_object(config))
+    config = checked("train", compose("train", overrides))
     found = {}
     for seed in seeds:
         config.seed = seed

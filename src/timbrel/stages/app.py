@@ -28,15 +28,24 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from timbrel import config_checks
+from timbrel.audio.names import fitted
 from timbrel.config import OPEN_SECTIONS, STAGES
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import refusal
 from timbrel.options import conf_folder, user_conf_folder
-from timbrel.stages.overrides import check_overrides, quoted_texts, retold
-from timbrel.stages.run_folders import check_run, in_multirun, saved_config, sweep_folder
+from timbrel.paths import absolute_path
+from timbrel.stages.overrides import check_overrides, literal, place_keys, quoted_texts, retold
+from timbrel.stages.run_folders import (
+    check_run,
+    find_recordings,
+    in_multirun,
+    saved_config,
+    sweep_folder,
+)
 
 Job = Callable[[DictConfig], Any]
 
+_LONGEST_NAME_BYTES = 200  # a file takes 255: words stand before and after it
 _CHOSEN = ("data", "architecture", "latent", "augmentation", "loss")
 
 
@@ -70,6 +79,7 @@ def register() -> None:
     OmegaConf.register_new_resolver(
         "timbrel.sweep_folder", sweep_folder, use_cache=True, replace=True
     )
+    OmegaConf.register_new_resolver("timbrel.short", _short, replace=True)
 
 
 def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
@@ -134,6 +144,11 @@ def compose(stage: str, overrides: Sequence[str] = (), *, complete: bool = True)
     return _completed(config, choices) if complete else config
 
 
+def _short(name: str | None) -> str:
+    """A name within that of a file."""
+    return fitted(str(name), _LONGEST_NAME_BYTES)
+
+
 def options_chosen() -> dict[str, str]:
     """The option behind each part of this run, as `architecture: rave`; empty outside a stage."""
     if not HydraConfig.initialized():
@@ -172,7 +187,11 @@ def _hydra_main(
     decorated = hydra.main(str(conf_folder()), call.stage, version_base="1.3")(_named(task))
     with tempfile.TemporaryDirectory() as scratch, _reraising():
         # A sweep leaves a record of itself; only training has a folder for it.
-        ours = [] if call.stage == "train" else [f"hydra.sweep.dir='{scratch}'"]
+        ours = (
+            []
+            if call.stage == "train"
+            else quoted_texts(call.stage, [f"hydra.sweep.dir={scratch}"], multirun=False)
+        )
         with _argv([f"timbrel {call.stage}", *leading, *overrides, *ours]):
             decorated()
 
@@ -210,10 +229,24 @@ def _prepared(stage: str, config: DictConfig, overrides: Sequence[str]) -> DictC
     config = _completed(config, dict(HydraConfig.get().runtime.choices))
     if stage == "train" and config.run is not None:
         config = _resumed(config, overrides)
+    return checked(stage, config)
+
+
+def checked(stage: str, config: DictConfig) -> DictConfig:
+    """`config`, complete and without a mistake, its places (`data.root` ...) from the root.
+
+    Raises UserError where a key is missing or values cannot be meant.
+    """
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         raise UserError(config_checks.missing_message(stage, missing))
     config_checks.check(OmegaConf.to_object(config))
+    for key in place_keys(stage):
+        given = OmegaConf.select(config, key)
+        if isinstance(given, str):
+            OmegaConf.update(config, key, literal(str(absolute_path(given, key))))
+        elif given:
+            OmegaConf.update(config, key, literal([str(absolute_path(x, key)) for x in given]))
     return config
 
 
@@ -221,27 +254,38 @@ def _completed(config: DictConfig, choices: dict[str, Any]) -> DictConfig:
     """Fill in what follows from the rest: names, and the prior's length."""
     if "data" in config and config.data.name is None:
         root = None if OmegaConf.is_missing(config.data, "root") else config.data.root
-        config.data.name = Path(root).expanduser().resolve().name if root else None
+        name = absolute_path(root, "data.root").resolve().name if root else None
+        config.data.name = literal(name)
     if "architecture" in config and config.name is None:
         parts = [config.data.name, choices.get("architecture"), choices.get("latent")]
-        config.name = "_".join(str(part) for part in parts if part)
+        config.name = literal("_".join(str(part) for part in parts if part))
     if "source" in config and config.source == "prior" and config.seconds is None:
         config.seconds = 4.0
     return config
 
 
 def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """The config saved in the run folder, with the command line's device and logger."""
-    check_run(config.run)
-    folder = Path(config.run).expanduser()
+    """The config saved in the run folder, with the command line's device and logger.
+
+    Raises UserError where there is none, and where its recordings are not found.
+    """
+    folder = check_run(config.run)
     merged = saved_config(folder)
+    find_recordings(merged, folder, config.data_root)
     for override in overrides:
         key = override.split("=")[0].lstrip("+")
         if key.split(".")[0] in ("device", "logger"):
-            OmegaConf.update(merged, key, OmegaConf.select(config, key), merge=False)
-    merged.run = str(folder)
+            OmegaConf.update(merged, key, _value(config, key), merge=False)
+    merged.run = literal(str(folder))
     OmegaConf.set_struct(merged, True)
     return merged
+
+
+def _value(config: DictConfig, key: str) -> Any:
+    """The value of `key`, to be put into another config."""
+    value = OmegaConf.select(config, key)
+    plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    return literal(plain)
 
 
 def _user_error(error: BaseException) -> UserError | None:

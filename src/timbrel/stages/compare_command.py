@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from timbrel.analysis.run_folder import read_run
+from timbrel.audio.names import file_name
 from timbrel.errors import UserError
 from timbrel.files import check_room
 from timbrel.library.catalogue import locate
+from timbrel.paths import user_path
 from timbrel.stages.library_command import Parser, printable
 
 _MOST_RUNS = 6
-_LONGEST_NAME = 120
+_LONGEST_NAME_BYTES = 120
 _DATED = re.compile(r"^\d{4}-\d\d-\d\d_\d{6}_")
 
 
@@ -27,7 +29,6 @@ def main(argv: Sequence[str], program: str = "timbrel compare") -> int:
     parser.add_argument("runs", nargs="*", metavar="RUN")
     parser.add_argument(
         "--output",
-        type=Path,
         metavar="FILE.html",
         help="the page to write (default: outputs/compare_<names>.html, numbered where taken)",
     )
@@ -52,10 +53,10 @@ def main(argv: Sequence[str], program: str = "timbrel compare") -> int:
     return 0
 
 
-def _target(given: Path | None, names: Sequence[str]) -> Path:
+def _target(given: str | None, names: Sequence[str]) -> Path:
     """The file named, which must not exist; else a free name under outputs/."""
     if given is not None:
-        path = given.expanduser()
+        path = user_path(given, "--output")
         if path.suffix.lower() not in (".html", ".htm"):
             raise UserError(f"--output={given}: name a file that ends in .html")
         if path.exists():
@@ -66,7 +67,7 @@ def _target(given: Path | None, names: Sequence[str]) -> Path:
     kept = [
         name if short.count(brief) > 1 else brief for name, brief in zip(names, short, strict=True)
     ]
-    stem = re.sub(r"[^\w.-]+", "_", "compare_" + "_or_".join(kept))[:_LONGEST_NAME]
+    stem = file_name("compare_" + "_or_".join(kept), _LONGEST_NAME_BYTES)
     number = 1
     while (path := Path("outputs", f"{stem}{'' if number == 1 else f'-{number}'}.html")).exists():
         number += 1

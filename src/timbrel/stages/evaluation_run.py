@@ -3,7 +3,6 @@
 `timbrel train` ends with the same code.
 """
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,7 +38,7 @@ from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages.evaluation_tables import print_evaluation
 from timbrel.stages.progress import now_and_then
 from timbrel.stages.recordings import Recordings, recordings
-from timbrel.stages.run_folders import check_run, saved_config
+from timbrel.stages.run_folders import check_run, find_recordings, saved_config
 from timbrel.training.compute import resolve_compute
 from timbrel.training.provenance import check_same_data
 
@@ -66,8 +65,8 @@ def evaluate(config: DictConfig) -> int:
     those that it was trained on; WriteError, before anything is scored, where the results cannot
     be written.
     """
-    folder = Path(config.run).expanduser()
-    output = folder if config.output is None else Path(config.output).expanduser()
+    folder = check_run(config.run)
+    output = folder if config.output is None else user_path(config.output, "output")
     trained = run_config(folder, data_root=config.data_root)
     check_room(output, advice="name another folder for what is written: output=FOLDER")
     device = config.device
@@ -108,7 +107,6 @@ def run_config(folder: Path, *, data_root: str | None = None) -> DictConfig:
     Raises UserError where `folder` is no run folder or has no model yet, and where there is no
     folder of recordings.
     """
-    check_run(folder)
     if (folder / "card.json").is_file():
         raise UserError(
             f"run={folder}: a model bundle, without the run that trained it; give the run folder "
@@ -120,42 +118,8 @@ def run_config(folder: Path, *, data_root: str | None = None) -> DictConfig:
             f"timbrel train run={folder}"
         )
     config = saved_config(folder)
-    data = config.data
-    if data.kind == "demo":
-        if data_root is not None:
-            raise UserError(
-                f"data_root={data_root}: the run's demo set has no folder; leave it out"
-            )
-    elif data_root is not None:
-        if not Path(data_root).expanduser().is_dir():
-            raise UserError(f"data_root={data_root}: no such folder")
-        if data.split_file is not None and data.split_theme is None:
-            # Lists under themes go by the folder's name, which may be another now.
-            data.split_theme = _theme(data)
-        data.root = data_root
-    elif not Path(data.root).expanduser().is_dir():
-        raise UserError(
-            f"run={folder}: its recordings were in {data.root}, which is not there (any more); "
-            "give data_root=FOLDER, where they lie now"
-        )
-    for text in data.also:
-        if not Path(text).expanduser().is_dir():
-            raise UserError(
-                f"run={folder}: it was trained on {text} (data.also) as well, which is not there "
-                "(any more); put that folder back"
-            )
+    find_recordings(config, folder, data_root)
     return config
-
-
-def _theme(data: DictConfig) -> str | None:
-    """The theme of the split file that the folder's old name chose; None where it has none."""
-    try:
-        content = json.loads(Path(data.split_file).expanduser().read_text("utf-8"))
-    except (OSError, ValueError):
-        return None  # reading the lists says so in its own words
-    old_name = Path(data.root).expanduser().name
-    themed = isinstance(content, dict) and isinstance(content.get(old_name), dict)
-    return old_name if themed else None
 
 
 def evaluate_model(

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from timbrel.audio.names import fitted
 from timbrel.errors import UserError
 from timbrel.files import check_room
+from timbrel.paths import user_path
 from timbrel.stages.app import run_stage
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from timbrel.audio.export import ExportReport, ExportSettings
 
 DEFAULT_FOLDER = Path("outputs", "generated")
+_LONGEST_STEM_BYTES = 240  # a name takes 255: a number and the suffix follow
 
 _SOUND_SUFFIXES = frozenset(
     [
@@ -72,7 +75,7 @@ def generate(config: DictConfig) -> list[Path]:
     )
     inputs = _inputs(config.source, config.input)
     target = _Target(config.output, export_settings)
-    many = inputs is not None and Path(config.input).expanduser().is_dir()
+    many = inputs is not None and user_path(config.input, "input").is_dir()
     if many and target.file is not None:
         raise UserError(
             f"output={config.output} is one file, input={config.input} a folder of them"
@@ -83,7 +86,7 @@ def generate(config: DictConfig) -> list[Path]:
     written: list[Path] = []
     for source in ["prior"] if inputs is None else inputs:
         label = "prior" if isinstance(source, str) else source.stem
-        stem = f"{instrument.name}_{label}_seed{config.seed}"
+        stem = f"{instrument.name}_{label}_seed{config.seed}".replace("/", "_")
         try:
             rendering = instrument.prepare(settings, source=source)
             path = target.path(label if many and config.output else stem)
@@ -111,7 +114,7 @@ class _Target:
     """Where files go: the file that the user named, or free names in a folder."""
 
     def __init__(self, output: str | None, settings: "ExportSettings") -> None:
-        path = None if output is None else Path(output).expanduser()
+        path = None if output is None else user_path(output, "output")
         self.suffix = f".{settings.format}"
         self.file: Path | None = None
         if path is None or path.is_dir() or path.suffix.lower() not in _SOUND_SUFFIXES:
@@ -133,7 +136,7 @@ class _Target:
         """The named file, or `stem` in the folder with -2, -3, ... where it is taken."""
         if self.file is not None:
             return self.file
-        number = 1
+        number, stem = 1, fitted(stem, _LONGEST_STEM_BYTES)
         while True:
             name = stem if number == 1 else f"{stem}-{number}"
             path = self.folder / f"{name}{self.suffix}"
@@ -150,7 +153,7 @@ def _inputs(source: str, given: str | None) -> list[Path] | None:
         return None
     if given is None:
         raise UserError("source=file needs input=FILE or input=FOLDER")
-    path = Path(given).expanduser()
+    path = user_path(given, "input")
     if not path.exists():
         raise UserError(f"input={given}: no such file or folder")
     if not path.is_dir():

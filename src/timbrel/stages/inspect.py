@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from timbrel.errors import UserError
 from timbrel.files import check_room
+from timbrel.paths import user_path
 from timbrel.stages.app import run_stage
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _augmentation(config: DictConfig) -> "Augment | None":
 def _target(output: str | None) -> Path | None:
     if output is None:
         return None
-    target = Path(output).expanduser()
+    target = user_path(output, "output")
     if target.suffix.lower() != ".csv":
         raise UserError(f"output={output}: a CSV file is written; let the name end in .csv")
     if target.is_dir():
@@ -98,7 +99,7 @@ def _page(report: str | None) -> Path | None:
     """Where the page goes; its folder is made when it is written."""
     if report is None:
         return None
-    page = Path(report).expanduser()
+    page = user_path(report, "report")
     if page.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"report={report}: a page is written; let the name end in .html")
     if page.is_dir():

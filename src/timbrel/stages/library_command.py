@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from timbrel.errors import UserError, did_you_mean
 from timbrel.library.catalogue import FOLDERS, Entry, find, locate, summarise
 from timbrel.metrics.scores import SCORES
+from timbrel.paths import user_path
 
 _PAGE = """\
 timbrel library: the runs and models you have.
@@ -76,7 +77,7 @@ def _list(words: Sequence[str]) -> int:
         description="One line per run or model, newest first. Scores are those of the test files; "
         "with their 95 %% interval over files where the run has been evaluated.",
     )
-    parser.add_argument("folders", nargs="*", metavar="FOLDER", type=Path)
+    parser.add_argument("folders", nargs="*", metavar="FOLDER")
     parser.add_argument("--sort", metavar="KEY", default="when", help="order by this column")
     parser.add_argument("--csv", action="store_true", help="every column, plain, for other tools")
     given = parser.parse_intermixed_args(list(words))
@@ -84,9 +85,9 @@ def _list(words: Sequence[str]) -> int:
     if given.sort not in columns:
         hint = did_you_mean(given.sort, columns, cutoff=0.4)
         raise UserError(f"--sort={given.sort}: no such key ({', '.join(columns)}){hint}")
-    folders = [folder.expanduser() for folder in given.folders] or [*FOLDERS]
-    for folder in given.folders:
-        if not folder.expanduser().is_dir():
+    folders = [user_path(text) for text in given.folders] or [*FOLDERS]
+    for folder in folders if given.folders else ():
+        if not folder.is_dir():
             raise UserError(f"'{folder}': no such folder")
     entries = _ordered(_entries(folders), given.sort)
     if given.csv:

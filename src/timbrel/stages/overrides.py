@@ -7,7 +7,7 @@ choices are compared here with the schema and with the folders of `conf/`.
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -16,12 +16,18 @@ from typing import Any
 from timbrel.config import OPEN_SECTIONS, STAGES
 from timbrel.errors import UserError, did_you_mean
 from timbrel.options import groups_of, options, shadowed_options
+from timbrel.paths import user_path
 
-RESUME_KEYS = ("run", "device", "logger", "hydra")
+RESUME_KEYS = ("run", "data_root", "device", "logger", "hydra")
+_FOLDERS_OF_HYDRA = ("hydra.run.dir", "hydra.sweep.dir")
 
 _OVERRIDE = re.compile(
     r"(?P<sign>\+\+|\+|~)?(?P<key>[^=@:]+)(?P<package>[@:][^=]*)?=(?P<value>.*)", re.S
 )
+_QUOTES = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+# Quoted for Hydra, once or with commas between; what merely begins with a quote is a name.
+_QUOTED = re.compile(rf"{_QUOTES}(\s*,\s*{_QUOTES})*", re.S)
+_RESOLVER = re.compile(r"\$\{[\w.]+:")  # ${now:%H}: what Hydra's own folders are named by
 _SWEEP = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag|int|float)\(")
 
 
@@ -35,33 +41,79 @@ def schema_keys(schema: type, prefix: str = "") -> Iterator[tuple[str, Any, Any]
             yield f"{prefix}{item.name}", hints[item.name], item
 
 
+def text_keys(stage: str) -> list[str]:
+    """The keys of `stage` that take a text, or a list of them."""
+    kinds = schema_keys(STAGES[stage].schema)
+    return [key for key, kind, _ in kinds if kind in (str, str | None, list[str])]
+
+
+def place_keys(stage: str) -> list[str]:
+    """The keys of `stage` whose paths are kept from the root, as `data.root`."""
+    keys = schema_keys(STAGES[stage].schema)
+    return [key for key, _, item in keys if item.metadata.get("place")]
+
+
+def quoted(value: str | Sequence[str]) -> str:
+    """A text, or a list of them, as the command line takes it literally."""
+    if isinstance(value, str):
+        return f"'{_escaped(value)}'"
+    return "[" + ",".join(map(quoted, value)) + "]"
+
+
 def quoted_texts(stage: str, overrides: Sequence[str], *, multirun: bool) -> list[str]:
     """The overrides with every path, name and other text in quotes.
 
-    So `~`, spaces, commas, apostrophes and umlauts survive Hydra's grammar. In a multirun, commas
-    separate values unless the user quoted them.
+    So `~`, spaces, commas, apostrophes, umlauts and `${` survive the grammars of Hydra and
+    OmegaConf: on the command line a text is never an interpolation. In a multirun, commas separate
+    values unless the user quoted them.
     """
     kinds = {key: kind for key, kind, _ in schema_keys(STAGES[stage].schema)}
     texts = {key for key, kind in kinds.items() if kind in (str, str | None)}
-    quoted = []
+    found = []
     for override in overrides:
         key, _, value = override.partition("=")
+        if key in _FOLDERS_OF_HYDRA and value and not _RESOLVER.search(value):
+            folder = value if _QUOTED.fullmatch(value) else quoted(str(user_path(value, key)))
+            found.append(f"{key}={_kept(folder)}")
+            continue
         is_list = kinds.get(key) == list[str]
         if is_list and re.fullmatch(r"\[[^\[\]'\"]+\]", value):
-            items = (text.strip() for text in value[1:-1].split(","))
-            quoted.append(f"{key}=[" + ",".join(f"'{_escaped(text)}'" for text in items) + "]")
+            found.append(f"{key}={quoted([text.strip() for text in value[1:-1].split(',')])}")
             continue
         is_text = key in texts or (is_list and re.match(r"[~/.]", value))  # one folder, no list
-        plain = not is_text or value in ("", "null", "???") or value[0] in "'\""
-        if plain or (multirun and _SWEEP.match(value)):
-            quoted.append(override)
+        if not is_text or value in ("", "null", "???"):
+            found.append(f"{key}={_kept(value)}" if is_list else override)
+            continue
+        if _QUOTED.fullmatch(value) or (multirun and _SWEEP.match(value)):
+            found.append(f"{key}={_kept(value)}")
             continue
         values = value.split(",") if multirun else [value]
-        quoted.append(f"{key}=" + ",".join(f"'{_escaped(text)}'" for text in values))
-    return quoted
+        found.append(f"{key}=" + ",".join(map(quoted, values)))
+    return found
+
+
+def literal(value: Any) -> Any:
+    """`value` for a config of OmegaConf's, where `${` would be taken for an interpolation.
+
+    >>> literal(["take ${n}", 3])
+    ['take \\\\${n}', 3]
+    """
+    if isinstance(value, Mapping):
+        return {key: literal(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [literal(item) for item in value]
+    if not isinstance(value, str) or isinstance(value, Enum):
+        return value
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
+
+
+def _kept(value: str) -> str:
+    """What the user quoted for Hydra, every `${` that is not escaped yet with its backslash."""
+    return re.sub(r"(?<!\\)\$\{", r"\\${", value)
 
 
 def _escaped(text: str) -> str:
+    text = literal(text)
     # Only backslashes before a quote (or the end) are special inside Hydra's quotes.
     return re.sub(r"(\\+)(?='|$)", r"\1\1", text).replace("'", "\\'")
 
@@ -91,9 +143,10 @@ def check_overrides(
         if sign == "~":
             raise UserError(f"{override}: nothing can be deleted; set the key to null instead")
         if resumes and stage == "train" and key.split(".")[0] not in RESUME_KEYS:
+            moved = "; for recordings that moved: data_root=FOLDER" if key == "data.root" else ""
             raise UserError(
                 f"{override}: run= goes on with the run's own config, where only device and logger "
-                "may change; leave it out, or start a new run without run="
+                f"may change; leave it out, or start a new run without run={moved}"
             )
         everywhere = options(*folders)
         if key in everywhere:

@@ -13,6 +13,7 @@ from timbrel.data.split import Split, SplitPlan, split_clips
 from timbrel.data.train_part import draw_train_files, with_further
 from timbrel.data.verdicts import Verdict
 from timbrel.errors import UserError
+from timbrel.paths import user_path
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def data_root(data: DictConfig) -> Path:
         return ensure_demo_set(
             files=data.files, sample_rate_hz=data.sample_rate_hz, cache_dir=data.cache_dir
         )
-    return Path(data.root).expanduser().resolve()
+    return user_path(data.root, "data.root").resolve()
 
 
 def scanned(data: DictConfig, *, workers: int | None = None) -> Catalog:
@@ -41,7 +42,7 @@ def scanned(data: DictConfig, *, workers: int | None = None) -> Catalog:
     memory = Cache(data.cache_dir).folder / "catalog"
     return scan(
         data_root(data),
-        also=[Path(text).expanduser().resolve() for text in data.also],
+        also=[user_path(text, "data.also").resolve() for text in data.also],
         workers=workers,
         memory=memory,
         include_silent=data.include_silent,
@@ -76,7 +77,7 @@ def recordings(data: DictConfig, *, seed: int, guard_samples: int) -> Recordings
         test_fraction=data.test_fraction,
         folds=data.folds,
         fold=data.fold,
-        split_file=Path(data.split_file).expanduser() if data.split_file else None,
+        split_file=user_path(data.split_file, "data.split_file") if data.split_file else None,
         split_theme=data.split_theme,
         guard_samples=guard_samples,
     )

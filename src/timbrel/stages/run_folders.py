@@ -1,6 +1,6 @@
 """The folder of a training run: where it lies, and the config in it that `run=` goes on from."""
 
-import re
+import json
 import secrets
 import shlex
 from datetime import datetime
@@ -13,13 +13,17 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from timbrel.analysis.run_folder import CONFIG_FILE, OVERRIDES_FILE
+from timbrel.audio.names import file_name
 from timbrel.config import STAGES
 from timbrel.errors import UserError
 from timbrel.files import write_error, write_text
+from timbrel.paths import user_path
+from timbrel.stages.overrides import literal, place_keys, quoted
 
 _WITHOUT_CONFIG = "put it back from a copy; without it the run cannot go on nor be evaluated"
 # A file that is cut short may still be YAML: of all that are missing the defaults would be taken.
 _SECTIONS = ("data", "architecture", "latent", "loss", "trainer", "logger", "device")
+_LONGEST_NAME_BYTES = 200  # a folder's takes 255: the date stands before it, four letters after
 
 
 def run_folder(config: DictConfig) -> Path:
@@ -31,7 +35,7 @@ def run_folder(config: DictConfig) -> Path:
     WriteError where it cannot be made.
     """
     if config.run is not None:
-        return Path(config.run)
+        return user_path(config.run, "run")
     try:
         return _made(config)
     except OSError as error:
@@ -41,7 +45,7 @@ def run_folder(config: DictConfig) -> Path:
 def place_of_run(config: DictConfig) -> Path:
     """The run's folder where it is known before it is made, else the folder it will lie in."""
     if config.run is not None:
-        return Path(config.run)
+        return user_path(config.run, "run")
     if in_multirun():
         return Path(HydraConfig.get().runtime.output_dir)
     return fixed_folder() or Path("outputs")
@@ -67,10 +71,12 @@ def _made(config: DictConfig) -> Path:
         fixed.mkdir(parents=True, exist_ok=True)
         return fixed
     if in_multirun():
-        folder = Path(HydraConfig.get().runtime.output_dir)
+        # Not hydra.runtime.output_dir, where a `${` in the folder's name is an interpolation.
+        sweep = HydraConfig.get().sweep
+        folder = Path(sweep.dir, str(sweep.subdir)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-    name = re.sub(r"[^\w.-]+", "_", str(config.name)).strip("_.") or "run"
+    name = file_name(str(config.name), _LONGEST_NAME_BYTES) or "run"
     folder = Path("outputs", f"{datetime.now():%Y-%m-%d_%H%M%S}_{name}")
     while True:
         try:
@@ -99,9 +105,19 @@ def in_multirun() -> bool:
 
 
 def save_config(config: DictConfig, folder: Path) -> None:
-    """Write the resolved config and the command line's overrides: what `run=` goes on from."""
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    write_text(folder / OVERRIDES_FILE, OmegaConf.to_yaml(OmegaConf.create(list(given))))
+    """Write the resolved config, what `run=` goes on from, and the command line's overrides.
+
+    The places among them are those of the config, which mean the same in every working folder.
+    """
+    given = []
+    if HydraConfig.initialized():
+        given = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    for index, override in enumerate(given):
+        key = override.partition("=")[0]
+        if key in place_keys("train") and OmegaConf.select(config, key):
+            given[index] = f"{key}={quoted(OmegaConf.select(config, key))}"
+    overrides = OmegaConf.create(literal(given))
+    write_text(folder / OVERRIDES_FILE, OmegaConf.to_yaml(overrides, resolve=True))
     # Last: what has a config can be resumed.
     write_text(folder / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
 
@@ -114,10 +130,12 @@ def saved_config(folder: Path) -> DictConfig:
     path = folder / CONFIG_FILE
     schema = OmegaConf.structured(STAGES["train"].schema)
     try:
-        saved = OmegaConf.load(path)
-        if not isinstance(saved, DictConfig) or not saved:
+        loaded = OmegaConf.load(path)
+        if not isinstance(loaded, DictConfig) or not loaded:
             raise UserError(f"'{path}' is damaged: no keys in it; {_WITHOUT_CONFIG}")
-        config = OmegaConf.merge(schema, saved)
+        # What was written is resolved: a `${` in it is text.
+        saved = OmegaConf.to_container(loaded, resolve=False)
+        config = OmegaConf.merge(schema, literal(saved))
         missing = [name for name in _SECTIONS if not saved.get(name)]
     except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
         reason = str(error).splitlines()[0]
@@ -127,9 +145,58 @@ def saved_config(folder: Path) -> DictConfig:
     return config
 
 
-def check_run(run: str | Path) -> None:
-    """Raises UserError where `run=` names no folder with a config in it."""
-    folder = Path(run).expanduser()
+def check_run(run: str | Path) -> Path:
+    """The folder that `run=` names. Raises UserError where it has no config in it."""
+    folder = user_path(run, "run")
     if not (folder / CONFIG_FILE).is_file():
         what = f"no {CONFIG_FILE} there: not a run folder" if folder.is_dir() else "no such folder"
         raise UserError(f"run={run}: {what}")
+    return folder
+
+
+def find_recordings(config: DictConfig, folder: Path, data_root: str | None) -> None:
+    """Let `config`, of the run in `folder`, read its recordings at `data_root` where that is given.
+
+    Raises UserError where they, their further folders or their lists are not there. Whether they
+    are the same recordings, their hash tells.
+    """
+    data = config.data
+    if data.kind == "demo":
+        if data_root is not None:
+            raise UserError(
+                f"data_root={data_root}: the run's demo set has no folder; leave it out"
+            )
+    elif data_root is not None:
+        if not user_path(data_root, "data_root").is_dir():
+            raise UserError(f"data_root={data_root}: no such folder")
+        if data.split_file is not None and data.split_theme is None:
+            # Lists under themes go by the folder's name, which may be another now.
+            data.split_theme = literal(_theme(data))
+        data.root = literal(data_root)
+    elif not user_path(data.root, "data.root").is_dir():
+        raise UserError(
+            f"run={folder}: its recordings were in {data.root}, which is not there (any more); "
+            "give data_root=FOLDER, where they lie now"
+        )
+    for text in data.also:
+        if not user_path(text, "data.also").is_dir():
+            raise UserError(
+                f"run={folder}: it was trained on {text} (data.also) as well, which is not there "
+                "(any more); put that folder back, or a link to it"
+            )
+    if data.split_file is not None and not user_path(data.split_file, "data.split_file").is_file():
+        raise UserError(
+            f"run={folder}: its lists were in {data.split_file} (data.split_file), which is not "
+            "there (any more); put that file back, or a link to it"
+        )
+
+
+def _theme(data: DictConfig) -> str | None:
+    """The theme of the split file that the folder's old name chose; None where it has none."""
+    try:
+        content = json.loads(user_path(data.split_file, "data.split_file").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None  # reading the lists says so in its own words
+    old_name = Path(data.root).name
+    themed = isinstance(content, dict) and isinstance(content.get(old_name), dict)
+    return old_name if themed else None

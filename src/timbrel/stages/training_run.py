@@ -154,8 +154,9 @@ def _trained(
         if wandb_run is not None:
             from timbrel.training.wandb_log import log_gates, log_summary
 
-            log_summary(wandb_run, [score.row() for score in outcome.summary])
-            log_gates(wandb_run, outcome.gates)
+            rows = [score.row() for score in outcome.summary]
+            wandb_run.send(lambda run: log_summary(run, rows))
+            wandb_run.send(lambda run: log_gates(run, outcome.gates))
     except KeyboardInterrupt:
         sys.stderr.write(f"\nto go on: timbrel train run={folder}")
         raise
@@ -313,7 +314,7 @@ def _save_model(
     """The bundle: weights averaged over steps, moments of the training latents, the card."""
     architecture = parts.model_config(config)
     train_s = sum(segment.frames for segment in found.split.train) / config.data.sample_rate_hz
-    names = (config.data.name, *(Path(text).expanduser().name for text in config.data.also))
+    names = (config.data.name, *(Path(text).name for text in config.data.also))
     parent = parent_of(folder)
     save_bundle(
         folder / "model",

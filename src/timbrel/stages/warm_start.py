@@ -1,13 +1,13 @@
 """From `init_from=` to first weights: what `timbrel train` takes over, told on stderr."""
 
 import sys
-from pathlib import Path
 
 from omegaconf import DictConfig
 
 from timbrel.library.bundle import load_bundle
 from timbrel.library.transfer import warm_start
 from timbrel.models.autoencoder import Autoencoder
+from timbrel.paths import user_path
 from timbrel.training.checkpoint import resume_step
 from timbrel.training.provenance import Parent, check_same_parent
 
@@ -21,12 +21,12 @@ def warm_started(config: DictConfig, model: Autoencoder) -> Parent | None:
     """
     if config.init_from is None:
         return None
-    if config.run is not None and resume_step(Path(config.run)) is not None:
+    if config.run is not None and resume_step(user_path(config.run, "run")) is not None:
         return None
     bundle = load_bundle(config.init_from, key="init_from")
     parent = Parent(str(config.init_from), bundle.card.name, bundle.card.model_hash)
     if config.run is not None:
-        check_same_parent(Path(config.run), parent)
+        check_same_parent(user_path(config.run, "run"), parent)
     first, *others = warm_start(model, bundle).lines()
     lines = [f"init_from: {bundle.card.name} ({bundle.folder}): {first}"]
     if bundle.model.hop_samples != model.hop_samples:

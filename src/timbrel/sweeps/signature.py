@@ -20,11 +20,12 @@ from typing import Any
 import timbrel
 from timbrel.data.tree import entries
 from timbrel.files import write_text
+from timbrel.paths import user_path
 
 _PACKAGE = Path(timbrel.__file__).parent
 _ENTRY = "timbrel.stages.train"
 # Names, places (what lies there counts) and what watches a run: none reaches a weight or a score.
-_UNHEARD_KEYS = ("name", "run", "init_from", "dry_run", "logger", "alarms")
+_UNHEARD_KEYS = ("name", "run", "data_root", "init_from", "dry_run", "logger", "alarms")
 _UNHEARD_DATA_KEYS = ("name", "root", "also", "split_file", "cache_dir")
 _INSTALLED = frozenset(["site-packages", "dist-packages"])
 _UNHEARD_MODULES = (
@@ -105,7 +106,9 @@ def sign(config: Mapping[str, Any], digests: FileDigests) -> Signature:
     """The signature of the run of a resolved training config (plain values)."""
     data = data_digest(config["data"], digests)
     if config.get("init_from"):
-        data = _digest(f"{data} {parent_digest(Path(config['init_from']), digests)}")
+        data = _digest(
+            f"{data} {parent_digest(user_path(config['init_from'], 'init_from'), digests)}"
+        )
     return Signature(config_digest(config), data, code_digest(config))
 
 
@@ -127,20 +130,20 @@ def data_digest(data: Mapping[str, Any], digests: FileDigests) -> str:
     """
     lines = []
     if data.get("root"):
-        root = Path(data["root"]).expanduser()
+        root = user_path(data["root"], "data.root")
         sounds = (entry for entry in entries(root) if entry.judgement is None)
         lines = [f"{entry.path} {digests.of(root / entry.path)}" for entry in sounds]
-    for folder in (Path(text).expanduser() for text in data.get("also") or ()):
+    for folder in (user_path(text, "data.also") for text in data.get("also") or ()):
         sounds = (entry for entry in entries(folder) if entry.judgement is None)
         lines += [f"+{folder.name}/{x.path} {digests.of(folder / x.path)}" for x in sounds]
     if data.get("split_file"):
-        lines.append(f"split {digests.of(Path(data['split_file']).expanduser())}")
+        lines.append(f"split {digests.of(user_path(data['split_file'], 'data.split_file'))}")
     return _digest("\n".join(lines))
 
 
 def parent_digest(path: Path, digests: FileDigests) -> str:
     """Of the model in the bundle or run folder at `path`: config, weights and front end."""
-    folder = path.expanduser()
+    folder = path
     if (folder / "model" / "card.json").is_file():
         folder = folder / "model"
     names = ("config.yaml", "weights.safetensors", "frontend.json")

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from timbrel.audio.names import fitted
 from timbrel.config import duration_s
 from timbrel.errors import UserError, did_you_mean, override_text
 from timbrel.metrics.scores import RUN_SCORES, SCORES
@@ -16,6 +17,7 @@ from timbrel.metrics.scores import RUN_SCORES, SCORES
 STUDY_FILE = "study.yaml"
 FOLDER = Path("experiments")
 _MOST_LINES = 40
+_LONGEST_CELL_BYTES = 200  # a folder's name takes 255: a number and the seed may follow
 # What the runner sets itself, or what a run of a study cannot have.
 _OWN_KEYS = {
     "seed": "seeds: [...] lists them",
@@ -68,6 +70,7 @@ class Study:
         for values in itertools.product(*self.axes.values()):
             words = (f"{n}-{override_text(v)}" for n, v in zip(names, values, strict=True))
             stem = re.sub(r"[^\w.-]+", "_", "_".join(words)).strip("_.")[:100]
+            stem = fitted(stem, _LONGEST_CELL_BYTES)
             taken = {cell.folder for cell in cells}
             folder = next(
                 name

@@ -108,7 +108,7 @@ def check_same_parent(folder: Path, parent: Parent) -> None:
 def _read(folder: Path, key: str, *otherwise: Any) -> Any:
     path = folder / PROVENANCE_FILE
     try:
-        record = json.loads(path.read_text("utf-8"))
+        record = json.loads(path.read_text("utf-8", errors="surrogateescape"))
         return record.get(key, *otherwise) if otherwise else record[key]
     except OSError as error:
         reason = "there is no such file" if not path.exists() else str(error.strerror)

@@ -16,8 +16,10 @@ import math
 import os
 import secrets
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ import lightning.pytorch as pl
 import wandb
 
 from timbrel.analysis.gates import Gate
+from timbrel.audio.names import fitted, readable
 from timbrel.metrics.scores import SCORES
 from timbrel.training.alarms import RAISED, Alarms
 from timbrel.training.callbacks import Curves
@@ -33,6 +36,9 @@ from timbrel.training.module import Training
 
 STEP = "trainer/global_step"
 _ONLINE_TIMEOUT_S = 20
+_OFFLINE_TIMEOUT_S = 90  # its process has to start, on a machine that may be busy
+_FINISH_TIMEOUT_S = 600  # online, for what is still to be sent
+_LONGEST_NAME_BYTES = 128  # W&B counts characters: no more than these
 _NEITHER = frozenset(  # neither more nor less is better
     ["nats_per_frame", "nats_per_second", "active_units", "decode_change"]
 )
@@ -54,30 +60,70 @@ class WandbSettings:
     job_type: str = "train"
 
 
-def start_run(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) -> wandb.Run:
+class HarmlessRun:
+    """A W&B run that stops nobody: its first error is told, and it hears of nothing after it."""
+
+    def __init__(self, begin: Callable[[], wandb.Run], folder: Path) -> None:
+        self.folder = folder
+        self._run: wandb.Run | None = None
+        with self._harmless():
+            self._run = begin()
+
+    def send(self, what: Callable[[wandb.Run], None]) -> None:
+        """Let `what` log to the run, as long as there is one."""
+        if self._run is not None:
+            with self._harmless():
+                what(self._run)
+
+    def finish(self) -> None:
+        """Close the run; online, wait for what is still to be sent."""
+        self.send(lambda run: run.finish())
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        # Anything: a full disk, a service process that died, a setting of the environment's.
+        try:
+            yield
+        except Exception as error:
+            self._run = None
+            sys.stderr.write(
+                f"W&B fails ({_first_line(error)}); the training goes on without it, and "
+                f"metrics.csv has every curve. What W&B had so far: {self.folder / 'wandb'}\n"
+            )
+            with suppress(Exception, SystemExit):
+                wandb.teardown()  # else it fails once more, with a trace, when the program ends
+
+
+def start_run(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) -> HarmlessRun:
     """Begin the run, or take it up again in the same folder under the same identity.
 
-    An unreachable server or a missing login costs one line, and the run goes on offline.
+    An unreachable server or a missing login costs one line, and the run goes on offline; where that
+    fails too, without W&B. Names that come of folders are cut to what W&B takes.
     """
+    return HarmlessRun(lambda: _started(settings, folder, config), folder)
+
+
+def _started(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) -> wandb.Run:
     identity = folder / "wandb_run_id.txt"
-    if not identity.exists():
+    if not identity.is_file() or not identity.read_text().strip():
         identity.write_text(secrets.token_hex(4))
+    group = settings.group or _sweep(folder)
     arguments: dict[str, Any] = {
         "dir": folder.resolve(),  # its service may run elsewhere
         "id": identity.read_text().strip(),
         "resume": "allow",
         "project": settings.project,
-        "group": settings.group or _sweep(folder),
+        "group": None if group is None else fitted(readable(group), _LONGEST_NAME_BYTES),
         "job_type": settings.job_type,
         "tags": list(settings.tags),
-        "name": settings.name,
+        "name": fitted(readable(settings.name), _LONGEST_NAME_BYTES),
         "config": dotted(config),
     }
     if settings.mode == "online":
         try:
             return _begin(arguments, "online")
         except (wandb.errors.Error, OSError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = _first_line(error)
             sys.stderr.write(
                 f"W&B cannot be reached ({reason}); logging offline. "
                 f"Later: wandb sync {folder / 'wandb'}/offline-run-*\n"
@@ -136,7 +182,7 @@ class WandbLog(pl.Callback):
 
     def __init__(
         self,
-        run: wandb.Run,
+        run: HarmlessRun,
         curves: Curves,
         audio: HeldOutAudio | None,
         alarms: Alarms | None = None,
@@ -146,27 +192,30 @@ class WandbLog(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
         """Log where there is something, against the training's own step."""
+        self.run.send(partial(self._log, step=module.step))
+
+    def _log(self, run: wandb.Run, step: int) -> None:
         values: dict[str, Any] = dict(self.curves.latest)
         for name in values:
-            self._define(name)
+            self._define(run, name)
         files = self.audio.files if self.audio else []
         for clip in files:
-            values |= _media(clip, module.step)
+            values |= _media(clip, step)
         if self.audio and files:
             values |= self._originals(self.audio.folder.parent / "wandb" / _ORIGINALS, files)
         if self.alarms:
             values |= {f"alarm/{name}": int(on) for name, on in self.alarms.raised.items()}
         if values:
-            self.run.log({**values, STEP: module.step})
+            run.log({**values, STEP: step})
         for change in self.alarms.changes if self.alarms else ():
             if change.state == RAISED:
-                self.run.alert(f"{change.reading.alarm}, step {change.step}", change.line, "WARN")
+                run.alert(f"{change.reading.alarm}, step {change.step}", change.line, "WARN")
 
-    def _define(self, name: str) -> None:
+    def _define(self, run: wandb.Run, name: str) -> None:
         part, _, term = name.partition("/")
         if part == "validation" and name not in self._defined:
             self._defined.add(name)
-            self.run.define_metric(name, step_metric=STEP, summary=_direction(term))
+            run.define_metric(name, step_metric=STEP, summary=_direction(term))
 
     def _originals(self, marker: Path, files: list[HeldOutFiles]) -> dict[str, Any]:
         """Once per run, resumed or not: an original is the same at every step."""
@@ -196,16 +245,38 @@ def _direction(metric: str) -> str:
     return "max,last" if known is not None and known.better == "higher" else "min,last"
 
 
+def _first_line(error: Exception) -> str:
+    return readable(next(iter(str(error).strip().splitlines()), type(error).__name__))
+
+
 def _sweep(folder: Path) -> str | None:
     above = folder.resolve().parent
     return above.name if above.parent.name == "sweeps" else None
 
 
+@contextmanager
+def _readable_words() -> Iterator[None]:
+    """W&B notes the command line, and takes no bytes in it that are no UTF-8."""
+    before = sys.argv
+    sys.argv = [readable(word) for word in before]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
 def _begin(arguments: dict[str, Any], mode: str) -> wandb.Run:
     if mode == "offline":
         os.environ["WANDB_ERROR_REPORTING"] = "false"  # not even a crash report leaves the machine
-    quiet = wandb.Settings(console="off", silent=True, init_timeout=_ONLINE_TIMEOUT_S)
-    run = wandb.init(mode=mode, settings=quiet, **arguments)  # type: ignore[arg-type]
+    quiet = wandb.Settings(
+        console="off",
+        silent=True,
+        init_timeout=_ONLINE_TIMEOUT_S if mode == "online" else _OFFLINE_TIMEOUT_S,
+        finish_timeout=_FINISH_TIMEOUT_S,
+        finish_timeout_raises=True,
+    )
+    with _readable_words():
+        run = wandb.init(mode=mode, settings=quiet, **arguments)  # type: ignore[arg-type]
     run.define_metric(STEP)
     run.define_metric("*", step_metric=STEP)
     return run

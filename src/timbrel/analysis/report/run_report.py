@@ -48,7 +48,7 @@ def write_run_report(folder: Path, output: Path | None = None) -> Path:
     A run that is not finished or not evaluated has a page too, which says what is missing and how
     to get it. Raises UserError where `folder` is no run folder, or a file of it cannot be read.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(folder)
     run = read_run(folder, evaluated_in=output)
     path = (output or folder) / REPORT_FILE
     write_page(path, render_page("run.html.j2", **_values(run)))
@@ -198,8 +198,13 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _repeated(run: Run) -> list[str]:
-    """The command line of the run; the stage is put in where it was not recorded."""
+    """The command line of the run; the stage is put in where it was not recorded.
+
+    Its overrides are those of overrides.yaml, whose paths mean the same in every working folder.
+    """
+    told = {text.partition("=")[0]: text for text in run.overrides}
     words = [str(word) for word in run.provenance.get("command") or ()]
+    words = [told.get(word.partition("=")[0], word) for word in words]
     if not words:
         words = ["timbrel", *run.overrides]
     stage = [] if len(words) > 1 and words[1] in _STAGES else ["train"]
