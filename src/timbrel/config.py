@@ -131,6 +131,7 @@ class DataConfig:
     folds: int | None = _key(None, "cross-fit over this many folds of files, instead of shares")
     fold: int = _key(0, "which fold is held out, from 0")
     include_silent: bool = _key(False, "train on silent files too")
+    include_generated: bool = _key(False, "train on sounds that timbrel rendered, too")
     skip_unreadable: bool = _key(True, "leave unreadable files out; false: stop at the first")
     files: int | None = _key(None, "how many clips the demo set renders (data=demo only)")
     cache_dir: str | None = _key(None, "where decoded audio is kept (default: the user's cache)")

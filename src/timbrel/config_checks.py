@@ -26,7 +26,7 @@ from timbrel.config import (
     TrainerConfig,
     duration_s,
 )
-from timbrel.errors import UserError, did_you_mean, override_text
+from timbrel.errors import UserError, did_you_mean, folder_fault, override_text
 from timbrel.objective_checks import objective_problems
 
 _PARTS = ("train", "validation", "test")
@@ -108,13 +108,10 @@ def _data(data: DataConfig) -> Iterator[str]:
 
 
 def _folder(data: DataConfig) -> Iterator[str]:
-    folder = Path(data.root).expanduser() if data.root else None
-    if folder is None:
+    if not data.root:
         yield "data.root=null: give the folder of your recordings, or data=demo"
-    elif not folder.exists():
-        yield f"data.root={data.root}: no such folder"
-    elif not folder.is_dir():
-        yield f"data.root={data.root}: a file; give the folder that holds it"
+    elif fault := folder_fault(Path(data.root).expanduser()):
+        yield f"data.root={data.root}: {fault}"
 
 
 def _also(data: DataConfig) -> Iterator[str]:
@@ -122,9 +119,8 @@ def _also(data: DataConfig) -> Iterator[str]:
     known = [Path(data.root).expanduser().resolve()] if data.root else []
     for text in data.also:
         folder = Path(text).expanduser()
-        if not folder.is_dir():
-            what = "a file; give the folder that holds it" if folder.exists() else "no such folder"
-            yield f"data.also: {text}: {what}"
+        if fault := folder_fault(folder):
+            yield f"data.also: {text}: {fault}"
             continue
         folder = folder.resolve()
         for other in known:
@@ -237,8 +233,9 @@ def _run(config: EvaluateConfig) -> Iterator[str]:
     if not folder.is_dir():
         what = "a file" if folder.exists() else "no such folder"
         yield f"run={config.run}: {what}; give the run folder of a training"
-    if config.data_root is not None and not Path(config.data_root).expanduser().is_dir():
-        yield f"data_root={config.data_root}: no such folder"
+    root = config.data_root
+    if root is not None and (fault := folder_fault(Path(root).expanduser())):
+        yield f"data_root={root}: {fault}"
 
 
 def _evaluation(evaluate: EvaluateSection) -> Iterator[str]:

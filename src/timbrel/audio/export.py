@@ -6,13 +6,11 @@ where the ceiling asks for it), dithers and writes. The same blocks, however the
 same bytes.
 """
 
-import json
 import os
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +19,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from timbrel.audio.level import TruePeakMeter, decibels
+from timbrel.audio.origin import comment_of, mark
 from timbrel.audio.resample import resample_blocks
 from timbrel.errors import UserError, did_you_mean
 from timbrel.randomness import numpy_generator
@@ -35,8 +34,6 @@ _SUBTYPE = {"16": "PCM_16", "24": "PCM_24", "32f": "FLOAT"}
 _DITHER_MARGIN_LSB = 8
 _FLOAT_MARGIN = 1e-6
 _WAV_LIMIT_BYTES = 2**32 - 2**16
-# libsndfile reads a longer INFO chunk back as an empty string.
-_COMMENT_LIMIT_BYTES = 2000
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,8 @@ def export(
 ) -> ExportReport:
     """Write `blocks` (channel time, float32) as one sound file.
 
-    `metadata` goes into the file's comment as compact JSON, its `title` also into the title.
+    `metadata` goes into the file's comment as compact JSON beside timbrel's mark, its `title` also
+    into the title.
     `seed` draws the dither, each channel its own. The file appears whole or not at all.
 
     Raises UserError where `path` exists (unless `overwrite`), cannot be written or would pass 4 GiB
@@ -111,7 +109,7 @@ def export(
     path = Path(path)
     if path.exists() and not overwrite:
         raise UserError(f"'{path}' exists; remove it or name another output")
-    comment = _comment(metadata)
+    comment = comment_of(metadata)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".timbrel-export-") as folder:
@@ -215,7 +213,8 @@ def _write(
         format=settings.format.upper(),
         subtype=_SUBTYPE[settings.encoding],
     ) as file:
-        file.title, file.software, file.comment = title, f"timbrel {version('timbrel')}", comment
+        file.title = title
+        mark(file, comment)
         for block in blocks:
             scaled = block.astype(np.float64) * gain
             if bits is None:
@@ -251,15 +250,6 @@ def _peak_limit_db(settings: ExportSettings) -> float:
     bits = _BITS[settings.encoding]
     margin = _FLOAT_MARGIN if bits is None else _DITHER_MARGIN_LSB / 2 ** (bits - 1)
     return decibels(ceiling - margin)
-
-
-def _comment(metadata: Mapping[str, Any]) -> str:
-    text = json.dumps(dict(metadata), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    if len(text) > _COMMENT_LIMIT_BYTES:
-        raise ValueError(
-            f"metadata of {len(text)} bytes; a WAV comment holds {_COMMENT_LIMIT_BYTES}"
-        )
-    return text
 
 
 def _check_size(path: Path, frames: int, channels: int, settings: ExportSettings) -> None:

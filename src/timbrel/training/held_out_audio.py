@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from timbrel.analysis.pictures import save_spectrogram_pair
 from timbrel.audio.names import file_stem, readable
+from timbrel.audio.origin import comment_of, mark
 from timbrel.data.split import Segment
 from timbrel.training.callbacks import Validation
 from timbrel.training.module import Training
@@ -99,7 +100,7 @@ class HeldOutAudio(pl.Callback):
         original = self.folder / "validation" / "original" / f"{stem}.wav"
         if not original.exists():
             self._write_wav(original, clip.audio)
-        self._write_wav(wav, reconstruction)
+        self._write_wav(wav, reconstruction, made="reconstruction")
         save_spectrogram_pair(
             png,
             clip.audio,
@@ -109,9 +110,13 @@ class HeldOutAudio(pl.Callback):
         )
         return HeldOutFiles(index + 1, readable(clip.name), original, wav, png)
 
-    def _write_wav(self, path: Path, audio: NDArray[np.float32]) -> None:
+    def _write_wav(self, path: Path, audio: NDArray[np.float32], made: str | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, np.clip(audio.T, -1, 1), self.rate_hz, subtype="PCM_24")
+        settings = {"samplerate": self.rate_hz, "channels": len(audio), "subtype": "PCM_24"}
+        with soundfile.SoundFile(path, "w", **settings) as file:
+            if made is not None:
+                mark(file, comment_of({"source": made}))
+            file.write(np.clip(audio.T, -1, 1))
 
 
 def _stems(names: Sequence[str]) -> list[str]:
