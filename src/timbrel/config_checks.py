@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -229,9 +230,8 @@ def _device(device: DeviceConfig) -> Iterator[str]:
 
 
 def _run(config: EvaluateConfig) -> Iterator[str]:
-    folder = Path(config.run).expanduser()
-    if not folder.is_dir():
-        what = "a file" if folder.exists() else "no such folder"
+    if fault := folder_fault(Path(config.run).expanduser()):
+        what = fault.partition(";")[0]  # of a file: not the folder that holds it
         yield f"run={config.run}: {what}; give the run folder of a training"
     root = config.data_root
     if root is not None and (fault := folder_fault(Path(root).expanduser())):
@@ -266,13 +266,13 @@ def _evaluation(evaluate: EvaluateSection) -> Iterator[str]:
 
 
 def _generate(config: GenerateConfig) -> Iterator[str]:
-    if not Path(config.model).expanduser().exists():
-        yield f"model={config.model}: no such folder"
+    if fault := folder_fault(Path(config.model).expanduser()):
+        yield f"model={config.model}: {fault}"
     if config.source == Source.file:
         if config.input is None:
-            yield "source=file: needs input=FILE, the audio to encode"
-        elif not Path(config.input).expanduser().exists():
-            yield f"input={config.input}: no such file"
+            yield "source=file: needs input=FILE or input=FOLDER, the audio to encode"
+        elif not os.path.exists(Path(config.input).expanduser()):
+            yield f"input={config.input}: no such file or folder"
     elif config.input is not None:
         yield f"input={config.input}: only with source=file; the prior needs no input"
     for name in ("temperature", "fade_in_s", "fade_out_s"):

@@ -11,21 +11,32 @@ import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import soundfile
+from timbrel.audio.names import readable
 
-_VERSION = version("timbrel")
+if TYPE_CHECKING:
+    import soundfile
+
 _END_BYTES = 1 << 16
 # libsndfile adds its own name to the software; rendered sounds of before have the hash alone.
 _MARK = re.compile(rb'timbrel \d\S* \(libsndfile-|"(?:timbrel|model_hash)":"[0-9a-f]')
 # libsndfile reads a longer INFO chunk back as an empty string.
 _COMMENT_LIMIT_BYTES = 2000
+_TAG_LIMIT_BYTES = 500
+
+
+def tag(text: str) -> str:
+    """`text` as a tag can hold it: readable, and short enough for three of them in a comment."""
+    kept = readable(text)[:200]
+    while len(json.dumps(kept)) > _TAG_LIMIT_BYTES:  # JSON spells out what is not ASCII
+        kept = kept[:-1]
+    return kept
 
 
 def comment_of(metadata: Mapping[str, Any]) -> str:
     """`metadata` and timbrel's version as compact JSON. Raises ValueError where it is too long."""
-    marked = {**metadata, "timbrel": _VERSION}
+    marked = {**metadata, "timbrel": version("timbrel")}
     text = json.dumps(marked, sort_keys=True, separators=(",", ":"), allow_nan=False)
     if len(text) > _COMMENT_LIMIT_BYTES:
         raise ValueError(
@@ -34,9 +45,9 @@ def comment_of(metadata: Mapping[str, Any]) -> str:
     return text
 
 
-def mark(file: soundfile.SoundFile, comment: str) -> None:
+def mark(file: "soundfile.SoundFile", comment: str) -> None:
     """Write the mark into a file open for writing, before its first samples."""
-    file.software, file.comment = f"timbrel {_VERSION}", comment
+    file.software, file.comment = f"timbrel {version('timbrel')}", comment
 
 
 def is_marked(path: str | Path) -> bool:

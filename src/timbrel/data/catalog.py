@@ -240,7 +240,7 @@ def _measured(
 def _report(entry: Entry, measured: Measurement | None, include_silent: bool) -> FileReport:
     if entry.judgement is not None:
         verdict, reasons = entry.judgement.verdict, entry.judgement.reasons
-        return FileReport(entry.path, verdict, reasons, own_product=entry.own_product)
+        return FileReport(entry.path, verdict, reasons, own_product=entry.own_product is not None)
     judgement = judge(entry.path, measured, named_audio=entry.named_audio)
     if measured is None or measured.rate_hz is None:
         return FileReport(entry.path, judgement.verdict, judgement.reasons)

@@ -28,14 +28,14 @@ class Entry:
     """One entry; `judgement` is None where only its content can tell what it is.
 
     `identity` (size, modification time in ns, inode) changes with the file's content.
-    `own_product` says that timbrel wrote it.
+    `own_product` says what timbrel wrote there: `sound`, or of a folder `2 run folders`.
     """
 
     path: str
     judgement: Judgement | None = None
     identity: tuple[int, int, int] | None = None
     named_audio: bool = False
-    own_product: bool = False
+    own_product: str | None = None
 
 
 def entries(root: Path, *, include_generated: bool = False) -> list[Entry]:
@@ -82,7 +82,7 @@ def entries(root: Path, *, include_generated: bool = False) -> list[Entry]:
                 links.append(path)
         for file in _files(root, folder, listed, look_for_mark=not include_generated):
             if file.own_product:
-                own.append((file.path, SOUND))
+                own.append((file.path, file.own_product))
             else:
                 found.append(file)
     told = [x.path for x in found if not x.judgement or x.judgement.verdict is not Verdict.SKIP]
@@ -133,7 +133,7 @@ def _files(
             named_audio = _named_audio(path)
             try:
                 if named_audio or _begins_as_audio(root / path):
-                    own = look_for_mark and is_marked(root / path)
+                    own = SOUND if look_for_mark and is_marked(root / path) else None
                     yield Entry(path, None, identity, named_audio, own)
                 else:
                     yield _skip(path, "Not a sound file.")
@@ -195,7 +195,7 @@ def _own(path: str, what: str) -> Entry:
     reason = f"Written by timbrel ({what}): no recording"
     if SOUND in what:
         reason += "; data.include_generated=true trains on such sounds"
-    return Entry(path, Judgement(Verdict.SKIP, (f"{reason}.",)), own_product=True)
+    return Entry(path, Judgement(Verdict.SKIP, (f"{reason}.",)), own_product=what)
 
 
 def _skip(path: str, reason: str) -> Entry:

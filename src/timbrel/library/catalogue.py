@@ -98,14 +98,14 @@ def locate(text: str) -> Path:
     more than one.
     """
     path = Path(text).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):
         inside = path.resolve().parent
         if path.resolve().name == MODEL_FOLDER and is_bundle(path) and is_run(inside):
             return path.parent if path.name == MODEL_FOLDER else inside
         if is_run(path) or is_bundle(path):
             return path
     found = find([folder for folder in FOLDERS if folder.is_dir()])
-    if path.is_dir():
+    if os.path.isdir(path):
         inner = find([path])
         if inner:
             several = "\n  ".join(str(run) for run in inner[:5])

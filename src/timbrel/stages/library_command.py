@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from timbrel.errors import UserError, did_you_mean
+from timbrel.errors import UserError, did_you_mean, folder_fault
 from timbrel.library.catalogue import FOLDERS, Entry, find, locate, summarise
 from timbrel.metrics.scores import SCORES
 
@@ -86,8 +86,8 @@ def _list(words: Sequence[str]) -> int:
         raise UserError(f"--sort={given.sort}: no such key ({', '.join(columns)}){hint}")
     folders = [folder.expanduser() for folder in given.folders] or [*FOLDERS]
     for folder in given.folders:
-        if not folder.expanduser().is_dir():
-            raise UserError(f"'{folder}': no such folder")
+        if fault := folder_fault(folder.expanduser()):
+            raise UserError(f"'{folder}': {fault}")
     entries = _ordered(_entries(folders), given.sort)
     if given.csv:
         _write_csv(entries)

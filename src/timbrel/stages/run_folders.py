@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from timbrel.analysis.run_folder import CONFIG_FILE, OVERRIDES_FILE
 from timbrel.config import STAGES
-from timbrel.errors import UserError
+from timbrel.errors import UserError, folder_fault
 
 
 def run_folder(config: DictConfig) -> Path:
@@ -19,7 +19,8 @@ def run_folder(config: DictConfig) -> Path:
 
     `outputs/<date>_<time>_<name>`, with four more letters where two runs start in one second;
     in a multirun the job's own folder under `sweeps/`; with `run=` that folder. `hydra.run.dir=`
-    fixes it, as `timbrel ablate` does; raises UserError where that folder holds a run already.
+    fixes it, as `timbrel ablate` does; raises UserError where that folder holds a run already, or
+    the recordings: what lies in a run folder is no recording.
     """
     if config.run is not None:
         return Path(config.run)
@@ -30,6 +31,12 @@ def run_folder(config: DictConfig) -> Path:
                 f"hydra.run.dir={fixed}: holds a run already; go on with run={fixed}, or name "
                 "another folder"
             )
+        for text in filter(None, [config.data.root, *config.data.also]):
+            if Path(text).expanduser().resolve().is_relative_to(fixed.expanduser().resolve()):
+                raise UserError(
+                    f"hydra.run.dir={fixed}: holds your recordings ({text}), which must not lie in "
+                    "a run folder; name another, such as a new folder beside them"
+                )
         fixed.mkdir(parents=True, exist_ok=True)
         return fixed
     if in_multirun():
@@ -80,6 +87,8 @@ def saved_config(folder: Path) -> DictConfig:
 def check_run(run: str | Path) -> None:
     """Raises UserError where `run=` names no folder with a config in it."""
     folder = Path(run).expanduser()
-    if not (folder / CONFIG_FILE).is_file():
-        what = f"no {CONFIG_FILE} there: not a run folder" if folder.is_dir() else "no such folder"
+    what = folder_fault(folder)
+    if what is None and not (folder / CONFIG_FILE).is_file():
+        what = f"no {CONFIG_FILE} there: not a run folder"
+    if what is not None:
         raise UserError(f"run={run}: {what}")
