@@ -1,6 +1,7 @@
 """`timbrel generate`, from the command line's own config."""
 
 import json
+import os
 import resource
 from pathlib import Path
 
@@ -86,6 +87,34 @@ def test_a_folder_in_is_a_folder_out(model: Path, capsys) -> None:
     written = _generate(model, "source=file", "input=kicks", "output=again")
     assert [str(p) for p in written] == ["again/a.wav", "again/b.wav"]
     assert "passed over: 'kicks/broken.wav'" in capsys.readouterr().err
+
+
+def test_a_folder_is_read_as_the_catalog_reads_it(model: Path, capsys) -> None:
+    """By content, through sub-folders, without what is hidden or was written by timbrel."""
+    for name in ("a.wav", "a.flac", "sub/a.wav", ".hidden/h.wav", "x" * 240 + ".wav"):
+        _sound(f"in/{name}")
+    _sound("in/bwf.wav").rename("in/loop.bwf")
+    _sound("in/plain.wav").rename("in/plain")
+    _generate(model, "seconds=0.1", "output=in/mine.wav")
+    Path("in/gone.wav").symlink_to("nowhere")
+    for _ in range(2):  # what the first call wrote is no input of the second
+        written = _generate(model, "source=file", "input=in", "output=in/again")
+        assert len(written) == 6
+    names = [str(path.relative_to("in/again")) for path in written]
+    assert names[:5] == ["a-3.wav", "a-4.wav", "loop-2.wav", "plain-2.wav", "sub/a-2.wav"]
+    assert names[5].startswith("x" * 200 + "-2")
+    told = capsys.readouterr().err
+    assert "passed over: 'in/mine.wav': written by timbrel (1 sound)" in told
+    assert "passed over: 'in/again': written by timbrel (6 sounds)" in told
+    assert "passed over: 'in/gone.wav': A link to a file that is not there" in told
+    assert len(_generate(model, "source=file", "input=in/again", "output=third")) == 12
+
+
+@pytest.mark.parametrize("name", [b"\xff.wav", "й".encode() * 125 + b".wav", "😀".encode() * 62])
+def test_files_of_any_name_are_rendered(model: Path, name: bytes) -> None:
+    _sound("in/a.wav").rename(Path("in", os.fsdecode(name)))
+    assert len(_generate(model, "source=file", "input=in")) == 1
+    assert len(_generate(model, "source=file", "input=in", "output=out")) == 1
 
 
 @pytest.mark.parametrize(

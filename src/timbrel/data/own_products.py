@@ -14,6 +14,7 @@ SOUND = "sound"
 _RUN = frozenset({"config.yaml", "overrides.yaml", "run.json"})
 _MODEL = frozenset({"card.json", "frontend.json", "weights.safetensors"})
 _CACHED = re.compile(r"[0-9a-f]{32}\.npy")
+_NAMED = 3
 _WANDB_RUN = ("run-", "offline-run-")
 
 
@@ -46,22 +47,26 @@ def gathered(own: Iterable[tuple[str, str]], others: Iterable[str]) -> Iterator[
     """`own` products, each a path and its kind, as few lines: a path and what is there.
 
     A folder without any of `others`, the paths of what else is worth a word, is one line; so are
-    several products side by side in a folder that has others as well.
+    more than a few products of a kind side by side in a folder that has others as well.
 
     >>> found = [("out/a", "run folder"), ("out/b", "run folder"), ("x.wav", "sound")]
     >>> list(gathered(found, ["kick.wav"]))
     [('out', '2 run folders'), ('x.wav', '1 sound')]
     """
-    mixed = {folder for path in others for folder in _folders_of(path)}
-    lines: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    mixed = {folder for path in others for folder in _folders_of(path)} | {""}
+    beside: dict[tuple[str, str], list[str]] = defaultdict(list)
+    lines: dict[str, Counter[str]] = defaultdict(Counter)
     for path, kind in own:
-        free = [folder for folder in _folders_of(path) if folder not in mixed and folder]
-        lines[free[-1] if free else os.path.dirname(path)].append((path, kind))
-    for line, products in lines.items():
-        counted = Counter(kind for _, kind in products)
-        what = " and ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counted.items())
-        alone = len(products) == 1 and line in mixed | {""}
-        yield (products[0][0] if alone else line or ".", what)
+        free = [folder for folder in _folders_of(path) if folder not in mixed]
+        if free:
+            lines[free[-1]][kind] += 1
+        else:
+            beside[os.path.dirname(path), kind].append(path)
+    for (folder, kind), paths in beside.items():
+        for path in paths:
+            lines[path if len(paths) <= _NAMED else folder or "."][kind] += 1
+    for line, counted in lines.items():
+        yield line, " and ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in counted.items())
 
 
 def _folders_of(path: str) -> Iterator[str]:

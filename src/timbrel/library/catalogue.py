@@ -29,7 +29,7 @@ from timbrel.analysis.run_summary import (
     parameter_count,
     scores_of,
 )
-from timbrel.errors import UserError, did_you_mean
+from timbrel.errors import UserError, did_you_mean, folder_fault
 
 FOLDERS = (Path("outputs"), Path("sweeps"))
 _DEPTH = 4
@@ -99,6 +99,8 @@ def locate(text: str) -> Path:
     """
     path = Path(text).expanduser()
     if os.path.isdir(path):
+        if fault := folder_fault(path):
+            raise UserError(f"'{text}': {fault}")
         inside = path.resolve().parent
         if path.resolve().name == MODEL_FOLDER and is_bundle(path) and is_run(inside):
             return path.parent if path.name == MODEL_FOLDER else inside
