@@ -296,7 +296,7 @@ class GenerateConfig:
 
     model: str = _key("???", "a model bundle or a run folder")
     source: Source = _key(Source.prior, "prior: new sounds; file: the input through the model")
-    input: str | None = _key(None, "audio file or folder to encode (source=file)")
+    input: str | None = _key(None, "audio file, or folder of them, to encode (source=file)")
     output: str | None = _key(None, "file or folder to write (default: outputs/generated)")
     seed: int = _key(0, "all randomness of the sound")
     seconds: float | None = _key(None, "length in s (default: the input's; 4 for the prior)")

@@ -117,7 +117,7 @@ def _folder(data: DataConfig) -> Iterator[str]:
 
 def _also(data: DataConfig) -> Iterator[str]:
     """Folders beside data.root, none of which lies in another: no file is met twice."""
-    known = [Path(data.root).expanduser().resolve()] if data.root else []
+    known = [Path(os.path.realpath(Path(data.root).expanduser()))] if data.root else []
     for text in data.also:
         folder = Path(text).expanduser()
         if fault := folder_fault(folder):
@@ -271,8 +271,8 @@ def _generate(config: GenerateConfig) -> Iterator[str]:
     if config.source == Source.file:
         if config.input is None:
             yield "source=file: needs input=FILE or input=FOLDER, the audio to encode"
-        elif not os.path.exists(Path(config.input).expanduser()):
-            yield f"input={config.input}: no such file or folder"
+        elif fault := _input_fault(Path(config.input).expanduser()):
+            yield f"input={config.input}: {fault}"
     elif config.input is not None:
         yield f"input={config.input}: only with source=file; the prior needs no input"
     for name in ("temperature", "fade_in_s", "fade_out_s"):
@@ -284,6 +284,16 @@ def _generate(config: GenerateConfig) -> Iterator[str]:
         yield f"seconds={config.seconds}: above 0, at most 3600"
     elif config.fade_in_s + config.fade_out_s > config.seconds:
         yield f"fade_in_s and fade_out_s are longer than seconds={config.seconds} together"
+
+
+def _input_fault(path: Path) -> str | None:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return "no such file or folder"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    return folder_fault(path) if path.is_dir() else None
 
 
 def _export(export: ExportConfig) -> Iterator[str]:

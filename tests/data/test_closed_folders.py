@@ -14,6 +14,7 @@ from timbrel.data import tree
 from timbrel.data.catalog import Catalog, scan
 from timbrel.errors import UserError, folder_fault
 from timbrel.library.catalogue import find, locate, summarise
+from timbrel.stages import evaluate, generate, inspect, train
 
 NOBODY = 65_534
 
@@ -28,6 +29,7 @@ def drums() -> Iterator[Path]:
             path = folder / f"{name}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(path, noise(0.1, seed=seed), 48_000, subtype="PCM_24")
+        scan(folder, workers=0)  # what is imported late, another user may not read
         yield folder
 
 
@@ -131,6 +133,37 @@ def test_a_run_folder_that_cannot_be_entered_is_passed_over(drums: Path) -> None
                 summarise(path)
         with pytest.raises(UserError, match="cannot be read: Permission denied"):
             locate(str(run))
+
+
+def messages(folder: Path, capsys) -> Iterator[str]:
+    """What each stage answers where `folder` is given to it."""
+    other = folder.parent
+    for main, words in (
+        (inspect.main, [f"data.root={folder}", "report=null"]),
+        (inspect.main, [f"data.root={other}", f"data.also=[{folder}]", "report=null"]),
+        (train.main, [f"data.root={folder}", "dry_run=true"]),
+        (train.main, [f"run={folder}"]),
+        (evaluate.main, [f"run={folder}"]),
+        (generate.main, [f"model={folder}"]),
+        (generate.main, [f"model={other}", "source=file", f"input={folder}"]),
+    ):
+        assert main(words) == 2
+        yield capsys.readouterr().err
+
+
+def test_every_stage_tells_of_a_folder_it_may_not_read(drums: Path, capsys) -> None:
+    assert all("no such" in told for told in messages(drums / "gone", capsys))
+    with as_ordinary_user(drums / "kick", 0o644):
+        for told in messages(drums / "kick/deep", capsys):
+            assert f"{drums}/kick/deep: " in told
+            assert "cannot be read: Permission denied" in told
+
+
+def test_a_root_that_is_a_circle_of_links(drums: Path, capsys) -> None:
+    (drums / "one").symlink_to("two")
+    (drums / "two").symlink_to("one")
+    told = next(messages(drums / "one", capsys))
+    assert "cannot be read: Too many levels of symbolic links" in told
 
 
 def test_what_is_wrong_with_a_folder(drums: Path) -> None:
