@@ -138,6 +138,7 @@ class DataConfig:
     folds: int | None = _key(None, "cross-fit over this many folds of files, instead of shares")
     fold: int = _key(0, "which fold is held out, from 0")
     include_silent: bool = _key(False, "train on silent files too")
+    include_generated: bool = _key(False, "train on sounds that timbrel rendered, too")
     skip_unreadable: bool = _key(True, "leave unreadable files out; false: stop at the first")
     files: int | None = _key(None, "how many clips the demo set renders (data=demo only)")
     cache_dir: str | None = _place(None, "where decoded audio is kept (default: the user's cache)")
@@ -307,7 +308,7 @@ class GenerateConfig:
 
     model: str = _key("???", "a model bundle or a run folder")
     source: Source = _key(Source.prior, "prior: new sounds; file: the input through the model")
-    input: str | None = _key(None, "audio file or folder to encode (source=file)")
+    input: str | None = _key(None, "audio file, or folder of them, to encode (source=file)")
     output: str | None = _key(None, "file or folder to write (default: outputs/generated)")
     seed: int = _key(0, "all randomness of the sound")
     seconds: float | None = _key(None, "length in s (default: the input's; 4 for the prior)")

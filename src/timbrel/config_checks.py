@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -27,7 +28,7 @@ from timbrel.config import (
     TrainerConfig,
     duration_s,
 )
-from timbrel.errors import UserError, did_you_mean, override_text
+from timbrel.errors import UserError, did_you_mean, folder_fault, override_text
 from timbrel.objective_checks import objective_problems
 from timbrel.paths import user_path
 
@@ -111,23 +112,21 @@ def _data(data: DataConfig) -> Iterator[str]:
 
 
 def _folder(data: DataConfig) -> Iterator[str]:
-    folder = None if data.root is None else user_path(data.root, "data.root")
-    if folder is None:
+    if not data.root:
         yield "data.root=null: give the folder of your recordings, or data=demo"
-    elif not folder.exists():
-        yield f"data.root={data.root}: no such folder"
-    elif not folder.is_dir():
-        yield f"data.root={data.root}: a file; give the folder that holds it"
+    elif fault := folder_fault(user_path(data.root, "data.root")):
+        yield f"data.root={data.root}: {fault}"
 
 
 def _also(data: DataConfig) -> Iterator[str]:
     """Folders beside data.root, none of which lies in another: no file is met twice."""
-    known = [] if data.root is None else [user_path(data.root, "data.root").resolve()]
+    root = user_path(data.root, "data.root") if data.root else None
+    # Not Path.resolve, which raises where links lead in a circle.
+    known = [Path(os.path.realpath(root))] if root else []
     for text in data.also:
         folder = user_path(text, "data.also")
-        if not folder.is_dir():
-            what = "a file; give the folder that holds it" if folder.exists() else "no such folder"
-            yield f"data.also: {text}: {what}"
+        if fault := folder_fault(folder):
+            yield f"data.also: {text}: {fault}"
             continue
         folder = folder.resolve()
         for other in known:
@@ -262,12 +261,12 @@ def _device(device: DeviceConfig) -> Iterator[str]:
 
 
 def _run(config: EvaluateConfig) -> Iterator[str]:
-    folder = user_path(config.run, "run")
-    if not folder.is_dir():
-        what = "a file" if folder.exists() else "no such folder"
+    if fault := folder_fault(user_path(config.run, "run")):
+        what = fault.partition(";")[0]  # of a file: not the folder that holds it
         yield f"run={config.run}: {what}; give the run folder of a training"
-    if config.data_root is not None and not user_path(config.data_root, "data_root").is_dir():
-        yield f"data_root={config.data_root}: no such folder"
+    root = config.data_root
+    if root is not None and (fault := folder_fault(user_path(root, "data_root"))):
+        yield f"data_root={root}: {fault}"
 
 
 def _evaluation(evaluate: EvaluateSection) -> Iterator[str]:
@@ -298,13 +297,13 @@ def _evaluation(evaluate: EvaluateSection) -> Iterator[str]:
 
 
 def _generate(config: GenerateConfig) -> Iterator[str]:
-    if not user_path(config.model, "model").exists():
-        yield f"model={config.model}: no such folder"
+    if fault := folder_fault(user_path(config.model, "model")):
+        yield f"model={config.model}: {fault}"
     if config.source == Source.file:
         if config.input is None:
-            yield "source=file: needs input=FILE, the audio to encode"
-        elif not user_path(config.input, "input").exists():
-            yield f"input={config.input}: no such file"
+            yield "source=file: needs input=FILE or input=FOLDER, the audio to encode"
+        elif fault := _input_fault(user_path(config.input, "input")):
+            yield f"input={config.input}: {fault}"
     elif config.input is not None:
         yield f"input={config.input}: only with source=file; the prior needs no input"
     for name in ("temperature", "fade_in_s", "fade_out_s"):
@@ -316,6 +315,16 @@ def _generate(config: GenerateConfig) -> Iterator[str]:
         yield f"seconds={config.seconds}: above 0, at most 3600"
     elif config.fade_in_s + config.fade_out_s > config.seconds:
         yield f"fade_in_s and fade_out_s are longer than seconds={config.seconds} together"
+
+
+def _input_fault(path: Path) -> str | None:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return "no such file or folder"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    return folder_fault(path) if path.is_dir() else None
 
 
 def _export(export: ExportConfig) -> Iterator[str]:

@@ -1,7 +1,10 @@
 """Errors for the person at the keyboard: what is wrong, with which file or key, what to do."""
 
 import difflib
+import os
+import stat
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -17,6 +20,24 @@ def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
     """
     nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f"; did you mean '{nearest[0]}'?" if nearest else ""
+
+
+def folder_fault(folder: Path) -> str | None:
+    """Why nothing can be read in `folder`, in a few words; None where it can be.
+
+    >>> folder_fault(Path("/nowhere/at all")), folder_fault(Path("/"))
+    ('no such folder', None)
+    """
+    try:
+        if not stat.S_ISDIR(os.stat(folder).st_mode):
+            return "a file; give the folder that holds it"
+        os.stat(os.path.join(folder, "."))
+        os.scandir(folder).close()
+    except (FileNotFoundError, NotADirectoryError):
+        return "no such folder"
+    except OSError as error:
+        return f"the folder cannot be read: {error.strerror or error}"
+    return None
 
 
 def override_text(value: Any) -> str:

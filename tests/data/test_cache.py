@@ -379,7 +379,7 @@ def test_an_error_in_a_decoding_process_reaches_the_person(sounds, tmp_path, mon
     monkeypatch.setattr(cache_module, "POOL_FROM_S", 0.0)
     catalog = catalog_of(sounds)
     (sounds / "mono.wav").unlink()
-    with pytest.raises(UserError, match=r"mono\.wav.*No such file"):
+    with pytest.raises(UserError, match=r"mono\.wav.*is gone"):
         Cache(tmp_path / "cache").ensure(catalog, sample_rate_hz=RATE_HZ, workers=2)
 
 

@@ -1,6 +1,7 @@
 """`timbrel generate`, from the command line's own config."""
 
 import json
+import os
 import resource
 from pathlib import Path
 
@@ -88,13 +89,41 @@ def test_a_folder_in_is_a_folder_out(model: Path, capsys) -> None:
     assert "passed over: 'kicks/broken.wav'" in capsys.readouterr().err
 
 
+def test_a_folder_is_read_as_the_catalog_reads_it(model: Path, capsys) -> None:
+    """By content, through sub-folders, without what is hidden or was written by timbrel."""
+    for name in ("a.wav", "a.flac", "sub/a.wav", ".hidden/h.wav", "x" * 240 + ".wav"):
+        _sound(f"in/{name}")
+    _sound("in/bwf.wav").rename("in/loop.bwf")
+    _sound("in/plain.wav").rename("in/plain")
+    _generate(model, "seconds=0.1", "output=in/mine.wav")
+    Path("in/gone.wav").symlink_to("nowhere")
+    for _ in range(2):  # what the first call wrote is no input of the second
+        written = _generate(model, "source=file", "input=in", "output=in/again")
+        assert len(written) == 6
+    names = [str(path.relative_to("in/again")) for path in written]
+    assert names[:5] == ["a-3.wav", "a-4.wav", "loop-2.wav", "plain-2.wav", "sub/a-2.wav"]
+    assert names[5].startswith("x" * 200 + "-2")
+    told = capsys.readouterr().err
+    assert "passed over: 'in/mine.wav': written by timbrel (1 sound)" in told
+    assert "passed over: 'in/again': written by timbrel (6 sounds)" in told
+    assert "passed over: 'in/gone.wav': A link to a file that is not there" in told
+    assert len(_generate(model, "source=file", "input=in/again", "output=third")) == 12
+
+
+@pytest.mark.parametrize("name", [b"\xff.wav", "й".encode() * 125 + b".wav", "😀".encode() * 62])
+def test_files_of_any_name_are_rendered(model: Path, name: bytes) -> None:
+    _sound("in/a.wav").rename(Path("in", os.fsdecode(name)))
+    assert len(_generate(model, "source=file", "input=in")) == 1
+    assert len(_generate(model, "source=file", "input=in", "output=out")) == 1
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["seconds=0"], "seconds=0"),
         (["source=file"], "needs input="),
         (["source=file", "input=gone.wav"], "input=gone.wav: no such file"),
-        (["source=file", "input=."], "no sound files"),
+        (["source=file", "input=empty"], "no sound files"),
         (["input=a.wav"], "input=a.wav"),
         (["output=there.wav"], "output=there.wav exists"),
         (["output=new.flac"], "ends in .flac but export.format=wav; add export=flac"),
@@ -106,11 +135,11 @@ def test_a_folder_in_is_a_folder_out(model: Path, capsys) -> None:
 )
 def test_mistakes_are_named_and_nothing_is_written(model, overrides, message, capsys) -> None:
     there = _sound("there.wav").read_bytes()
-    Path("there.wav").rename("there.tmp") if "input=." in overrides else None
+    Path("empty").mkdir() if "input=empty" in overrides else None
     arguments = [] if overrides[0].startswith("model=") else [f"model={model}"]
     assert main([*arguments, "device=cpu", *overrides]) == 2
     assert message in capsys.readouterr().err
-    [left] = Path().iterdir()
+    [left] = [path for path in Path().rglob("*") if path.is_file()]
     assert left.read_bytes() == there
 
 

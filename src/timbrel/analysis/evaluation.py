@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from timbrel.audio.export import clear_peak_time
 from timbrel.audio.names import file_stem
+from timbrel.audio.origin import comment_of, mark
 from timbrel.contracts import Latent, Posterior
 from timbrel.data.split import Segment
 from timbrel.errors import UserError
@@ -117,7 +118,12 @@ def score_parts(
                 name = f"{number:03d}_{file_stem(segment.clip.name)}.wav"
                 folder = audio_folder / part
                 write_wav(folder / "reference" / name, original, model.sample_rate_hz)
-                write_wav(folder / "reconstruction" / name, decoded.audio, model.sample_rate_hz)
+                write_wav(
+                    folder / "reconstruction" / name,
+                    decoded.audio,
+                    model.sample_rate_hz,
+                    made="reconstruction",
+                )
             rows += _scored(
                 part, segment, original, decoded, model, seed if part == compared else None
             )
@@ -254,9 +260,18 @@ def _cell(value: Any) -> Any:
     return "" if np.isnan(value) else f"{value:.7g}"
 
 
-def write_wav(path: Path, audio: NDArray[np.float32], rate_hz: int) -> None:
-    """`(channel, time)` as float samples; its folder is made."""
+def write_wav(
+    path: Path, audio: NDArray[np.float32], rate_hz: int, *, made: str | None = None
+) -> None:
+    """`(channel, time)` as float samples; its folder is made.
+
+    `made` says what a model made it as, and marks the file; None: a recording, as it is.
+    """
     content = io.BytesIO()
-    soundfile.write(content, audio.T, rate_hz, format="WAV", subtype="FLOAT")
+    settings = {"samplerate": rate_hz, "channels": len(audio), "subtype": "FLOAT"}
+    with soundfile.SoundFile(content, "w", format="WAV", **settings) as file:
+        if made is not None:
+            mark(file, comment_of({"source": made}))
+        file.write(audio.T)
     clear_peak_time(content)  # the same audio is the same file
     write_bytes(path, content.getbuffer())

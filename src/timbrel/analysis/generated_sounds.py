@@ -173,7 +173,8 @@ def measure_generated(
         "training": training.excerpts[nearest.index[closest]].samples(),
     }
     for name, audio in pair.items():
-        write_wav(audio_folder / f"{name}.wav", audio, model.sample_rate_hz)
+        made = "prior" if name == "generated" else None
+        write_wav(audio_folder / f"{name}.wav", audio, model.sample_rate_hz, made=made)
     return result
 
 

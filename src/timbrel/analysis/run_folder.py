@@ -7,13 +7,14 @@ import csv
 import io
 import json
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from timbrel.errors import UserError
+from timbrel.errors import UserError, folder_fault
 
 CONFIG_FILE = "config.yaml"
 OVERRIDES_FILE = "overrides.yaml"
@@ -74,12 +75,12 @@ class Run:
 
 def is_bundle(folder: Path) -> bool:
     """Whether `folder` is a model bundle standing alone (a run folder holds one in `model/`)."""
-    return (folder / CARD_FILE).is_file()
+    return os.path.isfile(folder / CARD_FILE)  # Path.is_file raises where one may not look
 
 
 def is_run(folder: Path) -> bool:
     """Whether `folder` is a run folder: a config that is no bundle's own."""
-    return (folder / CONFIG_FILE).is_file() and not is_bundle(folder)
+    return os.path.isfile(folder / CONFIG_FILE) and not is_bundle(folder)
 
 
 def read_run(folder: Path, *, curves: bool = True, evaluated_in: Path | None = None) -> Run:
@@ -90,8 +91,8 @@ def read_run(folder: Path, *, curves: bool = True, evaluated_in: Path | None = N
     the file that cannot be read.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"'{folder}': no such folder")
+    if fault := folder_fault(folder):
+        raise UserError(f"'{folder}': {fault}")
     name = folder.resolve().name
     evaluation = (evaluated_in or folder) / EVALUATION_FOLDER
     if is_bundle(folder):

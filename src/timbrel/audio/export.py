@@ -6,11 +6,10 @@ where the ceiling asks for it), dithers and writes. The same blocks, however the
 same bytes.
 """
 
-import json
+import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from timbrel.audio.level import TruePeakMeter, decibels
 from timbrel.audio.names import readable
+from timbrel.audio.origin import comment_of, mark
 from timbrel.audio.resample import resample_blocks
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import check_room, replacing, temporary
@@ -36,8 +36,6 @@ _DITHER_MARGIN_LSB = 8
 _FLOAT_MARGIN = 1e-6
 _LARGEST_SAMPLE = 8  # bytes: as it was rendered, and as it is written
 _WAV_LIMIT_BYTES = 2**32 - 2**16
-# libsndfile reads a longer INFO chunk back as an empty string.
-_COMMENT_LIMIT_BYTES = 2000
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,8 @@ def export(
 ) -> ExportReport:
     """Write `blocks` (channel time, float32) as one sound file.
 
-    `metadata` goes into the file's comment as compact JSON, its `title` also into the title.
+    `metadata` goes into the file's comment as compact JSON beside timbrel's mark, its `title` also
+    into the title.
     `seed` draws the dither, each channel its own. The file appears whole or not at all.
 
     Raises UserError where `path` exists (unless `overwrite`), cannot be written or would pass 4 GiB
@@ -112,7 +111,7 @@ def export(
     path = Path(path)
     if path.exists() and not overwrite:
         raise UserError(f"'{path}' exists; remove it or name another output")
-    comment = _comment(metadata)
+    comment = comment_of(metadata)
     try:
         with replacing(path) as finished, temporary(path.parent) as raw:
             with raw.open("wb") as file:
@@ -215,11 +214,8 @@ def _write(
         format=settings.format.upper(),
         subtype=_SUBTYPE[settings.encoding],
     ) as file:
-        file.title, file.software, file.comment = (
-            readable(title),
-            f"timbrel {version('timbrel')}",
-            comment,
-        )
+        file.title = readable(title)
+        mark(file, comment)
         for block in blocks:
             scaled = block.astype(np.float64) * gain
             if bits is None:
@@ -255,15 +251,6 @@ def _peak_limit_db(settings: ExportSettings) -> float:
     bits = _BITS[settings.encoding]
     margin = _FLOAT_MARGIN if bits is None else _DITHER_MARGIN_LSB / 2 ** (bits - 1)
     return decibels(ceiling - margin)
-
-
-def _comment(metadata: Mapping[str, Any]) -> str:
-    text = json.dumps(dict(metadata), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    if len(text) > _COMMENT_LIMIT_BYTES:
-        raise ValueError(
-            f"metadata of {len(text)} bytes; a WAV comment holds {_COMMENT_LIMIT_BYTES}"
-        )
-    return text
 
 
 def _check_size(path: Path, frames: int, channels: int, settings: ExportSettings) -> None:

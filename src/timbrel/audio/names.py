@@ -44,5 +44,9 @@ def file_stem(name: str) -> str:
     >>> file_stem("kicks/deep\none.wav"), file_stem("\udcff.wav")
     ('deep one', '\\udcff')
     """
-    stem = readable(Path(name).stem[:_LONGEST_STEM].replace("\n", " "))
-    return stem.encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")
+    return fitting(Path(name).stem[:_LONGEST_STEM])
+
+
+def fitting(stem: str) -> str:
+    """`stem` readable, on one line, and as much of it as the name of a file has room for."""
+    return readable(stem.replace("\n", " ")).encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")

@@ -110,7 +110,7 @@ class Cache:
         for path in self._entries():
             try:
                 total += path.stat().st_size
-            except FileNotFoundError:
+            except OSError:  # gone in the meantime, or nobody's business
                 continue
         return total
 

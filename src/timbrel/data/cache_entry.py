@@ -93,13 +93,15 @@ def load_entry(data_path: Path) -> Sidecar | None:
 
     Header and size are checked always, the checksum where size or time of change are not those
     noted (a copied cache): the sidecar of a copy found sound is refreshed.
-    Raises `DamagedEntryError`.
+    Raises `DamagedEntryError`, and `UserError` where nobody may look into the cache.
     """
     try:
         # The sidecar is written first, so a sidecar alone is an entry that is being written.
         stat = data_path.stat()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise cache_folder_error(data_path.parent, error, "read") from error
     try:
         sidecar = Sidecar(**json.loads(data_path.with_suffix(".json").read_text("utf-8")))
         header = npy_header(int(sidecar.channels), int(sidecar.frames))
@@ -108,9 +110,15 @@ def load_entry(data_path: Path) -> Sidecar | None:
         raise DamagedEntryError("its .json is missing") from None
     except (ValueError, TypeError):
         raise DamagedEntryError("its .json is unreadable") from None
+    except OSError as error:
+        raise DamagedEntryError(f"its .json: {error.strerror or error}") from None
     if stat.st_size != expected_bytes:
         raise DamagedEntryError(f"{stat.st_size} bytes instead of {expected_bytes}")
-    with data_path.open("rb") as file:
+    try:
+        file = data_path.open("rb")
+    except OSError as error:
+        raise DamagedEntryError(f"{error.strerror or error}") from None
+    with file:
         if file.read(HEADER_BYTES) != header:
             raise DamagedEntryError("its header does not fit its .json")
         if (stat.st_size, stat.st_mtime_ns) == (sidecar.size_bytes, sidecar.mtime_ns):
@@ -168,11 +176,13 @@ def _cache_folder_errors(folder: Path) -> Iterator[None]:
         raise cache_folder_error(folder, error) from error
 
 
-def cache_folder_error(folder: Path, error: OSError | WriteError) -> UserError:
-    """What to tell a person whose cache folder refuses to be written."""
+def cache_folder_error(
+    folder: Path, error: OSError | WriteError, done: str = "written"
+) -> UserError:
+    """What to tell a person whose cache folder refuses to be written, or read."""
     reason = error.__cause__ if isinstance(error, WriteError) else error
     return UserError(
-        f"the cache folder {str(folder)!r} cannot be written "
+        f"the cache folder {str(folder)!r} cannot be {done} "
         f"({getattr(reason, 'strerror', None) or reason}); "
         f"set the environment variable TIMBREL_CACHE to a folder with room for it"
     )
@@ -189,6 +199,11 @@ def _checksum() -> hashlib.blake2b:
 
 def _mixed_blocks(job: Job) -> Iterator[NDArray[np.float32]]:
     """The recording's blocks `(frames, channels)` at its own rate, with the channels asked for."""
+    if not os.path.exists(job.source):
+        raise UserError(
+            f"{str(job.source)!r}: it was there when the folder was looked at, and is gone; put it "
+            f"back, or start again without it"
+        )
     loudest = loudest_channel(job.source) if job.downmix == "loudest" else 0
     frames = 0
     for block in read_blocks(job.source):

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 
+from timbrel.data.own_products import run_around
 from timbrel.data.probe import Measurement
 from timbrel.data.probe_memory import memory_file, recall, remember
 from timbrel.data.probing import measure_all
 from timbrel.data.tree import Entry, entries, prefixes
-from timbrel.data.verdicts import Judgement, Verdict, is_silent, judge
-from timbrel.errors import UserError
+from timbrel.data.verdicts import MINIMUM_S, Judgement, Verdict, is_silent, judge
+from timbrel.errors import UserError, folder_fault
 from timbrel.files import write_bytes
 
 CSV_ENCODING = "utf-8"
@@ -27,7 +28,8 @@ class FileReport:
     `path` is relative to the catalog's root, with forward slashes; `frames` is what decoding
     really gave where `header_frames` is what the file claims. `content_hash` is taken over the
     decoded samples, so a WAV and a FLAC of the same samples share it; `duplicate_of` is the path
-    of the first file with that hash. `trains` says whether training uses the file.
+    of the first file with that hash. `trains` says whether training uses the file. `own_product`:
+    timbrel wrote it, or what lies in this folder, and it is left out.
     """
 
     path: str
@@ -49,18 +51,21 @@ class FileReport:
     content_hash: str | None = None
     duplicate_of: str | None = None
     trains: bool = False
+    own_product: bool = False
 
 
 @dataclass(frozen=True)
 class Catalog:
     """A folder and the report on each of its entries, sorted by path.
 
-    `also` holds further folders, by the first part of their files' paths.
+    `also` holds further folders, by the first part of their files' paths; `include_generated` says
+    that timbrel's own sounds were counted as recordings.
     """
 
     root: Path
     files: tuple[FileReport, ...]
     also: Mapping[str, Path] = field(default_factory=dict, hash=False)
+    include_generated: bool = False
 
     @cached_property
     def training_files(self) -> tuple[FileReport, ...]:
@@ -80,6 +85,16 @@ class Catalog:
         """Whether the file of this `path` lies in a further folder."""
         return path.partition("/")[0] in self.also
 
+    @cached_property
+    def own_products(self) -> tuple[FileReport, ...]:
+        """What timbrel wrote and was left out: single sounds, or folders with all they hold."""
+        return tuple(file for file in self.files if file.own_product)
+
+    def left_out(self) -> str:
+        """How many do not train, by why: `5 the same as another, 1 silent`; "" where all do."""
+        why = Counter(filter(None, map(_why_left_out, self.files)))
+        return ", ".join(f"{count} {reason}" for reason, count in why.most_common())
+
     def counts(self) -> dict[Verdict, int]:
         """How many entries got each verdict."""
         counted = Counter(file.verdict for file in self.files)
@@ -95,6 +110,22 @@ class Catalog:
         write_bytes(path, text.getvalue().encode(CSV_ENCODING, CSV_ERRORS))
 
 
+def _why_left_out(file: FileReport) -> str | None:
+    if file.trains:
+        return None
+    if file.own_product:
+        return "written by timbrel"
+    if file.duplicate_of is not None:
+        return "the same as another"
+    if file.verdict is Verdict.ACCEPT_WARN:
+        return "silent"
+    if file.verdict is Verdict.SKIP:
+        return None
+    if file.frames and (file.duration_s or 0.0) < MINIMUM_S:
+        return "too short"
+    return "empty" if file.frames == 0 else "that cannot be read"
+
+
 def scan(
     root: Path,
     *,
@@ -102,6 +133,7 @@ def scan(
     workers: int | None = None,
     memory: Path | None = None,
     include_silent: bool = False,
+    include_generated: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Catalog:
     """Look at every entry under `root`, decoding each sound file once, and write nothing there.
@@ -111,10 +143,12 @@ def scan(
 
     `workers` is the number of processes (None: by cores and files; 0: none). With `memory`, a
     folder, a file that has not changed since an earlier scan is not decoded again. Silent files
-    train only with `include_silent`. `progress` is told how many files are done, how many there are
-    and which was the last.
+    train only with `include_silent`. What timbrel wrote is left out; with `include_generated` its
+    sounds train, and of a run folder those that lie in a root inside it. `progress` is told how
+    many files are done, how many there are and which was the last.
 
-    Raises `UserError` where one of them is no folder that can be listed, or holds no usable sound.
+    Raises `UserError` where one of them is no folder that can be listed, lies in a run folder, or
+    holds no usable sound.
     """
     root = Path(root)
     for folder in also:
@@ -122,7 +156,9 @@ def scan(
 
     def reports_on(folder: Path, key: str) -> list[FileReport]:
         _require_folder(folder, key)
-        found = entries(folder)
+        if not include_generated:
+            _require_no_run(folder, key)
+        found = entries(folder, include_generated=include_generated)
         measured = _measured(folder, found, workers, memory, progress)
         reports = [_report(entry, measured.get(entry.path), include_silent) for entry in found]
         if not any(file.verdict in (Verdict.ACCEPT, Verdict.ACCEPT_WARN) for file in reports):
@@ -135,22 +171,38 @@ def scan(
         for file in reports_on(folder, "data.also"):
             files.append(replace(file, path=f"{prefix}/{file.path}"))
     files = sorted(_marked_duplicates(files), key=lambda file: file.path)
-    return Catalog(root, tuple(files), further)
+    return Catalog(root, tuple(files), further, include_generated)
 
 
 def _require_folder(root: Path, key: str) -> None:
-    if root.is_file():
-        raise UserError(f"'{root}' is a file; give the folder that holds it: {key}='{root.parent}'")
-    if not root.is_dir():
-        raise UserError(f"'{root}': no such folder; set {key} to the folder of your recordings")
+    fault = folder_fault(root)
+    if fault is not None:
+        raise UserError(f"'{root}': {fault}; set {key} to the folder of your recordings")
+
+
+def _require_no_run(root: Path, key: str) -> None:
+    run = run_around(root.absolute())
+    if run is not None:
+        where = "a run folder" if run == root.absolute() else f"in the run folder '{run}'"
+        raise UserError(
+            f"{key}: '{root}' is {where}, and what a training wrote is no recording: nothing of it "
+            "is used; give the folder of your recordings, or data.include_generated=true to train "
+            "on what is there all the same"
+        )
 
 
 def _nothing_usable(root: Path, reports: list[FileReport], key: str) -> str:
-    warned = [file for file in reports if file.verdict is Verdict.SKIP_WARN]
-    what = "no sound files"
-    if warned:
-        what = f"no usable sound file, {len(warned)} unusable ({warned[0].path!r}: "
-        what += f"{warned[0].reasons[0].rstrip('.')})"
+    """The first of what warns, and of what timbrel wrote, with its reason."""
+    found = {
+        "unusable": [file for file in reports if file.verdict is Verdict.SKIP_WARN],
+        "written by timbrel": [file for file in reports if file.own_product],
+    }
+    said = [
+        f"{len(files)} {what} ({files[0].path!r}: {files[0].reasons[0].rstrip('.')})"
+        for what, files in found.items()
+        if files
+    ]
+    what = ", ".join(["no usable sound file", *said]) if said else "no sound files"
     return f"'{root}': {what}; put WAV, FLAC, AIFF, MP3 or OGG files there, or set {key}"
 
 
@@ -190,7 +242,8 @@ def _measured(
 
 def _report(entry: Entry, measured: Measurement | None, include_silent: bool) -> FileReport:
     if entry.judgement is not None:
-        return FileReport(entry.path, entry.judgement.verdict, entry.judgement.reasons)
+        verdict, reasons = entry.judgement.verdict, entry.judgement.reasons
+        return FileReport(entry.path, verdict, reasons, own_product=entry.own_product is not None)
     judgement = judge(entry.path, measured, named_audio=entry.named_audio)
     if measured is None or measured.rate_hz is None:
         return FileReport(entry.path, judgement.verdict, judgement.reasons)

@@ -13,11 +13,15 @@ _MARK = {
     Verdict.SKIP_WARN: ("✗", "red"),
     Verdict.ACCEPT_WARN: ("!", "yellow"),
     Verdict.ACCEPT: ("✓", "green"),
+    Verdict.SKIP: ("-", "dim"),
 }
 
 
 def catalog_table(catalog: Catalog) -> Table:
-    """One row per file, what needs attention first; entries that are no sound are not shown."""
+    """One row per file, what needs attention first; entries that are no sound are not shown.
+
+    What timbrel wrote itself comes last.
+    """
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -35,6 +39,8 @@ def catalog_table(catalog: Catalog) -> Table:
         for file in catalog.files:
             if file.verdict is verdict:
                 table.add_row(*_row(file))
+    for file in catalog.own_products:
+        table.add_row(*_row(file))
     return table
 
 
@@ -50,7 +56,8 @@ def summary(catalog: Catalog) -> str:
         f"{duplicates} duplicates",
     ]
     duration_s = sum(file.duration_s or 0.0 for file in training)
-    return f"{', '.join(parts)}; {len(training)} train, {_duration(duration_s)}"
+    own = f"; {len(catalog.own_products)} by timbrel (-), left out" if catalog.own_products else ""
+    return f"{', '.join(parts)}{own}; {len(training)} train, {_duration(duration_s)}"
 
 
 def printable(name: str) -> str:

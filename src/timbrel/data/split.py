@@ -22,6 +22,10 @@ FEWEST_BY_FILE = 5
 FOLDS_WORTH_IT = 20
 
 
+class TooFewError(UserError):
+    """Fewer recordings, or shorter ones, than what is asked for takes."""
+
+
 @dataclass(frozen=True)
 class Segment:
     """The samples `start_sample` to `stop_sample` (exclusive) of a clip, often all of it."""
@@ -116,7 +120,7 @@ def split_clips(clips: Sequence[Clip], plan: SplitPlan, *, folder: str = "") -> 
     and where the recordings are too few or too short for what is asked.
     """
     if not clips:
-        raise UserError("no recording to train on; look at the report of `timbrel inspect`")
+        raise TooFewError("no recording to train on; add recordings")
     if plan.split_file is not None:
         return _split_by_lists(clips, plan, plan.split_file, folder)
     recordings = _recordings(clips, plan.seed)
@@ -223,7 +227,7 @@ def _split_by_threshold(recordings: Sequence[_Recording], plan: SplitPlan) -> Sp
 def _split_by_folds(recordings: Sequence[_Recording], plan: SplitPlan, folds: int) -> Split:
     """Rank in hash order modulo the number of folds; the next fold is validation."""
     if folds > len(recordings):
-        raise UserError(
+        raise TooFewError(
             f"data.folds={folds}, but only {len(recordings)} recordings of different content; "
             f"give at most as many folds as recordings"
         )
@@ -254,8 +258,8 @@ def _split_by_time(
         longest = max(recordings, key=lambda recording: recording.frames)
         needed = held_out * plan.guard_samples + (held_out + 1) * plan.segment_samples
         by_file = ", set data.folds=3 to hold out whole recordings" if len(recordings) > 2 else ""
-        raise UserError(
-            f"{len(recordings)} recording(s) are too few to hold out whole ones (that begins at "
+        raise TooFewError(
+            f"{_recordings_are(len(recordings))} too few to hold out whole ones (that begins at "
             f"{FEWEST_BY_FILE}) and too short to hold out pieces: the longest, {longest.name!r}, "
             f"has {longest.frames} samples, and {needed} are needed ({held_out} gap(s) of "
             f"{plan.guard_samples}, the model's receptive field, and {held_out + 1} pieces of "
@@ -263,14 +267,18 @@ def _split_by_time(
             f"data.split_file"
         )
     notes = [
-        f"{len(recordings)} recording(s), fewer than {FEWEST_BY_FILE}: pieces of each are held "
-        f"out, {plan.guard_samples} samples from what trains; scores say little about other "
-        f"recordings"
+        f"{len(recordings)} recording{'s' * (len(recordings) > 1)}, fewer than {FEWEST_BY_FILE}: "
+        f"pieces of each are held out, {plan.guard_samples} samples from what trains; scores say "
+        f"little about other recordings"
     ]
     notes += [
         f"{r.name!r} is too short to hold out a piece of it: all of it trains" for r in too_short
     ]
     return _assemble(parts, notes)
+
+
+def _recordings_are(count: int) -> str:
+    return "1 recording is" if count == 1 else f"{count} recordings are"
 
 
 def _pieces(

@@ -5,20 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from timbrel.data.cache import Clip
-from timbrel.data.split import Segment, Split, hash_position
+from timbrel.data.split import Segment, Split, TooFewError, hash_position
 from timbrel.data.split_file import some
-from timbrel.errors import UserError
 
 
 def draw_train_files(split: Split, count: int, *, seed: int) -> Split:
     """`split` with `count` recordings in its train part, drawn by seed and content.
 
     The 5 of a seed are among its 10, and a recording added later takes the place of at most one.
-    Equal contents count as one. Raises `UserError` where there are fewer.
+    Equal contents count as one. Raises `TooFewError` where there are fewer.
     """
     contents = {segment.clip.content_hash for segment in split.train}
     if count > len(contents):
-        raise UserError(
+        raise TooFewError(
             f"data.train_files={count}: only {len(contents)} recording(s) train, beside "
             f"{len(split.validation)} for validation and {len(split.test)} for test, which do not "
             f"count; ask for at most {len(contents)}, or add recordings"

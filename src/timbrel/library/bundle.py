@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from timbrel import __version__
-from timbrel.errors import UserError
+from timbrel.errors import UserError, folder_fault
 from timbrel.files import replacing_folder, write_bytes, write_text
 from timbrel.generation.statistics import (
     LatentStatistics,
@@ -188,11 +188,11 @@ def locate_bundle(path: Path | str, *, key: str = "model") -> Path:
     """The bundle's folder for a bundle or a run folder; raises UserError naming those near by."""
     path = user_path(path, key)
     for folder in (path / "model", path):
-        if (folder / "card.json").is_file():
+        if os.path.isfile(folder / "card.json"):
             return folder
     hint = _models_near(path, key)
-    if not path.exists():
-        raise UserError(f"{key}={path}: no such folder{hint}")
+    if fault := folder_fault(path):
+        raise UserError(f"{key}={path}: {fault}{hint}")
     if (path / "weights.safetensors").is_file():
         raise UserError(
             f"'{path / 'card.json'}' is missing; export the model again or copy it whole"

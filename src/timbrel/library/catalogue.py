@@ -29,7 +29,7 @@ from timbrel.analysis.run_summary import (
     parameter_count,
     scores_of,
 )
-from timbrel.errors import UserError, did_you_mean
+from timbrel.errors import UserError, did_you_mean, folder_fault
 from timbrel.paths import user_path
 
 FOLDERS = (Path("outputs"), Path("sweeps"))
@@ -99,14 +99,16 @@ def locate(text: str) -> Path:
     more than one.
     """
     path = user_path(text) if text else Path()
-    if path.is_dir():
+    if os.path.isdir(path):
+        if fault := folder_fault(path):
+            raise UserError(f"'{text}': {fault}")
         inside = path.resolve().parent
         if path.resolve().name == MODEL_FOLDER and is_bundle(path) and is_run(inside):
             return path.parent if path.name == MODEL_FOLDER else inside
         if is_run(path) or is_bundle(path):
             return path
     found = find([folder for folder in FOLDERS if folder.is_dir()])
-    if path.is_dir():
+    if os.path.isdir(path):
         inner = find([path])
         if inner:
             several = "\n  ".join(str(run) for run in inner[:5])

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from timbrel.audio.export import ExportReport, ExportSettings, export
+from timbrel.audio.origin import tag
 from timbrel.contracts import Latent
 from timbrel.errors import UserError
 from timbrel.generation.engine import render
@@ -180,10 +181,10 @@ class Instrument:
             fade_out_s=settings.fade_out_s,
         )
         metadata = {
-            "title": f"{self.name} {label}"[:200],
-            "model": self.name[:200],
+            "title": tag(f"{self.name} {label}"),
+            "model": tag(self.name),
             "model_hash": self.bundle.card.model_hash,
-            "source": label[:200],
+            "source": tag(label),
             **asdict(settings),
             # What it is, not what was asked for: the default and the same length written out agree.
             "seconds": round(latents.n_samples / self.sample_rate_hz, 6),

@@ -254,8 +254,9 @@ def _completed(config: DictConfig, choices: dict[str, Any]) -> DictConfig:
     """Fill in what follows from the rest: names, and the prior's length."""
     if "data" in config and config.data.name is None:
         root = None if OmegaConf.is_missing(config.data, "root") else config.data.root
-        name = absolute_path(root, "data.root").resolve().name if root else None
-        config.data.name = literal(name)
+        # Not Path.resolve: that raises where links lead in a circle, which the checks say better.
+        place = os.path.realpath(absolute_path(root, "data.root")) if root else None
+        config.data.name = literal(os.path.basename(place)) if place else None
     if "architecture" in config and config.name is None:
         parts = [config.data.name, choices.get("architecture"), choices.get("latent")]
         config.name = literal("_".join(str(part) for part in parts if part))

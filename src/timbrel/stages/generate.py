@@ -1,14 +1,18 @@
 """`timbrel generate`: sounds from a trained model, written as files."""
 
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from timbrel.audio.names import fitted
-from timbrel.errors import UserError
+from timbrel.data.tree import AUDIO_SUFFIXES, entries
+from timbrel.data.verdicts import Verdict
+from timbrel.errors import UserError, folder_fault
 from timbrel.files import check_room
 from timbrel.paths import user_path
 from timbrel.stages.app import run_stage
@@ -21,23 +25,6 @@ if TYPE_CHECKING:
 DEFAULT_FOLDER = Path("outputs", "generated")
 _LONGEST_STEM_BYTES = 240  # a name takes 255: a number and the suffix follow
 
-_SOUND_SUFFIXES = frozenset(
-    [
-        ".wav",
-        ".flac",
-        ".ogg",
-        ".opus",
-        ".mp3",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".au",
-        ".caf",
-        ".w64",
-        ".rf64",
-    ]
-)
-
 
 def main(argv: Sequence[str]) -> int:
     """The exit status of `timbrel generate ...`."""
@@ -47,8 +34,9 @@ def main(argv: Sequence[str]) -> int:
 def generate(config: DictConfig) -> list[Path]:
     """Render and write what `config` asks for; returns the files written, one line each printed.
 
-    With `source=file` and a folder as `input` every sound file in it is rendered; one that cannot
-    be read is named and passed over.
+    With `source=file` and a folder as `input` every recording in its tree is rendered, told by its
+    content as the catalog does, into the same sub-folders; one that cannot be read is named and
+    passed over.
 
     Raises UserError for a wrong model, input, output or value, and before anything is rendered
     where `output` cannot be written; an existing file named by `output`
@@ -56,6 +44,7 @@ def generate(config: DictConfig) -> list[Path]:
     """
     # Inside, so that --help and --cfg need no torch.
     from timbrel.audio.export import ExportSettings, export
+    from timbrel.audio.names import fitting
     from timbrel.library import RenderSettings, load
 
     settings = RenderSettings(
@@ -75,7 +64,7 @@ def generate(config: DictConfig) -> list[Path]:
     )
     inputs = _inputs(config.source, config.input)
     target = _Target(config.output, export_settings)
-    many = inputs is not None and user_path(config.input, "input").is_dir()
+    many = inputs is not None and os.path.isdir(user_path(config.input, "input"))
     if many and target.file is not None:
         raise UserError(
             f"output={config.output} is one file, input={config.input} a folder of them"
@@ -84,12 +73,13 @@ def generate(config: DictConfig) -> list[Path]:
     check_room(where, advice="name another place by output=")
     instrument = load(config.model, _device(config.device))
     written: list[Path] = []
-    for source in ["prior"] if inputs is None else inputs:
-        label = "prior" if isinstance(source, str) else source.stem
+    for source in [None] if inputs is None else inputs:
+        label = "prior" if source is None else source.path.stem
         stem = f"{instrument.name}_{label}_seed{config.seed}".replace("/", "_")
         try:
-            rendering = instrument.prepare(settings, source=source)
-            path = target.path(label if many and config.output else stem)
+            rendering = instrument.prepare(settings, source=source.path if source else "prior")
+            folder = source.folder if source else Path()
+            path = target.path(folder / fitting(label if many and config.output else stem))
             report = export(
                 path,
                 rendering.blocks,
@@ -101,7 +91,7 @@ def generate(config: DictConfig) -> list[Path]:
         except UserError as error:
             if not many:
                 raise
-            sys.stderr.write(f"passed over: {error}\n")
+            _pass_over(str(error))
             continue
         sys.stdout.write(_line(report, export_settings) + "\n")
         written.append(report.path)
@@ -117,7 +107,8 @@ class _Target:
         path = None if output is None else user_path(output, "output")
         self.suffix = f".{settings.format}"
         self.file: Path | None = None
-        if path is None or path.is_dir() or path.suffix.lower() not in _SOUND_SUFFIXES:
+        named = path is not None and path.suffix.lower() in AUDIO_SUFFIXES
+        if path is None or os.path.isdir(path) or not named:
             self.folder = path or DEFAULT_FOLDER
             if self.folder.exists() and not self.folder.is_dir():
                 raise UserError(f"output={output} exists and is no folder; name another")
@@ -132,20 +123,28 @@ class _Target:
             raise UserError(f"output={output} exists; remove it or name another")
         self.file = path
 
-    def path(self, stem: str) -> Path:
-        """The named file, or `stem` in the folder with -2, -3, ... where it is taken."""
+    def path(self, stem: Path) -> Path:
+        """The named file, or `stem` below the folder with -2, -3, ... where it is taken."""
         if self.file is not None:
             return self.file
         number, stem = 1, fitted(stem, _LONGEST_STEM_BYTES)
         while True:
-            name = stem if number == 1 else f"{stem}-{number}"
-            path = self.folder / f"{name}{self.suffix}"
-            if not path.exists():
+            name = stem.name if number == 1 else f"{stem.name}-{number}"
+            path = self.folder / stem.with_name(f"{name}{self.suffix}")
+            if not os.path.lexists(path):
                 return path
             number += 1
 
 
-def _inputs(source: str, given: str | None) -> list[Path] | None:
+@dataclass(frozen=True)
+class _Input:
+    """A file to encode, and the folder of its own, below the output's, that its sound goes to."""
+
+    path: Path
+    folder: Path = Path()
+
+
+def _inputs(source: str, given: str | None) -> list[_Input] | None:
     """The files to encode, or None for the prior."""
     if source == "prior":
         if given is not None:
@@ -154,18 +153,40 @@ def _inputs(source: str, given: str | None) -> list[Path] | None:
     if given is None:
         raise UserError("source=file needs input=FILE or input=FOLDER")
     path = user_path(given, "input")
-    if not path.exists():
+    if not os.path.exists(path):
         raise UserError(f"input={given}: no such file or folder")
-    if not path.is_dir():
-        return [path]
-    files = sorted(
-        file
-        for file in path.iterdir()
-        if file.suffix.lower() in _SOUND_SUFFIXES and not file.name.startswith(".")
-    )
-    if not files:
+    return _recordings_in(path, given) if os.path.isdir(path) else [_Input(path)]
+
+
+def _recordings_in(folder: Path, given: str) -> list[_Input]:
+    """The recordings in the tree of `folder`; why others are passed over goes to stderr.
+
+    What timbrel wrote counts where there is nothing else: the results of one call, written into
+    the folder, are not the next one's input.
+    """
+    if fault := folder_fault(folder):
+        raise UserError(f"input={given}: {fault}")
+    found = entries(folder)
+    if all(entry.judgement is not None for entry in found):
+        found = entries(folder, include_generated=True)
+    for entry in found:
+        if entry.own_product:
+            _pass_over(
+                f"'{folder / entry.path}': written by timbrel ({entry.own_product}); "
+                "input= may name it by itself"
+            )
+        elif entry.judgement is not None and entry.judgement.verdict is Verdict.SKIP_WARN:
+            _pass_over(f"'{folder / entry.path}': {' '.join(entry.judgement.reasons)}")
+    sounds = [Path(entry.path) for entry in found if entry.judgement is None]
+    if not sounds:
         raise UserError(f"input={given}: no sound files in it")
-    return files
+    return [_Input(folder / path, path.parent) for path in sounds]
+
+
+def _pass_over(reason: str) -> None:
+    from timbrel.data.catalog_table import printable
+
+    sys.stderr.write(f"passed over: {printable(reason)}\n")
 
 
 def _device(device: DictConfig) -> "torch.device":
@@ -179,7 +200,9 @@ def _device(device: DictConfig) -> "torch.device":
 def _line(report: "ExportReport", settings: "ExportSettings") -> str:
     """`a.wav: 4.00 s, peak -1.0 dBTP, gain reduced by 2.3 dB to stay under -1 dBTP`."""
     peak = report.true_peak_dbtp
-    text = f"{report.path}: {report.frames / report.rate_hz:.2f} s, " + (
+    from timbrel.data.catalog_table import printable
+
+    text = f"{printable(str(report.path))}: {report.frames / report.rate_hz:.2f} s, " + (
         "silent" if peak == float("-inf") else f"peak {peak:.1f} dBTP"
     )
     if report.gain_db < 0:

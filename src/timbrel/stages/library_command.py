@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from timbrel.errors import UserError, did_you_mean
+from timbrel.errors import UserError, did_you_mean, folder_fault
 from timbrel.library.catalogue import FOLDERS, Entry, find, locate, summarise
 from timbrel.metrics.scores import SCORES
 from timbrel.paths import user_path
@@ -87,8 +87,8 @@ def _list(words: Sequence[str]) -> int:
         raise UserError(f"--sort={given.sort}: no such key ({', '.join(columns)}){hint}")
     folders = [user_path(text) for text in given.folders] or [*FOLDERS]
     for folder in folders if given.folders else ():
-        if not folder.is_dir():
-            raise UserError(f"'{folder}': no such folder")
+        if fault := folder_fault(folder):
+            raise UserError(f"'{folder}': {fault}")
     entries = _ordered(_entries(folders), given.sort)
     if given.csv:
         _write_csv(entries)

@@ -8,8 +8,9 @@ from omegaconf import DictConfig
 
 from timbrel.data.cache import Cache, Clip
 from timbrel.data.catalog import Catalog, scan
+from timbrel.data.catalog_table import printable
 from timbrel.data.demo import ensure_demo_set
-from timbrel.data.split import Split, SplitPlan, split_clips
+from timbrel.data.split import Split, SplitPlan, TooFewError, split_clips
 from timbrel.data.train_part import draw_train_files, with_further
 from timbrel.data.verdicts import Verdict
 from timbrel.errors import UserError
@@ -46,6 +47,7 @@ def scanned(data: DictConfig, *, workers: int | None = None) -> Catalog:
         workers=workers,
         memory=memory,
         include_silent=data.include_silent,
+        include_generated=data.include_generated,
     )
 
 
@@ -81,9 +83,12 @@ def recordings(data: DictConfig, *, seed: int, guard_samples: int) -> Recordings
         split_theme=data.split_theme,
         guard_samples=guard_samples,
     )
-    split = _split(catalog, clips, plan)
-    if data.train_files is not None:
-        split = draw_train_files(split, data.train_files, seed=seed)
+    try:
+        split = _split(catalog, clips, plan)
+        if data.train_files is not None:
+            split = draw_train_files(split, data.train_files, seed=seed)
+    except TooFewError as error:
+        raise UserError(f"{error}{_left_out(catalog)}") from error
     _tell(catalog, cache, clips, split, skipped=len(skipped))
     return Recordings(catalog, clips, split)
 
@@ -107,13 +112,21 @@ def _tell(
     folders = ", ".join(map(str, [catalog.root, *catalog.also.values()]))
     lines = [f"data: {len(clips)} recordings, {seconds:.1f} s, from {folders} ({parts})"]
     if skipped or warned:
-        also = ",".join(map(str, catalog.also.values()))
-        lines.append(
-            f"      {skipped} files left out, {warned} with a warning: "
-            f"timbrel inspect data.root='{catalog.root}'"
-            + (f" data.also='[{also}]'" if also else "")
-            + " tells why"
-        )
+        lines.append(f"      {skipped} files left out, {warned} with a warning: {_why(catalog)}")
+    lines += [f"      {printable(file.path)}: {file.reasons[0]}" for file in catalog.own_products]
     lines.append(f"cache: {cache.folder} ({cache.size_bytes / 2**20:.1f} MiB)")
     lines += [f"note: {note}" for note in split.notes]
     sys.stderr.write("\n".join(lines) + "\n")
+
+
+def _left_out(catalog: Catalog) -> str:
+    """What did not count, for the end of a sentence that says that there is too little."""
+    what = catalog.left_out()
+    return f". Of what is there, these were left out: {what} ({_why(catalog)})" if what else ""
+
+
+def _why(catalog: Catalog) -> str:
+    """The command that tells why files were left out."""
+    also = ",".join(map(str, catalog.also.values()))
+    further = f" data.also='[{also}]'" if also else ""
+    return f"timbrel inspect data.root='{catalog.root}'{further} tells why"

@@ -15,7 +15,7 @@ from yaml import YAMLError
 from timbrel.analysis.run_folder import CONFIG_FILE, OVERRIDES_FILE
 from timbrel.audio.names import file_name
 from timbrel.config import STAGES
-from timbrel.errors import UserError
+from timbrel.errors import UserError, folder_fault
 from timbrel.files import write_error, write_text
 from timbrel.paths import user_path
 from timbrel.stages.overrides import literal, place_keys, quoted
@@ -31,8 +31,9 @@ def run_folder(config: DictConfig) -> Path:
 
     `outputs/<date>_<time>_<name>`, with four more letters where two runs start in one second;
     in a multirun the job's own folder under `sweeps/`; with `run=` that folder. `hydra.run.dir=`
-    fixes it, as `timbrel ablate` does; raises UserError where that folder holds a run already, and
-    WriteError where it cannot be made.
+    fixes it, as `timbrel ablate` does; raises UserError where that folder holds a run already, or
+    the recordings (what lies in a run folder is no recording), and WriteError where it cannot be
+    made.
     """
     if config.run is not None:
         return user_path(config.run, "run")
@@ -47,7 +48,7 @@ def place_of_run(config: DictConfig) -> Path:
     if config.run is not None:
         return user_path(config.run, "run")
     if in_multirun():
-        return Path(HydraConfig.get().runtime.output_dir)
+        return _job_folder()
     return fixed_folder() or Path("outputs")
 
 
@@ -68,12 +69,16 @@ def _made(config: DictConfig) -> Path:
                 f"hydra.run.dir={fixed}: holds a run already; go on with run={fixed}, or name "
                 "another folder"
             )
+        for text in filter(None, [config.data.root, *config.data.also]):
+            if user_path(text, "data.root").resolve().is_relative_to(fixed.resolve()):
+                raise UserError(
+                    f"hydra.run.dir={fixed}: holds your recordings ({text}), which must not lie in "
+                    "a run folder; name another, such as a new folder beside them"
+                )
         fixed.mkdir(parents=True, exist_ok=True)
         return fixed
     if in_multirun():
-        # Not hydra.runtime.output_dir, where a `${` in the folder's name is an interpolation.
-        sweep = HydraConfig.get().sweep
-        folder = Path(sweep.dir, str(sweep.subdir)).absolute()
+        folder = _job_folder()
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     name = file_name(str(config.name), _LONGEST_NAME_BYTES) or "run"
@@ -84,6 +89,13 @@ def _made(config: DictConfig) -> Path:
             return folder
         except FileExistsError:
             folder = folder.with_name(f"{folder.name[: 18 + len(name)]}_{secrets.token_hex(2)}")
+
+
+def _job_folder() -> Path:
+    """The folder of a multirun's job."""
+    # Not hydra.runtime.output_dir, where a `${` in the folder's name is an interpolation.
+    sweep = HydraConfig.get().sweep
+    return Path(sweep.dir, str(sweep.subdir)).absolute()
 
 
 def fixed_folder() -> Path | None:
@@ -148,8 +160,10 @@ def saved_config(folder: Path) -> DictConfig:
 def check_run(run: str | Path) -> Path:
     """The folder that `run=` names. Raises UserError where it has no config in it."""
     folder = user_path(run, "run")
-    if not (folder / CONFIG_FILE).is_file():
-        what = f"no {CONFIG_FILE} there: not a run folder" if folder.is_dir() else "no such folder"
+    what = folder_fault(folder)
+    if what is None and not (folder / CONFIG_FILE).is_file():
+        what = f"no {CONFIG_FILE} there: not a run folder"
+    if what is not None:
         raise UserError(f"run={run}: {what}")
     return folder
 

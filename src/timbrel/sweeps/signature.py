@@ -128,17 +128,22 @@ def data_digest(data: Mapping[str, Any], digests: FileDigests) -> str:
     The demo set has none: it follows from config and code. Names count, since they order the files
     and a split file goes by them.
     """
+    generated = bool(data.get("include_generated"))
     lines = []
     if data.get("root"):
         root = user_path(data["root"], "data.root")
-        sounds = (entry for entry in entries(root) if entry.judgement is None)
-        lines = [f"{entry.path} {digests.of(root / entry.path)}" for entry in sounds]
+        lines = [f"{path} {digests.of(root / path)}" for path in _sounds(root, generated)]
     for folder in (user_path(text, "data.also") for text in data.get("also") or ()):
-        sounds = (entry for entry in entries(folder) if entry.judgement is None)
-        lines += [f"+{folder.name}/{x.path} {digests.of(folder / x.path)}" for x in sounds]
+        sounds = _sounds(folder, generated)
+        lines += [f"+{folder.name}/{path} {digests.of(folder / path)}" for path in sounds]
     if data.get("split_file"):
         lines.append(f"split {digests.of(user_path(data['split_file'], 'data.split_file'))}")
     return _digest("\n".join(lines))
+
+
+def _sounds(folder: Path, include_generated: bool) -> list[str]:
+    found = entries(folder, include_generated=include_generated)
+    return [entry.path for entry in found if entry.judgement is None]
 
 
 def parent_digest(path: Path, digests: FileDigests) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from timbrel.analysis.pictures import save_spectrogram_pair
 from timbrel.audio.names import file_stem, readable
+from timbrel.audio.origin import comment_of, mark
 from timbrel.data.split import Segment
 from timbrel.files import WriteError, write_bytes
 from timbrel.training.callbacks import Validation
@@ -110,7 +111,7 @@ class HeldOutAudio(pl.Callback):
         original = self.folder / "validation" / "original" / f"{stem}.wav"
         if not original.exists():
             self._write_wav(original, clip.audio)
-        self._write_wav(wav, reconstruction)
+        self._write_wav(wav, reconstruction, made="reconstruction")
         save_spectrogram_pair(
             png,
             clip.audio,
@@ -120,9 +121,13 @@ class HeldOutAudio(pl.Callback):
         )
         return HeldOutFiles(index + 1, readable(clip.name), original, wav, png)
 
-    def _write_wav(self, path: Path, audio: NDArray[np.float32]) -> None:
-        wav, whole = io.BytesIO(), np.clip(audio.T, -1, 1)
-        soundfile.write(wav, whole, self.rate_hz, format="WAV", subtype="PCM_24")
+    def _write_wav(self, path: Path, audio: NDArray[np.float32], made: str | None = None) -> None:
+        wav = io.BytesIO()
+        settings = {"samplerate": self.rate_hz, "channels": len(audio), "subtype": "PCM_24"}
+        with soundfile.SoundFile(wav, "w", format="WAV", **settings) as file:
+            if made is not None:
+                mark(file, comment_of({"source": made}))
+            file.write(np.clip(audio.T, -1, 1))
         write_bytes(path, wav.getbuffer())
 
 

@@ -54,6 +54,8 @@ def _same_data(catalog: Catalog) -> Iterator[str]:
         yield "data.also=['" + "','".join(further) + "']"
     if any(_silent(file) for file in catalog.training_files):
         yield "data.include_silent=true"
+    if catalog.include_generated:
+        yield "data.include_generated=true"
 
 
 def _enough(files: int, total_s: float) -> tuple[str, str, str]:
@@ -83,6 +85,8 @@ def _notices(catalog: Catalog) -> Iterator[Notice]:
         share = f"{100 * len(skipped) / len(sounds):.0f} %"
         text = f"{share} of {len(sounds)}: {_named(skipped)}. Their reasons stand in their cards."
         yield Notice("bad", f"{_count(len(skipped), 'file')} cannot be used.", text)
+    for file in catalog.own_products:
+        yield Notice("note", f"{shortened(printable(file.path), 40)}: not read.", file.reasons[0])
     copies = [file for file in catalog.files if file.duplicate_of is not None]
     if copies:
         text = f"{_named(copies)}. Each sound trains once; the copies are left out by themselves."

@@ -166,7 +166,7 @@ def _values(
             ("with a warning", f"{counts[Verdict.ACCEPT_WARN]}"),
             ("left out", f"{counts[Verdict.SKIP_WARN]}"),
             ("duplicates", f"{sum(len(copies) for _, copies in groups)}"),
-            ("other files, no sound", f"{counts[Verdict.SKIP]}"),
+            ("other files, no sound", f"{counts[Verdict.SKIP] - len(catalog.own_products)}"),
         ],
         "figures": _figures(files, looks, brightness=measured is None),
         "attributes": attribute_section(catalog, measured) if measured else None,
