@@ -23,6 +23,7 @@ from timbrel.audio.view import Extent
 
 _CHUNKS_READ = 1000
 _TAIL = 1 << 18
+_CANDIDATES = 64
 # Behind samples; with these names alone is the end of a file searched.
 _TRAILERS = (
     *(b"LIST", b"id3 ", b"ID3 ", b"bext", b"cue ", b"smpl", b"_PMX", b"iXML", b"fact", b"PEAK"),
@@ -233,11 +234,13 @@ def _tail_chunks(file: BinaryIO, kind: _Kind, start: int, size: int) -> int:
     tail = file.read(size - begin)
     found = size
     for name in _TRAILERS:
-        at = tail.find(name)
-        while at >= 0 and begin + at < found:
+        at = -1
+        for _ in range(_CANDIDATES):
+            at = tail.find(name, at + 1)
+            if at < 0 or begin + at >= found:
+                break
             if _is_no_sound(file, kind, begin + at, size, padding=False):
                 found = begin + at
-            at = tail.find(name, at + 1)
     return found
 
 

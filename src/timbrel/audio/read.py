@@ -91,7 +91,11 @@ def open_sound(path: str | Path) -> Iterator[Sound]:
     with file:
         try:
             with ExitStack() as stack:
-                yield _opened(path, file, stack)
+                try:
+                    sound = _opened(path, file, stack)
+                except OSError as error:
+                    raise UserError(f"{str(path)!r}: {error.strerror or error}") from error
+                yield sound
         except soundfile.LibsndfileError as error:
             raise UserError(
                 f"{str(path)!r}: {error.error_string.rstrip('.')}; convert it to WAV or FLAC, "
@@ -156,7 +160,7 @@ def _goes_on(file: BufferedReader, extent: Extent) -> bool:
         with ForwardSoundFile(View(file, extent.views[0])) as decoder:
             rate_hz, end = decoder.samplerate, decoder.frames
             turn = round(end * (extent.claimed or 0) / max(1, extent.present))
-            heard = round(_HEARD_S * rate_hz)
+            heard = min(round(_HEARD_S * rate_hz), BLOCK_SAMPLES // decoder.channels)
             decoder.seek(max(0, turn - heard))
             before = decoder.read(turn - max(0, turn - heard), dtype="float32", always_2d=True)
             after = decoder.read(heard, dtype="float32", always_2d=True)
