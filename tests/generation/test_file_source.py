@@ -9,6 +9,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from bundles import small_model
+from headers import pcm, wav
 from signals import noise, sine
 from timbrel.errors import UserError
 from timbrel.generation.file_source import FileSource
@@ -94,3 +95,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     model, _ = small_model()
     with pytest.raises(UserError, match=r"gone\.wav"):
         FileSource(tmp_path / "gone.wav", model=model, downmix="mean")
+
+
+def test_what_its_header_does_not_count_is_heard(tmp_path: Path) -> None:
+    model, _ = small_model()
+    whole, crashed = tmp_path / "whole.wav", tmp_path / "crashed.wav"
+    whole.write_bytes(wav(pcm()))
+    crashed.write_bytes(wav(pcm(), 0, 0))
+    expected = FileSource(whole, model=model, downmix="mean")
+    source = FileSource(crashed, model=model, downmix="mean")
+    assert source.n_samples == expected.n_samples > 0
+    assert_allclose(_frames(source), _frames(expected))

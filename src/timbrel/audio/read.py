@@ -8,22 +8,33 @@ named pipe waits for a writer that may never come.
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from timbrel.audio import chunks, mpeg, streams
+from timbrel.audio.view import Extent, View
 from timbrel.errors import UserError
 
 BLOCK_SAMPLES = 1 << 18
+# Behind the samples of a header's size: how much is listened to, and what is too little to be told.
+_HEARD_S, _LEAST_S = 1.0, 0.02
+# Of full scale: what sound does not exceed unless it did so before.
+_STEP, _OFFSET = 0.25, 0.2
+_UNKNOWN_FRAMES = 1 << 62
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a sound file says of itself; `frames` is a claim that decoding may not keep."""
+    """What a sound file holds by its header, or by its content where its header is wrong.
+
+    `frames` is still a claim that decoding may not keep.
+    """
 
     rate_hz: int
     channels: int
@@ -49,9 +60,24 @@ class ForwardSoundFile(soundfile.SoundFile):
         return False
 
 
+@dataclass(frozen=True)
+class Sound:
+    """An open sound file: its decoders, to be read one after the other.
+
+    `header_frames` is the length that the file's own header gives, None where it gives none.
+    """
+
+    header: Header
+    header_frames: int | None
+    extent: Extent
+    decoders: tuple[ForwardSoundFile, ...]
+
+
 @contextmanager
-def open_sound(path: str | Path) -> Iterator[ForwardSoundFile]:
+def open_sound(path: str | Path) -> Iterator[Sound]:
     """The open sound file, closed on leaving.
+
+    All that it holds is read, also where its header says less (`timbrel.audio.view.Extent`).
 
     Raises `UserError` where `path` is no regular file, may not be read, or holds nothing that
     libsndfile knows.
@@ -59,47 +85,130 @@ def open_sound(path: str | Path) -> Iterator[ForwardSoundFile]:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise UserError(f"{str(path)!r}: not a regular file; give the path of a sound file")
-        # Handing libsndfile a descriptor keeps it from guessing a format by the file's extension.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        file = open(path, "rb")  # noqa: SIM115 - an error on opening is told apart from later ones
     except OSError as error:
         raise UserError(f"{str(path)!r}: {error.strerror or error}") from error
-    try:
-        sound = ForwardSoundFile(descriptor, closefd=False)
+    with file:
         try:
-            yield sound
-        finally:
-            sound.close()
-    except soundfile.LibsndfileError as error:
-        raise UserError(
-            f"{str(path)!r}: {error.error_string.rstrip('.')}; convert it to WAV or FLAC, "
-            f"or leave it out"
-        ) from error
-    finally:
-        os.close(descriptor)
+            with ExitStack() as stack:
+                try:
+                    sound = _opened(path, file, stack)
+                except OSError as error:
+                    raise UserError(f"{str(path)!r}: {error.strerror or error}") from error
+                yield sound
+        except soundfile.LibsndfileError as error:
+            raise UserError(
+                f"{str(path)!r}: {error.error_string.rstrip('.')}; convert it to WAV or FLAC, "
+                f"or leave it out"
+            ) from error
+
+
+def _opened(path: str | Path, file: BufferedReader, stack: ExitStack) -> Sound:
+    extent = chunks.examine(file) or streams.examine(file) or Extent()
+    if extent.narrow is not None and not _goes_on(file, extent):
+        extent = extent.narrow
+    if not extent.views:
+        plain = _plain_decoder(path, stack)
+        if plain.format == "MP3":
+            extent = mpeg.examine(file, plain.frames)
+        if not extent.views:
+            return _sound((plain,), extent)
+    views = [stack.enter_context(ForwardSoundFile(View(file, view))) for view in extent.views]
+    alike = [
+        (view.samplerate, view.channels) == (views[0].samplerate, views[0].channels)
+        for view in views
+    ]
+    if not all(alike):
+        # What has another rate or other channels cannot be read on with.
+        kept = alike.index(False)
+        left = sum(len(piece) for view in extent.views[kept:] for piece in view)
+        extent = replace(extent, views=extent.views[:kept], unread=left, joined=kept)
+        extent = replace(extent, claimed=extent.present)
+        views = views[:kept]
+    return _sound(tuple(views), extent)
+
+
+def _plain_decoder(path: str | Path, stack: ExitStack) -> ForwardSoundFile:
+    # Handing libsndfile a descriptor keeps it from guessing a format by the file's extension.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    stack.callback(os.close, descriptor)
+    return stack.enter_context(ForwardSoundFile(descriptor, closefd=False))
+
+
+def _sound(decoders: tuple[ForwardSoundFile, ...], extent: Extent) -> Sound:
+    first = decoders[0]
+    frames = sum(decoder.frames for decoder in decoders)
+    claimed: int | None = first.frames
+    if len(decoders) == 1 and extent.claimed is None:
+        claimed = None
+    elif len(decoders) == 1 and extent.views and extent.present and not extent.missing:
+        claimed = round(frames * (extent.claimed or 0) / extent.present)
+    if claimed is not None and claimed >= _UNKNOWN_FRAMES:
+        claimed = None
+    container = extent.container or first.format
+    header = Header(first.samplerate, first.channels, frames, container, first.subtype)
+    return Sound(header, claimed, extent, decoders)
+
+
+def _goes_on(file: BufferedReader, extent: Extent) -> bool:
+    """Whether the bytes behind the header's size go on with the sound.
+
+    Both sides are decoded: what is no sound decodes to values that are not finite or far too
+    large, to steps from sample to sample that only noise at full scale has, or to a large offset.
+    """
+    try:
+        with ForwardSoundFile(View(file, extent.views[0])) as decoder:
+            rate_hz, end = decoder.samplerate, decoder.frames
+            turn = round(end * (extent.claimed or 0) / max(1, extent.present))
+            heard = min(round(_HEARD_S * rate_hz), BLOCK_SAMPLES // decoder.channels)
+            decoder.seek(max(0, turn - heard))
+            before = decoder.read(turn - max(0, turn - heard), dtype="float32", always_2d=True)
+            after = decoder.read(heard, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError:
+        return False
+    least = max(2, round(_LEAST_S * rate_hz))
+    if len(after) < least or not np.isfinite(after).all():
+        return False
+    if len(before) < least or not np.isfinite(before).all():
+        return True
+    return bool(
+        np.abs(after).max() <= max(1.0, 4 * np.abs(before).max())
+        and _step(after) <= max(_STEP, 2 * _step(before))
+        and _offset(after) <= max(_OFFSET, 2 * _offset(before))
+    )
+
+
+def _step(samples: NDArray[np.float32]) -> float:
+    """The root mean square of the differences between neighbours, in the roughest channel."""
+    return float(np.sqrt(np.square(np.diff(samples, axis=0), dtype=np.float64).mean(axis=0)).max())
+
+
+def _offset(samples: NDArray[np.float32]) -> float:
+    return float(np.abs(samples.mean(axis=0, dtype=np.float64)).max())
 
 
 def describe(path: str | Path) -> Header:
     """The header of a sound file; nothing is decoded. Raises `UserError` as `open_sound`."""
     with open_sound(path) as sound:
-        return header_of(sound)
+        return sound.header
 
 
-def header_of(sound: soundfile.SoundFile) -> Header:
-    """The header of an open sound file."""
-    return Header(sound.samplerate, sound.channels, sound.frames, sound.format, sound.subtype)
-
-
-def blocks_of(
-    sound: soundfile.SoundFile, block_frames: int | None = None
-) -> Iterator[NDArray[np.float32]]:
+def blocks_of(sound: Sound, block_frames: int | None = None) -> Iterator[NDArray[np.float32]]:
     """The samples of an open sound file, `(frames, channels)`, until it gives no more.
 
     Every block is a new array. Without `block_frames` a block holds about a megabyte, however
     many channels there are.
     """
-    frames = block_frames or max(1, BLOCK_SAMPLES // sound.channels)
-    while len(block := sound.read(frames, dtype="float32", always_2d=True)):
-        yield block
+    frames = block_frames or max(1, BLOCK_SAMPLES // sound.header.channels)
+    for decoder in sound.decoders:
+        left = decoder.frames
+        # Asked for more than its frames, the FLAC decoder stumbles over a tag behind them.
+        while left > 0:
+            block = decoder.read(min(frames, left), dtype="float32", always_2d=True)
+            if not len(block):
+                break
+            left -= len(block)
+            yield block
 
 
 def read_blocks(path: str | Path, block_frames: int | None = None) -> Iterator[NDArray[np.float32]]:
@@ -116,5 +225,5 @@ def read(path: str | Path) -> tuple[NDArray[np.float32], int]:
     with open_sound(path) as sound:
         blocks = list(blocks_of(sound))
         if not blocks:
-            return np.zeros((sound.channels, 0), np.float32), sound.samplerate
-        return np.ascontiguousarray(np.concatenate(blocks).T), sound.samplerate
+            return np.zeros((sound.header.channels, 0), np.float32), sound.header.rate_hz
+        return np.ascontiguousarray(np.concatenate(blocks).T), sound.header.rate_hz

@@ -21,7 +21,7 @@ def measuring_process(command: Sequence[str] = COMMAND) -> WorkerProcess[Job, Me
         command,
         ended=lambda job: (
             f"{job[0].name!r}: the process that measures its attributes ended on it; start again, "
-            "and if it happens again convert the file to WAV or remove it"
+            "and if it happens again convert the file to WAV or leave it out"
         ),
         environment=SINGLE_THREADED,
     )

@@ -47,16 +47,16 @@ class Sound:
             samples = self._most(self.source.rate_hz)
             return np.asarray(self.source.open()[:, :samples]), self.source.rate_hz
         with open_sound(self.source) as sound:
-            samples, blocks, have = self._most(sound.samplerate), [], 0
+            samples, blocks, have = self._most(sound.header.rate_hz), [], 0
             for block in blocks_of(sound):
                 blocks.append(block[:, :2])
                 have += len(block)
                 if samples is not None and have >= samples:
                     break
             if not blocks:
-                return np.zeros((1, 0), np.float32), sound.samplerate
+                return np.zeros((1, 0), np.float32), sound.header.rate_hz
             audio = np.concatenate(blocks)[:samples].T
-            return np.ascontiguousarray(audio), sound.samplerate
+            return np.ascontiguousarray(audio), sound.header.rate_hz
 
     def _most(self, rate_hz: int) -> int | None:
         return None if self.most_s is None else round(self.most_s * rate_hz)

@@ -153,7 +153,7 @@ def write_entry(job: Job) -> Sidecar:
             file.seek(0)
             file.write(npy_header(job.channels, frames))
         if not frames:
-            raise UserError(f"{str(job.source)!r}: 0 frames; remove it")
+            raise UserError(f"{str(job.source)!r}: 0 frames; leave it out, or record it again")
         stat = draft.stat()
         sidecar = Sidecar(
             frames=frames,
@@ -209,7 +209,7 @@ def _mixed_blocks(job: Job) -> Iterator[NDArray[np.float32]]:
     for block in read_blocks(job.source):
         frames += len(block)
         if not np.isfinite(block).all():
-            raise UserError(f"{str(job.source)!r}: samples that are not finite; remove it")
+            raise UserError(f"{str(job.source)!r}: samples that are not finite; export it again")
         yield mix(block, channels=job.channels, downmix=job.downmix, loudest=loudest)
     if frames != job.source_frames:
         raise UserError(

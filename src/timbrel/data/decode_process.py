@@ -36,7 +36,7 @@ def decoding_process(command: Sequence[str] = COMMAND) -> WorkerProcess[Job, Sid
         command,
         ended=lambda job: (
             f"{str(job.source)!r}: the decoding process ended on it; start again, and if it "
-            "happens again convert the file to WAV or remove it"
+            "happens again convert the file to WAV or leave it out"
         ),
     )
 

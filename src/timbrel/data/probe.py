@@ -18,12 +18,11 @@ import soundfile
 from numpy.typing import NDArray
 
 from timbrel.audio.level import LoudnessMeter, SilenceMeter
-from timbrel.audio.read import blocks_of, open_sound
-from timbrel.data.containers import missing_bytes
+from timbrel.audio.read import Sound, blocks_of, open_sound
 from timbrel.errors import UserError
 
 FULL_SCALE = 0.999
-UNKNOWN_FRAMES = 1 << 62
+OPEN_LENGTH = -1
 READY = "ready\n"
 _FOREIGN = (
     (4, b"ftyp", "AAC or ALAC in MP4"),
@@ -46,9 +45,10 @@ class Measurement:
     open the file, which another time it may.
 
     `header_frames` is None where the file does not claim a length; `missing_bytes` is what its
-    header promises beyond its end, -1 where the header leaves the length open. `clipped_share` is
-    the share of samples that are the third or later at full scale in a row. `mono_gain_db` is what
-    the mean of two channels loses (-3 where they are unrelated, -inf where they cancel).
+    header promises beyond its end, -1 where the header leaves the length open; `junk_bytes` follow
+    the samples and are no sound, `unread_bytes` may be sound; `parts` were joined. `clipped_share`
+    is the share of samples that are the third or later at full scale in a row. `mono_gain_db` is
+    what the mean of two channels loses (-3 where they are unrelated, -inf where they cancel).
     """
 
     failure: str | None = None
@@ -60,6 +60,9 @@ class Measurement:
     channels: int | None = None
     header_frames: int | None = None
     missing_bytes: int = 0
+    junk_bytes: int = 0
+    unread_bytes: int = 0
+    parts: int = 1
     frames: int = 0
     peak: float = 0.0
     loudness_lufs: float = -float("inf")
@@ -128,7 +131,7 @@ def measure(path: str | Path) -> Measurement:
     """Everything a scan wants to know of a file. Raises nothing for what is in the file."""
     try:
         with open_sound(path) as sound:
-            return _measure_open(path, sound)
+            return _measure_open(sound)
     except UserError as error:
         return _unreadable(path, error)
 
@@ -147,7 +150,9 @@ def _unreadable(path: str | Path, error: UserError) -> Measurement:
     if not isinstance(cause, soundfile.LibsndfileError):
         return Measurement(failure=str(error).removeprefix(f"{str(path)!r}: "))
     return Measurement(
-        failure=f"not a sound file, or a damaged one ({_said(cause)}); remove it", foreign=foreign
+        failure=f"not a sound file, or a damaged one ({_said(cause)}); if another program plays "
+        "it, convert it to WAV or FLAC",
+        foreign=foreign,
     )
 
 
@@ -155,15 +160,20 @@ def _said(error: soundfile.LibsndfileError) -> str:
     return error.error_string.removeprefix("Error : ").rstrip(".")
 
 
-def _measure_open(path: str | Path, sound: soundfile.SoundFile) -> Measurement:
-    rate_hz, channels = sound.samplerate, sound.channels
+def _measure_open(sound: Sound) -> Measurement:
+    rate_hz, channels = sound.header.rate_hz, sound.header.channels
+    extent = sound.extent
+    is_open = extent.claimed is None and len(sound.decoders) == 1
     header: dict[str, Any] = {
-        "format": sound.format,
-        "subtype": sound.subtype,
+        "format": sound.header.format,
+        "subtype": sound.header.subtype,
         "rate_hz": rate_hz,
         "channels": channels,
-        "header_frames": sound.frames if sound.frames < UNKNOWN_FRAMES else None,
-        "missing_bytes": missing_bytes(path),
+        "header_frames": sound.header_frames,
+        "missing_bytes": OPEN_LENGTH if is_open else extent.missing,
+        "junk_bytes": extent.junk,
+        "unread_bytes": extent.unread,
+        "parts": extent.joined,
     }
     loudness = LoudnessMeter(rate_hz, channels)
     silence = SilenceMeter(rate_hz)

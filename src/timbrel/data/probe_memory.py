@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 Identity = tuple[int, int, int]
 # Raise it whenever a measurement comes to mean something else; a new decoder may read more.
-VERSION = f"1/{soundfile.__libsndfile_version__}"
+VERSION = f"2/{soundfile.__libsndfile_version__}"
 
 
 def memory_file(memory: Path, root: Path) -> Path:

@@ -51,7 +51,7 @@ def judge(name: str, measured: "Measurement | None", *, named_audio: bool = True
     if fatal:
         silent = not named_audio and measured.rate_hz is None
         return Judgement(Verdict.SKIP if silent else Verdict.SKIP_WARN, (fatal,))
-    warnings = tuple(_warnings(measured))
+    warnings = tuple(_warnings(name, measured))
     verdict = Verdict.ACCEPT_WARN if warnings else Verdict.ACCEPT
     return Judgement(verdict, warnings + tuple(_notes(measured)))
 
@@ -79,7 +79,7 @@ def _why_unusable(name: str, measured: "Measurement") -> str | None:
         failure = measured.failure
         return f"Damaged: {failure}; restore it from its source."
     if measured.frames == 0:
-        return "Holds no samples (0 frames); remove it or record it again."
+        return "Holds no samples (0 frames); record it again."
     if measured.nonfinite:
         return f"{measured.nonfinite} samples are NaN or infinite; export it again."
     duration_s = measured.frames / measured.rate_hz
@@ -91,22 +91,64 @@ def _why_unusable(name: str, measured: "Measurement") -> str | None:
     return None
 
 
-def _warnings(measured: "Measurement") -> Iterator[str]:
-    rate_hz, channels = measured.rate_hz or 1, measured.channels or 1
+def _repair(name: str, container: str | None) -> str:
+    """How to give a file a header that other programs read it whole by."""
+    base = name.rsplit("/", 1)[-1]
+    stem, _, suffix = base.rpartition(".")
+    old, new = shlex.quote(base), shlex.quote(f"{stem or base}_mended.{suffix or 'wav'}")
+    flac = shlex.quote(f"{stem or base}_mended.flac")
+    command = {
+        "WAV": f"ffmpeg -ignore_length 1 -i {old} -c copy -rf64 auto {new}",
+        "RF64": f"ffmpeg -ignore_length 1 -i {old} -c copy -rf64 auto {new}",
+        "AIFF": f"sox --ignore-length {old} {flac}",
+        "MP3": f"ffmpeg -i {old} -c copy {new}",
+        "W64": f"sox --ignore-length {old} {flac}",
+        "FLAC": f"ffmpeg -i {old} {flac}",
+        "OGG": f"ffmpeg -i {old} {flac}",
+        "AU": f"ffmpeg -i {old} {flac}",
+    }.get(container or "")
+    return command or "save it anew with an audio editor"
+
+
+def _length_warnings(name: str, measured: "Measurement") -> Iterator[str]:
+    """What its header says of a file's length, where that is not what was read."""
+    rate_hz = measured.rate_hz or 1
+    read_s, claimed = measured.frames / rate_hz, measured.header_frames
+    slack = MPEG_FRAME if measured.format == "MP3" else 0
+    mend = f"for programs that trust it: {_repair(name, measured.format)}"
     if measured.missing_bytes > 0:
         yield (
             f"Cut off: its header promises {measured.missing_bytes} bytes more than there are; "
-            f"the {measured.frames / rate_hz:.2f} s present are used."
+            f"the {read_s:.2f} s present are used."
         )
     elif measured.missing_bytes < 0:
-        yield "Its header leaves the length open, as a stream's does; read to the end of the file."
-    claimed = measured.header_frames
-    slack = MPEG_FRAME if measured.format == "MP3" else 0
-    if claimed is not None and measured.frames < claimed - slack:
         yield (
-            f"Damaged: {measured.frames / rate_hz:.2f} of {claimed / rate_hz:.2f} s could be "
-            "decoded; only these are used."
+            "Its header leaves the length open, as a stream's does; read to the end of the file "
+            f"({read_s:.2f} s)."
         )
+    if measured.parts > 1:
+        yield f"Its sound comes in {measured.parts} parts, one after the other; all are read."
+    if claimed is not None and measured.frames > claimed + slack:
+        yield (
+            f"Its header says {claimed / rate_hz:.2f} s, but the file holds {read_s:.2f} s: all "
+            f"of it is read; {mend}."
+        )
+    elif measured.unread_bytes:
+        yield (
+            f"{read_s:.2f} s are read, as its header says, but {measured.unread_bytes} bytes more "
+            "follow that do not look like the same sound; if they are sound, "
+            f"{_repair(name, measured.format)}."
+        )
+    elif claimed is not None and measured.frames < claimed - slack:
+        yield (
+            f"Damaged: {read_s:.2f} of {claimed / rate_hz:.2f} s could be decoded; only these are "
+            "used."
+        )
+
+
+def _warnings(name: str, measured: "Measurement") -> Iterator[str]:
+    yield from _length_warnings(name, measured)
+    channels = measured.channels or 1
     if is_silent(measured):
         yield "Silence; left out of training."
         return
@@ -139,3 +181,5 @@ def _notes(measured: "Measurement") -> Iterator[str]:
         yield f"Nothing lies above {rate_hz / 2000:g} kHz ({rate_hz} Hz)."
     if measured.silence_share > QUIET_SHARE and not is_silent(measured):
         yield f"{100 * measured.silence_share:.0f} % of it is silence."
+    if measured.junk_bytes:
+        yield f"{measured.junk_bytes} bytes behind its samples are no sound; not read."

@@ -44,7 +44,7 @@ def look(path: Path, frames: int) -> Look | None:
     rest = np.zeros((2, 0), np.float32)
     try:
         with open_sound(path) as sound:
-            rate_hz = sound.samplerate
+            rate_hz = sound.header.rate_hz
             for block in blocks_of(sound):
                 block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
                 energy += float(np.einsum("tc,tc->", block, block, dtype=np.float64))
