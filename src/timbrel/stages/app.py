@@ -27,7 +27,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
-from timbrel import config_checks
+from timbrel import config_checks, stopping, streams
 from timbrel.config import OPEN_SECTIONS, STAGES
 from timbrel.errors import UserError, did_you_mean
 from timbrel.options import conf_folder, user_conf_folder
@@ -75,7 +75,7 @@ def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
     """Compose `stage` from `argv` and call `job` with it; the exit status.
 
     0 done, or what the job returned (the largest of a multirun's); 2 a mistake of the user's (told
-    in one message on stderr), 130 stopped by Ctrl-C. Any other exception is a bug and keeps its
+    in one message on stderr), 130 stopped by Ctrl-C, 143 by SIGTERM. Any other exception is a bug and keeps its
     traceback, as everything does under HYDRA_FULL_ERROR=1.
     """
     bare = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -93,9 +93,10 @@ def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
         if call.mistakes:
             raise call.mistakes[0]
     except KeyboardInterrupt:
-        sys.stderr.write(f"\ntimbrel {stage}: stopped\n")
-        return 130
+        return _stopped(stage)
     except Exception as error:
+        if stopping.asked():  # a process ended before this one did, say
+            return _stopped(stage)
         message = None if bare else _message(call, error, overrides)
         if message is None:
             raise
@@ -104,6 +105,11 @@ def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
     finally:
         HydraConfig.instance().cfg = None
     return call.status
+
+
+def _stopped(stage: str) -> int:
+    sys.stderr.write(f"\ntimbrel {stage}: stopped; the same command begins again\n")
+    return stopping.status()
 
 
 def compose(stage: str, overrides: Sequence[str] = (), *, complete: bool = True) -> DictConfig:
@@ -186,6 +192,7 @@ def _named(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 def _task(call: _Call, overrides: list[str], config: DictConfig) -> Any:
     multirun = in_multirun()
     if multirun:
+        streams.guard()  # a launcher may have begun this job in a process of its own
         job = HydraConfig.get()
         sys.stderr.write(f"timbrel {call.stage}: job {job.job.num}: {job.job.override_dirname}\n")
     try:
