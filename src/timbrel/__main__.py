@@ -2,7 +2,10 @@
 
 import sys
 
-from timbrel.cli import main
-
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        # The working folder: a `random.py` in it must not stand in for Python's (cli.py).
+        del sys.path[0]
+    from timbrel.cli import main
+
     sys.exit(main())

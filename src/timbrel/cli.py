@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from timbrel import stopping, streams
@@ -100,8 +101,8 @@ def _begin() -> None:
     # A file of the user's, `random.py` say, must not stand in for a module of Python's: not here,
     # nor in a process started from here. Modules for a `_target_` are found, after all others.
     os.environ["PYTHONSAFEPATH"] = "1"
-    here = os.getcwd()
-    sys.path[:] = [*(entry for entry in sys.path if entry not in ("", here)), here]
+    with suppress(FileNotFoundError):  # the working folder is gone
+        sys.path.append(os.getcwd())
 
 
 def _stopped() -> int:

@@ -131,9 +131,7 @@ def _feed(
             _end(process)
 
 
-def _start(
-    command: Sequence[str], begun: "list[subprocess.Popen[str]]"
-) -> "subprocess.Popen[str]":
+def _start(command: Sequence[str], begun: "list[subprocess.Popen[str]]") -> "subprocess.Popen[str]":
     # The cores are taken by processes; threads of their own would only get in each other's way.
     single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     process = subprocess.Popen(

@@ -17,6 +17,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar, final
 
+from timbrel import streams
 from timbrel.errors import UserError
 
 Job = TypeVar("Job")
@@ -143,17 +144,17 @@ def serve(function: Callable[[Any], Any]) -> None:
 
     SIGTERM ends it amid a job, whose temporary files are then removed.
     """
+    streams.guard()  # who asked may be gone when the answer comes
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    while True:
-        try:
-            job = pickle.load(sys.stdin.buffer)
-        except (EOFError, KeyboardInterrupt):
-            return
-        try:
-            outcome = function(job)
-        except UserError as error:
-            outcome = error
-        except KeyboardInterrupt:
-            return
-        pickle.dump(outcome, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+    with suppress(KeyboardInterrupt):
+        while True:
+            try:
+                job = pickle.load(sys.stdin.buffer)
+            except EOFError:
+                return
+            try:
+                outcome = function(job)
+            except UserError as error:
+                outcome = error
+            pickle.dump(outcome, sys.stdout.buffer)
+            sys.stdout.buffer.flush()

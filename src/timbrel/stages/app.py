@@ -75,8 +75,8 @@ def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
     """Compose `stage` from `argv` and call `job` with it; the exit status.
 
     0 done, or what the job returned (the largest of a multirun's); 2 a mistake of the user's (told
-    in one message on stderr), 130 stopped by Ctrl-C, 143 by SIGTERM. Any other exception is a bug and keeps its
-    traceback, as everything does under HYDRA_FULL_ERROR=1.
+    in one message on stderr), 130 stopped by Ctrl-C, 143 by SIGTERM. Any other exception is a bug
+    and keeps its traceback, as everything does under HYDRA_FULL_ERROR=1.
     """
     bare = os.environ.get("HYDRA_FULL_ERROR") == "1"
     call = _Call(stage, job)
@@ -92,8 +92,8 @@ def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
         _hydra_main(call, argv, flags, overrides)
         if call.mistakes:
             raise call.mistakes[0]
-    except KeyboardInterrupt:
-        return _stopped(stage)
+    except KeyboardInterrupt as interrupt:
+        return _stopped(stage, str(interrupt))
     except Exception as error:
         if stopping.asked():  # a process ended before this one did, say
             return _stopped(stage)
@@ -107,8 +107,9 @@ def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
     return call.status
 
 
-def _stopped(stage: str) -> int:
-    sys.stderr.write(f"\ntimbrel {stage}: stopped; the same command begins again\n")
+def _stopped(stage: str, advice: str = "") -> int:
+    advice = advice or "the same command begins again"
+    sys.stderr.write(f"\ntimbrel {stage}: stopped; {advice}\n")
     return stopping.status()
 
 

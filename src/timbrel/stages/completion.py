@@ -86,7 +86,7 @@ def install(words: Sequence[str]) -> int:
         "fish": config / "fish" / "completions" / "timbrel.fish",
     }[shell]
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(scripts[shell])
+    file.write_text(scripts[shell], "utf-8")
     then = {
         "bash": "Shells with bash-completion load it; in others put this line into ~/.bashrc:\n"
         f"  source {file}",

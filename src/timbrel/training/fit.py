@@ -95,7 +95,8 @@ def _diverged(error: DivergedError, folder: Path, clip_names: Mapping[int, str])
     ]
     path = folder / "diverged.json"
     path.write_text(
-        json.dumps({"step": error.step, "what": error.what, "batch": examples}, indent=2) + "\n"
+        json.dumps({"step": error.step, "what": error.what, "batch": examples}, indent=2) + "\n",
+        "utf-8",
     )
     return (
         f"{error}: stopped before it reached the weights. '{path}' names the batch's files; "

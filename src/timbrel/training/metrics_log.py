@@ -35,12 +35,12 @@ class StepTable:
         rows = [row for row in csv.reader(whole.split("\n")) if len(row) == len(self.header)]
         kept = [row for row in rows[1:] if int(row[0]) <= last_step]
         draft = self.path.with_suffix(".part")
-        with draft.open("w", newline="") as file:
+        with draft.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([self.header, *kept])
         os.replace(draft, self.path)
 
     def _write(self, mode: str, rows: Sequence[Sequence[object]]) -> None:
-        with self.path.open(mode, newline="") as file:
+        with self.path.open(mode, encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
 
 

@@ -61,10 +61,10 @@ def start_run(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) 
     """
     identity = folder / "wandb_run_id.txt"
     if not identity.exists():
-        identity.write_text(secrets.token_hex(4))
+        identity.write_text(secrets.token_hex(4), "utf-8")
     arguments: dict[str, Any] = {
         "dir": folder.resolve(),  # its service may run elsewhere
-        "id": identity.read_text().strip(),
+        "id": identity.read_text("utf-8").strip(),
         "resume": "allow",
         "project": settings.project,
         "group": settings.group or _sweep(folder),
