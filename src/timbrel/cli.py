@@ -4,8 +4,10 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
+from timbrel import stopping, streams
 from timbrel.config import STAGES
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import refusal
@@ -61,28 +63,56 @@ Also
 _COMMANDS = ("ablate", "library", "compare")
 """Plain commands: their words are no Hydra overrides."""
 
+_LASTING = (*STAGES, "ablate", "compare")
+"""What these make are files; what they print tells of them. Of others it is all there is."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status (2 for a mistake of the user's)."""
+    """Run one command; the exit status (2 for a mistake of the user's).
+
+    Without `argv` as the program that a person started: its signals, streams and import path are
+    then this command's.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        _begin()
     try:
-        return _run(words)
+        status = _run(words)
     except UserError as error:
         sys.stderr.write(f"timbrel: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("\ntimbrel: stopped\n")
-        return 130
-    except BrokenPipeError:
-        # `timbrel --help | head`: nobody reads on, and the exit must not complain of it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
+        return _stopped()
+    except Exception as error:
+        # An import that is cut short may fail in many ways.
+        if stopping.asked():
+            return _stopped()
         refused = refusal(error)
         if refused is None:
             raise
         sys.stderr.write(f"timbrel: {refused}\n")
         return 2
+    lost = streams.lost_output()
+    if lost is not None:
+        sys.stderr.write(f"timbrel: what was printed is not all there: {lost}\n")
+        lasting = bool(words) and words[0] in _LASTING
+        return status if lasting else status or 1
+    return status
+
+
+def _begin() -> None:
+    streams.guard()
+    stopping.listen()
+    # A file of the user's, `random.py` say, must not stand in for a module of Python's: not here,
+    # nor in a process started from here. Modules for a `_target_` are found, after all others.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    with suppress(FileNotFoundError):  # the working folder is gone
+        sys.path.append(os.getcwd())
+
+
+def _stopped() -> int:
+    sys.stderr.write("\ntimbrel: stopped\n")
+    return stopping.status()
 
 
 def _run(words: list[str]) -> int:

@@ -1,6 +1,7 @@
 """A function in processes: its outcomes and errors come back, a death is told and mended."""
 
 import sys
+import time
 
 import pytest
 
@@ -13,13 +14,15 @@ from timbrel.data.worker_process import (
 from timbrel.errors import UserError
 
 SERVED = """
-import os
+import os, time
 from timbrel.data.worker_process import serve
 from timbrel.errors import UserError
 
 def answer(job):
     if job == "die":
         os._exit(1)
+    if job == "sleep":
+        time.sleep(60)
     if job == "refuse":
         raise UserError("refuse: no")
     return os.getpid() if job == "pid" else os.environ.get(job, "")
@@ -86,6 +89,15 @@ def test_processes_end_when_the_caller_stops():
     outcomes.close()
     assert len(started) == 3
     assert all(process._process is None for process in started)
+
+
+def test_a_caller_that_stops_does_not_wait_for_the_job_at_work(capfd):
+    outcomes = in_parallel(["pid", "sleep", "sleep"], worker, 2)
+    next(outcomes)
+    began_s = time.monotonic()
+    outcomes.close()
+    assert time.monotonic() - began_s < 5
+    assert capfd.readouterr().err == ""
 
 
 def test_a_module_runs_by_this_python_and_not_from_the_folder_of_the_script():

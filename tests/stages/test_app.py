@@ -350,7 +350,7 @@ def test_ctrl_c_is_one_line_and_status_130(here, capsys):
         raise KeyboardInterrupt
 
     assert app.run_stage("train", ["data=demo"], Recorder(act)) == 130
-    assert capsys.readouterr().err == "\ntimbrel train: stopped\n"
+    assert capsys.readouterr().err == "\ntimbrel train: stopped; the same command begins again\n"
 
 
 def test_the_working_folders_conf_joins_in(here, told):

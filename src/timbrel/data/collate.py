@@ -1,7 +1,9 @@
 """Examples to a batch."""
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -27,6 +29,27 @@ def collate(examples: Sequence[Example]) -> Batch:
     )
     measures = [example.measures for example in examples if example.measures is not None]
     return _measured(batch, measures) if len(measures) == len(examples) else batch
+
+
+@final
+class Parcel:
+    """A batch on its way out of a worker process: it is a plain batch on arrival.
+
+    Bytes through the queue's pipe. As tensors they would go through shared memory, of which a
+    container may have little (a worker then hangs or dies), and through a socket in the folder of
+    temporary files, whose path may be too long for one.
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pickle.loads, (pickle.dumps(self.batch),)
+
+
+def collate_in_worker(examples: Sequence[Example]) -> Parcel:
+    """`collate`, where it is called in a worker process."""
+    return Parcel(collate(examples))
 
 
 def _measured(batch: Batch, measures: Sequence[Measures]) -> Batch:

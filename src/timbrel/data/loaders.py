@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from timbrel.data.augmentation import Augment
 from timbrel.data.chunk import Example, Measuring, Short, Variant
 from timbrel.data.chunks import StepSampler, TrainingChunks, ValidationChunks, validation_chunks
-from timbrel.data.collate import collate
+from timbrel.data.collate import collate, collate_in_worker
 from timbrel.data.split import Segment, data_hash
 
 __all__ = ["data_hash", "train_loader", "validation_loader"]
@@ -87,7 +87,7 @@ def _loader(
     return DataLoader(
         dataset,
         **batches,
-        collate_fn=collate,
+        collate_fn=collate_in_worker if workers else collate,
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,

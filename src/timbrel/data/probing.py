@@ -53,9 +53,12 @@ def measure_all(
         pending.put(index)
     done: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
     stop = threading.Event()
+    workers_begun: list[subprocess.Popen[str]] = []
     threads = [
         threading.Thread(
-            target=_feed, args=(command, paths, pending, results, done, stop), daemon=True
+            target=_feed,
+            args=(command, paths, pending, results, done, stop, workers_begun),
+            daemon=True,
         )
         for _ in range(min(workers, len(paths)))
     ]
@@ -68,6 +71,11 @@ def measure_all(
                 raise outcome
             if progress:
                 progress(finished, len(paths), str(paths[outcome]))
+    except BaseException:
+        stop.set()
+        for process in workers_begun:
+            process.terminate()  # else a long file would hold up the way out
+        raise
     finally:
         stop.set()
         for thread in threads:
@@ -96,6 +104,7 @@ def _feed(
     results: list[Measurement | None],
     done: "queue.SimpleQueue[int | BaseException]",
     stop: threading.Event,
+    begun: "list[subprocess.Popen[str]]",
 ) -> None:
     """Hand files to one worker process, and to a new one whenever it dies."""
     process: subprocess.Popen[str] | None = None
@@ -106,7 +115,9 @@ def _feed(
             except queue.Empty:
                 return
             if process is None:
-                process = _start(command)
+                process = _start(command, begun)
+                if stop.is_set():
+                    return
             answer = _ask(process, paths[index])
             if answer is None:
                 _end(process)
@@ -120,7 +131,7 @@ def _feed(
             _end(process)
 
 
-def _start(command: Sequence[str]) -> "subprocess.Popen[str]":
+def _start(command: Sequence[str], begun: "list[subprocess.Popen[str]]") -> "subprocess.Popen[str]":
     # The cores are taken by processes; threads of their own would only get in each other's way.
     single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -130,7 +141,9 @@ def _start(command: Sequence[str]) -> "subprocess.Popen[str]":
         text=True,
         encoding="ascii",
         env=os.environ | single,
+        start_new_session=True,  # Ctrl-C is this process's: it ends its workers itself
     )
+    begun.append(process)
     # A worker that never comes up must not be taken for a decoder that crashed.
     if process.stdout is None or process.stdout.readline() != READY:
         _end(process)

@@ -8,6 +8,7 @@ caller's script again in every child, and imports torch if the script does.
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -16,6 +17,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar, final
 
+from timbrel import streams
 from timbrel.errors import UserError
 
 Job = TypeVar("Job")
@@ -62,6 +64,7 @@ class WorkerProcess(Generic[Job, Outcome]):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=os.environ | self._environment,
+                start_new_session=True,  # Ctrl-C is this process's: it ends its workers itself
             )
         if self._process.stdin is None or self._process.stdout is None:
             raise RuntimeError("a worker process was started without pipes")
@@ -72,9 +75,18 @@ class WorkerProcess(Generic[Job, Outcome]):
         except (BrokenPipeError, EOFError, pickle.UnpicklingError) as error:
             self.close()
             raise UserError(self._ended(job)) from error
+        except BaseException:
+            self.stop()
+            raise
         if isinstance(outcome, UserError):
             raise outcome
         return outcome
+
+    def stop(self) -> None:
+        """Have the process end amid its job; `close` waits for it."""
+        process = self._process
+        if process is not None:
+            process.terminate()
 
     def close(self) -> None:
         """End the process, after the job it is at."""
@@ -117,6 +129,10 @@ def in_parallel(
         pending = {threads.submit(done_elsewhere, job): job for job in jobs}
         for future in as_completed(pending):
             yield pending[future], future.result()
+    except BaseException:
+        for worker in workers:
+            worker.stop()
+        raise
     finally:
         threads.shutdown(cancel_futures=True)
         for worker in workers:
@@ -124,17 +140,21 @@ def in_parallel(
 
 
 def serve(function: Callable[[Any], Any]) -> None:
-    """Answer each job of the input with its outcome, or its `UserError`, until the input ends."""
-    while True:
-        try:
-            job = pickle.load(sys.stdin.buffer)
-        except (EOFError, KeyboardInterrupt):
-            return
-        try:
-            outcome = function(job)
-        except UserError as error:
-            outcome = error
-        except KeyboardInterrupt:
-            return
-        pickle.dump(outcome, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+    """Answer each job of the input with its outcome, or its `UserError`, until the input ends.
+
+    SIGTERM ends it amid a job, whose temporary files are then removed.
+    """
+    streams.guard()  # who asked may be gone when the answer comes
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        while True:
+            try:
+                job = pickle.load(sys.stdin.buffer)
+            except EOFError:
+                return
+            try:
+                outcome = function(job)
+            except UserError as error:
+                outcome = error
+            pickle.dump(outcome, sys.stdout.buffer)
+            sys.stdout.buffer.flush()

@@ -97,7 +97,7 @@ def _composed(hydra: Hydra, name: str, jobs: int, place: Path) -> DictConfig:
 @contextmanager
 def _hydra(place: Path) -> Iterator[Hydra]:
     """Hydra on the one config that the launcher's jobs have."""
-    (place / f"{_MASTER_NAME}.yaml").write_text(_MASTER)
+    (place / f"{_MASTER_NAME}.yaml").write_text(_MASTER, "utf-8")
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(place.absolute()), job_name="ablate", version_base="1.3"):
         hydra = GlobalHydra.instance().hydra

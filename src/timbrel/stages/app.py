@@ -27,7 +27,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
-from timbrel import config_checks
+from timbrel import config_checks, stopping, streams
 from timbrel.audio.names import fitted
 from timbrel.config import OPEN_SECTIONS, STAGES
 from timbrel.errors import UserError, did_you_mean
@@ -86,8 +86,8 @@ def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
     """Compose `stage` from `argv` and call `job` with it; the exit status.
 
     0 done, or what the job returned (the largest of a multirun's); 2 a mistake of the user's (told
-    in one message on stderr), 130 stopped by Ctrl-C. Any other exception is a bug and keeps its
-    traceback, as everything does under HYDRA_FULL_ERROR=1.
+    in one message on stderr), 130 stopped by Ctrl-C, 143 by SIGTERM. Any other exception is a bug
+    and keeps its traceback, as everything does under HYDRA_FULL_ERROR=1.
     """
     bare = os.environ.get("HYDRA_FULL_ERROR") == "1"
     call = _Call(stage, job)
@@ -103,10 +103,11 @@ def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
         _hydra_main(call, argv, flags, overrides)
         if call.mistakes:
             raise call.mistakes[0]
-    except KeyboardInterrupt:
-        sys.stderr.write(f"\ntimbrel {stage}: stopped\n")
-        return 130
+    except KeyboardInterrupt as interrupt:
+        return _stopped(stage, str(interrupt))
     except Exception as error:
+        if stopping.asked():  # a process ended before this one did, say
+            return _stopped(stage)
         message = None if bare else _message(call, error, overrides)
         if message is None:
             raise
@@ -115,6 +116,12 @@ def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
     finally:
         HydraConfig.instance().cfg = None
     return call.status
+
+
+def _stopped(stage: str, advice: str = "") -> int:
+    advice = advice or "the same command begins again"
+    sys.stderr.write(f"\ntimbrel {stage}: stopped; {advice}\n")
+    return stopping.status()
 
 
 def compose(stage: str, overrides: Sequence[str] = (), *, complete: bool = True) -> DictConfig:
@@ -206,6 +213,7 @@ def _named(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 def _task(call: _Call, overrides: list[str], config: DictConfig) -> Any:
     multirun = in_multirun()
     if multirun:
+        streams.guard()  # a launcher may have begun this job in a process of its own
         job = HydraConfig.get()
         sys.stderr.write(f"timbrel {call.stage}: job {job.job.num}: {job.job.override_dirname}\n")
     try:

@@ -140,10 +140,11 @@ def _trained(
     if first_step:
         sys.stderr.write(f"resuming after step {first_step}\n")
 
-    callbacks, wandb_run = watchers(config, found, compute, folder, log, first_step)
-    loader = _train_loader(config, found, compute, first_step, module.model.hop_samples)
     names = {clip.clip_id: clip.name for clip in found.clips}
+    wandb_run = None
     try:
+        callbacks, wandb_run = watchers(config, found, compute, folder, log, first_step)
+        loader = _train_loader(config, found, compute, first_step, module.model.hop_samples)
         fitted = fit(module, loader, callbacks, folder, compute, names)
         part = compared_part(found.split.parts())
         sys.stderr.write(f"trained {fitted.steps} steps; scoring the {part or 'held-out'} files\n")
@@ -157,9 +158,8 @@ def _trained(
             rows = [score.row() for score in outcome.summary]
             wandb_run.send(lambda run: log_summary(run, rows))
             wandb_run.send(lambda run: log_gates(run, outcome.gates))
-    except KeyboardInterrupt:
-        sys.stderr.write(f"\nto go on: timbrel train run={folder}")
-        raise
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(f"to go on: timbrel train run={folder}") from interrupt
     finally:
         if wandb_run is not None:
             wandb_run.finish()

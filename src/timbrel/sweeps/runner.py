@@ -10,7 +10,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -19,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import dropwhile
 from pathlib import Path
 
+from timbrel.data.worker_process import module_command
 from timbrel.sweeps.plan import SWEEPS, PlannedRun
 from timbrel.sweeps.record import (
     Record,
@@ -32,7 +32,7 @@ from timbrel.sweeps.signature import FileDigests, sign
 
 PROCESS = "process"  # the launcher here, by its name
 LOG_FILE = "output.log"
-TRAIN = (sys.executable, "-m", "timbrel.cli", "train")
+TRAIN = (*module_command("timbrel"), "train")
 _STOP_S = 20.0  # Ctrl-C reaches a training too; it closes its files first
 _LONGEST_REASON = 500
 # Somebody, or the system, ended the process: nothing is wrong with the training itself.
@@ -233,7 +233,9 @@ def _clear(folder: Path, study: str, run: PlannedRun, *, keep: bool) -> None:
 
 
 def _signal_name(status: int) -> str:
-    return signal.Signals(-status).name if status < 0 else ""
+    """The signal that ended a process, whether it died of it or told so by 128 and its number."""
+    number = -status if status < 0 else status - 128
+    return signal.Signals(number).name if number in set(signal.Signals) else ""
 
 
 def _reason(log: Path, start: int, status: int) -> str:

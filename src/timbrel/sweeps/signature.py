@@ -264,12 +264,12 @@ def _foreign(packages: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def _places(package: str) -> list[Path]:
-    """The files or folders of a package as `python -m timbrel.cli train` will find it; [] if not.
+    """The files or folders of a package as `timbrel train` will find it; [] if not.
 
-    Such a process looks into the working folder first, which this one may not do at all.
+    It looks into the working folder last, which this process may not do at all.
     """
     try:
-        found = PathFinder.find_spec(package, [os.getcwd(), *sys.path]) or find_spec(package)
+        found = PathFinder.find_spec(package, [*sys.path, os.getcwd()]) or find_spec(package)
     except ValueError:
         return []  # a module of this process that has no place
     if found is None:

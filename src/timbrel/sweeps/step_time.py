@@ -34,7 +34,12 @@ def _of(run: PlannedRun, environment: Mapping[str, str]) -> float:
     words = [*TRAIN, *run.overrides, "dry_run=true"]
     try:
         done = subprocess.run(
-            words, capture_output=True, text=True, timeout=_LONGEST_S, env=dict(environment)
+            words,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_LONGEST_S,
+            env=dict(environment),
         )
     except subprocess.TimeoutExpired:
         return math.nan

@@ -53,7 +53,7 @@ class StepTable:
 
     def _write(self, mode: str, rows: Sequence[Sequence[object]]) -> None:
         try:
-            with self.path.open(mode, newline="") as file:
+            with self.path.open(mode, encoding="utf-8", newline="") as file:
                 csv.writer(file, lineterminator="\n").writerows(rows)
         except OSError as error:
             raise write_error(self.path, error) from error

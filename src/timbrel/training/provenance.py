@@ -124,5 +124,9 @@ def _read(folder: Path, key: str, *otherwise: Any) -> Any:
 
 def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, check=True, text=True
+        ["git", "-C", str(folder), *arguments],
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+        errors="replace",
     ).stdout.strip()

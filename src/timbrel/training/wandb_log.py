@@ -105,12 +105,12 @@ def start_run(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) 
 
 def _started(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) -> wandb.Run:
     identity = folder / "wandb_run_id.txt"
-    if not identity.is_file() or not identity.read_text().strip():
-        identity.write_text(secrets.token_hex(4))
+    if not identity.is_file() or not identity.read_text("utf-8").strip():
+        identity.write_text(secrets.token_hex(4), "utf-8")
     group = settings.group or _sweep(folder)
     arguments: dict[str, Any] = {
         "dir": folder.resolve(),  # its service may run elsewhere
-        "id": identity.read_text().strip(),
+        "id": identity.read_text("utf-8").strip(),
         "resume": "allow",
         "project": settings.project,
         "group": None if group is None else fitted(readable(group), _LONGEST_NAME_BYTES),
