@@ -5,6 +5,7 @@ import math
 import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from timbrel.config import (

@@ -8,6 +8,7 @@ runs in processes of its own.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -25,7 +26,6 @@ from timbrel.files import WriteError, replacing, write_text
 FORMAT_VERSION = 1
 HEADER_BYTES = 128
 BYTES_PER_SAMPLE = 4
-FOREIGN_TEMPORARY_S = 3600.0
 
 Downmix = Literal["mean", "left", "loudest"]
 

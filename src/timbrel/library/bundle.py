@@ -12,6 +12,7 @@ Nothing in a bundle is ever unpickled, and its config may name timbrel's own par
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path

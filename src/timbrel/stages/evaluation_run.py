@@ -35,6 +35,7 @@ from timbrel.files import check_room, replacing_folder
 from timbrel.generation.statistics import LatentStatistics
 from timbrel.library.bundle import load_bundle
 from timbrel.models.autoencoder import Autoencoder
+from timbrel.paths import user_path
 from timbrel.stages.evaluation_tables import print_evaluation
 from timbrel.stages.progress import now_and_then
 from timbrel.stages.recordings import Recordings, recordings
