@@ -5,6 +5,7 @@ import secrets
 from datetime import datetime
 from pathlib import Path
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -89,8 +90,8 @@ def save_config(config: DictConfig, folder: Path) -> None:
 
 def saved_config(folder: Path) -> DictConfig:
     """The config that `save_config` wrote, with the schema of `timbrel train`."""
-    # What was written is resolved: a `${` in it is text.
-    saved = OmegaConf.to_container(OmegaConf.load(folder / CONFIG_FILE), resolve=False)
+    # What was written is resolved: a `${` in it is text, which OmegaConf's own loader would parse.
+    saved = yaml.safe_load((folder / CONFIG_FILE).read_text("utf-8"))
     return OmegaConf.merge(OmegaConf.structured(STAGES["train"].schema), literal(saved))
 
 
