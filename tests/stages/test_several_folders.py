@@ -75,7 +75,44 @@ def test_it_trains_is_scored_and_goes_on(
     assert evaluate.main([f"run={run}", *FAST]) == 2
     assert "hi hats, it's (data.also) as well, which is not there" in capsys.readouterr().err
     assert train.main([f"run={run}"]) == 2
-    assert "hi hats, it's: no such folder" in capsys.readouterr().err
+    assert "hi hats, it's (data.also) as well, which is not there" in capsys.readouterr().err
+
+
+def test_it_goes_on_elsewhere_and_after_its_recordings_moved(
+    hats: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    here = tmp_path / "here"
+    hats.rename(here / "hats")
+    (here / "lists.json").write_text(json.dumps({
+        "hats": {"train": ["hat_0.wav", "hat_1.wav", "hat_2.wav"], "test": ["hat_3.wav"]}
+    }))  # fmt: skip
+    words = ["data.root=hats", "data.split_file=lists.json", "data.cache_dir=cache"]
+    assert train.main([*words, *SHORT, "hydra.run.dir=run"]) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run = "run=../here/run"
+    assert train.main([run, "logger=none", "logger.group=take ${n}"]) == 0
+    assert list(Path().iterdir()) == []
+
+    (here / "hats").rename(tmp_path / "moved")
+    capsys.readouterr()
+    assert train.main([run]) == 2
+    assert "give data_root=FOLDER, where they lie now" in capsys.readouterr().err
+    assert train.main([run, "data.root=../moved"]) == 2
+    assert "for recordings that moved: data_root=FOLDER" in capsys.readouterr().err
+    assert train.main([run, "data_root=../moved"]) == 0
+    assert evaluate.main([run, "data_root=../moved", *FAST]) == 0
+
+    (tmp_path / "moved" / "hat_0.wav").write_bytes((tmp_path / "moved/hat_4.wav").read_bytes())
+    for stage in (train, evaluate):
+        assert stage.main([run, "data_root=../moved"]) == 2
+        assert "or their split have changed since it began" in capsys.readouterr().err
+    assert train.main(["data_root=../moved", "data=demo"]) == 2
+    assert "a new run takes data.root" in capsys.readouterr().err
+    (here / "lists.json").unlink()
+    for stage in (train, evaluate):
+        assert stage.main([run, "data_root=../moved"]) == 2
+        assert "(data.split_file), which is not there" in capsys.readouterr().err
 
 
 def test_inspect_lists_all_of_them(hats: Path, recordings: Path, tmp_path: Path, capsys) -> None:

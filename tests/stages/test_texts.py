@@ -159,3 +159,39 @@ def test_names_that_wandb_refuses_are_refused_first(
     assert app.run_stage("train", words, lambda config: None) == 2
     assert told in capsys.readouterr().err
     assert app.run_stage("train", [*words, "logger=none"], lambda config: None) == 0
+
+
+def test_a_study_may_refer_to_the_environment_and_a_command_line_not(
+    here: Path, monkeypatch
+) -> None:
+    from timbrel.stages.ablate_command import _overrides
+    from timbrel.sweeps.study import read_study
+
+    monkeypatch.setenv("SOUNDS", "/sounds")
+    folder = here / "experiments" / ("s" * 200)
+    folder.mkdir(parents=True)
+    (folder / "study.yaml").write_text(
+        "question: q\nbase: {data.root: '${oc.env:SOUNDS}/kicks'}\n"
+        f"axes: {{data.split_theme: [{'長' * 90}, b]}}\nseeds: [0]\n",
+        "utf-8",
+    )
+    study = read_study("s" * 200)
+    cell = study.cells()[0]
+    assert len(cell.folder.encode()) <= 200
+    words = _overrides(study, cell, {"data.cache_dir": "${oc.env:SOUNDS}"})
+    config = app.compose("train", words)
+    assert (config.data.root, config.data.cache_dir) == ("/sounds/kicks", "${oc.env:SOUNDS}")
+    assert len(config.logger.group.encode()) <= 128
+
+
+def test_files_made_of_long_names_fit(here: Path) -> None:
+    from timbrel.audio.export import ExportSettings
+    from timbrel.stages.compare_command import _target
+    from timbrel.stages.generate import _Target
+
+    for name in ("録" * 83, "k" * 251, "k\udcff" * 100):
+        made = _Target("out", ExportSettings()).path(name)
+        made.parent.mkdir(exist_ok=True)
+        made.touch()
+        assert _Target("out", ExportSettings()).path(name) != made
+        assert not _target(None, [name, "b"]).exists()  # a name too long would raise

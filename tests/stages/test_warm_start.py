@@ -102,7 +102,7 @@ def test_what_was_taken_is_told(run_from, capsys) -> None:
         (["data.sample_rate_hz=44100", "data.channels=2"],
          "set data.sample_rate_hz=48000 data.channels=1, or leave init_from out"),
         (["architecture.encoder.width=24"], "so it is a model of another architecture: 'decoder."),
-        (["init_from=nowhere"], "init_from=nowhere: no such folder"),
+        (["init_from=nowhere"], "nowhere: no such folder"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_started_from_is_refused_before_anything_is_made(

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -227,7 +228,11 @@ def test_a_service_that_dies_costs_one_line(tmp_path: Path) -> None:
         print("done")
     """
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    # Else it would use the service of this process.
+    own = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=own, capture_output=True, text=True, timeout=120
+    )
     assert (done.returncode, done.stdout) == (0, "done\n")
     assert done.stderr.count("W&B fails") == 1
     assert "metrics.csv has every curve" in done.stderr

@@ -293,8 +293,7 @@ def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
 def _value(config: DictConfig, key: str) -> Any:
     """The value of `key`, to be put into another config."""
     value = OmegaConf.select(config, key)
-    plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-    return literal(plain)
+    return value if OmegaConf.is_config(value) else literal(value)  # a section is taken as it is
 
 
 def _user_error(error: BaseException) -> UserError | None:

@@ -6,11 +6,11 @@ import shlex
 from datetime import datetime
 from pathlib import Path
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from timbrel.analysis.run_folder import CONFIG_FILE, OVERRIDES_FILE
 from timbrel.audio.names import file_name
@@ -142,16 +142,16 @@ def saved_config(folder: Path) -> DictConfig:
     path = folder / CONFIG_FILE
     schema = OmegaConf.structured(STAGES["train"].schema)
     try:
-        loaded = OmegaConf.load(path)
-        if not isinstance(loaded, DictConfig) or not loaded:
+        # What was written is resolved: a `${` in it is text, which OmegaConf's own loader would
+        # parse.
+        saved = yaml.safe_load(path.read_text("utf-8"))
+        if not isinstance(saved, dict) or not saved:
             raise UserError(f"'{path}' is damaged: no keys in it; {_WITHOUT_CONFIG}")
-        # What was written is resolved: a `${` in it is text.
-        saved = OmegaConf.to_container(loaded, resolve=False)
         config = OmegaConf.merge(schema, literal(saved))
-        missing = [name for name in _SECTIONS if not saved.get(name)]
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"'{path}' is damaged: {reason}; {_WITHOUT_CONFIG}") from error
+    missing = [name for name in _SECTIONS if not saved.get(name)]
     if missing:
         raise UserError(f"'{path}' is damaged: it lacks {', '.join(missing)}; {_WITHOUT_CONFIG}")
     return config
