@@ -8,13 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 import torch
 
-from stages.training_jobs import TINY, lean, start, warm_context
+from stages.training_jobs import TINY, hold, lean, start, warm_context
 from timbrel import cli
 from timbrel.analysis.run_folder import read_metrics
 from timbrel.errors import UserError
@@ -227,16 +226,10 @@ def test_a_disk_that_fills_up_keeps_what_was_learned(recordings: Path, tmp_path:
     assert not list(run.rglob("*.tmp"))
 
 
-def _hold(folder: str, held: Event) -> None:
-    with only_training(Path(folder)):
-        held.set()
-        time.sleep(600)
-
-
 def test_a_run_is_trained_by_one_process_at_a_time(run: Path, told: Callable[..., str]) -> None:
     context = warm_context()
     held = context.Event()
-    process = context.Process(target=_hold, args=(str(run.absolute()), held))
+    process = context.Process(target=hold, args=(str(run.absolute()), held))
     process.start()
     assert held.wait(60)
     sentence = told("train", "run=run")

@@ -3,14 +3,17 @@
 import multiprocessing
 import os
 import sys
+import time
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
 from timbrel.data import catalog, probing
 from timbrel.stages import evaluation_run, training_run
+from timbrel.training.in_use import only_training
 
 TINY = (
     "architecture=spectral_small",
@@ -73,6 +76,13 @@ def _train(folder: str, overrides: list[str], log: Path | None) -> None:
     from timbrel.stages.train import main
 
     raise SystemExit(main(overrides))
+
+
+def hold(folder: str, held: Event) -> None:
+    """Hold the run in `folder`, as a training does; for a process of its own, to be killed."""
+    with only_training(Path(folder)):
+        held.set()
+        time.sleep(600)
 
 
 def only_run(folder: Path) -> Path:
