@@ -13,6 +13,7 @@ from timbrel.analysis.evaluation import MODEL, compared_part, means_of
 from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.analysis.run_folder import CONFIG_FILE
 from timbrel.config import EvaluateSection, duration_s
+from timbrel.data.chunk_attributes import ChunkAttributes
 from timbrel.data.loaders import train_loader
 from timbrel.data.split import data_hash
 from timbrel.errors import UserError
@@ -50,7 +51,8 @@ def dry_run(config: DictConfig) -> str:
     model = _model(config)
     warm_started(config, model)
     found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
-    loader = _train_loader(config, found, compute, 0, model.hop_samples, only_told=True)
+    measured = measuring(config, found, model)
+    loader = _train_loader(config, found, compute, 0, measured, only_told=True)
     batch = next(iter(loader))
     trainer = config.trainer
     return measure(
@@ -94,8 +96,11 @@ def train(config: DictConfig) -> str:
     if first_step:
         sys.stderr.write(f"resuming after step {first_step}\n")
 
-    callbacks, wandb_run = watchers(config, found, compute, folder, log, first_step)
-    loader = _train_loader(config, found, compute, first_step, model.hop_samples)
+    measured = measuring(config, found, model)
+    callbacks, wandb_run = watchers(
+        config, found, compute, folder, log, first_step, measured if model.conditions else None
+    )
+    loader = _train_loader(config, found, compute, first_step, measured)
     names = {clip.clip_id: clip.name for clip in found.clips}
     try:
         fitted = fit(module, loader, callbacks, folder, compute, names)
@@ -234,7 +239,7 @@ def _train_loader(
     found: Recordings,
     compute: Compute,
     first_step: int,
-    hop_samples: int,
+    measured: ChunkAttributes | None,
     *,
     only_told: bool = False,
 ) -> Any:
@@ -249,7 +254,7 @@ def _train_loader(
         short=str(config.data.short),
         augmentation=augmentation,
         variants=expanded(config, augmentation, found, only_told=only_told),
-        measuring=measuring(config, found, hop_samples),
+        measuring=measured,
         workers=compute.workers,
         pin_memory=compute.pin_memory,
     )
@@ -276,6 +281,7 @@ def _save_model(
             sample_rate_hz=config.data.sample_rate_hz,
             channels=config.data.channels,
             downmix=str(config.data.downmix),
+            conditions=model.conditions,
             parameters={k: v for k, v in architecture["encoder"].items() if k != "_target_"},
         ),
         prior,
