@@ -55,6 +55,6 @@ def test_dataclasses_hold_one_batch_size() -> None:
 def test_right_shapes_pass() -> None:
     audio, index = torch.zeros(N, 1, 8), torch.zeros(N, dtype=torch.long)
     batch = Batch(audio, audio, index, index)
-    assert batch.attributes.shape[-1] == batch.attribute_mask.shape[-1] == 0
+    assert batch.attributes.values.shape == batch.frame_attributes.values.shape == (0, 0)
     code = Latent(torch.zeros(N, 3, 5), torch.zeros(N, 0))
     assert rate_nats(Posterior(code, code)).shape == (N,)

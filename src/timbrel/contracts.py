@@ -4,7 +4,7 @@ Axes: `batch channel time` for audio (float32, nominally -1...1), `batch latent 
 codes, `batch latent` for clip codes. Either latent width may be 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor
 class Conditions:
     """Optional controls for decoders that need them (DDSP); empty elsewhere.
 
+    `f0_hz`, `confidence` (0 to 1) and `loudness_db` are tracks, a value per latent frame.
     `first_frame` says where in its sound the code begins (0 if None): a decoder that mixes in noise
     draws it by position, so that a stream and a whole file are the same sound.
     """
@@ -26,22 +27,73 @@ class Conditions:
     loudness_db: Float[Tensor, "batch frame"] | None = None
     first_frame: Int[Tensor, " batch"] | None = None
 
+    @property
+    def tracks(self) -> dict[str, Tensor]:
+        """The tracks that are there, by name, in the order of `TRACKS`."""
+        found = {name: getattr(self, name) for name in TRACKS}
+        return {name: track for name, track in found.items() if track is not None}
+
     def map(self, function: Callable[[Tensor], Tensor]) -> "Conditions":
         """The same conditions with `function` applied to every tensor present."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return Conditions(**{k: None if v is None else function(v) for k, v in values.items()})
 
+    def cut(self, start: int, stop: int | None = None) -> "Conditions":
+        """The frames from `start` to `stop`; where a position is given, it moves along."""
+        first = None if self.first_frame is None else self.first_frame + start
+        tracks = {name: track[:, start:stop] for name, track in self.tracks.items()}
+        return Conditions(**tracks, first_frame=first)
+
+
+TRACKS = ("f0_hz", "confidence", "loudness_db")
+"""The conditions that have a value per frame."""
+
 
 @dataclass(frozen=True)
 class Latent:
-    """A code: one vector per frame and one per clip (attack, decay, width: what no frame holds)."""
+    """A code: one vector per frame and one per clip (attack, decay, width: what no frame holds).
+
+    `conditions` are those that the decoder needs beside the code; whatever carries the code carries
+    them along.
+    """
 
     frames: Float[Tensor, "batch latent frame"]
     clip: Float[Tensor, "batch clip_latent"]
+    conditions: Conditions = field(default_factory=Conditions)
+
+    @property
+    def n_frames(self) -> int:
+        """How many frames it has."""
+        return self.frames.shape[2]
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Latent":
-        """The same code with `function` applied to both parts."""
-        return Latent(function(self.frames), function(self.clip))
+        """The same code with `function` applied to every tensor."""
+        return Latent(function(self.frames), function(self.clip), self.conditions.map(function))
+
+    def cut(self, start: int, stop: int | None = None) -> "Latent":
+        """The frames from `start` to `stop`, with the same clip code."""
+        return Latent(self.frames[:, :, start:stop], self.clip, self.conditions.cut(start, stop))
+
+
+def joined(blocks: Sequence[Latent]) -> Latent:
+    """Consecutive frames of one sound as one code, with the first block's clip code and position.
+
+    Raises:
+        ValueError: the blocks do not have the same tracks.
+    """
+    names = {tuple(block.conditions.tracks) for block in blocks}
+    if len(names) != 1:
+        raise ValueError(f"blocks with different tracks: {sorted(names)}")
+    tracks = {
+        name: torch.cat([block.conditions.tracks[name] for block in blocks], dim=1)
+        for name in names.pop()
+    }
+    first = blocks[0]
+    return Latent(
+        torch.cat([block.frames for block in blocks], dim=2),
+        first.clip,
+        Conditions(**tracks, first_frame=first.conditions.first_frame),
+    )
 
 
 @dataclass(frozen=True)
@@ -51,6 +103,49 @@ class Posterior:
     mean: Latent
     log_var: Latent | None
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Posterior":
+        """The same posterior with `function` applied to every tensor."""
+        log_var = None if self.log_var is None else self.log_var.map(function)
+        return Posterior(self.mean.map(function), log_var)
+
+    def cut(self, start: int, stop: int | None = None) -> "Posterior":
+        """The frames from `start` to `stop`."""
+        log_var = None if self.log_var is None else self.log_var.cut(start, stop)
+        return Posterior(self.mean.cut(start, stop), log_var)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Measured attributes of a batch, by name: one column each, and where they are defined.
+
+    Of whole chunks (`batch attribute`) or of their latent frames (`batch attribute frame`).
+    """
+
+    names: tuple[str, ...] = ()
+    values: Float[Tensor, "batch attribute"] | Float[Tensor, "batch attribute frame"] = field(
+        default_factory=lambda: torch.zeros(0, 0)
+    )
+    defined: Bool[Tensor, "batch attribute"] | Bool[Tensor, "batch attribute frame"] = field(
+        default_factory=lambda: torch.zeros(0, 0, dtype=torch.bool)
+    )
+
+    def of(self, names: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """The values of `names` in their order, and where they are defined.
+
+        Raises:
+            ValueError: one of them was not measured.
+        """
+        lacking = [name for name in names if name not in self.names]
+        if lacking:
+            has = ", ".join(self.names) or "none"
+            raise ValueError(f"the batch lacks {', '.join(lacking)}; it has {has}")
+        index = [self.names.index(name) for name in names]
+        return self.values[:, index], self.defined[:, index]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Columns":
+        """The same columns with `function` applied to both tensors."""
+        return Columns(self.names, function(self.values), function(self.defined))
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -58,10 +153,8 @@ class Batch:
 
     `input` is what the encoder sees and `target` what the decoder must give back; they differ
     where the encoder's view is masked. `start_sample` is the chunk's first sample in its clip and
-    may be negative where a short clip was placed inside a longer chunk. `attributes` holds one
-    column per attribute of the chunk, `frame_attributes` one row per attribute and latent frame;
-    their order is the loader's, and their masks say where a value is defined. All four are empty,
-    of sizes 0, where nothing is measured.
+    may be negative where a short clip was placed inside a longer chunk. `attributes` are those of
+    the chunk, `frame_attributes` those of its latent frames, both empty where nothing is measured.
     """
 
     input: Float[Tensor, "batch channel time"]
@@ -69,24 +162,18 @@ class Batch:
     clip_id: Int[Tensor, " batch"]
     start_sample: Int[Tensor, " batch"]
     conditions: Conditions = field(default_factory=Conditions)
-    attributes: Float[Tensor, "batch attribute"] | Float[Tensor, "0 0"] = field(
-        default_factory=lambda: torch.zeros(0, 0)
-    )
-    attribute_mask: Bool[Tensor, "batch attribute"] | Bool[Tensor, "0 0"] = field(
-        default_factory=lambda: torch.zeros(0, 0, dtype=torch.bool)
-    )
-    frame_attributes: Float[Tensor, "batch frame_attribute frame"] | Float[Tensor, "0 0 0"] = field(
-        default_factory=lambda: torch.zeros(0, 0, 0)
-    )
-    frame_attribute_mask: Bool[Tensor, "batch frame_attribute frame"] | Bool[Tensor, "0 0 0"] = (
-        field(default_factory=lambda: torch.zeros(0, 0, 0, dtype=torch.bool))
-    )
+    attributes: Columns = field(default_factory=Columns)
+    frame_attributes: Columns = field(default_factory=Columns)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """The same batch with `function` applied to every tensor."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        conditions = values.pop("conditions").map(function)
-        return Batch(conditions=conditions, **{k: function(v) for k, v in values.items()})
+        return Batch(
+            **{
+                k: function(v) if isinstance(v, Tensor) else v.map(function)
+                for k, v in values.items()
+            }
+        )
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
         """The batch on `device`."""

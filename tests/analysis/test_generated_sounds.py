@@ -23,7 +23,7 @@ from timbrel.analysis.generated_sounds import (
 )
 from timbrel.analysis.generated_tables import write_generated
 from timbrel.analysis.latent_statistics import fit_latent_statistics
-from timbrel.contracts import Conditions, Latent
+from timbrel.contracts import Latent
 from timbrel.data.split import Segment, Split
 from timbrel.generation.file_source import encode_whole
 from timbrel.metrics import aisfx
@@ -225,7 +225,7 @@ class _Broken(nn.Module):
         super().__init__()
         self.limit = limit
 
-    def forward(self, latent: Latent, conditions: Conditions) -> Tensor:
+    def forward(self, latent: Latent) -> Tensor:
         audio = latent.frames.transpose(1, 2).flatten(1)[:, None]
         return audio.masked_fill(latent.frames[:, 0, :1, None] > self.limit, math.nan)
 
@@ -255,7 +255,7 @@ class _Pitched(nn.Module):
         low = torch.from_numpy(noise(0.2, seed=1)).cumsum(0)
         self.low, self.high = low / low.abs().max(), torch.from_numpy(noise(0.2, seed=2))
 
-    def forward(self, latent: Latent, conditions: Conditions) -> Tensor:
+    def forward(self, latent: Latent) -> Tensor:
         at = latent.frames[:, 0, :1]
         at = (at > 0.45).float() if self.sudden else at
         return (self.low + 10 ** (2 * at - 2) * self.high)[:, None]

@@ -15,7 +15,7 @@ from signals import noise
 from timbrel.analysis import latent_gates
 from timbrel.analysis.evaluation import reconstruct
 from timbrel.analysis.latent_gates import CodeUse, measure_code
-from timbrel.contracts import Conditions, Latent
+from timbrel.contracts import Latent
 
 
 class _Clip:
@@ -35,7 +35,7 @@ class _Deaf(nn.Module):
     hop_samples = 4
     context_frames = 0
 
-    def forward(self, latent: Latent, conditions: Conditions) -> Tensor:
+    def forward(self, latent: Latent) -> Tensor:
         return torch.arange(latent.frames.shape[2] * 4).mul(0.1).sin()[None, None]
 
 

@@ -1,6 +1,7 @@
 """Chunks: a pure function of (seed, step, example), fair to short recordings, never outside."""
 
 import pickle
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -161,21 +162,13 @@ def test_no_segments_and_settings_not_offered_are_refused(segments):
         StepSampler(batch_size=0)
 
 
-# Steps and processes
+# Steps
 
 
 def test_a_resumed_sampler_goes_on_where_the_first_would_be():
     start = list(islice(StepSampler(batch_size=2), 8))
     assert list(islice(StepSampler(batch_size=2, first_step=5), 3)) == start[5:]
     assert start[5] == [(5, 0), (5, 1)]
-
-
-def test_processes_share_a_step_without_overlap():
-    alone = next(iter(StepSampler(batch_size=8)))
-    together = [next(iter(StepSampler(batch_size=2, rank=r, world_size=4))) for r in range(4)]
-    assert [index for batch in together for index in batch] == alone
-    with pytest.raises(ValueError, match="rank=4"):
-        StepSampler(batch_size=2, rank=4, world_size=4)
 
 
 # Validation
@@ -242,8 +235,7 @@ def test_a_batch_shares_what_is_equal_and_has_empty_conditions(segments):
         np.testing.assert_array_equal(batch.input[i].numpy(), drawn[3, i].audio)
         assert batch.clip_id[i] == drawn[3, i].clip_id
         assert batch.start_sample[i] == drawn[3, i].start_sample
-    assert batch.attributes.shape == batch.attribute_mask.shape == (5, 0)
-    assert batch.attribute_mask.dtype == torch.bool
+    assert batch.attributes.names == batch.frame_attributes.names == ()
     assert batch.conditions.f0_hz is None
 
 
@@ -345,8 +337,10 @@ def test_a_mix_is_the_sum_of_two_recordings_whose_pitch_is_unknown(tmp_path):
 def measures(value: float) -> Measures:
     """One attribute per chunk and one per frame, of which a frame is not defined."""
     return Measures(
+        ("loudness_lufs",),
         np.array([value], np.float32),
         np.array([True]),
+        ("f0_hz",),
         np.full((1, 2), value, np.float32),
         np.array([[True, False]]),
     )
@@ -357,10 +351,26 @@ def test_attributes_travel_with_the_example(segments):
     examples = [data[0, example] for example in range(3)]
     batch = collate(examples)
     starts = [float(example.start_sample) for example in examples]
-    assert batch.attributes[:, 0].tolist() == starts
-    assert batch.frame_attributes[:, 0, 1].tolist() == starts
-    assert batch.frame_attribute_mask[:, 0].tolist() == [[True, False]] * 3
-    assert batch.attribute_mask.all()
+    assert batch.attributes.names == ("loudness_lufs",)
+    assert batch.attributes.values[:, 0].tolist() == starts
+    assert batch.attributes.defined.all()
+    assert batch.frame_attributes.names == ("f0_hz",)
+    assert batch.frame_attributes.values[:, 0, 1].tolist() == starts
+    assert batch.frame_attributes.defined[:, 0].tolist() == [[True, False]] * 3
+    assert not batch.conditions.tracks
+
+
+def test_tracks_become_conditions_for_training_and_for_validation(segments):
+    def measuring(chunk, live, audio):
+        return replace(measures(440.0), tracks=("f0_hz", "confidence"))
+
+    fixed = validation_chunks(segments, CHUNK)
+    held_out = ValidationChunks(fixed, chunk_samples=CHUNK, measuring=measuring)
+    for examples in ([dataset(segments, measuring=measuring)[0, 0]], [held_out[0]]):
+        conditions = collate(examples).conditions
+        assert conditions.f0_hz.tolist() == [[440.0, 440.0]]
+        assert conditions.confidence.tolist() == [[1.0, 0.0]]
+        assert conditions.loudness_db is None
 
 
 @pytest.mark.parametrize("short", ["pad", "loop", "repeat"])

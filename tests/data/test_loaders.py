@@ -85,14 +85,6 @@ def test_a_resume_goes_on_with_the_very_batches(segments):
     assert_equal(take(loader(segments, first_step=4), 3), take(loader(segments), 7)[4:])
 
 
-def test_processes_together_see_what_one_sees(segments):
-    alone = take(loader(segments, batch_size=6), 3)
-    shards = [take(loader(segments, batch_size=2, rank=r, world_size=3), 3) for r in range(3)]
-    for step, batch in enumerate(alone):
-        together = torch.cat([shard[step].input for shard in shards])
-        assert torch.equal(together, batch.input)
-
-
 def test_the_global_generators_are_neither_read_nor_moved(segments):
     torch.manual_seed(1)
     np.random.seed(1)  # noqa: NPY002 - the global state is what is watched
@@ -137,21 +129,6 @@ def test_validation_is_the_same_at_every_pass_and_worker(segments):
     assert sizes[:-1] == [4] * (len(sizes) - 1)
     limited = list(validation_loader(segments, **settings, limit=6))
     assert sorted(torch.cat([batch.clip_id for batch in limited]).tolist()) == list(range(6))
-
-
-def test_validation_is_shared_among_processes(segments):
-    settings = {"batch_size": 4, "chunk_samples": CHUNK}
-
-    def heard(**where):
-        return [
-            (int(clip), int(start))
-            for batch in validation_loader(segments, **settings, **where)
-            for clip, start in zip(batch.clip_id, batch.start_sample, strict=True)
-        ]
-
-    shards = [heard(rank=rank, world_size=2) for rank in range(2)]
-    assert sorted([*shards[0], *shards[1]]) == sorted(heard())
-    assert abs(len(shards[0]) - len(shards[1])) <= 1
 
 
 def test_no_validation_is_an_empty_loader_and_no_training_is_refused(segments):

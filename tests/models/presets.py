@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from timbrel.contracts import Conditions, Latent, Posterior
+from timbrel.contracts import Latent, Posterior
 from timbrel.models.autoencoder import Autoencoder
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -69,7 +69,7 @@ class Unblock(nn.Module):
         super().__init__()
         self.channels = channels
 
-    def forward(self, latent: Latent, conditions: Conditions) -> Tensor:
+    def forward(self, latent: Latent) -> Tensor:
         rows = latent.frames.transpose(1, 2).unflatten(2, (self.channels, self.hop_samples))
         return rows.transpose(1, 2).flatten(2)
 

@@ -1,6 +1,7 @@
 """The multi-band autoencoder: what its options change, and what they must not."""
 
 import itertools
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -147,7 +148,9 @@ def test_a_stream_draws_the_noise_of_the_whole() -> None:
         [torch.from_numpy(x) for x in decode_stream(model, [code], block_frames=13)], 1
     ).numpy()
     assert abs(whole - streamed).max() < 1e-6
-    later = model.decode(code, Conditions(first_frame=torch.tensor([90])))[0].numpy()
+    later = model.decode(replace(code, conditions=Conditions(first_frame=torch.tensor([90]))))[
+        0
+    ].numpy()
     assert abs(whole - later).max() > 1e-3
 
 

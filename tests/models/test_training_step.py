@@ -30,7 +30,7 @@ def _step(
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     posterior = model.encode(batch.input, batch.conditions)
     latent = sample(posterior, rng)
-    estimate = model.decode(latent, batch.conditions)[..., : batch.target.shape[-1]]
+    estimate = model.decode(latent)[..., : batch.target.shape[-1]]
     terms = {
         **SpectralLoss(window_samples=[512, 256])(estimate, batch.target),
         **penalty(posterior, latent, batch, 0, rng),
@@ -84,9 +84,10 @@ class SineDecoder(nn.Module):
         self.sample_rate_hz = sample_rate_hz
         self.amplitude = nn.Linear(latent_dim, 1)
 
-    def forward(self, latent: Latent, conditions: Conditions) -> Tensor:
-        assert conditions.f0_hz is not None
-        turns = conditions.f0_hz.repeat_interleave(self.hop_samples, 1) / self.sample_rate_hz
+    def forward(self, latent: Latent) -> Tensor:
+        f0_hz = latent.conditions.f0_hz
+        assert f0_hz is not None
+        turns = f0_hz.repeat_interleave(self.hop_samples, 1) / self.sample_rate_hz
         loudness = nn.functional.softplus(self.amplitude(latent.frames.transpose(1, 2)))
         wave = torch.sin(2 * math.pi * turns.cumsum(1))
         return (loudness[..., 0].repeat_interleave(self.hop_samples, 1) * wave)[:, None]
@@ -114,6 +115,6 @@ def test_a_decoder_may_ask_for_conditions() -> None:
     assert gradients.keys() == dict(model.named_parameters()).keys()
     assert all(torch.isfinite(gradient).all() for gradient in gradients.values())
     with torch.no_grad():
-        audio = model.decode(model.encode(batch.input, conditions).mean, conditions)
+        audio = model.decode(model.encode(batch.input, conditions).mean)
     loudest = torch.fft.rfft(audio[0, 0]).abs().argmax() * 48_000 / audio.shape[-1]
     assert float(loudest) == pytest.approx(f0_hz, abs=48_000 / audio.shape[-1])

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from models.presets import ARCHITECTURES, LATENTS, config
-from timbrel.contracts import Batch
+from timbrel.contracts import Batch, Columns
 from timbrel.losses.latent import KL, Adversary
 from timbrel.losses.mix import LossMix
 from timbrel.losses.reconstruction import SpectralLoss
@@ -76,7 +76,7 @@ def measured(architecture: str, n: int = N) -> Batch:
     index = torch.arange(n)
     return Batch(
         audio, audio, index, index,
-        frame_attributes=values, frame_attribute_mask=torch.ones(shape, dtype=torch.bool),
+        frame_attributes=Columns(("log_f0", "log_centroid"), values, torch.ones(shape) > 0),
     )  # fmt: skip
 
 

@@ -137,10 +137,11 @@ class _Deaf(nn.Module):
     hop_samples = 4
     context_frames = 0
 
-    def forward(self, latent: Latent, conditions: Conditions) -> Tensor:
+    def forward(self, latent: Latent) -> Tensor:
         time = latent.frames.shape[2] * self.hop_samples
         answer = torch.linspace(-1, 1, time).expand(len(latent.frames), 1, time)
-        return answer if conditions.f0_hz is None else answer * conditions.f0_hz[:, :1, None]
+        f0_hz = latent.conditions.f0_hz
+        return answer if f0_hz is None else answer * f0_hz[:, :1, None]
 
 
 def test_the_decode_test_tells_a_deaf_decoder_from_a_perfect_one() -> None:

@@ -8,24 +8,23 @@ posterior, in nats.
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
-import torch
 from numpy.typing import NDArray
 
 from timbrel.audio.export import clear_peak_time
 from timbrel.audio.names import file_stem
 from timbrel.audio.origin import comment_of, mark
-from timbrel.contracts import Latent, Posterior
+from timbrel.contracts import Posterior
 from timbrel.data.split import Segment
 from timbrel.errors import UserError
 from timbrel.files import write_bytes, write_text
 from timbrel.generation.engine import decode_stream
-from timbrel.generation.file_source import encode_stream, mean_clip
+from timbrel.generation.file_source import conditions_of, encode_posteriors, mean_clip
 from timbrel.losses.latent import kl_nats
 from timbrel.metrics import controls, reconstruction
 from timbrel.metrics.intervals import Interval, bootstrap_mean
@@ -157,52 +156,31 @@ def _scored(
         yield row(NOISE, controls.matched_noise(reference, numpy_generator(control_seed, 0, name)))
 
 
-class _WithRate:
-    """The model's encoder, its code one row longer: the KL to N(0, 1) in nats.
-
-    So the rate passes through `encode_stream` with the frames it belongs to, and every frame counts
-    once, wherever blocks overlap. nan where the posterior is deterministic.
-    """
-
-    def __init__(self, model: Autoencoder) -> None:
-        self.model = model
-        self.hop_samples = model.hop_samples
-        self.encoder_context_frames = model.encoder_context_frames
-        self.channels = model.channels
-        self.parameters = model.parameters
-
-    def encode(self, audio: torch.Tensor) -> Posterior:
-        posterior = self.model.encode(audio)
-        mean, log_var = posterior.mean, posterior.log_var
-
-        def longer(mean: torch.Tensor, log_var: torch.Tensor | None) -> torch.Tensor:
-            if log_var is None:
-                # Also where the code's width is 0.
-                nothing = torch.full_like(mean.sum(1, keepdim=True), float("nan"))
-                return torch.cat([mean, nothing], 1)
-            return torch.cat([mean, kl_nats(mean, log_var).sum(1, keepdim=True)], 1)
-
-        return Posterior(
-            Latent(
-                longer(mean.frames, None if log_var is None else log_var.frames),
-                longer(mean.clip, None if log_var is None else log_var.clip),
-            ),
-            None,
-        )
-
-
 def reconstruct(model: Autoencoder, audio: NDArray[np.float32]) -> Reconstruction:
     """`(channel, time)` through encoder mean and decoder in blocks, as `source=file` renders it.
 
-    The clip code's rate is the mean of the blocks', weighted by frames.
+    Its nats are those of every frame, counted once wherever blocks overlap, and the clip code's:
+    the mean of the blocks', weighted by frames. nan where the posterior is deterministic.
     """
     pieces = (audio[:, i : i + _BLOCK_SAMPLES] for i in range(0, audio.shape[1], _BLOCK_SAMPLES))
-    coded = list(encode_stream(_WithRate(model), pieces))
-    clip = mean_clip(coded)
-    nats = sum(float(block.frames[:, -1].double().sum()) for block in coded) + float(clip[:, -1])
-    codes = (Latent(block.frames[:, :-1], clip[:, :-1]) for block in coded)
+    coded = list(encode_posteriors(model, pieces, conditions_of(model, audio)))
+    clip = mean_clip(posterior.mean for posterior in coded)
+    codes = (replace(posterior.mean, clip=clip) for posterior in coded)
     decoded = np.concatenate(list(decode_stream(model, codes)), axis=1)
-    return Reconstruction(decoded[:, : audio.shape[1]], nats)
+    return Reconstruction(decoded[:, : audio.shape[1]], _nats(coded))
+
+
+def _nats(coded: Sequence[Posterior]) -> float:
+    """The nats of consecutive posteriors; nan where they have no variance."""
+    frame_nats, clip_nats = 0.0, []
+    for posterior in coded:
+        mean, log_var = posterior.mean, posterior.log_var
+        if log_var is None:
+            return float("nan")
+        frame_nats += float(kl_nats(mean.frames, log_var.frames).sum(1).double().sum())
+        nats = kl_nats(mean.clip, log_var.clip).sum(1, keepdim=True)
+        clip_nats.append(replace(mean, clip=nats))
+    return frame_nats + float(mean_clip(clip_nats))
 
 
 def summarise(rows: Sequence[FileScore], *, seed: int, draws: int) -> list[MeanScore]:

@@ -15,12 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from timbrel.analysis.evaluation import write_wav
-from timbrel.contracts import Latent
+from timbrel.contracts import Conditions
 from timbrel.data.split import Segment, Split
 from timbrel.errors import UserError
 from timbrel.generation.engine import render
+from timbrel.generation.file_source import conditions_of
 from timbrel.generation.source import PriorSource
 from timbrel.generation.statistics import LatentStatistics
+from timbrel.generation.tracks import latent_of, rows_of
 from timbrel.metrics import aisfx, distribution, diversity
 from timbrel.metrics.distribution import SetDistance
 from timbrel.metrics.diversity import Support
@@ -282,10 +284,15 @@ def interpolations(
     found = []
     for pair in zip(begins[::2], begins[1::2], strict=False):
         equal = np.stack([np.pad(x, ((0, 0), (0, length - x.shape[1]))) for x in pair])
-        code = model.encode(torch.from_numpy(equal).to(device)).mean
-        line = Latent(
-            torch.lerp(code.frames[:1], code.frames[1:], weights[:, None, None]),
+        tracks = [conditions_of(model, sound).tracks for sound in equal]
+        both = {name: torch.cat([of[name] for of in tracks]) for name in model.conditions}
+        conditions = Conditions(**both).map(lambda x: x.to(device))
+        code = model.encode(torch.from_numpy(equal).to(device), conditions).mean
+        rows = rows_of(code)
+        line = latent_of(
+            torch.lerp(rows[:1], rows[1:], weights[:, None, None]),
             torch.lerp(code.clip[:1], code.clip[1:], weights[:, None]),
+            model.conditions,
         )
         sounds = model.decode(line).float().cpu().numpy()[:, :, :length]
         points = np.stack([embed(sound, model.sample_rate_hz) for sound in sounds])

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from timbrel.analysis.evaluation import write_csv
 from timbrel.analysis.gates import WEAKER_PENALTY, Gate
-from timbrel.contracts import Latent
 from timbrel.data.split import Segment
+from timbrel.generation.file_source import conditions_of
 from timbrel.losses.latent import kl_nats
 from timbrel.metrics import latent as latent_metrics
 from timbrel.models.autoencoder import Autoencoder
@@ -57,7 +57,8 @@ def measure_code(model: Autoencoder, segments: Sequence[Segment]) -> CodeUse:
     before: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
     for segment in segments:
         audio = segment.samples()[:, :encoded]
-        posterior = model.encode(torch.from_numpy(audio)[None].to(device))
+        conditions = conditions_of(model, audio).map(lambda x: x.to(device))
+        posterior = model.encode(torch.from_numpy(audio)[None].to(device), conditions)
         mean, log_var = posterior.mean, posterior.log_var
         frames.append(_rows(mean.frames))
         clips.append(mean.clip.float().cpu().numpy())
@@ -67,7 +68,7 @@ def measure_code(model: Autoencoder, segments: Sequence[Segment]) -> CodeUse:
         else:
             frame_nats.append(np.full_like(frames[-1], math.nan))
             clip_nats.append(np.full_like(clips[-1], math.nan))
-        begin = Latent(mean.frames[:, :, : math.ceil(decoded / model.hop_samples)], mean.clip)
+        begin = mean.cut(0, math.ceil(decoded / model.hop_samples))
         output = model.decode(begin)[0].float().mean(0).cpu().numpy()
         now = audio[:, :decoded].mean(0), output[:decoded]
         if before is not None:

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from timbrel.contracts import Latent
 from timbrel.generation.statistics import LatentStatistics
+from timbrel.generation.tracks import rows_of
 
 
 def fit_latent_statistics(sequences: Iterable[Latent]) -> LatentStatistics:
-    """Mean, covariance and lag-1 covariance of frame codes; mean and covariance of clip codes.
+    """Mean, covariance and lag-1 covariance of frame codes with their tracks; those of clip codes.
 
     `sequences` gives posterior means, any batch size: each row of a batch is one clip, and only
     neighbours within a clip count for the lag. Where no clip has two frames the lag-1
@@ -19,8 +20,10 @@ def fit_latent_statistics(sequences: Iterable[Latent]) -> LatentStatistics:
     Raises ValueError where there is no frame, or where a code is not finite.
     """
     frames, pairs, clips = _Moments(), _Moments(), _Moments()
+    tracks: tuple[str, ...] = ()
     for sequence in sequences:
-        codes = sequence.frames.detach().double().cpu().numpy()  # batch latent frame
+        tracks = tuple(sequence.conditions.tracks)
+        codes = rows_of(sequence).detach().double().cpu().numpy()  # batch row frame
         clips.add(sequence.clip.detach().double().cpu().numpy())
         for code in codes:
             frames.add(code.T)
@@ -41,6 +44,7 @@ def fit_latent_statistics(sequences: Iterable[Latent]) -> LatentStatistics:
         clip_covariance=clip_covariance,
         n_frames=frames.n,
         n_clips=clips.n,
+        tracks=tracks,
     )
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from timbrel.contracts import joined
 from timbrel.data.chunks import ValidationChunks, validation_chunks
 from timbrel.data.split import Segment
-from timbrel.generation.file_source import FileSource, encode_stream
+from timbrel.generation.file_source import FileSource, conditions_of, encode_stream
 from timbrel.models.autoencoder import Autoencoder
 
 _BLOCK_FRAMES = 64
@@ -64,7 +65,9 @@ def latent_difference(model: Autoencoder, segment: Segment) -> float:
     """
     audio = segment.samples()[:, : round(_LONGEST_S * model.sample_rate_hz)]
     device = next(model.parameters()).device
-    whole = model.encode(torch.from_numpy(audio)[None].to(device)).mean.frames.float().cpu()
-    blocks = encode_stream(model, [audio], block_frames=_BLOCK_FRAMES)
-    streamed = torch.cat([block.frames for block in blocks], dim=2)
+    conditions = conditions_of(model, audio)
+    there = conditions.map(lambda x: x.to(device))
+    whole = model.encode(torch.from_numpy(audio)[None].to(device), there).mean.frames.float().cpu()
+    blocks = encode_stream(model, [audio], conditions, block_frames=_BLOCK_FRAMES)
+    streamed = joined(list(blocks)).frames
     return float((whole - streamed).abs().max()) if whole.numel() else 0.0

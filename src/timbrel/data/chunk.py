@@ -48,12 +48,18 @@ class Variant:
 
 @dataclass(frozen=True)
 class Measures:
-    """Attributes of a chunk and of its latent frames, with masks of where they are defined."""
+    """Attributes of a chunk and of its latent frames, with masks of where they are defined.
 
+    `tracks` names the conditions that are to be made of those of the frames.
+    """
+
+    names: tuple[str, ...]
     values: NDArray[np.float32]  # (attribute,)
     mask: NDArray[np.bool_]
+    frame_names: tuple[str, ...]
     frame_values: NDArray[np.float32]  # (attribute, frame)
     frame_mask: NDArray[np.bool_]
+    tracks: tuple[str, ...] = ()
 
 
 class Measuring(Protocol):

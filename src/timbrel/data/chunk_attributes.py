@@ -20,6 +20,7 @@ from timbrel.attributes.pitch import PitchTrack
 from timbrel.attributes.registry import CLIP_ATTRIBUTES, FRAME_ATTRIBUTES
 from timbrel.data.augmentation import Audio, Change
 from timbrel.data.chunk import Chunk, Measures, Short, positions
+from timbrel.data.conditions import attributes_of, latent_frames
 from timbrel.errors import UserError, did_you_mean
 
 _F0 = next(attribute for attribute in FRAME_ATTRIBUTES if attribute.name == "f0_hz")
@@ -47,7 +48,7 @@ class ChunkAttributes:
     """Gives a chunk's attributes (`timbrel.data.chunk.Measuring`).
 
     `recordings` holds the measurement of every clip by `clip_id`; `frames` and `clips` are the
-    names of the columns, in order; latent frames are `hop_samples` long.
+    attributes asked for, `tracks` the conditions; latent frames are `hop_samples` long.
     """
 
     recordings: Mapping[int, Measurement]
@@ -55,13 +56,15 @@ class ChunkAttributes:
     clips: tuple[str, ...]
     hop_samples: int
     short: Short
+    tracks: tuple[str, ...] = ()
 
     def __call__(self, chunk: Chunk, live: Change, audio: Audio) -> Measures:
         """The attributes of `audio`, which was read as `chunk` and then changed by `live`."""
         rate_hz = chunk.segment.clip.rate_hz
         samples = audio.shape[1]
         pitch = self._pitch(chunk, live, samples)
-        search = _SEARCHED in (*self.frames, *self.clips)
+        frames = tuple(dict.fromkeys((*self.frames, *attributes_of(self.tracks))))
+        search = _SEARCHED in (*frames, *self.clips)
         if self.clips:
             found = measure(
                 audio, rate_hz, from_start=False, known_pitch=pitch, search_periodicity=search
@@ -69,16 +72,16 @@ class ChunkAttributes:
         else:
             found = measure_frames(audio, rate_hz, known_pitch=pitch, search_periodicity=search)
         clip_columns = [CLIP_NAMES.index(name) for name in self.clips]
-        rows = [_row(found, name) for name in self.frames]
-        # A latent frame takes the value of the 10 ms that its middle lies in.
-        middles = (np.arange(math.ceil(samples / self.hop_samples)) + 0.5) * self.hop_samples
-        nearest = np.minimum(middles // found.hop_samples, frame_count(samples, rate_hz) - 1)
-        columns = nearest.astype(int)
+        rows = [_row(found, name) for name in frames]
+        columns = latent_frames(found, samples, self.hop_samples)
         return Measures(
+            self.clips,
             found.clip_values[clip_columns],
             found.clip_defined[clip_columns],
+            frames,
             np.array([values[columns] for values, _ in rows], np.float32).reshape(-1, len(columns)),
             np.array([defined[columns] for _, defined in rows], bool).reshape(-1, len(columns)),
+            self.tracks,
         )
 
     def _pitch(self, chunk: Chunk, live: Change, samples: int) -> PitchTrack:

@@ -15,7 +15,7 @@ from typing import get_args
 import numpy as np
 from torch.utils.data import Dataset, Sampler
 
-from timbrel.data.augmentation import Audio, Augment
+from timbrel.data.augmentation import UNCHANGED, Audio, Augment
 from timbrel.data.chunk import Chunk, Example, Measuring, MemoryMaps, Short, Variant, read_chunk
 from timbrel.data.split import Segment
 from timbrel.errors import UserError
@@ -132,9 +132,15 @@ class ValidationChunks(Dataset[Example]):
     """A fixed list of chunks, the same at every look."""
 
     def __init__(
-        self, chunks: Sequence[Chunk], *, chunk_samples: int, short: Short = "pad"
+        self,
+        chunks: Sequence[Chunk],
+        *,
+        chunk_samples: int,
+        short: Short = "pad",
+        measuring: Measuring | None = None,
     ) -> None:
         _check(chunk_samples, short)
+        self.measuring = measuring
         self.chunks = tuple(chunks)
         self.chunk_samples = chunk_samples
         self.short: Short = short
@@ -150,29 +156,23 @@ class ValidationChunks(Dataset[Example]):
         try:
             samples = self._maps.samples(clip)
             audio = read_chunk(samples, chunk, self.chunk_samples, short=self.short)
+            measures = self.measuring(chunk, UNCHANGED, audio) if self.measuring else None
         except Exception as error:
             error.add_note(f"in validation chunk {index}, from {clip.name!r}")
             raise
-        return Example(audio, clip.clip_id, chunk.start_sample)
+        return Example(audio, clip.clip_id, chunk.start_sample, measures=measures)
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
-    """The indices of this process's batches, one batch per step, without end.
+    """The indices of the batches, one batch per step, from `first_step` on, without end."""
 
-    `batch_size` is what one process takes: step s has `world_size * batch_size` examples, of
-    which process `rank` takes the `rank`-th run of `batch_size`. So two processes with batches
-    of 4 see, together, what one with batches of 8 sees.
-    """
-
-    def __init__(
-        self, *, first_step: int = 0, batch_size: int, rank: int = 0, world_size: int = 1
-    ) -> None:
+    def __init__(self, *, first_step: int = 0, batch_size: int) -> None:
         if batch_size < 1:
             raise UserError(f"a batch size of {batch_size}; give at least 1")
-        if first_step < 0 or not 0 <= rank < world_size:
-            raise ValueError(f"{first_step=}, {rank=}, {world_size=}")
+        if first_step < 0:
+            raise ValueError(f"{first_step=}")
         self.first_step = first_step
-        self.examples = range(rank * batch_size, (rank + 1) * batch_size)
+        self.examples = range(batch_size)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         step = self.first_step

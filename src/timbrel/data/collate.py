@@ -8,8 +8,9 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from timbrel.contracts import Batch
+from timbrel.contracts import Batch, Columns
 from timbrel.data.chunk import Example, Measures
+from timbrel.data.conditions import conditions_from
 
 
 def collate(examples: Sequence[Example]) -> Batch:
@@ -24,8 +25,6 @@ def collate(examples: Sequence[Example]) -> Batch:
         target=target,
         clip_id=torch.tensor([example.clip_id for example in examples]),
         start_sample=torch.tensor([example.start_sample for example in examples]),
-        attributes=torch.zeros(len(examples), 0),
-        attribute_mask=torch.zeros(len(examples), 0, dtype=torch.bool),
     )
     measures = [example.measures for example in examples if example.measures is not None]
     return _measured(batch, measures) if len(measures) == len(examples) else batch
@@ -53,10 +52,19 @@ def collate_in_worker(examples: Sequence[Example]) -> Parcel:
 
 
 def _measured(batch: Batch, measures: Sequence[Measures]) -> Batch:
+    first = measures[0]
+    frames = Columns(
+        first.frame_names,
+        torch.from_numpy(np.stack([m.frame_values for m in measures])),
+        torch.from_numpy(np.stack([m.frame_mask for m in measures])),
+    )
     return replace(
         batch,
-        attributes=torch.from_numpy(np.stack([m.values for m in measures])),
-        attribute_mask=torch.from_numpy(np.stack([m.mask for m in measures])),
-        frame_attributes=torch.from_numpy(np.stack([m.frame_values for m in measures])),
-        frame_attribute_mask=torch.from_numpy(np.stack([m.frame_mask for m in measures])),
+        conditions=conditions_from(first.tracks, frames),
+        attributes=Columns(
+            first.names,
+            torch.from_numpy(np.stack([m.values for m in measures])),
+            torch.from_numpy(np.stack([m.mask for m in measures])),
+        ),
+        frame_attributes=frames,
     )

@@ -35,10 +35,8 @@ def train_loader(
     measuring: Measuring | None = None,
     workers: int = 0,
     pin_memory: bool = False,
-    rank: int = 0,
-    world_size: int = 1,
 ) -> DataLoader[Example]:
-    """Batches of `batch_size` per process, from step `first_step` on, without end.
+    """Batches of `batch_size`, from step `first_step` on, without end.
 
     Yields `timbrel.contracts.Batch`. The loader shards by itself: Lightning must be told
     `use_distributed_sampler=False`. Raises `UserError` for an empty part and settings that are
@@ -53,9 +51,7 @@ def train_loader(
         variants=variants,
         measuring=measuring,
     )
-    sampler = StepSampler(
-        first_step=first_step, batch_size=batch_size, rank=rank, world_size=world_size
-    )
+    sampler = StepSampler(first_step=first_step, batch_size=batch_size)
     return _loader(dataset, workers, pin_memory, batch_sampler=sampler)
 
 
@@ -66,18 +62,18 @@ def validation_loader(
     chunk_samples: int,
     limit: int | None = None,
     short: Short = "pad",
+    measuring: Measuring | None = None,
     workers: int = 0,
     pin_memory: bool = False,
-    rank: int = 0,
-    world_size: int = 1,
 ) -> DataLoader[Example]:
     """The same batches at every pass: consecutive chunks of the segments, `limit` at most.
 
-    Process `rank` takes every `world_size`-th chunk, so counts may differ by one between
-    processes. No segments give an empty loader.
+    No segments give an empty loader.
     """
-    chunks = validation_chunks(segments, chunk_samples, limit)[rank::world_size]
-    dataset = ValidationChunks(chunks, chunk_samples=chunk_samples, short=short)
+    chunks = validation_chunks(segments, chunk_samples, limit)
+    dataset = ValidationChunks(
+        chunks, chunk_samples=chunk_samples, short=short, measuring=measuring
+    )
     return _loader(dataset, workers, pin_memory, batch_size=batch_size)
 
 

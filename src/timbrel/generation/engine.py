@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbrel.contracts import Conditions, Latent
+from timbrel.contracts import Latent, joined
 from timbrel.errors import UserError
 from timbrel.generation.source import LatentSource
 from timbrel.models.autoencoder import Autoencoder
@@ -53,8 +54,9 @@ def render(
 @torch.inference_mode()
 def _decode(model: Autoencoder, latent: Latent, first_frame: int) -> AudioBlock:
     device = next(model.parameters()).device
-    position = Conditions(first_frame=torch.tensor([first_frame], device=device))
-    return model.decode(latent.map(lambda x: x.to(device)), position)[0].float().cpu().numpy()
+    position = replace(latent.conditions, first_frame=torch.tensor([first_frame]))
+    placed = replace(latent, conditions=position).map(lambda x: x.to(device))
+    return model.decode(placed)[0].float().cpu().numpy()
 
 
 def decode_stream(
@@ -70,18 +72,15 @@ def decode_stream(
     before = 0
     first = 0  # the position of the held frames in the sound
     for block in blocks:
-        held = (
-            block if held is None else Latent(torch.cat([held.frames, block.frames], 2), held.clip)
-        )
-        while held.frames.shape[2] >= before + block_frames + context:
-            window = held.frames[:, :, : before + block_frames + context]
-            audio = _decode(model, Latent(window, held.clip), first)
+        held = block if held is None else joined([held, block])
+        while held.n_frames >= before + block_frames + context:
+            audio = _decode(model, held.cut(0, before + block_frames + context), first)
             yield audio[:, before * hop : (before + block_frames) * hop]
             drop = max(0, before + block_frames - context)
-            held = Latent(held.frames[:, :, drop:], held.clip)
+            held = held.cut(drop)
             before = before + block_frames - drop
             first += drop
-    if held is not None and held.frames.shape[2] > before:
+    if held is not None and held.n_frames > before:
         yield _decode(model, held, first)[:, before * hop :]
 
 

@@ -1,8 +1,9 @@
 """Latents of a sound file: any rate, any channel count, any length, in constant memory."""
 
+import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from timbrel.audio.read import describe, read_blocks
 from timbrel.audio.resample import resample_blocks
-from timbrel.contracts import Latent, Posterior
+from timbrel.contracts import Conditions, Latent, Posterior, joined
 from timbrel.data.cache_entry import loudest_channel, mix
+from timbrel.data.conditions import measured_conditions
 from timbrel.errors import UserError
 from timbrel.models.autoencoder import Autoencoder
 
@@ -23,7 +25,8 @@ class FileSource:
 
     The clip code is the mean of the blocks' clip codes, weighted by frames; of a file of up to
     `block_frames` frames it is the model's own. A first pass counts and checks the samples, since
-    headers lie.
+    headers lie. A model whose decoder needs tracks has them measured of the whole file at once,
+    which then is held in memory.
 
     Raises UserError where the file cannot be read, is empty or not finite.
     """
@@ -46,15 +49,23 @@ class FileSource:
         self.n_samples = sum(block.shape[1] for block in self.audio())
         if self.n_samples == 0:
             raise UserError(f"'{self.path}': 0 frames; give a file that holds sound")
+        self._conditions = self._measured()
         self._clip = self._clip_code()
 
     def blocks(self) -> Iterator[Latent]:
         """Consecutive frames, all with the file's clip code."""
         for latent in self._encoded():
-            yield Latent(latent.frames, self._clip)
+            yield replace(latent, clip=self._clip)
 
     def _encoded(self) -> Iterator[Latent]:
-        return encode_stream(self.model, self.audio(), block_frames=self.block_frames)
+        return encode_stream(
+            self.model, self.audio(), self._conditions, block_frames=self.block_frames
+        )
+
+    def _measured(self) -> Conditions:
+        if not self.model.conditions:
+            return Conditions()
+        return conditions_of(self.model, np.concatenate(list(self.audio()), axis=1))
 
     def _clip_code(self) -> torch.Tensor:
         if self.model.clip_dim == 0:
@@ -83,51 +94,68 @@ class FileSource:
             )
 
 
-class Encodes(Protocol):
-    """What `encode_stream` asks of a model."""
-
-    hop_samples: int
-    encoder_context_frames: int
-    channels: int
-
-    def parameters(self) -> Iterator[torch.Tensor]:
-        """Its weights, which tell the device."""
-
-    def encode(self, audio: torch.Tensor) -> Posterior:
-        """The posterior of audio (batch channel time)."""
-
-
-def encode_stream(
-    model: Encodes,
+def encode_posteriors(
+    model: Autoencoder,
     blocks: Iterable[NDArray[np.float32]],
+    conditions: Conditions | None = None,
     *,
     block_frames: int = _BLOCK_FRAMES,
-) -> Iterator[Latent]:
-    """Posterior means of audio blocks (channel time), `block_frames` at a time, on the CPU.
+) -> Iterator[Posterior]:
+    """Posteriors of audio blocks (channel time), `block_frames` at a time, on the CPU.
 
     The frames are those of encoding the whole, up to rounding: every block is encoded with
-    `encoder_context_frames` on each side. Each block carries the clip code of its own audio.
+    `encoder_context_frames` on each side. Each posterior has the clip code of its own audio, and
+    its frames' part of `conditions`, which are the whole sound's.
     """
     hop, context = model.hop_samples, model.encoder_context_frames
+    conditions = conditions or Conditions()
     held = np.zeros((model.channels, 0), np.float32)  # begins `before` frames ahead of the next
     before = 0
+    first = 0  # the place of the held frames in the sound
+
+    def encoded(audio: NDArray[np.float32]) -> Posterior:
+        n_frames = math.ceil(audio.shape[1] / hop)
+        return _encode(model, audio, conditions.cut(first, first + n_frames))
+
     for block in blocks:
         held = np.concatenate([held, block], axis=1)
         while held.shape[1] >= (before + block_frames + context) * hop:
-            latent = _encode(model, held[:, : (before + block_frames + context) * hop])
-            yield Latent(latent.frames[:, :, before : before + block_frames], latent.clip)
+            posterior = encoded(held[:, : (before + block_frames + context) * hop])
+            yield posterior.cut(before, before + block_frames)
             drop = max(0, before + block_frames - context)
             held = held[:, drop * hop :]
             before = before + block_frames - drop
+            first += drop
     if held.shape[1] > before * hop:
-        latent = _encode(model, held)
-        yield Latent(latent.frames[:, :, before:], latent.clip)
+        yield encoded(held).cut(before)
+
+
+def encode_stream(
+    model: Autoencoder,
+    blocks: Iterable[NDArray[np.float32]],
+    conditions: Conditions | None = None,
+    *,
+    block_frames: int = _BLOCK_FRAMES,
+) -> Iterator[Latent]:
+    """The means of `encode_posteriors`."""
+    for posterior in encode_posteriors(model, blocks, conditions, block_frames=block_frames):
+        yield posterior.mean
 
 
 def encode_whole(model: Autoencoder, audio: NDArray[np.float32]) -> Latent:
     """Posterior means of audio (channel time) as one code, encoded in blocks all the same."""
-    blocks = list(encode_stream(model, [audio]))
-    return Latent(torch.cat([block.frames for block in blocks], dim=2), mean_clip(blocks))
+    blocks = list(encode_stream(model, [audio], conditions_of(model, audio)))
+    return replace(joined(blocks), clip=mean_clip(blocks))
+
+
+def conditions_of(model: Autoencoder, audio: NDArray[np.float32]) -> Conditions:
+    """The tracks that the model's decoder needs, measured of a whole sound (channel time)."""
+    return measured_conditions(
+        audio,
+        tracks=model.conditions,
+        rate_hz=model.sample_rate_hz,
+        hop_samples=model.hop_samples,
+    )
 
 
 def mean_clip(latents: Iterable[Latent]) -> torch.Tensor:
@@ -135,13 +163,14 @@ def mean_clip(latents: Iterable[Latent]) -> torch.Tensor:
     total: torch.Tensor | float = 0.0
     frames = 0
     for latent in latents:
-        total = total + latent.clip.double() * latent.frames.shape[2]
-        frames += latent.frames.shape[2]
+        total = total + latent.clip.double() * latent.n_frames
+        frames += latent.n_frames
     return (total / frames).float()
 
 
 @torch.inference_mode()
-def _encode(model: Encodes, audio: NDArray[np.float32]) -> Latent:
+def _encode(model: Autoencoder, audio: NDArray[np.float32], conditions: Conditions) -> Posterior:
     device = next(model.parameters()).device
     tensor = torch.from_numpy(np.ascontiguousarray(audio))[None].to(device)
-    return model.encode(tensor).mean.map(lambda x: x.float().cpu())
+    posterior = model.encode(tensor, conditions.map(lambda x: x.to(device)))
+    return posterior.map(lambda x: x.float().cpu())

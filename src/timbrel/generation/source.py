@@ -8,6 +8,7 @@ import torch
 
 from timbrel.contracts import Latent
 from timbrel.generation.statistics import LatentStatistics
+from timbrel.generation.tracks import latent_of
 from timbrel.randomness import numpy_generator
 
 
@@ -43,8 +44,9 @@ class PriorSource:
     A vector autoregression of order 1 in whitened principal coordinates: w' = A w + L e with
     L L^T = 1 - A A^T, started from its stationary distribution, so that every frame has exactly
     the fitted mean and covariance, and every pair of neighbours the fitted lag-1 covariance.
-    `temperature` scales deviations from the mean. Drawn frame by frame in float64: the trajectory
-    does not depend on the block length, and a longer one begins like a shorter one.
+    The tracks that a code carries are drawn with it. `temperature` scales deviations from the mean.
+    Drawn frame by frame in float64: the trajectory does not depend on the block length, and a
+    longer one begins like a shorter one.
     """
 
     def __init__(
@@ -82,7 +84,7 @@ class PriorSource:
             for frame in range(frames.shape[1]):
                 frames[:, frame] = statistics.mean + output @ state
                 state = transition @ state + innovation @ rng.standard_normal(len(transition))
-            yield Latent(torch.from_numpy(frames)[None], clip)
+            yield latent_of(torch.from_numpy(frames)[None], clip, statistics.tracks)
 
     def _clip(self) -> np.ndarray:
         basis = self.statistics.clip_basis()

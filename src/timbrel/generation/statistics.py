@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from timbrel.errors import UserError
@@ -21,9 +21,10 @@ _VARIANCE_FLOOR = 1e-10
 class LatentStatistics:
     """First and second moments of posterior means, float64.
 
-    `mean` (latent), `covariance` (latent latent) and `lag1_covariance` (latent latent) are of the
-    frame codes, `lag1_covariance[i, j] = Cov(z_i at frame t+1, z_j at frame t)`: its asymmetry
-    tells an attack from its reverse. `clip_mean` and `clip_covariance` are of the clip codes.
+    `mean` (row), `covariance` (row row) and `lag1_covariance` (row row) are of the frame codes and
+    of the `tracks` that they carry (`generation.tracks`), `lag1_covariance[i, j] = Cov(z_i at frame
+    t+1, z_j at frame t)`: its asymmetry tells an attack from its reverse. `clip_mean` and
+    `clip_covariance` are of the clip codes.
     """
 
     mean: Array
@@ -33,6 +34,12 @@ class LatentStatistics:
     clip_covariance: Array
     n_frames: int
     n_clips: int
+    tracks: tuple[str, ...] = ()
+
+    @property
+    def latent_dim(self) -> int:
+        """The width of the frame codes, without their tracks."""
+        return len(self.mean) - len(self.tracks)
 
     def principal(self) -> tuple[Array, Array]:
         """`(basis, transition)` in whitened principal coordinates w, component k by variance.
@@ -51,6 +58,9 @@ class LatentStatistics:
         return _whitening(self.clip_covariance)[0]
 
 
+_MOMENTS = tuple(f.name for f in fields(LatentStatistics) if f.name != "tracks")
+
+
 def _whitening(covariance: Array) -> tuple[Array, Array]:
     """`basis` (latent component) and its inverse; each component's largest loading is positive."""
     variance, vectors = np.linalg.eigh(covariance)
@@ -65,8 +75,9 @@ def _whitening(covariance: Array) -> tuple[Array, Array]:
 
 def save_latent_statistics(path: Path, statistics: LatentStatistics) -> None:
     """Write all moments as float64 safetensors."""
-    tensors = {f.name: getattr(statistics, f.name) for f in fields(statistics)}
-    write_bytes(path, save({name: np.array(value, order="C") for name, value in tensors.items()}))
+    tensors = {name: np.array(getattr(statistics, name), order="C") for name in _MOMENTS}
+    metadata = {"tracks": ",".join(statistics.tracks)} if statistics.tracks else None
+    write_bytes(path, save(tensors, metadata))
 
 
 def load_latent_statistics(path: Path) -> LatentStatistics:
@@ -76,14 +87,18 @@ def load_latent_statistics(path: Path) -> LatentStatistics:
     """
     try:
         tensors = load_file(path)
+        with safe_open(path, "numpy") as file:
+            tracks = (file.metadata() or {}).get("tracks", "")
     except (OSError, SafetensorError) as error:
         raise UserError(f"'{path}' cannot be read: {error}") from error
-    missing = {f.name for f in fields(LatentStatistics)} - tensors.keys()
+    missing = set(_MOMENTS) - tensors.keys()
     if missing:
         raise UserError(f"'{path}' lacks {', '.join(sorted(missing))}; export the model again")
     n_frames, n_clips = int(tensors.pop("n_frames")), int(tensors.pop("n_clips"))
-    moments = {name: tensors[name] for name in tensors.keys() & LatentStatistics.__annotations__}
-    statistics = LatentStatistics(**moments, n_frames=n_frames, n_clips=n_clips)
+    moments = {name: tensors[name] for name in tensors.keys() & set(_MOMENTS)}
+    statistics = LatentStatistics(
+        **moments, n_frames=n_frames, n_clips=n_clips, tracks=tuple(filter(None, tracks.split(",")))
+    )
     width, clip_width = statistics.mean.shape, statistics.clip_mean.shape
     shapes = {
         "covariance": 2 * width,

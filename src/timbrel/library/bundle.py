@@ -176,11 +176,12 @@ def load_bundle(path: Path | str, *, key: str = "model") -> Bundle:
         raise UserError(f"'{folder / 'weights.safetensors'}' does not fit config.yaml: {problem}")
     model.load_state_dict(state)
     statistics = load_latent_statistics(folder / "latents.safetensors")
-    found = (len(statistics.mean), len(statistics.clip_mean))
-    if found != (model.latent_dim, model.clip_dim):
+    found = (statistics.latent_dim, len(statistics.clip_mean), statistics.tracks)
+    needed = (model.latent_dim, model.clip_dim, model.conditions)
+    if found != needed:
         raise UserError(
-            f"'{folder / 'latents.safetensors'}' is of widths {found}, "
-            f"the model's are {(model.latent_dim, model.clip_dim)}"
+            f"'{folder / 'latents.safetensors'}' is of widths and tracks {found}, "
+            f"the model's are {needed}"
         )
     return Bundle(folder, model.eval(), config, frontend, statistics, card)
 

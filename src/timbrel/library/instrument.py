@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from timbrel.audio.export import ExportReport, ExportSettings, export
 from timbrel.audio.origin import tag
-from timbrel.contracts import Latent
+from timbrel.contracts import Latent, joined
 from timbrel.errors import UserError
 from timbrel.generation.engine import render
 from timbrel.generation.file_source import FileSource, encode_whole
@@ -118,7 +118,7 @@ class Instrument:
         """
         if isinstance(audio, str | Path):
             latents = list(self._file_source(Path(audio), None).blocks())
-            return Latent(torch.cat([x.frames for x in latents], dim=2), latents[0].clip)
+            return joined(latents)
         samples = np.atleast_2d(np.asarray(audio, np.float32))
         if samples.shape[0] != self.model.channels or samples.ndim != 2 or not samples.size:
             raise UserError(
@@ -222,6 +222,9 @@ class Instrument:
                 f"a code of widths {widths} and {latent.frames.shape[2]} frames; '{self.name}' "
                 f"plays {(self.model.latent_dim, self.model.clip_dim)}, one frame or more"
             )
+        lacking = [n for n in self.model.conditions if n not in latent.conditions.tracks]
+        if lacking:
+            raise UserError(f"a code without {', '.join(lacking)}; '{self.name}' plays from each")
         return FixedSource(latent, hop_samples=self.model.hop_samples, n_samples=n_samples)
 
     def _file_source(self, path: Path, max_samples: int | None) -> FileSource:

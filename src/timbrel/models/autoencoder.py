@@ -1,13 +1,14 @@
 """The autoencoder: an encoder, a posterior and a decoder, composed in YAML."""
 
 import math
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from timbrel.contracts import Conditions, Latent, Posterior
+from timbrel.contracts import TRACKS, Conditions, Latent, Posterior
 
 
 @runtime_checkable
@@ -24,14 +25,16 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class Decoder(Protocol):
-    """A module from a code and conditions to audio of `frame * hop_samples` samples."""
+    """A module from a code to audio of `frame * hop_samples` samples.
+
+    One that needs tracks beside the code (`contracts.TRACKS`) names them in `conditions`; they are
+    then measured of every sound that is encoded, and the code carries them.
+    """
 
     hop_samples: int
     context_frames: int
 
-    def __call__(
-        self, latent: Latent, conditions: Conditions, /
-    ) -> Float[Tensor, "batch channel time"]: ...
+    def __call__(self, latent: Latent, /) -> Float[Tensor, "batch channel time"]: ...
 
 
 class Autoencoder(nn.Module):
@@ -71,6 +74,12 @@ class Autoencoder(nn.Module):
         self.hop_samples = encoder.hop_samples
         self.encoder_context_frames = encoder.context_frames
         self.decoder_context_frames = decoder.context_frames
+        self.conditions: tuple[str, ...] = tuple(getattr(decoder, "conditions", ()))
+        unknown = [name for name in self.conditions if name not in TRACKS]
+        if unknown:
+            raise ValueError(
+                f"decoder.conditions: {', '.join(unknown)}; known: {', '.join(TRACKS)}"
+            )
 
     @property
     def receptive_field_samples(self) -> int:
@@ -88,8 +97,11 @@ class Autoencoder(nn.Module):
     ) -> Posterior:
         """q(z|audio); the end is padded with zeros to whole hops: `ceil(time / hop)` frames.
 
+        The mean carries `conditions`, which must have the tracks that the decoder needs.
+
         Raises:
-            ValueError: the channel count is not the model's, or there is no sample.
+            ValueError: the channel count is not the model's, there is no sample, or a track that
+                the decoder needs is missing.
         """
         if audio.shape[1] != self.channels or audio.shape[2] == 0:
             raise ValueError(
@@ -97,13 +109,24 @@ class Autoencoder(nn.Module):
             )
         missing = math.ceil(audio.shape[2] / self.hop_samples) * self.hop_samples - audio.shape[2]
         padded = nn.functional.pad(audio, (0, missing))
-        return self.posterior(self.encoder(_rotate(padded)))
+        posterior = self.posterior(self.encoder(_rotate(padded)))
+        carried = conditions or Conditions()
+        self._check(carried)
+        return replace(posterior, mean=replace(posterior.mean, conditions=carried))
 
-    def decode(
-        self, latent: Latent, conditions: Conditions | None = None
-    ) -> Float[Tensor, "batch channel time"]:
-        """Audio of `frame * hop_samples` samples."""
-        return _rotate(self.decoder(latent, conditions or Conditions()))
+    def decode(self, latent: Latent) -> Float[Tensor, "batch channel time"]:
+        """Audio of `frame * hop_samples` samples.
+
+        Raises:
+            ValueError: the code lacks a track that the decoder needs.
+        """
+        self._check(latent.conditions)
+        return _rotate(self.decoder(latent))
+
+    def _check(self, conditions: Conditions) -> None:
+        lacking = [name for name in self.conditions if name not in conditions.tracks]
+        if lacking:
+            raise ValueError(f"the decoder needs {', '.join(lacking)} for every frame of a code")
 
 
 def _rotate(audio: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel time"]:

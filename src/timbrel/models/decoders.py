@@ -1,4 +1,4 @@
-"""Decoders: a code (and conditions, where a decoder needs them) to audio."""
+"""Decoders: a code, with the conditions that it carries, to audio."""
 
 import math
 
@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from timbrel.contracts import Conditions, Latent
+from timbrel.contracts import Latent
 from timbrel.dsp.stft import hann, istft
 from timbrel.models.blocks import FrameStack
 from timbrel.models.noise import PositionalNoise
@@ -64,9 +64,7 @@ class SpectralDecoder(nn.Module):
         reach_samples = (window_samples - hop_samples) // 2
         self.context_frames = self.stack.context_frames + math.ceil(reach_samples / hop_samples)
 
-    def forward(
-        self, latent: Latent, conditions: Conditions
-    ) -> Float[Tensor, "batch channel time"]:
+    def forward(self, latent: Latent) -> Float[Tensor, "batch channel time"]:
         n_batch, _, n_frames = latent.frames.shape
         clip = latent.clip[:, :, None].expand(-1, -1, n_frames)
         code = torch.cat([latent.frames, clip], dim=1).transpose(1, 2)
@@ -77,7 +75,7 @@ class SpectralDecoder(nn.Module):
             length = (real.square() + imaginary.square() + _TINY).rsqrt()
             coherent = _level(self.magnitude(features)) * length
             noise_level = _level(self.noise(features))
-            noise = self.white(n_frames, conditions.first_frame)
+            noise = self.white(n_frames, latent.conditions.first_frame)
             spectrum = full_scale * torch.complex(
                 coherent * real + noise_level * noise[..., 0],
                 coherent * imaginary + noise_level * noise[..., 1],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -55,9 +56,10 @@ def drop_dimensions(latent: Latent, probability: float, rng: torch.Generator) ->
     if probability == 0:
         return latent
     frames, clip = latent.frames, latent.clip
-    return Latent(
-        frames * _mask([*frames.shape[:2], 1], probability, frames, rng),
-        clip * _mask([*clip.shape], probability, clip, rng),
+    return replace(
+        latent,
+        frames=frames * _mask([*frames.shape[:2], 1], probability, frames, rng),
+        clip=clip * _mask([*clip.shape], probability, clip, rng),
     )
 
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from timbrel.contracts import Conditions, Latent
+from timbrel.contracts import Latent
 from timbrel.dsp.pqmf import Pqmf
 from timbrel.models.activations import Activation, make_activation
 from timbrel.models.convolutions import Convolution, FrameNorm, ResidualStage, features
@@ -173,9 +173,7 @@ class MultibandDecoder(nn.Module):
         reach += step * (self.last.reach + self.bank.synthesis_reach_frames)
         self.context_frames = math.ceil(max(reach, noise_reach) / self.hop_samples)
 
-    def forward(
-        self, latent: Latent, conditions: Conditions
-    ) -> Float[Tensor, "batch channel time"]:
+    def forward(self, latent: Latent) -> Float[Tensor, "batch channel time"]:
         n_frames = latent.frames.shape[2]
         clip = latent.clip[:, :, None].expand(-1, -1, n_frames)
         x = self.stages[0](self.first(features(torch.cat([latent.frames, clip], dim=1))))
@@ -190,7 +188,7 @@ class MultibandDecoder(nn.Module):
             audio = self.bank.synthesise(bands.unflatten(1, (self.channels, -1)))
         if self.noise is None:
             return audio
-        first = conditions.first_frame
+        first = latent.conditions.first_frame
         return audio + self.noise(
             below, None if first is None else first * self.noise_frames_per_frame
         )

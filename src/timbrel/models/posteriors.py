@@ -1,5 +1,7 @@
 """Posteriors: features to q(z|x), for frame codes and for clip codes."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -78,7 +80,8 @@ def sample(posterior: Posterior, rng: torch.Generator) -> Latent:
         noise = torch.randn(mean.shape, generator=rng, device=mean.device, dtype=mean.dtype)
         return mean + torch.exp(0.5 * log_var) * noise
 
-    return Latent(
-        draw(posterior.mean.frames, posterior.log_var.frames),
-        draw(posterior.mean.clip, posterior.log_var.clip),
+    return replace(
+        posterior.mean,
+        frames=draw(posterior.mean.frames, posterior.log_var.frames),
+        clip=draw(posterior.mean.clip, posterior.log_var.clip),
     )

@@ -7,6 +7,7 @@ from timbrel.data.attribute_table import measure_clips
 from timbrel.data.cache import Cache
 from timbrel.data.chunk_attributes import CLIP_NAMES, FRAME_NAMES, ChunkAttributes, check_names
 from timbrel.errors import UserError, did_you_mean
+from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages.progress import measured_recordings
 from timbrel.stages.recordings import Recordings
 
@@ -34,15 +35,20 @@ def check_attributes(config: DictConfig) -> None:
             )
 
 
-def measuring(config: DictConfig, found: Recordings, hop_samples: int) -> ChunkAttributes | None:
-    """What `latent.frame_attributes` and `latent.clip_attributes` name; None where neither does.
+def measuring(config: DictConfig, found: Recordings, model: Autoencoder) -> ChunkAttributes | None:
+    """What the latent option names and the model's decoder needs of chunks; None for nothing.
+
+    Held-out recordings are measured too where the decoder needs tracks.
 
     Raises UserError where a recording's cache entry is damaged.
     """
     frames, clips = _asked(config)
-    if not (frames or clips):
+    if not (frames or clips or model.conditions):
         return None
-    recordings = {segment.clip.clip_id: segment.clip for segment in found.split.train}
+    segments = found.split.train
+    if model.conditions:
+        segments = (*segments, *found.split.validation)
+    recordings = {segment.clip.clip_id: segment.clip for segment in segments}
     table = measure_clips(
         list(recordings.values()),
         folder=Cache(config.data.cache_dir).folder,
@@ -53,8 +59,9 @@ def measuring(config: DictConfig, found: Recordings, hop_samples: int) -> ChunkA
         {clip_id: found for clip_id, found in measured.items() if found is not None},
         frames,
         clips,
-        hop_samples,
+        model.hop_samples,
         str(config.data.short),
+        model.conditions,
     )
 
 

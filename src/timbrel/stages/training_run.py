@@ -15,6 +15,7 @@ from timbrel.analysis.evaluation import MODEL, compared_part, means_of
 from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.analysis.run_folder import CONFIG_FILE, MODEL_FOLDER
 from timbrel.config import EvaluateSection, duration_s
+from timbrel.data.chunk_attributes import ChunkAttributes
 from timbrel.data.loaders import train_loader
 from timbrel.data.split import data_hash
 from timbrel.errors import UserError
@@ -55,7 +56,8 @@ def dry_run(config: DictConfig) -> str:
     model = _model(config)
     warm_started(config, model)
     found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
-    loader = _train_loader(config, found, compute, 0, model.hop_samples, only_told=True)
+    measured = measuring(config, found, model)
+    loader = _train_loader(config, found, compute, 0, measured, only_told=True)
     batch = next(iter(loader))
     trainer = config.trainer
     return measure(
@@ -143,8 +145,10 @@ def _trained(
     names = {clip.clip_id: clip.name for clip in found.clips}
     wandb_run = None
     try:
-        callbacks, wandb_run = watchers(config, found, compute, folder, log, first_step)
-        loader = _train_loader(config, found, compute, first_step, module.model.hop_samples)
+        measured = measuring(config, found, module.model)
+        tracks = measured if module.model.conditions else None
+        callbacks, wandb_run = watchers(config, found, compute, folder, log, first_step, tracks)
+        loader = _train_loader(config, found, compute, first_step, measured)
         fitted = fit(module, loader, callbacks, folder, compute, names)
         part = compared_part(found.split.parts())
         sys.stderr.write(f"trained {fitted.steps} steps; scoring the {part or 'held-out'} files\n")
@@ -282,7 +286,7 @@ def _train_loader(
     found: Recordings,
     compute: Compute,
     first_step: int,
-    hop_samples: int,
+    measured: ChunkAttributes | None,
     *,
     only_told: bool = False,
 ) -> Any:
@@ -297,7 +301,7 @@ def _train_loader(
         short=str(config.data.short),
         augmentation=augmentation,
         variants=expanded(config, augmentation, found, only_told=only_told),
-        measuring=measuring(config, found, hop_samples),
+        measuring=measured,
         workers=compute.workers,
         pin_memory=compute.pin_memory,
     )
@@ -324,6 +328,7 @@ def _save_model(
             sample_rate_hz=config.data.sample_rate_hz,
             channels=config.data.channels,
             downmix=str(config.data.downmix),
+            conditions=model.conditions,
             parameters={k: v for k, v in architecture["encoder"].items() if k != "_target_"},
         ),
         prior,

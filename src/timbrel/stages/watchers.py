@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from timbrel.data.chunk import Measuring
 from timbrel.data.loaders import validation_loader
 from timbrel.data.split import Segment
 from timbrel.stages.recordings import Recordings
@@ -29,8 +30,12 @@ def watchers(
     folder: Path,
     log: MetricsLog,
     first_step: int,
+    measuring: Measuring | None,
 ) -> tuple[list[Any], Any]:
-    """The callbacks of a training, in the order they act, and its W&B run (None without one)."""
+    """The callbacks of a training, in the order they act, and its W&B run (None without one).
+
+    `measuring` gives the chunks' tracks, where the decoder needs any.
+    """
     trainer, data = config.trainer, config.data
     batches = validation_loader(
         found.split.validation,
@@ -38,6 +43,7 @@ def watchers(
         chunk_samples=data.chunk_samples,
         limit=trainer.validation_chunks,
         short=str(data.short),
+        measuring=measuring,
     )
     train_clean = validation_loader(
         found.split.train,
@@ -45,6 +51,7 @@ def watchers(
         chunk_samples=data.chunk_samples,
         limit=min(_CLEAN_CHUNKS, max(1, trainer.validation_chunks // 2)),
         short=str(data.short),
+        measuring=measuring,
     )
     clock = Clock()
     validation = Validation(batches, trainer.validate_every_steps, train_clean)

@@ -18,6 +18,7 @@ from timbrel.audio.names import file_stem, readable
 from timbrel.audio.origin import comment_of, mark
 from timbrel.data.split import Segment
 from timbrel.files import WriteError, write_bytes
+from timbrel.generation.file_source import conditions_of
 from timbrel.training.callbacks import Validation
 from timbrel.training.module import Training
 
@@ -104,7 +105,9 @@ class HeldOutAudio(pl.Callback):
     def _write(self, module: Training, index: int) -> HeldOutFiles:
         clip, stem, model = self.clips[index], self.stems[index], module.averaged
         audio = torch.from_numpy(clip.audio)[None].to(module.device)
-        decoded = model.decode(model.encode(audio).mean)[0, :, : clip.audio.shape[1]]
+        conditions = conditions_of(model, clip.audio).map(lambda x: x.to(module.device))
+        code = model.encode(audio, conditions).mean
+        decoded = model.decode(code)[0, :, : clip.audio.shape[1]]
         reconstruction = decoded.float().cpu().numpy()
         folder = self.folder / "validation" / f"step_{module.step:06d}"
         wav, png = folder / f"{stem}.wav", folder / f"{stem}.png"

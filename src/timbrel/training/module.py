@@ -39,11 +39,11 @@ class DivergedError(Exception):
         self.what, self.step, self.batch = what, step, batch
 
 
-def anywhere(batch: Batch, rng: torch.Generator) -> Conditions:
-    """The batch's conditions at drawn positions: a decoder must not learn its noise by heart."""
-    shape = (len(batch.target),)
+def anywhere(latent: Latent, rng: torch.Generator) -> Conditions:
+    """The code's conditions at drawn positions: a decoder must not learn its noise by heart."""
+    shape = (len(latent.frames),)
     first_frame = torch.randint(1 << 20, shape, generator=rng, device=rng.device)
-    return replace(batch.conditions, first_frame=first_frame)
+    return replace(latent.conditions, first_frame=first_frame)
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,9 @@ def forward_pass(
     with torch.autocast(batch.input.device.type, torch.bfloat16, enabled=autocast):
         posterior = model.encode(batch.input, batch.conditions)
         latent = sample(posterior, rng)
-        conditions = anywhere(batch, rng)
+        placed = replace(latent, conditions=anywhere(latent, rng))
         with drawing(model, rng):
-            seen = drop_dimensions(latent, latent_dropout, rng)
-            estimate = model.decode(seen, conditions)
+            estimate = model.decode(drop_dimensions(placed, latent_dropout, rng))
     estimate = estimate[..., : batch.target.shape[-1]].float()
     terms = {
         **reconstruction(estimate, batch.target),

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import fields
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from timbrel.contracts import Batch, Conditions, Latent
+from timbrel.contracts import Batch, Latent
 from timbrel.losses.latent import rate_nats
 from timbrel.losses.mix import LossMix
 from timbrel.metrics.latent import DecodeChange, active_units, variances
@@ -43,7 +43,7 @@ def validate(
         batch = cpu_batch.to(device)
         with autocast:
             posterior = model.encode(batch.input, batch.conditions)
-            estimate = model.decode(posterior.mean, batch.conditions)
+            estimate = model.decode(posterior.mean)
         n_time = batch.target.shape[-1]
         estimate = estimate[..., :n_time].float()
         terms = dict(reconstruction(estimate, batch.target))
@@ -88,11 +88,13 @@ class _CodeWatch:
         self.codes.append(mean.map(lambda x: x.float().cpu()))
         first = mean.map(_first), _first(batch.target), _first(estimate)  # compared with nothing
         code, target, output = self._before or first
-        earlier = Latent(
-            torch.cat([code.frames, mean.frames[:-1]]), torch.cat([code.clip, mean.clip[:-1]])
-        )
-        if _given(batch.conditions):
-            swapped = self.model.decode(earlier, batch.conditions)[..., : estimate.shape[-1]]
+        if mean.conditions.tracks:
+            earlier = replace(
+                mean,
+                frames=torch.cat([code.frames, mean.frames[:-1]]),
+                clip=torch.cat([code.clip, mean.clip[:-1]]),
+            )
+            swapped = self.model.decode(earlier)[..., : estimate.shape[-1]]
         else:  # the neighbour's own output: only the code tells them apart
             swapped = torch.cat([output, estimate[:-1]])
         sounds = _mono(torch.cat([target, batch.target]))
@@ -110,10 +112,6 @@ class _CodeWatch:
             "decode_change": self.change.value,
         }
         return {name: value for name, value in found.items() if not math.isnan(value)}
-
-
-def _given(conditions: Conditions) -> bool:
-    return any(getattr(conditions, field.name) is not None for field in fields(conditions))
 
 
 def _mono(audio: Tensor) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from losses.latent.codes import batch, frames_only, rng, terms
-from timbrel.contracts import Latent, Posterior
+from timbrel.contracts import Columns, Latent, Posterior
 from timbrel.losses.latent import AttributeOrder
 from timbrel.losses.latent.attribute_order import order_loss
 
@@ -24,10 +24,14 @@ def gaussian(latent: Latent) -> Posterior:
     return Posterior(latent, latent.map(torch.zeros_like))
 
 
-def measured(values: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+NAMES = ("log_f0", "log_centroid")
+
+
+def measured(values: Tensor, mask: Tensor | None = None) -> dict[str, Columns]:
     """Frame attributes of one frame per clip, `(clip, attribute)`."""
     known = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
-    return {"frame_attributes": values[..., None], "frame_attribute_mask": known[..., None]}
+    names = NAMES[: values.shape[1]]
+    return {"frame_attributes": Columns(names, values[..., None], known[..., None])}
 
 
 ORDER = torch.tensor([3.0, 1.0, 2.0, 5.0, 4.0])
@@ -114,10 +118,7 @@ def test_clip_codes_follow_clip_attributes() -> None:
     )
     assert float(made.dead_zone_clip[0]) == pytest.approx(0.03)  # the registry's repeat error
     latent = Latent(torch.zeros(5, 3, 2), torch.stack([-ORDER, ORDER], dim=1))
-    known = {
-        "attributes": ORDER[:, None],
-        "attribute_mask": torch.ones(5, 1, dtype=torch.bool),
-    }
+    known = {"attributes": Columns(("log_attack_time",), ORDER[:, None], torch.ones(5, 1) > 0)}
     found = terms(made, gaussian(latent), latent, **known)
     assert (float(found["frame_order"]), float(found["clip_order"])) == (0.0, 2.0)
 
@@ -129,8 +130,8 @@ def test_frames_of_one_clip_are_never_paired() -> None:
     latent = Latent((clip - frame)[:, None], torch.zeros(6, 0))
     found = penalty(latent_dim=1)(
         gaussian(latent), latent,
-        batch(6, frame_attributes=(clip + frame)[:, None],
-              frame_attribute_mask=torch.ones(6, 1, 8, dtype=torch.bool)),
+        batch(6, frame_attributes=Columns(
+            ("log_f0",), (clip + frame)[:, None], torch.ones(6, 1, 8) > 0)),
         0, rng(),
     )  # fmt: skip
     assert float(found["frame_order"]) == 0.0
@@ -138,11 +139,11 @@ def test_frames_of_one_clip_are_never_paired() -> None:
 
 def test_a_batch_without_the_attributes_is_an_error() -> None:
     latent = ordered(1.0)
-    with pytest.raises(ValueError, match=r"batch.frame_attributes is of shape \(0, 0, 0\), not"):
+    with pytest.raises(ValueError, match="lacks log_f0; it has none"):
         terms(penalty(), gaussian(latent), latent)
     made = penalty(clip_dim=1, clip_attributes=["width"])
     coded = Latent(latent.frames, torch.zeros(5, 1))
-    with pytest.raises(ValueError, match=r"batch.attributes is of shape"):
+    with pytest.raises(ValueError, match="lacks width; it has none"):
         terms(made, gaussian(coded), coded, **measured(ORDER[:, None]))
 
 

@@ -45,7 +45,7 @@ class AttributeOrder(nn.Module):
     """`frame_order`, `clip_order` and `kl`; the first dimensions follow the attributes named.
 
     Dimension k of the frame code follows the k-th frame attribute, dimension k of the clip code
-    the k-th clip attribute, as the batch gives them. The weights are the paper's gamma (music: 1,
+    the k-th clip attribute. The weights are the paper's gamma (music: 1,
     with `delta` 10). The latent is the sampled one, so that its noise stays below what it orders.
 
     Frames of one clip depend on each other, so one frame per clip is drawn per step among those
@@ -54,8 +54,7 @@ class AttributeOrder(nn.Module):
     its own unit; where it is not named, that of the registry.
 
     Raises:
-        ValueError: a code is narrower than its list of attributes; the batch's attributes are not
-            those of the lists.
+        ValueError: a code is narrower than its list of attributes; the batch lacks one of them.
     """
 
     dead_zone_frames: Float[Tensor, " attribute"]
@@ -83,6 +82,10 @@ class AttributeOrder(nn.Module):
             if not noise >= 0:
                 raise ValueError(f"penalty.dead_zone.{name}={noise}: 0 or more")
         self.delta = delta
+        self.frame_attributes, self.clip_attributes = (
+            tuple(frame_attributes),
+            tuple(clip_attributes),
+        )
         self.past_frames = PastRows(rows=queue_rows, width=3 * len(frame_attributes))
         self.past_clips = PastRows(rows=queue_rows, width=3 * len(clip_attributes))
         for name, attributes in (("frames", frame_attributes), ("clip", clip_attributes)):
@@ -103,11 +106,11 @@ class AttributeOrder(nn.Module):
         if n == 0:
             return latent.frames.new_zeros(())
         expected = (len(latent.frames), n, latent.frames.shape[2])
-        _check_shape("frame_attributes", batch.frame_attributes, expected)
-        mask = batch.frame_attribute_mask
+        values, mask = batch.frame_attributes.of(self.frame_attributes)
+        _check_shape("frame_attributes", values, expected)
         index = draw_frames(latent, rng, mask.any(1))
         z = at_frames(latent.frames[:, :n], index)
-        attribute = at_frames(batch.frame_attributes, index)
+        attribute = at_frames(values, index)
         known = at_frames(mask.float(), index) > 0
         return self._order(self.past_frames, z, attribute, known, self.dead_zone_frames)
 
@@ -115,11 +118,9 @@ class AttributeOrder(nn.Module):
         n = len(self.dead_zone_clip)
         if n == 0:
             return latent.clip.new_zeros(())
-        _check_shape("attributes", batch.attributes, (len(latent.clip), n))
-        return self._order(
-            self.past_clips, latent.clip[:, :n], batch.attributes, batch.attribute_mask,
-            self.dead_zone_clip,
-        )  # fmt: skip
+        values, mask = batch.attributes.of(self.clip_attributes)
+        _check_shape("attributes", values, (len(latent.clip), n))
+        return self._order(self.past_clips, latent.clip[:, :n], values, mask, self.dead_zone_clip)
 
     def _order(
         self, past: PastRows, z: Tensor, attribute: Tensor, known: Tensor, dead_zone: Tensor

@@ -1,0 +1,42 @@
+"""A code and its tracks as the rows of one matrix: what moments and straight lines are taken of.
+
+f0 is in octaves above 1 Hz there, so that equal steps are equal to the ear.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from timbrel.contracts import Conditions, Latent
+
+_LEAST_HZ = 1.0
+
+
+def rows_of(latent: Latent) -> Float[Tensor, "batch row frame"]:
+    """The frame codes, and below them a row for each of the code's tracks."""
+    tracks = latent.conditions.tracks
+    rows = [_up(name, track)[:, None] for name, track in tracks.items()]
+    return torch.cat([latent.frames, *rows], dim=1)
+
+
+def latent_of(
+    rows: Float[Tensor, "batch row frame"],
+    clip: Float[Tensor, "batch clip_latent"],
+    tracks: Sequence[str],
+) -> Latent:
+    """The code whose `rows_of` are `rows`; `tracks` names the last of them."""
+    width = rows.shape[1] - len(tracks)
+    made = {name: _down(name, rows[:, width + i]) for i, name in enumerate(tracks)}
+    return Latent(rows[:, :width], clip, Conditions(**made))
+
+
+def _up(name: str, track: Tensor) -> Tensor:
+    return track.clamp_min(_LEAST_HZ).log2() if name == "f0_hz" else track
+
+
+def _down(name: str, row: Tensor) -> Tensor:
+    if name == "f0_hz":
+        return row.exp2()
+    return row.clamp(0.0, 1.0) if name == "confidence" else row
