@@ -3,11 +3,11 @@
 import math
 from typing import Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from timbrel.contracts import Conditions, Latent, Posterior
+from timbrel.dsp.mid_side import mid_side
 
 
 @runtime_checkable
@@ -97,18 +97,10 @@ class Autoencoder(nn.Module):
             )
         missing = math.ceil(audio.shape[2] / self.hop_samples) * self.hop_samples - audio.shape[2]
         padded = nn.functional.pad(audio, (0, missing))
-        return self.posterior(self.encoder(_rotate(padded)))
+        return self.posterior(self.encoder(mid_side(padded)))
 
     def decode(
         self, latent: Latent, conditions: Conditions | None = None
     ) -> Float[Tensor, "batch channel time"]:
         """Audio of `frame * hop_samples` samples."""
-        return _rotate(self.decoder(latent, conditions or Conditions()))
-
-
-def _rotate(audio: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel time"]:
-    """Left/right to mid/side and back: orthonormal, its own inverse. Mono passes through."""
-    if audio.shape[1] == 1:
-        return audio
-    left, right = audio.unbind(1)
-    return torch.stack([left + right, left - right], dim=1) * math.sqrt(0.5)
+        return mid_side(self.decoder(latent, conditions or Conditions()))
