@@ -177,3 +177,14 @@ def test_decode_change_hears_a_dropped_side() -> None:
     assert perfect.value == 1.0
     apart.add(sounds, [np.stack([x.mean(0)] * 2) for x in sounds])
     assert 0.1 < apart.value < 0.9
+
+
+def test_decode_change_is_the_same_both_ways() -> None:
+    """Of a wide sound and of one without a side: the side that either has counts."""
+    sounds = [stereo(MID, 0 * SIDE), stereo(0.5 * MID, ANOTHER)]
+    outputs = [stereo(MID, 0 * SIDE), stereo(0.5 * MID, 0 * SIDE)]
+    one, other = DecodeChange(48_000), DecodeChange(48_000)
+    one.add(sounds, outputs)
+    other.add(sounds[::-1], outputs[::-1])
+    assert one.value == pytest.approx(other.value, rel=1e-9)
+    assert one.value < 0.5
