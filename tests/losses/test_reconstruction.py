@@ -88,6 +88,17 @@ def test_the_channels_of_an_example_share_one_ratio() -> None:
     assert log.item() == pytest.approx(math.log(2) / 2, rel=1e-5)
 
 
+def test_a_side_is_heard_in_left_and_right_and_its_phase_in_the_waveform() -> None:
+    wanted = _noise(1, 2, 48_000)
+    mid = wanted.mean(1, keepdim=True).expand(1, 2, -1)
+    loss = SpectralLoss(window_samples=[1024, 256])
+    for given in (mid, wanted.flip(1)):
+        assert all(float(term) > 0.1 for term in loss(given, wanted).values())
+    terms = loss(mid * torch.tensor([[[1.0], [-1.0]]]), mid)  # mid and side exchanged
+    assert terms.pop("waveform").item() == pytest.approx(1.0, abs=1e-3)
+    assert all(float(term) == pytest.approx(0.0, abs=1e-5) for term in terms.values())
+
+
 def test_one_resolution_equals_the_formula() -> None:
     given, wanted = _noise(1, 1, 4096), _noise(1, 1, 4096, seed=1)
     window = hann(512)

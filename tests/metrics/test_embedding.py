@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from signals import noise, sine
-from timbrel.metrics.embedding import BANDS, DIMENSIONS, RANGE_DB, embed, embed_all
+from timbrel.metrics.embedding import BANDS, DIMENSIONS, RANGE_DB, embed, embed_all, whatever_width
 
 
 def distance(one: np.ndarray, other: np.ndarray, rate_hz: int = 48_000) -> float:
@@ -48,13 +48,38 @@ def test_short_clips_have_a_place(samples: int) -> None:
     assert np.isfinite(embed(noise(1.0)[:samples], 48_000)).all()
 
 
-def test_channels_are_mixed_and_rates_respected() -> None:
-    left, right = noise(0.3, seed=0), noise(0.3, seed=1)
-    both = embed(np.stack([left, right]), 48_000)
-    np.testing.assert_allclose(both, embed((left + right) / 2, 48_000), atol=1e-4)
+def test_rates_are_respected_and_emptiness_refused() -> None:
     assert distance(noise(1.0), noise(1.0), 16_000) == 0.0
     with pytest.raises(ValueError, match="no sample"):
         embed(np.zeros((1, 0), np.float32), 48_000)
+
+
+def test_two_equal_channels_lie_where_the_one_does() -> None:
+    """And their side at the floor: below a mean level of 0 dB, RANGE_DB below the loudest cell."""
+    one = noise(0.3) * np.linspace(1, 0, 14_400, dtype=np.float32)
+    both = embed(np.stack([one, one]), 48_000)
+    np.testing.assert_allclose(both[:DIMENSIONS], embed(one, 48_000), atol=1e-4)
+    side = both[DIMENSIONS:]
+    assert np.ptp(side[:BANDS]) < 1e-6
+    assert not side[BANDS:].any()
+
+
+def test_the_side_is_heard_and_can_be_left_out() -> None:
+    """Lowered by 10 dB in every band: a distance of 10, and by its power nearly none without it."""
+    mid, side = noise(1.0, seed=0), 0.1 * noise(1.0, seed=1)
+    points = np.stack(
+        [embed(np.stack([mid + gain * side, mid - gain * side]), 48_000) for gain in (1, 10**-0.5)]
+    )
+    assert points.shape == (2, 2 * DIMENSIONS)
+    assert np.linalg.norm(points[0] - points[1]) == pytest.approx(10.0, abs=0.1)
+    assert np.linalg.norm(whatever_width(points)[0] - whatever_width(points)[1]) < 0.1
+
+
+def test_antiphase_is_no_silence() -> None:
+    one = noise(0.3)
+    points = [embed(np.stack([one, sign * one]), 48_000) for sign in (1, -1)]
+    np.testing.assert_allclose(points[0][:DIMENSIONS], points[1][:DIMENSIONS], atol=1e-4)
+    np.testing.assert_allclose(points[1][DIMENSIONS:], points[1][:DIMENSIONS], atol=1e-4)
 
 
 def test_all_of_none_is_an_empty_table() -> None:

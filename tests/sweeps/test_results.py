@@ -9,6 +9,7 @@ import pytest
 
 from report_pages import Page
 from run_folders import write_evaluation, write_run
+from timbrel.metrics.scores import SCORES
 from timbrel.sweeps.plan import PlannedRun, run_folder
 from timbrel.sweeps.readme import write_results
 from timbrel.sweeps.record import Record, Standing, State, write_record
@@ -120,6 +121,27 @@ def test_gates_are_metrics_of_whole_runs(study) -> None:
     assert "active units \u2191" in text
     assert "rate, nats/frame |" in text
     assert "one number each, of its gates: active units, rate." in text
+
+
+def test_a_width_is_told_where_a_run_has_one(study) -> None:
+    """A study that names no metrics has all: of mono runs and older tables all but the width."""
+    all_scores = replace(study, metrics=tuple(SCORES))
+    found = runs(study)
+    assert "width" not in markdown(collect(all_scores, found, COMMAND))
+    asked = collect(replace(study, metrics=("mrstft", "width_error")), found, COMMAND)
+    assert "width error of 0 of its 3 seeds only" in markdown(asked)
+    for run in found:
+        if run.standing.state is State.finished and run.cell.settings[0][1] == 32:
+            table = run.folder / "evaluation" / "files.csv"
+            lines = table.read_text().splitlines()
+            table.write_text(
+                "\n".join([f"{lines[0]},width_error", *(f"{line},0.25" for line in lines[1:])])
+            )
+    result = collect(all_scores, found, COMMAND)
+    assert result.study.metrics == tuple(SCORES)
+    assert result.cells[0].findings["width_error"].score is None
+    assert result.cells[1].findings["width_error"].score.value == pytest.approx(0.25)
+    assert result.left_out == {}
 
 
 def test_one_table_in_three_spellings(study) -> None:

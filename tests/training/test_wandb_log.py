@@ -161,6 +161,7 @@ def test_summary_rows_with_intervals_controls_and_directions(tmp_path: Path) -> 
         row("model", "mrstft", 1.5, 1.25, 1.75),
         row("silence", "mrstft", 4.5, 4.0, 5.0),
         row("model", "si_sdr_db", 3.0, 2.0, float("nan")),
+        row("model", "width_error", 0.25, 0.25, 0.25),
     ]
     run.send(lambda begun: log_summary(begun, table))
     run.finish()
@@ -176,10 +177,12 @@ def test_summary_rows_with_intervals_controls_and_directions(tmp_path: Path) -> 
         "test/silence/mrstft_high": 5.0,
         "test/si_sdr_db": 3.0,
         "test/si_sdr_db_low": 2.0,
+        **{f"test/width_error{end}": 0.25 for end in ("", "_low", "_high")},
     }
     metrics = {item.get("name"): item.get("summary") for item in of_kind(rows, "metric")}
     assert metrics["test/mrstft"] == {"min": True, "last": True}
     assert metrics["test/si_sdr_db"] == {"max": True, "last": True}
+    assert metrics["test/width_error"] == {"min": True, "last": True}
     (begun,) = of_kind(rows, "run")
     assert begun["run_group"] == "2026-01-02_030405_abcd"  # the sweep's
     assert begun["config"]["update"]["augmentation.transforms.speed.octaves"] == 0.5

@@ -1,8 +1,8 @@
 """How well a model knows recordings: whole files through it, scored beside two controls.
 
 Posterior means in, decoder out, streamed as generation does it, so that what is scored is what is
-heard. Scores are those of `metrics.reconstruction` on the mono mix; a model's rate is the KL of its
-posterior, in nats.
+heard. Scores are those of `metrics.reconstruction`, of all channels; a model's rate is the KL of
+its posterior, in nats.
 """
 
 import csv
@@ -44,8 +44,9 @@ _BLOCK_SAMPLES = 1 << 20
 class FileScore:
     """One file of one part through one system.
 
-    `scores` are those of `metrics.reconstruction.evaluate`; `nats_per_second` is the posterior's
-    rate, nan for the controls and for a deterministic posterior.
+    `scores` are those of `metrics.reconstruction.evaluate`, without those that do not exist of it;
+    `nats_per_second` is the posterior's rate, nan for the controls and for a deterministic
+    posterior.
     """
 
     part: str
@@ -142,18 +143,17 @@ def _scored(
     """The model's row, and those of the controls where there is a seed for them."""
     rate_hz = model.sample_rate_hz
     seconds = original.shape[1] / rate_hz
-    reference = original.mean(0)
 
     def row(system: str, given: NDArray[np.float32], nats: float = float("nan")) -> FileScore:
-        scores = reconstruction.evaluate(reference, given, rate_hz=rate_hz)
+        scores = reconstruction.evaluate(original, given, rate_hz=rate_hz)
         return FileScore(part, segment.label, system, seconds, scores, nats / seconds)
 
-    yield row(MODEL, decoded.audio.mean(0), decoded.nats)
+    yield row(MODEL, decoded.audio, decoded.nats)
     if control_seed is not None:
-        yield row(SILENCE, controls.silence(reference))
+        yield row(SILENCE, controls.silence(original))
         # By content: a file has the same noise in every run, whatever else is evaluated.
         name = f"noise/{segment.clip.content_hash}/{segment.start_sample}"
-        yield row(NOISE, controls.matched_noise(reference, numpy_generator(control_seed, 0, name)))
+        yield row(NOISE, controls.matched_noise(original, numpy_generator(control_seed, 0, name)))
 
 
 def reconstruct(model: Autoencoder, audio: NDArray[np.float32]) -> Reconstruction:
@@ -184,17 +184,22 @@ def _nats(coded: Sequence[Posterior]) -> float:
 
 
 def summarise(rows: Sequence[FileScore], *, seed: int, draws: int) -> list[MeanScore]:
-    """Means with 95 % intervals over files, of every part, system and metric, in their order."""
+    """Means with 95 % intervals over files, of every part, system and metric, in their order.
+
+    Of a metric that not every file has, over those that have it.
+    """
     groups: dict[tuple[str, str], list[FileScore]] = {}
     for row in rows:
         groups.setdefault((row.part, row.system), []).append(row)
     summary = []
     for (part, system), members in groups.items():
-        columns = {name: [row.scores[name] for row in members] for name in SCORES}
+        columns = {
+            name: [row.scores[name] for row in members if name in row.scores] for name in SCORES
+        }
         columns[NATS_PER_SECOND] = [row.nats_per_second for row in members]
         for metric, values in columns.items():
-            if not np.isfinite(values).all():
-                continue  # the rate of what has none
+            if not values or not np.isfinite(values).all():
+                continue  # the width of mono, the rate of what has none
             # The same draws of files for every system and metric: they compare like with like.
             rng = numpy_generator(seed, 0, f"bootstrap/{part}")
             summary.append(MeanScore(part, system, metric, bootstrap_mean(values, rng, draws)))
@@ -212,8 +217,12 @@ def write_tables(folder: Path, rows: Sequence[FileScore], summary: Sequence[Mean
         folder / "files.csv",
         ["part", "file", "system", "seconds", *SCORES, NATS_PER_SECOND],
         (
-            [r.part, r.file, r.system, r.seconds, *(r.scores[n] for n in SCORES), r.nats_per_second]
-            for r in rows
+            [
+                *(row.part, row.file, row.system, row.seconds),
+                *(row.scores.get(name, float("nan")) for name in SCORES),
+                row.nats_per_second,
+            ]
+            for row in rows
         ),
     )
     write_csv(

@@ -3,6 +3,10 @@
 All clips are of about one length and are compared as `metrics.embedding` hears them; for the two
 distances of sets another embedding may be chosen. Recordings that were held out tell what the
 numbers are for real sounds that the model has not seen.
+
+Of stereo all hear the side too, but for two. The distance to the nearest training clip does not: a
+recording played by heart is a copy at any width, as it is at any level. And `aisfx` hears the mono
+mix: its network takes one channel.
 """
 
 import math
@@ -26,7 +30,7 @@ from timbrel.generation.tracks import latent_of, rows_of
 from timbrel.metrics import aisfx, distribution, diversity
 from timbrel.metrics.distribution import SetDistance
 from timbrel.metrics.diversity import Support
-from timbrel.metrics.embedding import embed
+from timbrel.metrics.embedding import DIMENSIONS, embed, whatever_width
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import numpy_generator
 
@@ -153,13 +157,13 @@ def measure_generated(
     if not points:
         return None
     invented = np.stack(points)
-    nearest = diversity.nearest(invented, training.points)
+    nearest = _nearest(invented, training.points)
     of_sets = training.thinned(_MOST_IN_SETS)
     result = replace(
         compare(of_sets.points, others.points, invented, seed=seed),
         clip_s=length / model.sample_rate_hz,
         n_training=len(training),
-        held_out_distance_db=diversity.nearest(others.points, training.points).distance,
+        held_out_distance_db=_nearest(others.points, training.points).distance,
         clips=tuple(
             _generated_clip(each, training.excerpts[index], float(distance))
             for each, index, distance in zip(seeds, nearest.index, nearest.distance, strict=True)
@@ -197,7 +201,7 @@ def compare(
         clip_s=math.nan,
         clips=(),
         n_training=len(training),
-        held_out_distance_db=diversity.nearest(held_out, training).distance,
+        held_out_distance_db=_nearest(held_out, training).distance,
         support=diversity.density_and_coverage(training, generated) if several else None,
         vendi=vendi,
         vendi_training=vendi_training,
@@ -219,6 +223,10 @@ def set_distances(
     kad, frechet = _distances(training, generated, spread)
     kad_held_out, frechet_held_out = _distances(training, held_out, spread)
     return SetDistances(embedding, kad, kad_held_out, frechet, frechet_held_out)
+
+
+def _nearest(points: Embeddings, training: Embeddings) -> diversity.Nearest:
+    return diversity.nearest(whatever_width(points), whatever_width(training))
 
 
 def _spread(training: Embeddings) -> float:
@@ -258,13 +266,13 @@ def embedded(segments: Sequence[Segment], length: int, most: int, rate_hz: int) 
         for i in range(max(1, segment.frames // length))
     ]
     excerpts = [excerpts[i] for i in _evenly(len(excerpts), most)]
-    points, kept = [np.zeros((0, embed(np.zeros(1, np.float32), rate_hz).size))], []
+    points, kept = [], []
     for excerpt in excerpts:
         audio = excerpt.samples()
         if np.abs(audio).max() > _SILENT_PEAK:
-            points.append(embed(audio, rate_hz)[None])
+            points.append(embed(audio, rate_hz))
             kept.append(excerpt)
-    return Embedded(np.concatenate(points), tuple(kept))
+    return Embedded(np.stack(points) if points else np.zeros((0, DIMENSIONS)), tuple(kept))
 
 
 @torch.inference_mode()

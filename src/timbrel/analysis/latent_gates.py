@@ -69,8 +69,8 @@ def measure_code(model: Autoencoder, segments: Sequence[Segment]) -> CodeUse:
             frame_nats.append(np.full_like(frames[-1], math.nan))
             clip_nats.append(np.full_like(clips[-1], math.nan))
         begin = mean.cut(0, math.ceil(decoded / model.hop_samples))
-        output = model.decode(begin)[0].float().mean(0).cpu().numpy()
-        now = audio[:, :decoded].mean(0), output[:decoded]
+        output = model.decode(begin)[0].float().cpu().numpy()
+        now = audio[:, :decoded], output[:, :decoded]
         if before is not None:
             change.add((now[0], before[0]), (now[1], before[1]))
         before = now

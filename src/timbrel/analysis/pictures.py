@@ -77,7 +77,10 @@ def save_spectrogram_pair(
     rate_hz: int,
     title: str,
 ) -> None:
-    """Original above reconstruction, one colour scale, as PNG. Signals are `(channel, time)`."""
+    """Original above reconstruction, one colour scale, as PNG.
+
+    Signals are `(channel, time)`; of stereo the mono mix is drawn.
+    """
     figure = Figure(figsize=(8, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes: Sequence[Axes] = figure.subplots(2, 1, sharex=True, sharey=True)

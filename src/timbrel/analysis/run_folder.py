@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from timbrel.errors import UserError, folder_fault
+from timbrel.metrics.scores import SCORES
 
 CONFIG_FILE = "config.yaml"
 OVERRIDES_FILE = "overrides.yaml"
@@ -27,14 +28,7 @@ Curves = dict[str, list[tuple[int, float]]]
 
 _PASSED = {"yes": True, "no": False}
 _NUMBERS = {
-    "files": (
-        "seconds",
-        "mrstft",
-        "log_mel_l1",
-        "si_sdr_db",
-        "loudness_error_lu",
-        "nats_per_second",
-    ),
+    "files": ("seconds", *SCORES, "nats_per_second"),
     "summary": ("mean", "low", "high", "files"),
     "gates": ("value", "limit"),
 }

@@ -39,6 +39,10 @@ class SpectralLoss(nn.Module):
     and half over all of them: where bins cannot be matched one by one, the distances above are
     least for an answer that is many dB too quiet, and this one is not.
 
+    The channels are left and right. A side that is lost or inverted shows where it made them differ
+    in a bin, by little if it is well below the mid; what the phase between them alone carries (one
+    channel inverted makes a mono sound all side), `waveform` alone hears.
+
     Differs: magnitudes are floored at `floor` (absolute, as the STFT gives them), the norm at that
     of white noise of `silence_rms`, and the channels of an example share one ratio.
     """

@@ -32,7 +32,8 @@ _LARGEST = 9.457798957824707
 def embed(audio: NDArray[np.float32], rate_hz: int) -> NDArray[np.float64]:
     """The embedding of one clip, `(time)` or `(channel, time)`, mixed to mono: 512 numbers from 0.
 
-    The mean over blocks of 2.3 s, half a block apart; a shorter clip is followed by silence.
+    The mean over blocks of 2.3 s, half a block apart; a shorter clip is followed by silence. To
+    mono because the network takes one channel: it hears no side.
     Differs: the clip's peak is set to 1 first, so that level does not count, and the spectrogram,
     there Essentia's, is made here after its description.
 

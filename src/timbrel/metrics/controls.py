@@ -8,6 +8,8 @@ model that scores no better has learned an equaliser.
 import numpy as np
 from numpy.typing import NDArray
 
+from timbrel.metrics.stereo import rotated
+
 Signal = NDArray[np.float32]
 
 
@@ -19,15 +21,23 @@ def silence(reference: Signal) -> Signal:
 def matched_noise(reference: Signal, rng: np.random.Generator) -> Signal:
     """The whole reference's magnitude spectrum with random phases (Theiler et al. 1992).
 
-    Every bin of the long-term spectrum, the mean and the level are the reference's own; its energy
-    is spread evenly over its length. Of a tone it is a tone: the spectrum says no less.
+    `(time)`, or `(channel, time)` of one channel or two. Every bin of the long-term spectrum, the
+    mean and the level are the reference's own; its energy is spread evenly over its length. Of a
+    tone it is a tone: the spectrum says no less. Of two channels those of the mid and those of the
+    side are kept, with phases of their own: as wide as the reference, but panned nowhere.
 
     Raises ValueError where the reference holds no sample.
     """
-    n = len(reference)
-    if n == 0:
+    if reference.shape[-1] == 0:
         raise ValueError("the reference holds no sample")
-    spectrum = np.fft.rfft(reference.astype(np.float64))
+    channels = rotated(np.atleast_2d(reference))
+    noise = np.stack([_with_random_phases(channel, rng) for channel in channels])
+    return rotated(noise).reshape(reference.shape)
+
+
+def _with_random_phases(channel: Signal, rng: np.random.Generator) -> Signal:
+    n = len(channel)
+    spectrum = np.fft.rfft(channel.astype(np.float64))
     # Mean and (of an even length) Nyquist are real: no phase to draw, and they keep their sign.
     inner = slice(1, (n + 1) // 2)
     phases = rng.uniform(0.0, 2.0 * np.pi, len(spectrum[inner]))

@@ -9,11 +9,13 @@ is a ratio.
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from timbrel.metrics.reconstruction import log_mel_l1
+from timbrel.metrics.stereo import shares
 
 ACTIVE_VARIANCE = 0.01
 """A dimension whose posterior mean varies more than this over the data is active."""
@@ -62,7 +64,9 @@ class DecodeChange:
 
     The log-mel distance of the two outputs over that of the two sounds, both summed over all pairs:
     0 where the decoder ignores the code, 1 of a perfect autoencoder. Each pair is compared over the
-    shorter of its two sounds. All else that the decoder is given must stay as it was.
+    shorter of its two sounds. All else that the decoder is given must stay as it was. Of two
+    channels the views of outputs count as those of the sounds do: where a decoder drops the side,
+    what differs in the side is missing.
     """
 
     def __init__(self, rate_hz: int) -> None:
@@ -70,10 +74,15 @@ class DecodeChange:
         self.of_outputs = self.of_sounds = 0.0
 
     def add(self, sounds: Sequence[Signal], outputs: Sequence[Signal]) -> None:
-        """One pair of mono sounds, and the outputs of the first one's code and of the second's."""
-        n = min(map(len, [*sounds, *outputs]))
-        self.of_sounds += log_mel_l1(sounds[0][:n], sounds[1][:n], rate_hz=self.rate_hz)
-        self.of_outputs += log_mel_l1(outputs[0][:n], outputs[1][:n], rate_hz=self.rate_hz)
+        """One pair of sounds, and the outputs of the first one's code and of the second's.
+
+        All `(time)` or all `(channel, time)`.
+        """
+        n = min(audio.shape[-1] for audio in [*sounds, *outputs])
+        one, other, output, changed = (np.atleast_2d(x)[:, :n] for x in (*sounds, *outputs))
+        distance = partial(log_mel_l1, rate_hz=self.rate_hz, shares=shares(one, other))
+        self.of_sounds += distance(one, other)
+        self.of_outputs += distance(output, changed)
 
     @property
     def value(self) -> float:

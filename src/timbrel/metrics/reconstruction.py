@@ -1,10 +1,17 @@
 """Scores of one reconstruction against its reference.
 
-Task: how close is a decoded recording to the original? Conventions: mono float signals, 48 kHz
-where nothing else is said, 1-D arrays; the reconstruction is cut or zero-padded to the reference;
-nothing else is normalised. Signals below 4,096 samples are zero-padded to that. Units: `mrstft` and
-`log_mel_l1` are dimensionless (natural logarithms), `si_sdr_db` is in decibels, `loudness_error_lu`
-in loudness units; which way is better stands in `metrics.scores.SCORES`.
+Task: how close is a decoded recording to the original? Conventions: float signals, `(time)` or
+`(channel, time)` of one channel or two, 48 kHz where nothing else is said; the reconstruction is
+cut or zero-padded to the reference; nothing else is normalised. Signals below 4,096 samples are
+zero-padded to that. Units: `mrstft`, `log_mel_l1` and `width_error` are dimensionless (the first
+two natural logarithms), `si_sdr_db` is in decibels, `loudness_error_lu` in loudness units; which
+way is better stands in `metrics.scores.SCORES`.
+
+Of two channels the spectral distances are means over mid, side, left and right, by their shares of
+the reference (`metrics.stereo` says why). The SI-SDR takes both channels as one vector, so that one
+factor stands for both: a factor of its own would undo an inverted side, and have no meaning for a
+silent one. Mid/side or left/right are the same to it, and to the loudness, which sums the channels'
+power. So a side that is missing, inverted or another's costs, and of one channel all is as ever.
 
 Two independent noises of equal spectrum score an `mrstft` of about 1.35, so on noisy material a
 lower value mostly rewards bin-level copying.
@@ -12,8 +19,8 @@ lower value mostly rewards bin-level copying.
 Spectra are taken in blocks of frames: beyond the signals themselves memory does not grow with them.
 """
 
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -23,6 +30,7 @@ from torch import Tensor
 from timbrel.audio.level import LOUDNESS_FLOOR_LUFS, loudness_lufs
 from timbrel.dsp.mel import mel_filterbank
 from timbrel.dsp.stft import hann
+from timbrel.metrics import stereo
 
 Signal = NDArray[np.float32]
 
@@ -40,27 +48,33 @@ def mrstft(reference: Signal, reconstruction: Signal) -> float:
     Spectral convergence plus mean absolute log-magnitude difference, averaged over FFT sizes 1024,
     2048 and 512 (Steinmetz & Reiss 2020).
     """
-    pair = _pair(reference, reconstruction)
-    return float(np.mean([_stft_distance(pair, *sizes) for sizes in _RESOLUTIONS]))
+    wanted, given = _aligned(reference, reconstruction)
+    return _over_views(_mrstft, wanted, given, stereo.shares(wanted))
 
 
-def log_mel_l1(reference: Signal, reconstruction: Signal, *, rate_hz: int = 48_000) -> float:
-    """Mean absolute difference of ln(mel + 1e-5): 128 Slaney mels, magnitudes, 2,048 / 512 Hann."""
-    total, elements = 0.0, 0
-    for spectra in _spectra(_pair(reference, reconstruction), 2048, 512, hann(2048)):
-        wanted, given = torch.log(_mel(rate_hz) @ spectra.abs() + _MEL_FLOOR)
-        total += float((given - wanted).abs().sum(dtype=torch.float64))
-        elements += wanted.numel()
-    return total / elements
+def log_mel_l1(
+    reference: Signal,
+    reconstruction: Signal,
+    *,
+    rate_hz: int = 48_000,
+    shares: NDArray[np.float64] | None = None,
+) -> float:
+    """Mean absolute difference of ln(mel + 1e-5): 128 Slaney mels, magnitudes, 2,048 / 512 Hann.
+
+    `shares` are what the views of two channels count for, those of the reference if None.
+    """
+    wanted, given = _aligned(reference, reconstruction)
+    shares = stereo.shares(wanted) if shares is None else shares
+    return _over_views(partial(_log_mel_l1, rate_hz), wanted, given, shares)
 
 
 def si_sdr_db(reference: Signal, reconstruction: Signal) -> float:
     """Scale-invariant signal-to-distortion ratio of the zero-mean signals (Le Roux et al. 2019).
 
-    A silent reconstruction scores -120 dB.
+    One scale for all channels. A silent reconstruction scores -120 dB.
     """
-    wanted, given = (x.astype(np.float64) for x in _aligned(reference, reconstruction))
-    wanted, given = wanted - wanted.mean(), given - given.mean()
+    pair = (x.astype(np.float64) for x in _aligned(reference, reconstruction))
+    wanted, given = ((x - x.mean(1, keepdims=True)).ravel() for x in pair)
     if given @ given < 1e-10 * max(wanted @ wanted, 1e-12):
         return _SILENT_DB
     target = (given @ wanted) / (wanted @ wanted + 1e-12) * wanted
@@ -76,34 +90,67 @@ def loudness_error_lu(reference: Signal, reconstruction: Signal, *, rate_hz: int
     finite, and between two silences 0.
     """
     pair = _aligned(reference, reconstruction)
-    wanted, given = (max(loudness_lufs(x[None], rate_hz), LOUDNESS_FLOOR_LUFS) for x in pair)
+    wanted, given = (max(loudness_lufs(x, rate_hz), LOUDNESS_FLOOR_LUFS) for x in pair)
     return abs(given - wanted)
 
 
 def evaluate(
     reference: Signal, reconstruction: Signal, *, rate_hz: int = 48_000
 ) -> dict[str, float]:
-    """All scores of one file, named and ordered as in `metrics.scores.SCORES`."""
-    return {
+    """The scores of one file that exist, named and ordered as in `metrics.scores.SCORES`.
+
+    `width_error` exists of two channels whose reference is not silent.
+    """
+    scores = {
         "mrstft": mrstft(reference, reconstruction),
         "log_mel_l1": log_mel_l1(reference, reconstruction, rate_hz=rate_hz),
         "si_sdr_db": si_sdr_db(reference, reconstruction),
         "loudness_error_lu": loudness_error_lu(reference, reconstruction, rate_hz=rate_hz),
     }
+    width_error = stereo.width_error(*_aligned(reference, reconstruction))
+    return scores if width_error is None else {**scores, "width_error": width_error}
 
 
 def _aligned(reference: Signal, reconstruction: Signal) -> tuple[Signal, Signal]:
-    n = len(reference)
+    """Both as `(channel, time)`, of the reference's length and not too short."""
+    wanted, given = np.atleast_2d(reference), np.atleast_2d(reconstruction)
+    n = wanted.shape[1]
     if n == 0:
         raise ValueError("the reference holds no sample")
-    given = np.pad(reconstruction, (0, max(0, n - len(reconstruction))))[:n]
-    missing = max(0, _MIN_SAMPLES - n)
-    return np.pad(reference, (0, missing)), np.pad(given, (0, missing))
+    if len(given) != len(wanted):
+        raise ValueError(f"{len(given)} channels beside the reference's {len(wanted)}")
+    longest = max(n, _MIN_SAMPLES)
+    given = given[:, :n]
+    return _padded(wanted, longest), _padded(given, longest)
 
 
-def _pair(reference: Signal, reconstruction: Signal) -> Tensor:
-    """Reference and reconstruction as one tensor `(2, time)`."""
-    return torch.from_numpy(np.stack(_aligned(reference, reconstruction)))
+def _padded(audio: Signal, n: int) -> Signal:
+    return np.pad(audio, ((0, 0), (0, n - audio.shape[1])))
+
+
+def _over_views(
+    distance: Callable[[Tensor], float],
+    wanted: Signal,
+    given: Signal,
+    shares: NDArray[np.float64],
+) -> float:
+    """The mean of `distance` over the views of both, by their shares; of one view, that view's."""
+    pairs = zip(shares, stereo.views(wanted), stereo.views(given), strict=True)
+    heard = ((share, torch.from_numpy(np.stack(pair))) for share, *pair in pairs if share > 0)
+    return float(sum(share * distance(pair) for share, pair in heard))
+
+
+def _mrstft(pair: Tensor) -> float:
+    return float(np.mean([_stft_distance(pair, *sizes) for sizes in _RESOLUTIONS]))
+
+
+def _log_mel_l1(rate_hz: int, pair: Tensor) -> float:
+    total, elements = 0.0, 0
+    for spectra in _spectra(pair, 2048, 512, hann(2048)):
+        wanted, given = torch.log(_mel(rate_hz) @ spectra.abs() + _MEL_FLOOR)
+        total += float((given - wanted).abs().sum(dtype=torch.float64))
+        elements += wanted.numel()
+    return total / elements
 
 
 @torch.no_grad()

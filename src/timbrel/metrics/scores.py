@@ -9,11 +9,16 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Score:
-    """`unit` is empty where a score is dimensionless, `better` None where neither way is."""
+    """`unit` is empty where a score is dimensionless, `better` None where neither way is.
+
+    A `stereo` score does not exist of one channel: it has an empty cell in a file's row, and of
+    mono runs no row of the summary and no column of a page.
+    """
 
     title: str
     unit: str
     better: Literal["lower", "higher"] | None
+    stereo: bool = False
 
     @property
     def arrow(self) -> str:
@@ -42,8 +47,9 @@ SCORES = {
     "log_mel_l1": Score("log-mel L1", "", "lower"),
     "si_sdr_db": Score("SI-SDR", "dB", "higher"),
     "loudness_error_lu": Score("loudness error", "LU", "lower"),
+    "width_error": Score("width error", "", "lower", stereo=True),
 }
-"""In the order of tables; `metrics.reconstruction.evaluate` returns exactly these."""
+"""In the order of tables; `metrics.reconstruction.evaluate` returns those that exist."""
 
 RUN_SCORES = {
     "kl_floor": Score("rate", "nats/frame", None),

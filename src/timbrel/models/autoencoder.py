@@ -4,11 +4,11 @@ import math
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from timbrel.contracts import TRACKS, Conditions, Latent, Posterior
+from timbrel.dsp.mid_side import mid_side
 
 
 @runtime_checkable
@@ -109,7 +109,7 @@ class Autoencoder(nn.Module):
             )
         missing = math.ceil(audio.shape[2] / self.hop_samples) * self.hop_samples - audio.shape[2]
         padded = nn.functional.pad(audio, (0, missing))
-        posterior = self.posterior(self.encoder(_rotate(padded)))
+        posterior = self.posterior(self.encoder(mid_side(padded)))
         carried = conditions or Conditions()
         self._check(carried)
         return replace(posterior, mean=replace(posterior.mean, conditions=carried))
@@ -121,17 +121,9 @@ class Autoencoder(nn.Module):
             ValueError: the code lacks a track that the decoder needs.
         """
         self._check(latent.conditions)
-        return _rotate(self.decoder(latent))
+        return mid_side(self.decoder(latent))
 
     def _check(self, conditions: Conditions) -> None:
         lacking = [name for name in self.conditions if name not in conditions.tracks]
         if lacking:
             raise ValueError(f"the decoder needs {', '.join(lacking)} for every frame of a code")
-
-
-def _rotate(audio: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel time"]:
-    """Left/right to mid/side and back: orthonormal, its own inverse. Mono passes through."""
-    if audio.shape[1] == 1:
-        return audio
-    left, right = audio.unbind(1)
-    return torch.stack([left + right, left - right], dim=1) * math.sqrt(0.5)

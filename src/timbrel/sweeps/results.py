@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,7 @@ def collect(study: Study, runs: Sequence[PlannedRun], command: str) -> StudyResu
         if run.standing.state is State.finished
     }
     part = _part(opened.values())
+    study = _with_scores_of(study, opened.values())
     cells = list(dict.fromkeys(run.cell for run in runs))
     tables = {
         metric: {
@@ -148,6 +149,21 @@ def _part(runs: Iterable[Run]) -> str:
     return "validation" if "validation" in parts and "test" not in parts else "test"
 
 
+def _with_scores_of(study: Study, runs: Iterable[Run]) -> Study:
+    """`study`, without the scores of stereo where it names no metrics and no run has them."""
+    if study.metrics != tuple(SCORES):
+        return study
+    rows = [row for run in runs for row in _rows(run)]
+    return replace(
+        study,
+        metrics=tuple(
+            name
+            for name, score in SCORES.items()
+            if not score.stereo or any(math.isfinite(row.get(name, math.nan)) for row in rows)
+        ),
+    )
+
+
 def _rows(run: Run) -> list[dict[str, Any]]:
     found = run.evaluation.files if run.evaluation else ()
     return [row for row in found if row["system"] == "model"]
@@ -163,7 +179,8 @@ def _scores(run: Run, part: str, metric: str) -> FileScores:
         gates = run.evaluation.gates if run.evaluation else ()
         found = [float(gate["value"]) for gate in gates if gate["gate"] == metric]
         return {_WHOLE_RUN: found[0]} if found else {}
-    return {str(r["file"]): float(r[metric]) for r in _rows(run) if r["part"] == part}
+    rows = [row for row in _rows(run) if row["part"] == part]
+    return {str(row["file"]): float(row.get(metric, math.nan)) for row in rows}
 
 
 def _common_files(table: Mapping[Cell, BySeed]) -> tuple[list[str], int]:

@@ -97,8 +97,8 @@ class _CodeWatch:
             swapped = self.model.decode(earlier)[..., : estimate.shape[-1]]
         else:  # the neighbour's own output: only the code tells them apart
             swapped = torch.cat([output, estimate[:-1]])
-        sounds = _mono(torch.cat([target, batch.target]))
-        outputs, others = _mono(estimate), _mono(swapped)
+        sounds = _array(torch.cat([target, batch.target]))
+        outputs, others = _array(estimate), _array(swapped)
         for row in range(0 if self._before else 1, len(outputs)):
             self.change.add((sounds[row + 1], sounds[row]), (outputs[row], others[row]))
         self._before = mean.map(_last), _last(batch.target), _last(estimate)
@@ -114,8 +114,8 @@ class _CodeWatch:
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
-def _mono(audio: Tensor) -> NDArray[np.float32]:
-    return audio.float().mean(1).cpu().numpy()
+def _array(audio: Tensor) -> NDArray[np.float32]:
+    return audio.float().cpu().numpy()
 
 
 def _first(rows: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The page of one run: what it is, how good, what it sounds like, how it went, how to repeat it."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ def _values(run: Run) -> dict[str, Any]:
         "invented": invented(run),
         "groups": curve_groups(run),
         "files": _files(run),
-        "score_headings": [score.heading for score in SCORES.values()],
+        "score_headings": [SCORES[name].heading for name in _file_scores(run)],
         "sections": config_sections(run.config, run.overrides),
         "overrides": run.overrides,
         "facts": list(_facts(run)),
@@ -120,6 +121,12 @@ def _paragraph(run: Run) -> str:
     return f"{what}.{sound} {good}"
 
 
+def _file_scores(run: Run) -> list[str]:
+    """The scores that a file has: width has none in mono."""
+    rows = run.evaluation.files if run.evaluation else ()
+    return [n for n in SCORES if any(math.isfinite(row.get(n, math.nan)) for row in rows)]
+
+
 def _files(run: Run) -> list[dict[str, Any]]:
     """The model's scores per file, the reported part first, each part from best to worst."""
     if run.evaluation is None:
@@ -127,11 +134,12 @@ def _files(run: Run) -> list[dict[str, Any]]:
     order = {"test": 0, "validation": 1, "train": 2}
     rows = [row for row in run.evaluation.files if row["system"] == "model"]
     rows.sort(key=lambda row: (order.get(row["part"], 3), row["mrstft"]))
+    names = _file_scores(run)
     return [
         {
             "part": row["part"],
             "file": row["file"],
-            "cells": [duration(row["seconds"]), *(number(row.get(name)) for name in SCORES)],
+            "cells": [duration(row["seconds"]), *(number(row.get(name)) for name in names)],
         }
         for row in rows[:_MOST_LISTED]
     ]

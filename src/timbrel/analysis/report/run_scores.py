@@ -22,6 +22,8 @@ MEANINGS = {
     "si_sdr_db": "How much of the waveform itself is right, above what is wrong. At 0 dB as much "
     "is wrong as right; sounds that are alike to the ear may score low, for it counts phase.",
     "loudness_error_lu": "How far the loudness is off. 1 LU is just heard.",
+    "width_error": "How far the stereo width is off: the side's share of mid and side, 0 for mono "
+    "and 1 for antiphase.",
     RATE: "How much passes through the code each second.",
 }
 _PARTS = {"train": "training files", "validation": "validation files", "test": "test files"}
