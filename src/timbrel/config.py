@@ -210,6 +210,22 @@ class AlarmsConfig:
 
 
 @dataclass
+class PhaseConfig:
+    """One phase of a training; what it leaves out is as without phases.
+
+    The first begins at step 0; every other from a step, or from a share of the whole training.
+    """
+
+    name: str = _key("", "how the log calls it")
+    from_step: int | None = _key(None, "the step it begins at")
+    from_share: float | None = _key(None, "the share of the training, 0 to 1, it begins at")
+    weights: dict[str, Any] = _section(dict)
+    """Weights by term, instead of the loss's and the latent's (an adversary's: NAME/TERM)."""
+    train: list[str] | None = _key(None, "parts of the model that learn (null: all)")
+    adversaries: list[str] | None = _key(None, "of loss.adversaries, those that play (null: all)")
+
+
+@dataclass
 class TrainConfig:
     """`timbrel train`."""
 
@@ -227,6 +243,11 @@ class TrainConfig:
     trainer: TrainerConfig = _section(TrainerConfig)
     logger: LoggerConfig = _section(LoggerConfig)
     alarms: AlarmsConfig = _section(AlarmsConfig)
+    phases: list[PhaseConfig] = _key(
+        [],
+        "[{name:,from_step:,from_share:,weights:,train:,adversaries:},...]: parts of the training "
+        "with an objective of their own",
+    )
 
 
 @dataclass

@@ -28,6 +28,7 @@ from timbrel.config import (
 )
 from timbrel.errors import UserError, did_you_mean, override_text
 from timbrel.objective_checks import objective_problems
+from timbrel.phase_checks import phase_problems
 
 _PARTS = ("train", "validation", "test")
 _ALARM_LIMITS = (
@@ -58,7 +59,7 @@ def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig)
     if isinstance(config, TrainConfig):
         problems += [*_data(config.data), *_chunks(config), *_trainer(config.trainer)]
         problems += [*_device(config.device), *_seed(config.seed), *_alarms(config.alarms)]
-        problems += objective_problems(config)
+        problems += [*objective_problems(config), *phase_problems(config)]
         if config.logger.clips < 0:
             problems.append(f"logger.clips={config.logger.clips}: 0 or more")
         if config.logger.every_validations < 1:

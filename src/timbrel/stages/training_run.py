@@ -59,6 +59,7 @@ def dry_run(config: DictConfig) -> str:
         parts.build_penalty(config),
         parts.build_mix(config),
         batch,
+        adversaries=parts.build_adversaries(config),
         device=compute.torch_device,
         autocast=compute.autocast,
         max_steps=trainer.max_steps,
@@ -72,8 +73,8 @@ def train(config: DictConfig) -> str:
     compute = _compute(config)
     model = _model(config)
     parent = warm_started(config, model)
-    found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
     module = _module(config, model, compute)
+    found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
 
     folder = run_folder(config)
     if not (folder / CONFIG_FILE).exists():
@@ -101,6 +102,8 @@ def train(config: DictConfig) -> str:
         fitted = fit(module, loader, callbacks, folder, compute, names)
         part = compared_part(found.split.parts())
         sys.stderr.write(f"trained {fitted.steps} steps; scoring the {part or 'held-out'} files\n")
+        for name in module.phases.after(fitted.steps, module.horizon):
+            sys.stderr.write(f"note: phase '{name}' never began: training ended before it\n")
         model = module.averaged.to(compute.torch_device)  # Lightning leaves it on the CPU
         prior = _prior(model, found)
         outcome = _measured(config, model, prior, found, folder, part)
@@ -226,6 +229,8 @@ def _module(config: DictConfig, model: Autoencoder, compute: Compute) -> Trainin
         seed=config.seed,
         autocast=compute.autocast,
         latent_dropout=config.latent.get("dropout", 0.0),  # runs of before have no such key
+        adversaries=parts.build_adversaries(config),
+        phases=parts.build_phases(config),
     )
 
 

@@ -34,7 +34,7 @@ from timbrel.training.module import Training
 STEP = "trainer/global_step"
 _ONLINE_TIMEOUT_S = 20
 _NEITHER = frozenset(  # neither more nor less is better
-    ["nats_per_frame", "nats_per_second", "active_units", "decode_change"]
+    ["nats_per_frame", "nats_per_second", "active_units", "decode_change", "phase"]
 )
 _ORIGINALS = "held_out_originals_logged"
 
