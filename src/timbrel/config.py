@@ -151,7 +151,9 @@ class TrainerConfig:
     ema_decay: float | None = _key(0.995, "decay per step of the weights' average; null: none")
     validate_every_steps: int = _key(100, "steps between validations")
     checkpoint_every_steps: int = _key(100, "steps between checkpoints, to resume from")
-    early_stop_patience: int | None = _key(None, "validations without gain before it stops")
+    early_stop_patience: int | None = _key(
+        None, "validations without gain (in the last phase) that stop it"
+    )
     validation_chunks: int = _key(32, "chunks per validation, at most")
     log_every_steps: int = _key(10, "steps between lines of metrics.csv")
 
@@ -244,9 +246,7 @@ class TrainConfig:
     logger: LoggerConfig = _section(LoggerConfig)
     alarms: AlarmsConfig = _section(AlarmsConfig)
     phases: list[PhaseConfig] = _key(
-        [],
-        "[{name:,from_step:,from_share:,weights:,train:,adversaries:},...]: parts of the training "
-        "with an objective of their own",
+        [], "list of {name, from_step or from_share, weights, train, adversaries}"
     )
 
 

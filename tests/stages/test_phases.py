@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from timbrel.training.fit import BEST
 from timbrel.training.module import Training
 
 TASK = (
-    "data=demo", "data.files=6", *TINY, "device.precision=fp32", "trainer.max_steps=12", "trainer.checkpoint_every_steps=5",
-    "trainer.validate_every_steps=4", "latent=factor_vae", "architecture.decoder.dropout=0.1",
+    "data=demo", "data.files=6", *TINY, "device.precision=bf16", "latent=factor_vae",
+    "trainer.max_steps=12", "trainer.checkpoint_every_steps=5", "trainer.validate_every_steps=4",
+    "architecture.decoder.dropout=0.1",
     "+loss.adversaries.hinge={adversary:{_target_:training.hinge.Hinge,channels:${data.channels}},"
     "weights:{generator:0.1,feature_matching:1.0}}",
     "phases=[{name:spectra,adversaries:[]},"
@@ -32,16 +34,14 @@ def outcome(run: Path) -> tuple[str, dict[str, list[tuple[int, float]]]]:
     return hashlib.sha256(weights).hexdigest(), dict(curves)
 
 
-def trained(folder: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> Path:
+def trained(folder: Path, monkeypatch: pytest.MonkeyPatch, task: Sequence[str] = TASK) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
-    assert train.main([*TASK, *overrides]) == 0
+    assert train.main([*task]) == 0
     return only_run(folder)
 
 
-def cut_at(
-    steps: list[int], folder: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str
-) -> Path:
+def cut_at(steps: list[int], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stopped before each of these steps and taken up again."""
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -53,7 +53,7 @@ def cut_at(
             raise KeyboardInterrupt
         return step(self, batch, batch_index)
 
-    words = [*TASK, *overrides]
+    words = [*TASK]
     with monkeypatch.context() as once:
         once.setattr(Training, "training_step", cut)
         while train.main(words) != 0:
@@ -93,34 +93,38 @@ def test_the_averaged_weights_of_the_best_step_become_the_model(whole: Path) -> 
     assert raw < len(saved) / 2  # few are the same by chance, or are no weights
 
 
-@pytest.mark.timeout(200)
-def test_killed_in_a_phase_it_goes_on_in_it(
+def test_cut_off_under_bf16_it_repeats_its_curve(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Cut at a border, before the first step of its phase, and in the middle of one."""
     lean(monkeypatch)
-    process = start(warm_context(), tmp_path, *TASK)
-    deadline_s = time.monotonic() + 120.0
+    assert outcome(cut_at([5, 8], tmp_path / "cut", monkeypatch)) == outcome(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_killed_in_a_phase_it_goes_on_in_it(
+    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lean(monkeypatch)
+    task = [text for text in TASK if not text.startswith("device.precision")]
+    task.append(f"device.precision={precision}")
+    expected = outcome(trained(tmp_path / "whole", monkeypatch, task))
+    (tmp_path / "killed").mkdir()
+    process = start(warm_context(), tmp_path / "killed", *task)
+    deadline_s = time.monotonic() + 180.0
     while time.monotonic() < deadline_s and process.exitcode is None:
-        rows = [path.read_text() for path in tmp_path.glob("outputs/*/metrics.csv")]
+        rows = [path.read_text() for path in tmp_path.glob("killed/outputs/*/metrics.csv")]
         if any("\n7,train/loss" in text for text in rows):
             break
         time.sleep(0.002)
     process.kill()
     process.join()
     assert process.exitcode == -9
-    assert train.main([f"run={only_run(tmp_path)}"]) == 0
-    assert outcome(only_run(tmp_path)) == outcome(whole)
-
-
-def test_cut_off_under_bf16_it_repeats_its_curve(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Cut at a border, before the first step of its phase, and in the middle of one."""
-    lean(monkeypatch)
-    bf16 = "device.precision=bf16"
-    expected = outcome(trained(tmp_path / "whole", monkeypatch, bf16))
-    assert "train/hinge/generator" in expected[1]
-    assert outcome(cut_at([5, 8], tmp_path / "cut", monkeypatch, bf16)) == expected
+    run = only_run(tmp_path / "killed")
+    assert train.main([f"run={run}"]) == 0
+    assert outcome(run) == expected
 
 
 def test_a_dry_run_counts_the_adversaries(
