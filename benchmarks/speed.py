@@ -204,7 +204,7 @@ def train_speed(architecture: str) -> list[float]:
     from timbrel.randomness import torch_generator
     from timbrel.stages import parts
     from timbrel.stages.app import compose
-    from timbrel.training.module import forward_pass
+    from timbrel.training.module import forward_pass, loss_terms
 
     config = compose("train", [f"architecture={architecture}", "data=demo"])
     model, mix = parts.build_model(config), parts.build_mix(config)
@@ -215,7 +215,8 @@ def train_speed(architecture: str) -> list[float]:
 
     def step() -> None:
         rng = torch_generator(0, 0, "posterior")
-        terms = forward_pass(model, reconstruction, penalty, batch, 0, rng, autocast=False).terms
+        forward = forward_pass(model, batch, rng, autocast=False)
+        terms = loss_terms(reconstruction, penalty, forward, batch, 0, rng)
         optimizer.zero_grad()
         mix(terms, 0).total.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -159,7 +159,9 @@ class TrainerConfig:
     ema_decay: float | None = _key(0.995, "decay per step of the weights' average; null: none")
     validate_every_steps: int = _key(100, "steps between validations")
     checkpoint_every_steps: int = _key(100, "steps between checkpoints, to resume from")
-    early_stop_patience: int | None = _key(None, "validations without gain before it stops")
+    early_stop_patience: int | None = _key(
+        None, "validations without gain (in the last phase) that stop it"
+    )
     validation_chunks: int = _key(32, "chunks per validation, at most")
     log_every_steps: int = _key(10, "steps between lines of metrics.csv")
 
@@ -218,6 +220,22 @@ class AlarmsConfig:
 
 
 @dataclass
+class PhaseConfig:
+    """One phase of a training; what it leaves out is as without phases.
+
+    The first begins at step 0; every other from a step, or from a share of the whole training.
+    """
+
+    name: str = _key("", "how the log calls it")
+    from_step: int | None = _key(None, "the step it begins at")
+    from_share: float | None = _key(None, "the share of the training, 0 to 1, it begins at")
+    weights: dict[str, Any] = _section(dict)
+    """Weights by term, instead of the loss's and the latent's (an adversary's: NAME/TERM)."""
+    train: list[str] | None = _key(None, "parts of the model that learn (null: all)")
+    adversaries: list[str] | None = _key(None, "of loss.adversaries, those that play (null: all)")
+
+
+@dataclass
 class TrainConfig:
     """`timbrel train`."""
 
@@ -238,6 +256,9 @@ class TrainConfig:
     trainer: TrainerConfig = _section(TrainerConfig)
     logger: LoggerConfig = _section(LoggerConfig)
     alarms: AlarmsConfig = _section(AlarmsConfig)
+    phases: list[PhaseConfig] = _key(
+        [], "list of {name, from_step or from_share, weights, train, adversaries}"
+    )
 
 
 @dataclass

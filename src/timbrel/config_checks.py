@@ -32,6 +32,7 @@ from timbrel.config import (
 from timbrel.errors import UserError, did_you_mean, folder_fault, override_text
 from timbrel.objective_checks import objective_problems
 from timbrel.paths import user_path
+from timbrel.phase_checks import phase_problems
 
 _PARTS = ("train", "validation", "test")
 _ALARM_LIMITS = (
@@ -63,7 +64,7 @@ def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig)
     if isinstance(config, TrainConfig):
         problems += [*_data(config.data), *_chunks(config), *_trainer(config.trainer)]
         problems += [*_device(config.device), *_seed(config.seed), *_alarms(config.alarms)]
-        problems += objective_problems(config)
+        problems += [*objective_problems(config), *phase_problems(config)]
         problems += _logger(config.logger)
         if config.data_root is not None and config.run is None:
             problems.append(

@@ -18,7 +18,9 @@ _CONTROLLER = "timbrel.losses.control.TargetRate"
 def objective_problems(config: TrainConfig) -> Iterator[str]:
     """A line for everything in `config.latent` and in the weights that cannot be meant."""
     yield from _latent(config)
-    yield from _weights(config)
+    for section in ("loss", "latent"):
+        yield from _weights(getattr(config, section).get("weights", {}), f"{section}.weights")
+    yield from _adversaries(config.loss.get("adversaries", {}))
 
 
 def _latent(config: TrainConfig) -> Iterator[str]:
@@ -63,25 +65,43 @@ def _others(penalty: str, latent: Mapping[str, Any], batch_size: int) -> Iterato
     yield f"trainer.batch_size=1: {name} compares clips with one another; take 2 or more{queue}"
 
 
-def _weights(config: TrainConfig) -> Iterator[str]:
-    for section in ("loss", "latent"):
-        weights = getattr(config, section).get("weights", {})
-        if not isinstance(weights, Mapping):
-            yield f"{section}.weights={override_text(weights)}: a mapping from term to weight"
+def _weights(weights: Any, where: str) -> Iterator[str]:
+    if not isinstance(weights, Mapping):
+        yield f"{where}={override_text(weights)}: a mapping from term to weight"
+        return
+    for name, weight in weights.items():
+        key = f"{where}.{name}"
+        if where != "latent.weights" and _target(weight) == _CONTROLLER:
+            yield (
+                f"{key}: a target rate goes with a term that lowers the rate, such as "
+                "latent.weights.kl"
+            )
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not _target(weight) and not (number and math.isfinite(weight)):
+            yield (
+                f"{key}={override_text(weight)}: expected a number (0 switches the term off), "
+                "or a mapping with a _target_"
+            )
+
+
+def _adversaries(adversaries: Any) -> Iterator[str]:
+    """Each has an `adversary`, a mapping with a `_target_`, and the `weights` of its terms."""
+    if not isinstance(adversaries, Mapping):
+        yield f"loss.adversaries={override_text(adversaries)}: a mapping from name to adversary"
+        return
+    for name, section in adversaries.items():
+        where = f"loss.adversaries.{name}"
+        if not str(name).isidentifier():
+            yield f"{where}: a name is letters, digits and underscores, and begins with a letter"
+        if not isinstance(section, Mapping) or section.keys() != {"adversary", "weights"}:
+            yield f"{where}: a mapping with the two keys adversary and weights"
             continue
-        for name, weight in weights.items():
-            key = f"{section}.weights.{name}"
-            if section == "loss" and _target(weight) == _CONTROLLER:
-                yield (
-                    f"{key}: a target rate goes with a term that lowers the rate, such as "
-                    "latent.weights.kl"
-                )
-            number = isinstance(weight, int | float) and not isinstance(weight, bool)
-            if not _target(weight) and not (number and math.isfinite(weight)):
-                yield (
-                    f"{key}={override_text(weight)}: expected a number (0 switches the term off), "
-                    "or a mapping with a _target_"
-                )
+        if not _target(section["adversary"]):
+            yield (
+                f"{where}.adversary={override_text(section['adversary'])}: a mapping with a "
+                "_target_"
+            )
+        yield from _weights(section["weights"], f"{where}.weights")
 
 
 def _target(node: Any) -> str:

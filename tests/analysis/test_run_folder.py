@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from timbrel.analysis.run_folder import read_metrics, read_run
+from timbrel.analysis.run_folder import held_out_loss, read_metrics, read_run
 from timbrel.errors import UserError
 
 
@@ -147,3 +147,12 @@ def test_reading_needs_neither_torch_nor_hydra() -> None:
     code = "import sys, timbrel.analysis.run_folder; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert {"torch", "hydra", "omegaconf", "numpy"}.isdisjoint(loaded.stdout.split())
+
+
+def test_the_held_out_loss_is_that_of_the_last_phase() -> None:
+    losses = [(2, 5.0), (4, 4.0), (6, 9.0), (8, 8.0)]
+    assert held_out_loss({}) == []
+    assert held_out_loss({"validation/loss": losses}) == losses
+    phases = [(2, 1.0), (4, 1.0), (6, 2.0), (8, 2.0)]
+    found = held_out_loss({"validation/loss": losses, "validation/phase": phases})
+    assert found == [(6, 9.0), (8, 8.0)]

@@ -195,3 +195,15 @@ def test_what_is_inaudible_beside_the_loudest_band_is_not_weighed() -> None:
     time_s = torch.arange(48_000) / 48_000
     wanted = 0.5 * torch.sin(2 * math.pi * 200 * time_s)[None, None]
     assert _level(wanted + _noise(1, 1, 48_000, rms=1e-6), wanted) < 1e-3
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_no_gradient_reaches_the_target(loss: nn.Module) -> None:
+    """Of any term: an estimate is not brought nearer by moving what it is compared with."""
+    target, estimate = _noise(2, 1, 4096).requires_grad_(), _noise(2, 1, 4096, seed=1)
+    names = loss(estimate, target)
+    assert not any(term.requires_grad for term in names.values())
+    for name in names:
+        loss(estimate.requires_grad_(), target)[name].sum().backward()
+        assert estimate.grad is not None
+        assert target.grad is None

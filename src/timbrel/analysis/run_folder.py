@@ -127,6 +127,18 @@ def read_metrics(path: Path) -> Curves:
     return curves
 
 
+def held_out_loss(curves: Curves) -> list[tuple[int, float]]:
+    """The held-out loss at every validation of the last phase: of it the best weights were kept.
+
+    The whole curve where the training had no phases.
+    """
+    losses, phases = curves.get("validation/loss", []), curves.get("validation/phase", [])
+    if not phases:
+        return losses
+    last = {step for step, phase in phases if phase == phases[-1][1]}
+    return [point for point in losses if point[0] in last]
+
+
 def read_evaluation(folder: Path) -> Evaluation | None:
     """The tables in `evaluation/`; None before there are any.
 

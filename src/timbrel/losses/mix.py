@@ -6,8 +6,9 @@ sample. The rate (`kl`) is in nats per audio sample too. So weight 1 on every te
 lower bound per audio sample, and a weight b on `kl` is the beta of beta-VAE (Higgins et al. 2017).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -21,7 +22,10 @@ from timbrel.losses.schedules import Schedule
 
 @dataclass(frozen=True)
 class Objective:
-    """The weighted sum, and each term before weighting (batch means, for the log)."""
+    """The weighted sum, and each term before weighting (batch means, for the log).
+
+    `weights` are those that were applied.
+    """
 
     total: Float[Tensor, ""]
     terms: dict[str, Float[Tensor, ""]]
@@ -35,7 +39,9 @@ class Objective:
 class LossMix:
     """Weighs named terms. Every term needs a weight and every weight a term.
 
-    A weight is a number, a schedule, or a controller, which is told the rate by `observe`.
+    A weight is a number, a schedule, or a controller, which is told the rate by `observe`. In a
+    call, `replaced` are other weights for some terms, and `resting` names weights whose terms are
+    not there.
 
     Raises:
         UserError: a weight names no term, or a term has no weight (at the first call).
@@ -44,15 +50,27 @@ class LossMix:
     def __init__(self, weights: Mapping[str, float | Schedule]) -> None:
         self.weights = dict(weights)
 
-    def __call__(self, terms: Mapping[str, Tensor], step: int) -> Objective:
-        for name in sorted(self.weights.keys() - terms.keys()):
-            raise UserError(f"weight '{name}' names no loss term{did_you_mean(name, terms)}")
-        for name in sorted(terms.keys() - self.weights.keys()):
-            raise UserError(f"loss term '{name}' has no weight; set it to 0 to switch it off")
+    def __call__(
+        self,
+        terms: Mapping[str, Tensor],
+        step: int,
+        *,
+        replaced: Mapping[str, float] = MappingProxyType({}),
+        resting: Collection[str] = (),
+    ) -> Objective:
+        self.check(terms, resting)
         means = {name: term.mean() for name, term in terms.items()}
-        weights = self.weights_at(step)
+        every = {**self.weights_at(step), **replaced}
+        weights = {name: weight for name, weight in every.items() if name in terms}
         total = torch.stack([weights[name] * means[name] for name in means]).sum()
         return Objective(total, {k: v.detach() for k, v in means.items()}, weights)
+
+    def check(self, terms: Collection[str], resting: Collection[str] = ()) -> None:
+        """Raises UserError unless terms and weights, but for the `resting` ones, are the same."""
+        for name in sorted(self.weights.keys() - set(terms) - set(resting)):
+            raise UserError(f"weight '{name}' names no loss term{did_you_mean(name, terms)}")
+        for name in sorted(set(terms) - self.weights.keys()):
+            raise UserError(f"loss term '{name}' has no weight; set it to 0 to switch it off")
 
     def weights_at(self, step: int) -> dict[str, float]:
         """Every weight's value at a step."""
@@ -66,10 +84,14 @@ class LossMix:
         """The weights that follow the measured rate."""
         return {k: w for k, w in self.weights.items() if isinstance(w, Controller)}
 
-    def observe(self, nats_per_frame: float) -> None:
-        """Tell every controller the rate of a step of training."""
-        for controller in self.controllers.values():
-            controller.observe(nats_per_frame)
+    def observe(self, nats_per_frame: float, replaced: Collection[str] = ()) -> None:
+        """Tell every controller the rate of a step of training.
+
+        One whose weight was `replaced` in that step waits: the rate does not answer to it.
+        """
+        for name, controller in self.controllers.items():
+            if name not in replaced:
+                controller.observe(nats_per_frame)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

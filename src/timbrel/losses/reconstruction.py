@@ -77,6 +77,7 @@ class SpectralLoss(nn.Module):
         estimate: Float[Tensor, "batch channel time"],
         target: Float[Tensor, "batch channel time"],
     ) -> Terms:
+        target = target.detach()
         distances = [
             SpectrogramDistance.apply(
                 estimate,
@@ -97,10 +98,9 @@ class SpectralLoss(nn.Module):
         }
 
     def _level(self, estimate: Tensor, target: Tensor) -> Tensor:
-        with torch.no_grad():
-            wanted = self._band_power(target)
-            silence = self.silence_rms**2 * self.level_window.square().sum()
-            floor = silence + _LEVEL_RANGE * wanted.amax((1, 2, 3), keepdim=True)
+        wanted = self._band_power(target)
+        silence = self.silence_rms**2 * self.level_window.square().sum()
+        floor = silence + _LEVEL_RANGE * wanted.amax((1, 2, 3), keepdim=True)
         given = self._band_power(estimate)
         in_bands = ((given + floor) / (wanted + floor)).log().abs()
         overall = ((given + floor).sum(3) / (wanted + floor).sum(3)).log().abs()
@@ -137,5 +137,5 @@ class AuralossMultiResolution(nn.Module):
         estimate: Float[Tensor, "batch channel time"],
         target: Float[Tensor, "batch channel time"],
     ) -> Terms:
-        pairs = zip(estimate.split(1), target.split(1), strict=True)
+        pairs = zip(estimate.split(1), target.detach().split(1), strict=True)
         return {"mrstft": torch.stack([self.distance(given, want) for given, want in pairs])}

@@ -36,8 +36,11 @@ class SeededDropout(nn.Module):
 
 @contextmanager
 def drawing(module: nn.Module, rng: torch.Generator) -> Iterator[None]:
-    """Every `SeededDropout` in `module` draws its masks from `rng`, until the block ends."""
-    layers = [part for part in module.modules() if isinstance(part, SeededDropout)]
+    """Every `SeededDropout` in `module` draws its masks from `rng`, until the block ends.
+
+    Those in evaluation mode, as in a part of the model that rests, stay off.
+    """
+    layers = [p for p in module.modules() if isinstance(p, SeededDropout) and p.training]
     for layer in layers:
         layer.rng = rng
     try:

@@ -26,7 +26,12 @@ from timbrel.analysis.gates import Gate
 from timbrel.analysis.generated_sounds import GeneratedSounds, measure_generated
 from timbrel.analysis.generated_tables import write_generated
 from timbrel.analysis.parity import front_end_difference, latent_difference
-from timbrel.analysis.run_folder import EVALUATION_FOLDER, METRICS_FILE, read_metrics
+from timbrel.analysis.run_folder import (
+    EVALUATION_FOLDER,
+    METRICS_FILE,
+    held_out_loss,
+    read_metrics,
+)
 from timbrel.config import EvaluateSection
 from timbrel.data.catalog import Catalog
 from timbrel.data.split import Segment, data_hash
@@ -179,10 +184,10 @@ def evaluate_model(
             ),
             latent_gates.active_units(code, settings.active_units),
             latent_gates.decoder_listens(code, settings.decode_change),
-            gate_rows.held_out_loss(curves.get("validation/loss", []), settings.held_out_ratio),
+            gate_rows.held_out_loss(held_out_loss(curves), settings.held_out_ratio),
             latent_gates.generalisation_gap(
                 curves.get("validation/gap", []),
-                curves.get("validation/loss", []),
+                held_out_loss(curves),
                 settings.generalisation_gap,
             ),
             gate_rows.front_end_parity(heard, settings.parity, unread),

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from timbrel.analysis.run_folder import MODEL_FOLDER, Run, read_run
+from timbrel.analysis.run_folder import MODEL_FOLDER, Run, held_out_loss, read_run
 from timbrel.config import STAGES
 from timbrel.library.catalogue import Entry, summarise
 from timbrel.metrics.scores import SCORES
@@ -61,7 +61,7 @@ def _about(entry: Entry, run: Run) -> list[str]:
     if entry.elapsed_s is not None:
         training.append(f"{entry.elapsed_s:.0f} s")
     training += [f"limit {entry.time_limit}"] if entry.time_limit else []
-    held_out = run.curves.get("validation/loss")
+    held_out = held_out_loss(run.curves)
     if held_out:
         step, best = min(held_out, key=lambda point: point[1])
         training.append(f"best held-out loss {best:.3f} at step {step}, last {held_out[-1][1]:.3f}")

@@ -265,6 +265,9 @@ def retold(
             break
         cause = cause.__cause__ or cause.__context__
     whole = "\n".join(texts)
+    element = re.search(r"object_type=(\w+)", whole)
+    if element and (listed := _listed(stage, element[1])):
+        return _in_a_list(whole, *listed)
     file = re.search(r"In '([^']+)': ", whole)
     where = f"{file[1]}.yaml: " if file else ""
     full_key = re.search(r"full_key: (\S+)", whole)
@@ -294,6 +297,28 @@ def retold(
     lines = [line.strip() for line in whole.splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(("full_key", "object_type", "reference"))]
     return " ".join(kept[:4]) or type(error).__name__
+
+
+def _listed(stage: str, kind: str) -> tuple[str, type] | None:
+    """The key whose value is a list of the schema's class called `kind`, and that class."""
+    for key, annotation, _ in schema_keys(STAGES[stage].schema):
+        for item in typing.get_args(annotation):
+            if is_dataclass(item) and getattr(item, "__name__", "") == kind:
+                return key, typing.cast(type, item)
+    return None
+
+
+def _in_a_list(whole: str, key: str, kind: type) -> str:
+    """What is wrong with one of the mappings in the list at `key`."""
+    hints = typing.get_type_hints(kind)
+    full_key = re.search(r"full_key: (?:\S*\.)?(\w+)", whole)
+    name = full_key[1] if full_key else ""
+    if name not in hints:
+        return f"{key}: no '{name}' in one of them, only {', '.join(hints)}" + did_you_mean(
+            name, hints
+        )
+    value = re.search(r"[Vv]alue '([^']*)'", whole)
+    return f"{key}: {name}{f'={value[1]}' if value else ''}: expected {_in_words(hints[name])}"
 
 
 def _unknown(stage: str, key: str, open_keys: Callable[[], Sequence[str]]) -> str:

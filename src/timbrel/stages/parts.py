@@ -13,6 +13,7 @@ from timbrel.randomness import derived_seed
 from timbrel.stages.built import built
 from timbrel.stages.measuring import check_attributes
 from timbrel.target_checks import check_targets
+from timbrel.training.phases import Phase
 
 SECTIONS = ("architecture", "latent", "augmentation", "loss")
 
@@ -46,6 +47,21 @@ def build_reconstruction(config: DictConfig) -> torch.nn.Module:
     return built(config.loss.reconstruction, "loss")
 
 
+def build_adversaries(config: DictConfig) -> dict[str, torch.nn.Module]:
+    """Those of `loss.adversaries` by name; first weights follow from the seed and the name."""
+    found = {}
+    for name, section in config.loss.get("adversaries", {}).items():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(config.seed, 0, f"adversaries/{name}"))
+            found[name] = built(section.adversary, f"loss.adversaries.{name}")
+    return found
+
+
+def build_phases(config: DictConfig) -> list[Phase]:
+    """The phases of the training, in order; [] where it has none."""
+    return [Phase(**OmegaConf.to_container(phase)) for phase in config.phases]
+
+
 def build_penalty(config: DictConfig) -> torch.nn.Module:
     """The penalty on the posterior; an adversary's first weights follow from the seed alone."""
     with torch.random.fork_rng(devices=[]):
@@ -54,13 +70,20 @@ def build_penalty(config: DictConfig) -> torch.nn.Module:
 
 
 def build_mix(config: DictConfig) -> LossMix:
-    """All weights, numbers or schedules; a name may stand in one section only."""
+    """All weights, numbers or schedules; a name may stand in one section only.
+
+    Those of an adversary's terms are named `ADVERSARY/TERM`.
+    """
     weights: dict[str, Any] = {}
     for section in ("loss", "latent"):
         for name, weight in built(config[section].weights, section).items():
             if name in weights:
                 raise UserError(f"{section}.weights.{name}: loss.weights has that name already")
             weights[name] = weight
+    for adversary, section in config.loss.get("adversaries", {}).items():
+        where = f"loss.adversaries.{adversary}"
+        found = built(section.weights, where)
+        weights |= {f"{adversary}/{term}": weight for term, weight in found.items()}
     return LossMix(weights)
 
 

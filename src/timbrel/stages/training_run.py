@@ -66,6 +66,7 @@ def dry_run(config: DictConfig) -> str:
         parts.build_penalty(config),
         parts.build_mix(config),
         batch,
+        adversaries=parts.build_adversaries(config),
         device=compute.torch_device,
         autocast=compute.autocast,
         max_steps=trainer.max_steps,
@@ -152,6 +153,8 @@ def _trained(
         fitted = fit(module, loader, callbacks, folder, compute, names)
         part = compared_part(found.split.parts())
         sys.stderr.write(f"trained {fitted.steps} steps; scoring the {part or 'held-out'} files\n")
+        for name in module.phases.after(fitted.steps, module.horizon):
+            sys.stderr.write(f"note: phase '{name}' never began: training ended before it\n")
         model = module.averaged.to(compute.torch_device)  # Lightning leaves it on the CPU
         prior = _prior(model, found)
         outcome = _measured(config, model, prior, found, folder, part)
@@ -278,6 +281,8 @@ def _module(config: DictConfig, model: Autoencoder, compute: Compute) -> Trainin
         seed=config.seed,
         autocast=compute.autocast,
         latent_dropout=config.latent.get("dropout", 0.0),  # runs of before have no such key
+        adversaries=parts.build_adversaries(config),
+        phases=parts.build_phases(config),
     )
 
 

@@ -45,6 +45,7 @@ _UNHEARD_MODULES = (
     "timbrel.errors",
     "timbrel.objective_checks",
     "timbrel.options",
+    "timbrel.phase_checks",
     "timbrel.stages.app",
     "timbrel.stages.overrides",
     "timbrel.stages.run_folders",

@@ -181,6 +181,7 @@ class Alarms(pl.Callback):
         self.validation, self.limits = validation, limits
         self.table = StepTable(path, HEADER)
         self.best: tuple[int, float] | None = None
+        self.phase = 0.0
         self.watches: dict[str, Watch] = {}
         self.changes: list[Change] = []
         self.raised: dict[str, bool] = {}
@@ -198,8 +199,12 @@ class Alarms(pl.Callback):
     ) -> None:
         """One validation's scores; what held-out chunks do not tell of the code, training ones do.
 
-        In the grace period the best loss is remembered, and nothing is judged.
+        In the grace period the best loss is remembered, and nothing is judged. Where a phase
+        begins the best loss begins anew: another objective may cost some of it.
         """
+        phase = held_out.get("phase", self.phase)
+        if phase != self.phase:
+            self.best, self.phase = None, phase
         best_loss = self.best[1] if self.best else math.inf
         if held_out and held_out["loss"] < best_loss:
             self.best = step, held_out["loss"]
@@ -218,14 +223,16 @@ class Alarms(pl.Callback):
                 self.changes.append(change)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best loss, and how long each number has been beyond its limit."""
+        """The best loss and its phase, and how long each number has been beyond its limit."""
         watches = {name: dict(vars(watch)) for name, watch in self.watches.items()}
-        return {"best": list(self.best) if self.best else None, "watches": watches}
+        best = list(self.best) if self.best else None
+        return {"best": best, "phase": self.phase, "watches": watches}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take them up."""
         best = state_dict["best"]
         self.best = (int(best[0]), float(best[1])) if best else None
+        self.phase = state_dict.get("phase", 0.0)  # an older one has none
         for name, memory in state_dict["watches"].items():
             self.watches[name] = Watch()
             vars(self.watches[name]).update(memory)

@@ -6,7 +6,7 @@ that a checkpoint always holds a whole step: killed anywhere and resumed, a run 
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,10 @@ class Validation(pl.Callback):
 
     `result` is the held-out chunks', empty where none is held out; `train_clean` that of training
     chunks without augmentation, scored the same way. Both are None between validations.
+
+    Every phase is scored with the weights of the loss, so that its curve goes on across a border;
+    `phase` in `result`, counted from 1 where there are phases, says whose weights were scored.
+    What is best, and whether a loss still falls, is asked within a phase alone.
     """
 
     def __init__(
@@ -69,6 +73,8 @@ class Validation(pl.Callback):
             held_out["gap"] = gap(held_out["loss"], clean["loss"])
         if enough:
             clean = {name: clean[name] for name in ("loss",) if name in clean}
+        if held_out and module.phases.given:
+            held_out["phase"] = module.phase_number
         self.result, self.train_clean = held_out, clean
         self.count += 1
 
@@ -119,10 +125,11 @@ def training_values(module: Training) -> dict[str, float]:
     if objective is None:
         return {}
     moving = {name for name, weight in module.mix.weights.items() if callable(weight)}
+    moving |= module.phases.reweighed()
     return {
         "train/loss": float(objective.total),
         **{f"train/{name}": float(value) for name, value in objective.terms.items()},
-        **{f"weight/{name}": objective.weights[name] for name in sorted(moving)},
+        **{f"weight/{n}": objective.weights[n] for n in sorted(moving & objective.weights.keys())},
         "train/learning_rate": module.learning_rate,
         "train/gradient_norm": module.gradient_norm,
         "train/elapsed_s": module.horizon.elapsed_s,
@@ -130,7 +137,10 @@ def training_values(module: Training) -> dict[str, float]:
 
 
 class EarlyStop(pl.Callback):
-    """A controller: stops when `patience` validations in a row bring no gain."""
+    """A controller: stops when `patience` validations in a row bring no gain.
+
+    It counts in the last phase alone: those before it last as long as the config says.
+    """
 
     def __init__(self, validation: Validation, patience: int) -> None:
         self.validation, self.patience = validation, patience
@@ -140,7 +150,7 @@ class EarlyStop(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
         """Count validations without gain."""
         result = self.validation.result
-        if not result:
+        if not result or not module.in_last_phase:
             return
         self.without_gain = 0 if result["loss"] < self.best else self.without_gain + 1
         self.best = min(self.best, result["loss"])
@@ -159,6 +169,8 @@ class EarlyStop(pl.Callback):
 class Checkpoints(pl.Callback):
     """`last.ckpt` at intervals and `best.ckpt` by held-out loss, each replaced in one move.
 
+    The best is that of the phase: where another begins, its first validation replaces it.
+
     Must come after every callback whose state it saves.
     """
 
@@ -169,21 +181,31 @@ class Checkpoints(pl.Callback):
         self.every_steps = every_steps
         self.best_loss = float("inf")
         self.best_step = 0
+        self.best_phase = 0.0
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
         """Save where due; a horizon just measured is saved at once, or a kill would lose it."""
         result = self.validation.result
-        is_best = bool(result) and result["loss"] < self.best_loss
+        is_best = bool(result) and self._is_best(result)
         if is_best:
             self.best_loss, self.best_step = result["loss"], module.step
+            self.best_phase = result.get("phase", 0.0)
             trainer.save_checkpoint(self.folder / BEST)
         due = module.step % self.every_steps == 0 or self.clock.just_fixed or trainer.should_stop
         if due or is_best:
             trainer.save_checkpoint(self.folder / LAST)
 
+    def _is_best(self, result: Mapping[str, float]) -> bool:
+        begins = result.get("phase", 0.0) != self.best_phase
+        return begins or result["loss"] < self.best_loss
+
     def state_dict(self) -> dict[str, Any]:
-        """The best loss so far and its step."""
-        return {"best_loss": self.best_loss, "best_step": self.best_step}
+        """The best loss so far, its step and its phase."""
+        return {
+            "best_loss": self.best_loss,
+            "best_step": self.best_step,
+            "best_phase": self.best_phase,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the best loss; where its weights are lost, the best of what comes is the best."""
@@ -195,3 +217,4 @@ class Checkpoints(pl.Callback):
             )
             return
         self.best_loss, self.best_step = state_dict["best_loss"], state_dict["best_step"]
+        self.best_phase = state_dict.get("best_phase", 0.0)  # an older one has none

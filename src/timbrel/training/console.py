@@ -66,9 +66,11 @@ class Console(pl.Callback):
         assert objective is not None
         total = horizon.last_step if horizon.last_step is not None else "?"
         speed = module.step * self.audio_s_per_step / max(horizon.elapsed_s, 1e-9)
+        phase = module.phases[module.phase_number - 1].name
+        where = f"phase {phase}  " if phase else ""
         terms = ", ".join(f"{name} {float(value):.3g}" for name, value in objective.terms.items())
         return (
-            f"step {module.step}/{total}  epoch {module.step / self.steps_per_epoch:.1f}  "
+            f"step {module.step}/{total}  {where}epoch {module.step / self.steps_per_epoch:.1f}  "
             f"{clock_text(horizon.left_s(module.step))} left  {speed:.0f} audio-s/s  "
             f"loss {float(objective.total):.3f} ({terms}){self._validated}"
         )

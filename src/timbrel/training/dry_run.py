@@ -2,7 +2,9 @@
 
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 import torch
@@ -11,8 +13,15 @@ from timbrel.contracts import Batch
 from timbrel.losses.mix import LossMix
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import torch_generator
+from timbrel.training.adversaries import (
+    adversary_terms,
+    all_adversaries,
+    check_learners,
+    learning,
+    own_loss,
+)
 from timbrel.training.console import clock_text
-from timbrel.training.module import forward_pass
+from timbrel.training.module import forward_pass, loss_terms
 
 _STEPS = 4
 _BYTES_PER_PARAMETER = 4 * 5  # weights, averaged weights, gradient, two moments
@@ -59,6 +68,7 @@ def measure(
     mix: LossMix,
     batch: Batch,
     *,
+    adversaries: Mapping[str, torch.nn.Module],
     device: torch.device,
     autocast: bool,
     max_steps: int | None,
@@ -66,23 +76,34 @@ def measure(
 ) -> DryRun:
     """Time a few forward and backward passes (the first is a warm-up) and the memory they take.
 
+    With phases, it is a step in which everything learns and every adversary plays.
+
     Memory is the process's resident set on a CPU, the allocator's peak on CUDA, plus what the
     optimizer and the averaged weights will add.
     """
-    model.to(device)
-    reconstruction.to(device)
-    penalty.to(device)
+    check_learners(model, reconstruction, penalty, adversaries)
+    for part in (model, reconstruction, penalty, *adversaries.values()):
+        part.to(device)
     batch = batch.to(device)
     durations_s = []
     for step in range(_STEPS):
         start_s = time.perf_counter()
-        rng = torch_generator(0, step, "posterior", device)
-        passed = forward_pass(model, reconstruction, penalty, batch, step, rng, autocast)
-        mix(passed.terms, step).total.backward()
+        generators = partial(torch_generator, 0, step, device=device)
+        rng = generators("posterior")
+        forward = forward_pass(model, batch, rng, autocast)
+        terms = loss_terms(reconstruction, penalty, forward, batch, step, rng)
+        terms |= adversary_terms(adversaries, forward, batch, step, generators, autocast)
+        mix(terms, step).total.backward()
+        for key, part in all_adversaries(penalty, adversaries).items():
+            loss = own_loss(key, part, forward.detached(), batch, step, generators, autocast)
+            loss.backward()
         if device.type == "cuda":
             torch.cuda.synchronize()
         durations_s.append(time.perf_counter() - start_s)
     parameters = sum(p.numel() for p in model.parameters())
+    against = sum(
+        p.numel() for part in all_adversaries(penalty, adversaries).values() for p in learning(part)
+    )
     used = (
         torch.cuda.max_memory_allocated()
         if device.type == "cuda"
@@ -96,7 +117,7 @@ def measure(
         sample_rate_hz=model.sample_rate_hz,
         step_s=statistics.median(durations_s[1:]),
         audio_s_per_step=batch.target.shape[0] * batch.target.shape[-1] / model.sample_rate_hz,
-        memory_bytes=used + (_BYTES_PER_PARAMETER - 8) * parameters,
+        memory_bytes=used + (_BYTES_PER_PARAMETER - 8) * parameters + 8 * against,
         max_steps=max_steps,
         max_time_s=max_time_s,
     )

@@ -1,7 +1,9 @@
-"""One training step: encode, sample, decode, weigh the terms, step the optimizer, average."""
+"""One training step: encode, sample, decode, weigh the terms, step the optimizers, average."""
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import lightning.pytorch as pl
@@ -9,14 +11,23 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from timbrel.contracts import Batch, Conditions, Latent, Posterior
-from timbrel.losses.latent import Adversary, nats_per_frame
+from timbrel.contracts import Batch, Conditions
+from timbrel.losses.adversary import Pass
+from timbrel.losses.latent import nats_per_frame
 from timbrel.losses.mix import LossMix, Objective
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.dropout import drawing, drop_dimensions
 from timbrel.models.posteriors import sample
 from timbrel.randomness import torch_generator
+from timbrel.training.adversaries import (
+    adversary_terms,
+    all_adversaries,
+    check_learners,
+    own_loss,
+    own_optimizer,
+)
 from timbrel.training.horizon import Horizon
+from timbrel.training.phases import Phase, Phases, TrainedParts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,26 +57,14 @@ def anywhere(latent: Latent, rng: torch.Generator) -> Conditions:
     return replace(latent.conditions, first_frame=first_frame)
 
 
-@dataclass(frozen=True)
-class Pass:
-    """One forward pass: what the encoder said, what was drawn, and every named term."""
-
-    posterior: Posterior
-    latent: Latent
-    terms: dict[str, Tensor]
-
-
 def forward_pass(
     model: Autoencoder,
-    reconstruction: nn.Module,
-    penalty: nn.Module,
     batch: Batch,
-    step: int,
     rng: torch.Generator,
     autocast: bool,
     latent_dropout: float = 0.0,
 ) -> Pass:
-    """Encode, sample, decode (bf16 under `autocast`), and every named term (fp32).
+    """Encode, sample, decode (bf16 under `autocast`); the estimate is fp32.
 
     Dropout is the decoder's alone: the penalty sees the code whole.
     """
@@ -76,23 +75,40 @@ def forward_pass(
         with drawing(model, rng):
             estimate = model.decode(drop_dimensions(placed, latent_dropout, rng))
     estimate = estimate[..., : batch.target.shape[-1]].float()
-    terms = {
-        **reconstruction(estimate, batch.target),
-        **penalty(posterior, latent, batch, step, rng),
+    return Pass(posterior, latent, estimate)
+
+
+def loss_terms(
+    reconstruction: nn.Module,
+    penalty: nn.Module,
+    forward: Pass,
+    batch: Batch,
+    step: int,
+    rng: torch.Generator,
+) -> dict[str, Tensor]:
+    """Every named term of the two losses that a training always has (fp32)."""
+    return {
+        **reconstruction(forward.estimate, batch.target),
+        **penalty(forward.posterior, forward.latent, batch, step, rng),
     }
-    return Pass(posterior, latent, terms)
 
 
 class Training(pl.LightningModule):
-    """Manual optimization from the start, for an adversary owns an optimizer.
+    """Manual optimization from the start, for every adversary owns an optimizer.
 
-    The rule: AdamW moves the model's parameters and nothing else; a penalty that has parameters is
-    an `Adversary`, and its own optimizer moves them by its own loss, after the model's step. Both
-    gradients are clipped at the same norm, each by itself; both states are in the checkpoint.
+    The rule: AdamW moves the model's parameters and nothing else; what else has parameters is an
+    adversary (the penalty, or one of `adversaries`), and its own optimizer moves them by its own
+    loss, after the model's step. All gradients are clipped at the same norm, each by itself; all
+    states are in the checkpoint.
+
+    A phase says which parts of the model learn, with which weights, and which `adversaries` play;
+    a penalty always does. `phase` is the number of the last step's, from 0.
 
     `average` holds the exponential moving average of the model's weights (Polyak & Juditsky 1992),
     which is what is validated, scored and kept. `objective` and `gradient_norm` are the last
     step's, for the watchers.
+
+    Raises UserError where a parameter has no owner, or two.
     """
 
     def __init__(
@@ -107,14 +123,16 @@ class Training(pl.LightningModule):
         seed: int,
         autocast: bool,
         latent_dropout: float = 0.0,
+        adversaries: Mapping[str, nn.Module] = MappingProxyType({}),
+        phases: Sequence[Phase] = (),
     ) -> None:
         super().__init__()
-        if any(True for _ in penalty.parameters()) and not isinstance(penalty, Adversary):
-            raise ValueError("a penalty with parameters must bring their optimizer (Adversary)")
+        check_learners(model, reconstruction, penalty, adversaries)
         self.automatic_optimization = False
         self.model = model
         self.reconstruction = reconstruction
         self.penalty = penalty
+        self.adversaries = nn.ModuleDict(adversaries)
         self.mix = mix
         self.settings = optimizer
         self.horizon = horizon
@@ -122,11 +140,26 @@ class Training(pl.LightningModule):
         self.autocast = autocast
         self.latent_dropout = latent_dropout
         self.step = 0
+        self._checked = False
         self.objective: Objective | None = None
         self.gradient_norm = 0.0
         self.learning_rate = 0.0
         self.average = AveragedModel(model, multi_avg_fn=_moving_average(optimizer.ema_decay))
         self.average.requires_grad_(False)
+        self.phases = Phases(phases)
+        self.phase: int | None = None
+        self.parts = TrainedParts(model, self.average.module)
+        self.parts.check(phases)
+
+    @property
+    def phase_number(self) -> int:
+        """The number of the last step's phase, from 1."""
+        return (self.phase or 0) + 1
+
+    @property
+    def in_last_phase(self) -> bool:
+        """Whether no phase follows the last step's."""
+        return self.phases.is_last(self.phase or 0)
 
     @property
     def averaged(self) -> Autoencoder:
@@ -135,18 +168,16 @@ class Training(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
         """One optimizer step; `DivergedError` before a non-finite gradient touches a weight."""
-        rng = torch_generator(self.seed, self.step, "posterior", self.device)
-        passed = forward_pass(
-            self.model,
-            self.reconstruction,
-            self.penalty,
-            batch,
-            self.step,
-            rng,
-            self.autocast,
-            self.latent_dropout,
+        phase = self._phase_of_this_step()
+        rng = self._generator("posterior")
+        forward = forward_pass(self.model, batch, rng, self.autocast, self.latent_dropout)
+        terms = loss_terms(self.reconstruction, self.penalty, forward, batch, self.step, rng)
+        terms |= self._terms_of(self._playing(phase), forward, batch)
+        if not self._checked:
+            self._check_weights(terms, self._resting(phase), forward, batch)
+        objective = self.mix(
+            terms, self.step, replaced=phase.weights, resting=self._weights_of(self._resting(phase))
         )
-        objective = self.mix(passed.terms, self.step)
         if not torch.isfinite(objective.total):
             raise DivergedError("the loss", self.step, batch)
 
@@ -159,21 +190,75 @@ class Training(pl.LightningModule):
             group["lr"] = self.learning_rate
         norm = self._descend(main, objective.total, self.model, "the gradient", batch)
         self.average.update_parameters(self.model)
+        losses = self._adversaries_step(others, phase, forward.detached(), batch)
         objective = objective.detached()
-        if others:
-            loss = self._adversary_step(others[0], passed.latent.map(Tensor.detach), batch)
-            objective = replace(objective, terms={**objective.terms, "adversary": loss})
+        self.objective = replace(objective, terms={**objective.terms, **losses})
+        self.gradient_norm = norm
         if self.mix.controllers:
-            self.mix.observe(float(nats_per_frame(passed.posterior).detach()))
-        self.objective, self.gradient_norm = objective, norm
+            rate = nats_per_frame(forward.posterior).detach()
+            self.mix.observe(float(rate), replaced=phase.weights)
         self.step += 1
 
-    def _adversary_step(self, optimizer: Any, latent: Latent, batch: Batch) -> Tensor:
-        """One step of the penalty's own optimizer; its loss."""
-        rng = torch_generator(self.seed, self.step, "adversary", self.device)
-        loss = self.penalty.own_loss(latent, rng)
-        self._descend(optimizer, loss, self.penalty, "the adversary's gradient", batch)
-        return loss.detach()
+    def _generator(self, name: str) -> torch.Generator:
+        return torch_generator(self.seed, self.step, name, self.device)
+
+    def _phase_of_this_step(self) -> Phase:
+        """The phase; where it begins, or a resume goes on in it, its parts are chosen."""
+        number = self.phases.at(self.step, self.horizon)
+        if number != self.phase:
+            self.phase = number
+            self.parts.choose(self.phases[number].train)
+        return self.phases[number]
+
+    def _playing(self, phase: Phase) -> dict[str, nn.Module]:
+        return {name: part for name, part in self.adversaries.items() if phase.plays(name)}
+
+    def _resting(self, phase: Phase) -> dict[str, nn.Module]:
+        return {name: part for name, part in self.adversaries.items() if not phase.plays(name)}
+
+    def _weights_of(self, adversaries: Collection[str]) -> list[str]:
+        return [name for name in self.mix.weights if name.partition("/")[0] in adversaries]
+
+    def _terms_of(
+        self, adversaries: Mapping[str, nn.Module], forward: Pass, batch: Batch
+    ) -> dict[str, Tensor]:
+        return adversary_terms(
+            adversaries, forward, batch, self.step, self._generator, self.autocast
+        )
+
+    def _check_weights(
+        self,
+        terms: Mapping[str, Tensor],
+        resting: Mapping[str, nn.Module],
+        forward: Pass,
+        batch: Batch,
+    ) -> None:
+        """Every term has its weight, also those of adversaries that play in a later phase.
+
+        Asked once per process, of copies, which leaves the adversaries as they are: a mistake is
+        told in the first step, not hours later at a border.
+        """
+        with torch.no_grad():
+            later = self._terms_of(copy.deepcopy(dict(resting)), forward.detached(), batch)
+        self.mix.check({**terms, **later})
+        self._checked = True
+
+    def _adversaries_step(
+        self, optimizers: Sequence[Any], phase: Phase, detached: Pass, batch: Batch
+    ) -> dict[str, Tensor]:
+        """One step of every adversary that plays, by its own optimizer; their losses, by name."""
+        losses: dict[str, Tensor] = {}
+        playing = all_adversaries(self.penalty, self._playing(phase))
+        every = all_adversaries(self.penalty, self.adversaries)
+        for (key, adversary), optimizer in zip(every.items(), optimizers, strict=True):
+            if key not in playing:
+                continue
+            loss = own_loss(
+                key, adversary, detached, batch, self.step, self._generator, self.autocast
+            )
+            self._descend(optimizer, loss, adversary, f"the gradient of {key}", batch)
+            losses[key] = loss.detach()
+        return losses
 
     def _descend(
         self, optimizer: Any, loss: Tensor, module: nn.Module, what: str, batch: Batch
@@ -188,9 +273,9 @@ class Training(pl.LightningModule):
         return float(norm)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """AdamW over the model; after it the adversary's own, where the penalty is one."""
-        own = [self.penalty.optimizer()] if isinstance(self.penalty, Adversary) else []
-        return [self._main_optimizer(), *own]
+        """AdamW over the model; after it every adversary's own."""
+        every = all_adversaries(self.penalty, self.adversaries)
+        return [self._main_optimizer(), *(own_optimizer(k, part) for k, part in every.items())]
 
     def _main_optimizer(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(

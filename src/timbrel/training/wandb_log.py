@@ -40,7 +40,7 @@ _OFFLINE_TIMEOUT_S = 90  # its process has to start, on a machine that may be bu
 _FINISH_TIMEOUT_S = 600  # online, for what is still to be sent
 _LONGEST_NAME_BYTES = 128  # W&B counts characters: no more than these
 _NEITHER = frozenset(  # neither more nor less is better
-    ["nats_per_frame", "nats_per_second", "active_units", "decode_change"]
+    ["nats_per_frame", "nats_per_second", "active_units", "decode_change", "phase"]
 )
 _ORIGINALS = "held_out_originals_logged"
 

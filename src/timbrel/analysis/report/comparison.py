@@ -22,7 +22,7 @@ from timbrel.analysis.run_comparison import (
     score_rows,
     wins,
 )
-from timbrel.analysis.run_folder import Run
+from timbrel.analysis.run_folder import Run, held_out_loss
 from timbrel.analysis.run_summary import (
     ELAPSED,
     Score,
@@ -38,7 +38,7 @@ MOST_RUNS = len(PALETTE)
 _LETTERS = "ABCDEFGHIJ"
 _ABSENT = "not there"
 _UNKNOWN = number(None)
-_UNDRAWN = frozenset([ELAPSED, "train/learning_rate", "train/gradient_norm"])
+_UNDRAWN = frozenset([ELAPSED, "train/learning_rate", "train/gradient_norm", "validation/phase"])
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,7 @@ def summary(runs: Sequence[Run]) -> str:
 
 def _facts(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     """What the runs are, a row per fact, a column per run."""
-    best = [
-        min((value for _, value in run.curves.get("validation/loss", ())), default=None)
-        for run in runs
-    ]
+    best = [min((value for _, value in held_out_loss(run.curves)), default=None) for run in runs]
     data = [(run.config.get("data") or {}).get("name") or _trained_on(run) for run in runs]
     sizes = [parameter_count(run, _model(run)) for run in runs]
     limits = [(run.config.get("trainer") or {}).get("max_time") for run in runs]

@@ -55,7 +55,7 @@ def _loss(run: Run) -> CurveGroup:
 
 def _terms(run: Run) -> CurveGroup:
     names = {name.split("/", 1)[1] for name in run.curves if "/" in name}
-    names -= {"loss", "gap", "elapsed_s", *_RATES, *_CODE, *_OPTIMIZER}
+    names -= {"loss", "gap", "phase", "elapsed_s", *_RATES, *_CODE, *_OPTIMIZER}
     text = "The parts of the loss, each before its weight."
     return CurveGroup("Terms of the loss", text, _figures(run, sorted(names), _TERMS))
 

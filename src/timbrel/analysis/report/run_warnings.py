@@ -9,7 +9,7 @@ import numpy as np
 
 from timbrel.analysis.report.page import Notice, number
 from timbrel.analysis.report.run_alarms import alarm_notices, last_changes
-from timbrel.analysis.run_folder import Run
+from timbrel.analysis.run_folder import Run, held_out_loss
 from timbrel.audio.read import read_blocks
 
 FEW_FILES = 5
@@ -52,8 +52,8 @@ def data_notes(run: Run) -> list[str]:
 
 
 def best_step(run: Run) -> tuple[int, float] | None:
-    """The validation with the lowest loss: its step and the loss."""
-    losses = [point for point in run.curves.get("validation/loss", ()) if math.isfinite(point[1])]
+    """The validation with the lowest loss, of the last phase: its step and the loss."""
+    losses = [point for point in held_out_loss(run.curves) if math.isfinite(point[1])]
     return min(losses, key=lambda point: point[1], default=None)
 
 
@@ -111,7 +111,7 @@ def _test_set(run: Run) -> Iterator[Notice]:
 
 def _worse_at_the_end(run: Run) -> Iterator[Notice]:
     best = best_step(run)
-    losses = run.curves.get("validation/loss", [])
+    losses = held_out_loss(run.curves)
     if best is None or len(losses) < 3 or _told_of_it(run):
         return
     last_step, last = losses[-1]

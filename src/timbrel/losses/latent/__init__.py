@@ -6,7 +6,7 @@ from timbrel.losses.latent.capacity import Capacity
 from timbrel.losses.latent.dip import DIP
 from timbrel.losses.latent.floors import FreeBits, KLFloor
 from timbrel.losses.latent.mmd import MMD
-from timbrel.losses.latent.penalty import Adversary, Penalty
+from timbrel.losses.latent.penalty import Penalty
 from timbrel.losses.latent.rate import KL, kl_nats, nats_per_frame, rate_nats
 from timbrel.losses.latent.total_correlation import BetaTC
 
@@ -14,7 +14,6 @@ __all__ = [
     "DIP",
     "KL",
     "MMD",
-    "Adversary",
     "AttributeOrder",
     "BetaTC",
     "Capacity",

@@ -9,6 +9,7 @@ from torch.func import functional_call
 from torch.nn.functional import softplus
 
 from timbrel.contracts import Batch, Latent, Posterior
+from timbrel.losses.adversary import Pass
 from timbrel.losses.latent.penalty import frames_per_sample
 from timbrel.losses.latent.rate import rate_nats
 from timbrel.losses.latent.rows import one_row_per_clip
@@ -66,9 +67,9 @@ class FactorVAE(nn.Module):
         """Adam at a constant rate, as in the paper."""
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate, betas=_BETAS)
 
-    def own_loss(self, latent: Latent, rng: torch.Generator) -> Tensor:
+    def own_loss(self, forward: Pass, batch: Batch, step: int, rng: torch.Generator) -> Tensor:
         """Cross-entropy of telling codes from permuted ones; ln 2 where they are alike."""
-        found = one_row_per_clip(latent, rng)
-        permuted = permute_dimensions(one_row_per_clip(latent, rng), rng)
+        found = one_row_per_clip(forward.latent, rng)
+        permuted = permute_dimensions(one_row_per_clip(forward.latent, rng), rng)
         real, fake = self.discriminator(found), self.discriminator(permuted)
         return 0.5 * (softplus(-real).mean() + softplus(fake).mean())

@@ -4,7 +4,7 @@ Every term that is a rate or a divergence is in nats per audio sample, the scale
 settings are in nats per latent frame and are converted inside.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,7 +13,11 @@ from timbrel.contracts import Batch, Latent, Posterior
 
 
 class Penalty(Protocol):
-    """Terms of one value per example, or one value where the examples are judged together."""
+    """Terms of one value per example, or one value where the examples are judged together.
+
+    One with parameters that learn is an `Adversary` (losses/adversary.py) as well, and its terms
+    give those parameters no gradient.
+    """
 
     def __call__(
         self,
@@ -23,19 +27,6 @@ class Penalty(Protocol):
         step: int,
         rng: torch.Generator,
     ) -> dict[str, Tensor]: ...
-
-
-@runtime_checkable
-class Adversary(Protocol):
-    """A penalty with parameters: they learn from `own_loss` by `optimizer`, and by nothing else.
-
-    `own_loss` is handed the step's latent without its graph; no gradient of it reaches the model,
-    and the penalty's terms give the adversary none.
-    """
-
-    def optimizer(self) -> torch.optim.Optimizer: ...
-
-    def own_loss(self, latent: Latent, rng: torch.Generator) -> Tensor: ...
 
 
 def frames_per_sample(latent: Latent, batch: Batch) -> float:

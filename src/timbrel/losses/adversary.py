@@ -1,0 +1,63 @@
+"""What training asks of an adversary: a network that learns against the model.
+
+In every step it plays, an adversary is asked twice, each time with the whole forward pass and the
+batch: for `terms` of the model's objective, and after the model's step for its `own_loss`.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from timbrel.contracts import Batch, Latent, Posterior
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass: what the encoder said, what was drawn, and what it decoded to.
+
+    `estimate` is as long as the batch's target, and float32.
+    """
+
+    posterior: Posterior
+    latent: Latent
+    estimate: Float[Tensor, "batch channel time"]
+
+    def detached(self) -> "Pass":
+        """The same values without the graph behind them."""
+        mean, log_var = self.posterior.mean, self.posterior.log_var
+        posterior = Posterior(
+            mean.map(Tensor.detach), None if log_var is None else log_var.map(Tensor.detach)
+        )
+        return Pass(posterior, self.latent.map(Tensor.detach), self.estimate.detach())
+
+
+@runtime_checkable
+class Adversary(Protocol):
+    """A module whose parameters learn from `own_loss` by `optimizer`, and by nothing else.
+
+    `own_loss` (one value) is handed the step's forward pass without its graph, so no gradient of
+    it reaches the model. A penalty may be an adversary; its terms are the penalty's.
+    """
+
+    def optimizer(self) -> torch.optim.Optimizer: ...
+
+    def own_loss(
+        self, forward: Pass, batch: Batch, step: int, rng: torch.Generator
+    ) -> Float[Tensor, ""]: ...
+
+
+@runtime_checkable
+class AudioAdversary(Adversary, Protocol):
+    """An adversary of `loss.adversaries`: it gives the model's objective terms of its own.
+
+    One value per example, or one where the examples are judged together. While it is asked for
+    terms its parameters take no gradient. Both methods run under the model's autocast, where
+    networks answer in bfloat16; what they return is reduced in float32.
+    """
+
+    def terms(
+        self, forward: Pass, batch: Batch, step: int, rng: torch.Generator
+    ) -> dict[str, Tensor]: ...
