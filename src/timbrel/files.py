@@ -42,7 +42,7 @@ def write_error(
         reason += f" ({needed}{_free(Path(path))} free)"
         advice = advice or "make room there"
     elif error.errno == errno.EFBIG:
-        advice = advice or "raise the limit of a file's size (ulimit -f), or take another disk"
+        advice = "raise the limit of a file's size (ulimit -f), or take another disk"
     elif error.errno in _REFUSED:
         advice = advice or "allow writing there, or name another place"
     return WriteError(f"'{path}' cannot be written: {reason}" + (f"; {advice}" if advice else ""))

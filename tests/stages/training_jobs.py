@@ -2,14 +2,18 @@
 
 import multiprocessing
 import os
+import sys
+import time
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
 from timbrel.data import catalog, probing
 from timbrel.stages import evaluation_run, training_run
+from timbrel.training.in_use import only_training
 
 TINY = (
     "architecture=spectral_small",
@@ -56,18 +60,29 @@ def warm_context() -> ForkServerContext:
     return context
 
 
-def start(context: ForkServerContext, folder: Path, *overrides: str) -> BaseProcess:
-    """`timbrel train` with `overrides`, in `folder`, as its own process."""
-    process = context.Process(target=_train, args=(str(folder), list(overrides)))
+def start(
+    context: ForkServerContext, folder: Path, *overrides: str, log: Path | None = None
+) -> BaseProcess:
+    """`timbrel train` with `overrides`, in `folder`, as its own process; `log` gets its stderr."""
+    process = context.Process(target=_train, args=(str(folder), list(overrides), log))
     process.start()
     return process
 
 
-def _train(folder: str, overrides: list[str]) -> None:
+def _train(folder: str, overrides: list[str], log: Path | None) -> None:
     os.chdir(folder)
+    if log is not None:
+        sys.stderr = log.open("w")
     from timbrel.stages.train import main
 
     raise SystemExit(main(overrides))
+
+
+def hold(folder: str, held: Event) -> None:
+    """Hold the run in `folder`, as a training does; for a process of its own, to be killed."""
+    with only_training(Path(folder)):
+        held.set()
+        time.sleep(600)
 
 
 def only_run(folder: Path) -> Path:

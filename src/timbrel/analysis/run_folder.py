@@ -180,7 +180,7 @@ def _lines(text: str) -> io.StringIO:
 def _yaml(path: Path, kind: type) -> Any:
     try:
         values = yaml.load(_text(path), _YAML)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter where it is no text
         reason = str(error).splitlines()[0]
         raise UserError(f"'{path}' is damaged: {reason}") from error
     if not isinstance(values, kind):

@@ -115,8 +115,7 @@ def save_bundle(
     folder = Path(folder)
     plain = _plain(model_config)
     check_targets(plain, "the model's config")
-    if folder.exists() and any(folder.iterdir()) and not (folder / "card.json").is_file():
-        raise UserError(f"'{folder}' is not empty and no model; name another folder")
+    check_free(folder)
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     problem = tensors_differ(_built(plain).state_dict(), state)
     if problem:
@@ -135,6 +134,12 @@ def save_bundle(
         )
         _write_json(draft / "card.json", asdict(written))
     return written
+
+
+def check_free(folder: Path) -> None:
+    """Raises UserError where `folder` holds something else than a model, which is replaced."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / "card.json").is_file():
+        raise UserError(f"'{folder}' is not empty and no model; move it away, or name another")
 
 
 def load_bundle(path: Path | str, *, key: str = "model") -> Bundle:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from timbrel.analysis.evaluation import MODEL, compared_part, means_of
 from timbrel.analysis.latent_statistics import fit_latent_statistics
-from timbrel.analysis.run_folder import CONFIG_FILE
+from timbrel.analysis.run_folder import CONFIG_FILE, MODEL_FOLDER
 from timbrel.config import EvaluateSection, duration_s
 from timbrel.data.loaders import train_loader
 from timbrel.data.split import data_hash
@@ -21,7 +21,7 @@ from timbrel.errors import UserError
 from timbrel.files import WriteError, check_room, remove_stale_temporaries
 from timbrel.generation.file_source import encode_whole
 from timbrel.generation.statistics import LatentStatistics
-from timbrel.library.bundle import Card, Frontend, TrainingData, save_bundle
+from timbrel.library.bundle import Card, Frontend, TrainingData, check_free, save_bundle
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages import parts
 from timbrel.stages.app import options_chosen
@@ -90,6 +90,7 @@ def train(config: DictConfig) -> str:
         first_step = 0
         if config.run is not None:
             remove_stale_temporaries(place)
+            check_free(place / MODEL_FOLDER)
             first_step = resume_step(place, module.state_dict()) or 0
         check_room(place, room_for_checkpoints(module, place), advice=elsewhere(config))
         guard_samples = model.receptive_field_samples
