@@ -117,7 +117,9 @@ def test_before_its_first_checkpoint_a_run_wants_the_same_parent(
     parent: Path, tmp_path: Path, capsys
 ) -> None:
     run = Path(shutil.copytree(parent, tmp_path / "run"))
-    (run / "last.ckpt").unlink()
+    for name in ("last.ckpt", "best.ckpt"):
+        (run / name).unlink()
+    shutil.rmtree(run / "model")
     config = OmegaConf.load(run / "config.yaml")
     config.init_from = str(parent)
     OmegaConf.save(config, run / "config.yaml")

@@ -2,8 +2,14 @@
 
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 
-from timbrel.training.held_out_audio import _stems, choose_clips
+import numpy as np
+import pytest
+import torch
+
+from timbrel.training.held_out_audio import HeldOutAudio, HeldOutClip, _stems, choose_clips
 
 
 @dataclass(frozen=True)
@@ -40,3 +46,31 @@ def test_a_name_as_long_as_a_file_system_takes_leaves_room_for_what_is_put_aroun
     for name in ("\U0001f941" * 62 + ".wav", "\udcff" * 250 + ".wav"):
         (stem,) = _stems([name])
         assert 100 < len(stem.encode()) <= 200
+
+
+class Wire(torch.nn.Module):
+    """A model that gives back what it is given."""
+
+    def encode(self, audio: torch.Tensor) -> SimpleNamespace:
+        return SimpleNamespace(mean=audio)
+
+    def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        return latent
+
+
+def test_a_disk_that_refuses_sounds_is_told_of_once_and_ends_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "audio").touch()  # no folder can be made there
+    validation = SimpleNamespace(count=1, result={"loss": 1.0})
+    clips = [HeldOutClip(name, np.zeros((1, 2048), np.float32)) for name in "ab"]
+    watcher = HeldOutAudio(
+        tmp_path / "audio", clips, validation, rate_hz=48_000, every_validations=1
+    )
+    trainer = SimpleNamespace(should_stop=False, is_global_zero=True)
+    module = SimpleNamespace(step=1, averaged=Wire(), device=torch.device("cpu"))
+    for _ in range(2):
+        watcher.on_train_batch_end(trainer, module)
+        assert watcher.files == []
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"sounds are left out: '{tmp_path}/audio/validation/original/a.wav'")

@@ -185,10 +185,10 @@ def _lines(text: str) -> io.StringIO:
 
 
 def _yaml(path: Path, kind: type) -> Any:
-    text = _text(path)
-    # A byte of a folder's name that is no UTF-8 is written so, which the loader in C refuses.
-    loader = yaml.SafeLoader if "\\uDC" in text else _YAML
     try:
+        text = _text(path)
+        # A byte of a folder's name that is no UTF-8 is written so, which the loader in C refuses.
+        loader = yaml.SafeLoader if "\\uDC" in text else _YAML
         values = yaml.load(text, loader)
     except (yaml.YAMLError, ValueError) as error:  # the latter where it is no text
         reason = str(error).splitlines()[0]
