@@ -24,6 +24,7 @@ from timbrel.config import (
     duration_s,
 )
 from timbrel.errors import UserError
+from timbrel.limits import DEFAULTS, LimitsConfig
 from timbrel.options import conf_folder, options
 
 
@@ -241,9 +242,12 @@ def test_evaluate(tmp_path):
     assert "did you mean 'test'?" in message(evaluation(tmp_path, parts=["test", "tst"]))
     assert "'test' is given twice" in message(evaluation(tmp_path, parts=["test", "test"]))
     assert "bootstrap_draws=99" in message(evaluation(tmp_path, bootstrap_draws=99))
-    for name in ("kl_floor_nats", "held_out_ratio", "parity"):
+    for name in DEFAULTS:
         for value in (0.0, -1.0, float("nan")):
-            assert f"evaluate.{name}={value}" in message(evaluation(tmp_path, **{name: value}))
+            limits = LimitsConfig(**{name: value})
+            wrong = EvaluateConfig(run=str(tmp_path), limits=limits)
+            assert f"limits.{name}={value}: above 0" in message(wrong)
+    config_checks.check(EvaluateConfig(run=str(tmp_path), limits=LimitsConfig(parity=None)))
     assert "no such folder" in message(EvaluateConfig(run=str(tmp_path / "gone")))
     (tmp_path / "file").touch()
     assert "a file; give the run folder" in message(EvaluateConfig(run=str(tmp_path / "file")))

@@ -35,15 +35,7 @@ from timbrel.paths import user_path
 from timbrel.phase_checks import phase_problems
 
 _PARTS = ("train", "validation", "test")
-_ALARM_LIMITS = (
-    "kl_floor_nats",
-    "active_units",
-    "decode_change",
-    "held_out_ratio",
-    "generalisation_gap",
-)
 _NOT_IN_PROJECTS = "/\\#?%:"
-_GENERATION_LIMITS = ("memorisation", "coverage", "diversity", "interpolation")
 
 
 def missing_message(stage: str, keys: Collection[str]) -> str:
@@ -65,7 +57,7 @@ def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig)
         problems += [*_data(config.data), *_chunks(config), *_trainer(config.trainer)]
         problems += [*_device(config.device), *_seed(config.seed), *_alarms(config.alarms)]
         problems += [*objective_problems(config), *phase_problems(config)]
-        problems += _logger(config.logger)
+        problems += [*_limits(config.limits), *_logger(config.logger)]
         if config.data_root is not None and config.run is None:
             problems.append(
                 f"data_root={config.data_root}: where the recordings of run= lie now; a new run "
@@ -76,7 +68,7 @@ def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig)
         if config.workers is not None and config.workers < 0:
             problems.append(f"workers={config.workers}: 0 or more, or null")
     elif isinstance(config, EvaluateConfig):
-        problems += [*_run(config), *_evaluation(config.evaluate)]
+        problems += [*_run(config), *_evaluation(config.evaluate), *_limits(config.limits)]
         problems += [*_device(config.device), *_seed(config.seed)]
     else:
         problems += [*_generate(config), *_export(config.export), *_device(config.device)]
@@ -217,10 +209,12 @@ def _alarms(alarms: AlarmsConfig) -> Iterator[str]:
         yield f"alarms.grace_steps={alarms.grace_steps}: 0 or more"
     if alarms.patience < 1:
         yield f"alarms.patience={alarms.patience}: 1 or more"
-    for name in _ALARM_LIMITS:
-        value = getattr(alarms, name)
+
+
+def _limits(limits: object) -> Iterator[str]:
+    for name, value in vars(limits).items():
         if value is not None and not value > 0:
-            yield f"alarms.{name}={value}: above 0, or null for no such alarm"
+            yield f"limits.{name}={value}: above 0, or null for no such limit"
 
 
 def _logger(logger: LoggerConfig) -> Iterator[str]:
@@ -292,10 +286,6 @@ def _evaluation(evaluate: EvaluateSection) -> Iterator[str]:
             "evaluate.embedding=aisfx: not installed; pip install --no-deps aisfx==0.1.2, "
             "or take log_mel"
         )
-    for name in (*_ALARM_LIMITS, "parity", *_GENERATION_LIMITS):
-        value = getattr(evaluate, name)
-        if not value > 0:
-            yield f"evaluate.{name}={value}: above 0"
 
 
 def _generate(config: GenerateConfig) -> Iterator[str]:

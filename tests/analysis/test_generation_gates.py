@@ -15,12 +15,11 @@ from timbrel.analysis.generation_gates import (
     interpolation,
     memorisation,
 )
-from timbrel.config import EvaluateSection
+from timbrel.limits import DEFAULTS
 from timbrel.metrics.diversity import nearest
 
 RNG = np.random.default_rng(0)
 TRAINING, HELD_OUT = RNG.standard_normal((30, 8)), RNG.standard_normal((9, 8))
-DEFAULTS = {name: getattr(EvaluateSection(), name) for name in GATES}
 
 
 def sounds(

@@ -199,14 +199,14 @@ def gates_mean(run: Path, system: str) -> str:
 
 def test_strict_makes_a_failed_gate_the_exit_status(copied: Path, capsys) -> None:
     run = only_run(copied)
-    hopeless = [f"run={run}", *FAST, "evaluate.kl_floor_nats=1e9", "evaluate.parts=[test]"]
+    hopeless = [f"run={run}", *FAST, "limits.kl_floor_nats=1e9", "evaluate.parts=[test]"]
     assert evaluate.main(hopeless) == 0
     assert gates(run)["kl_floor"]["passed"] == "no"
     assert "collapsed" in gates(run)["kl_floor"]["meaning"]
     capsys.readouterr()
     assert evaluate.main([*hopeless, "evaluate.strict=true"]) == 1
     assert "failed: kl_floor" in capsys.readouterr().err
-    generous = ["evaluate.kl_floor_nats=1e-9", "evaluate.held_out_ratio=1e9"]
+    generous = ["limits.kl_floor_nats=1e-9", "limits.held_out_ratio=1e9"]
     status = evaluate.main([*hopeless[:-2], *generous, "evaluate.strict=true"])
     failed = [row["gate"] for row in table(run, "gates") if row["passed"] == "no"]
     assert status == (1 if failed else 0)

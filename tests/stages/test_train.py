@@ -11,8 +11,9 @@ import soundfile
 import timbrel
 from signals import noise
 from stages.training_jobs import TINY, lean, only_run
+from timbrel.analysis.generation_gates import GATES as GENERATION_GATES
 from timbrel.analysis.run_folder import read_metrics
-from timbrel.stages import train
+from timbrel.stages import evaluate, train
 
 
 @pytest.fixture
@@ -109,13 +110,23 @@ def test_early_stop_counts_validations_without_gain(run_train) -> None:
     assert [step for step, _ in losses] == [1, 2, 3]
 
 
-def test_the_gates_at_the_end_have_the_limits_of_the_alarms(run_train) -> None:
-    status, run = run_train("alarms.kl_floor_nats=1e6", "alarms.active_units=null")
+def test_gates_have_the_runs_limits_at_the_end_and_when_evaluated_again(run_train) -> None:
+    """One null switches its gate off; the command line may set another for this evaluation."""
+    chosen = ["limits.kl_floor_nats=1e6", "limits.active_units=null", "limits.decode_change=7"]
+    status, run = run_train(*chosen)
     assert status == 0
     with (run / "evaluation" / "gates.csv").open() as file:
         gates = {row["gate"]: row for row in csv.DictReader(file)}
     assert (float(gates["kl_floor"]["limit"]), gates["kl_floor"]["passed"]) == (1e6, "no")
-    assert float(gates["active_units"]["limit"]) == 1
+    assert gates["active_units"]["limit"] == ""
+    assert "off (limits.active_units=null)" in gates["active_units"]["meaning"]
+    assert evaluate.main([f"run={run}", "evaluate.parts=[test]", "limits.decode_change=8"]) == 0
+    with (run / "evaluation" / "gates.csv").open() as file:
+        again = {row["gate"]: row for row in csv.DictReader(file)}
+    assert (gates["decoder_listens"]["limit"], again["decoder_listens"]["limit"]) == ("7", "8")
+    del gates["decoder_listens"], again["decoder_listens"]
+    for name in set(gates) - {"better_than_silence", "better_than_noise", *GENERATION_GATES}:
+        assert {**gates[name], "value": ""} == {**again[name], "value": ""}, name
 
 
 def test_time_limit_fixes_a_horizon_and_ends_near_it(run_train) -> None:

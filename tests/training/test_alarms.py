@@ -2,7 +2,6 @@
 
 import csv
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +11,19 @@ import soundfile
 from report_pages import Page
 from signals import noise
 from stages.training_jobs import TINY, lean, only_run
-from timbrel.config import AlarmsConfig, EvaluateSection
+from timbrel.limits import DEFAULTS, LIMITS, ByKey
 from timbrel.stages import train
 from timbrel.sweeps.signature import config_digest
-from timbrel.training.alarms import CLEARED, RAISED, AlarmLimits, Alarms, Change
+from timbrel.training.alarms import CLEARED, RAISED, Alarms, Change
 from timbrel.training.callbacks import Validation
 from timbrel.training.console import Console
 
-LIMITS = AlarmLimits(**{**vars(AlarmsConfig()), "grace_steps": 0})
 HEALTHY = {"loss": 1.0, "nats_per_frame": 40.0, "active_units": 30.0, "decode_change": 0.8}
 
 
-def alarms_of(tmp_path: Path, limits: AlarmLimits = LIMITS) -> Alarms:
-    return Alarms(tmp_path / "alarms.csv", Validation([], 1), limits)
+def alarms_of(tmp_path: Path, limits: ByKey = DEFAULTS, *, grace_steps: int = 0) -> Alarms:
+    validation = Validation([], 1)
+    return Alarms(tmp_path / "alarms.csv", validation, limits, grace_steps=grace_steps, patience=3)
 
 
 def heard(alarms: Alarms, curve: list[dict[str, float]], every: int = 100) -> list[Change]:
@@ -92,15 +91,13 @@ def test_the_gap_is_watched(tmp_path: Path) -> None:
 
 
 def test_nothing_fires_in_the_grace_period_and_its_best_counts(tmp_path: Path) -> None:
-    grace = replace(LIMITS, grace_steps=400)
-    (change,) = heard(alarms_of(tmp_path, grace), with_losses(1.0, *[1.2] * 6))
+    (change,) = heard(alarms_of(tmp_path, grace_steps=400), with_losses(1.0, *[1.2] * 6))
     assert (change.step, change.onset_step) == (700, 500)
     assert "step 100" in change.reading.advice
 
 
 def test_an_alarm_without_a_limit_is_off(tmp_path: Path) -> None:
-    off = {name: None for name in vars(LIMITS) if name not in ("grace_steps", "patience")}
-    alarms = alarms_of(tmp_path, replace(LIMITS, **off))
+    alarms = alarms_of(tmp_path, dict.fromkeys(DEFAULTS))
     dead = {"loss": 1.0, "nats_per_frame": 0.0, "active_units": 0.0, "decode_change": 0.0}
     assert heard(alarms, [dead, *with_losses(9.0, 9.0, 9.0)]) == []
     assert alarms.raised == {}
@@ -138,16 +135,27 @@ def test_the_memory_survives_a_resume(tmp_path: Path) -> None:
         assert changes == whole
 
 
-def test_alarms_and_gates_have_the_same_limits() -> None:
-    alarms, gates = vars(AlarmsConfig()), vars(EvaluateSection())
-    shared = alarms.keys() & gates.keys()
-    assert shared == alarms.keys() - {"grace_steps", "patience"}
-    assert {name: alarms[name] for name in shared} == {name: gates[name] for name in shared}
+@pytest.mark.parametrize("name", [name for name, limit in LIMITS.items() if limit.reads])
+def test_every_alarm_is_raised_beyond_its_limit_and_not_within(name: str, tmp_path: Path) -> None:
+    """A limit's neighbours, and the limit itself, as its direction says."""
+    limit = LIMITS[name]
+    worse = limit.default * (1.01 if limit.direction == "at_most" else 0.99)
+    better = limit.default * (0.99 if limit.direction == "at_most" else 1.01)
+    at = (limit.default, limit.direction == "above")
+    for value, beyond in ((worse, True), (better, False), at):
+        alarms = alarms_of(tmp_path)
+        alarms.read(1, {"loss": 1.0}, {})
+        loss = value if limit.reads == "held_out_ratio" else 1.0
+        scores = {"loss": loss, str(limit.reads): value}
+        changes = heard(alarms, [scores] * 3)
+        assert [change.reading.alarm for change in changes] == [name] * beyond
+        assert all("{" not in change.line for change in changes)
 
 
 def test_limits_of_alarms_make_no_other_run() -> None:
     """A study does not train again because an alarm has another limit."""
-    assert config_digest({"data": {}, "alarms": {"patience": 3}}) == config_digest({"data": {}})
+    told = {"alarms": {"patience": 3}, "limits": {"parity": 1}}
+    assert config_digest({"data": {}, **told}) == config_digest({"data": {}})
 
 
 COLLAPSING = ("latent=beta_vae", "latent.weights.kl=1e5", "trainer.learning_rate=0.01")
@@ -214,7 +222,7 @@ def test_a_resumed_run_has_the_alarms_of_an_uninterrupted_one(
     tiny = [text for text in TINY if not text.startswith("trainer.max_steps")]
     chosen = ["alarms.grace_steps=2", "alarms.patience=3", "trainer.validate_every_steps=3"]
     # The rate and the decoder's change lie beyond these limits from the start.
-    chosen += ["alarms.kl_floor_nats=1e9", "alarms.decode_change=1e9", "trainer.max_steps=11"]
+    chosen += ["limits.kl_floor_nats=1e9", "limits.decode_change=1e9", "trainer.max_steps=11"]
     chosen += ["logger.clips=0"]
     arguments = [*sounds, *tiny, *chosen]
     for name in ("whole", "killed"):

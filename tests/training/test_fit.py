@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from timbrel.contracts import Batch
+from timbrel.limits import DEFAULTS
 from timbrel.models.autoencoder import Autoencoder
-from timbrel.training.alarms import AlarmLimits, Alarms
+from timbrel.training.alarms import Alarms
 from timbrel.training.callbacks import BEST, LAST, Checkpoints, Clock, EarlyStop, Validation
 from timbrel.training.compute import Compute
 from timbrel.training.fit import Fitted, fit
@@ -24,10 +25,8 @@ from training.tiny import choices, measured, training
 
 EVERY, TURN, STEPS = 2, 4, 14
 CPU = Compute(accelerator="cpu", autocast=False, workers=0, pin_memory=False)
-NO_LIMITS = AlarmLimits(
-    grace_steps=0, patience=1, kl_floor_nats=None, active_units=None, decode_change=None,
-    held_out_ratio=1.0001, generalisation_gap=None,
-)  # fmt: skip
+NO_OTHERS = {**dict.fromkeys(DEFAULTS), "held_out_ratio": 1.0001}
+AT_ONCE = {"grace_steps": 0, "patience": 1}
 
 
 class Recorder(pl.Callback):
@@ -71,7 +70,7 @@ def fitted(
     clock = Clock()
     validation = Validation([towards], EVERY)
     recorder = Recorder(validation)
-    alarms = Alarms(folder / "alarms.csv", validation, NO_LIMITS)
+    alarms = Alarms(folder / "alarms.csv", validation, NO_OTHERS, **AT_ONCE)
     stop = [] if patience is None else [EarlyStop(validation, patience)]
     callbacks = [
         clock,
@@ -162,13 +161,13 @@ def test_early_stop_counts_in_the_last_phase_alone(tmp_path: Path) -> None:
 
 def test_alarms_compare_with_the_best_of_the_phase(tmp_path: Path) -> None:
     """Losses that rise raise the alarm; at a border its best begins anew, and it is cleared."""
-    alarms = Alarms(tmp_path / "alarms.csv", None, NO_LIMITS)  # type: ignore[arg-type]
+    alarms = Alarms(tmp_path / "alarms.csv", None, NO_OTHERS, **AT_ONCE)  # type: ignore[arg-type]
     told = []
     for step, (phase, loss) in enumerate([(1, 1.0), (1, 2.0), (2, 3.0), (2, 2.9), (2, 3.5)]):
         alarms.changes = []
         alarms.read(step, {"loss": loss, "phase": float(phase)}, {})
         told += [(step, change.state) for change in alarms.changes]
     assert told == [(1, "raised"), (2, "cleared"), (4, "raised")]
-    again = Alarms(tmp_path / "alarms.csv", None, NO_LIMITS)  # type: ignore[arg-type]
+    again = Alarms(tmp_path / "alarms.csv", None, NO_OTHERS, **AT_ONCE)  # type: ignore[arg-type]
     again.load_state_dict(alarms.state_dict())
     assert (again.best, again.phase) == ((3, 2.9), 2.0)

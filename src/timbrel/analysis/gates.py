@@ -11,19 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from timbrel.analysis.evaluation import HELD_OUT, MODEL, NOISE, SILENCE, FileScore, write_csv
+from timbrel.limits import LIMITS
 from timbrel.metrics.scores import SCORES
 
 LATENT_PARITY = 5e-4
 """Half the smallest deviation a Gaussian posterior can have (log-variance -14: 9.1e-4): the decoder
 was trained under more noise than that, so a smaller difference is no difference to it."""
 
-WEAKER_PENALTY = (
-    "lower the penalty (latent=free_bits or latent=target_kl, which keep a rate, or a smaller "
-    "weight under latent.weights)"
-)
-"""What to do about a code that collapses; experiments/collapse shows that it helps."""
-
 _JUDGED_BY = "log_mel_l1"
+_NO_FILE = "nothing to compare: no file could be read"
 _WORDS = {True: "yes", False: "no", None: "unknown"}
 
 
@@ -48,68 +44,60 @@ class Gate:
         return f"gate {self.name}: {self.value:.3g} (limit {self.limit:.3g}): {self.meaning}"
 
 
-def kl_floor(rows: Sequence[FileScore], frames_per_second: float, floor_nats: float) -> Gate:
+def judged(name: str, value: float, limit: float | None, **words: object) -> Gate:
+    """The row of the gate `name` of `timbrel.limits`; `words` go into its sentence.
+
+    A `limit` of None switches the gate off: its number is told, and not judged.
+    """
+    about = LIMITS[name]
+    if limit is None:
+        off = f"not judged: switched off (limits.{about.key}=null)"
+        return Gate(name, value, math.nan, None, off)
+    passed = about.holds(value, limit)
+    meaning = (about.held if passed else about.broken).format(**words)
+    return Gate(name, value, limit, passed, meaning)
+
+
+def unknown(name: str, limit: float | None, why: str) -> Gate:
+    """The row of a gate that could not be measured."""
+    return Gate(name, math.nan, math.nan if limit is None else limit, None, why)
+
+
+def kl_floor(rows: Sequence[FileScore], frames_per_second: float, floor_nats: float | None) -> Gate:
     """The posterior's rate over all held-out files, in nats per frame, is above `floor_nats`."""
     held_out = [r for r in rows if r.system == MODEL and r.part in HELD_OUT]
     seconds = sum(row.seconds for row in held_out)
     nats = sum(row.nats_per_second * row.seconds for row in held_out)
     value = nats / (seconds * frames_per_second) if seconds else math.nan
     if math.isnan(value):
-        passed, meaning = (
-            None,
-            (
-                "no rate to check: the posterior is deterministic"
-                if held_out
-                else "no rate to check: no held-out file was scored"
-            ),
-        )
-    elif passed := value > floor_nats:
-        meaning = "the code carries information about the sound (nats per frame)"
-    else:
-        meaning = (
-            "the code carries next to nothing about the sound (nats per frame): the posterior has "
-            f"collapsed; {WEAKER_PENALTY} or train longer"
-        )
-    return Gate("kl_floor", value, floor_nats, passed, meaning)
+        why = "the posterior is deterministic" if held_out else "no held-out file was scored"
+        return unknown("kl_floor", floor_nats, f"no rate to check: {why}")
+    return judged("kl_floor", value, floor_nats)
 
 
-def held_out_loss(curve: Sequence[tuple[int, float]], ratio: float) -> Gate:
+def held_out_loss(curve: Sequence[tuple[int, float]], ratio: float | None) -> Gate:
     """The last validation loss over the smallest of the run is at most `ratio`."""
-    name = "held_out_loss"
     curve = [point for point in curve if math.isfinite(point[1])]
     losses = [loss for _, loss in curve]
     if not losses or not min(losses) > 0:
-        return Gate(
-            name, math.nan, ratio, None, "no held-out loss to check: the run has no validation part"
-        )
-    value = losses[-1] / min(losses)
-    if value <= ratio:
-        return Gate(name, value, ratio, True, "training ended about where held-out loss was lowest")
+        why = "no held-out loss to check: the run has no validation part"
+        return unknown("held_out_loss", ratio, why)
     step = min(curve, key=lambda point: point[1])[0]
-    return Gate(
-        name,
-        value,
-        ratio,
-        False,
-        f"held-out loss rose after step {step}: the model began to learn its files by heart; the "
-        f"weights of step {step} were kept. Train shorter (trainer.max_steps={step}, or "
-        "trainer.early_stop_patience), or add recordings or augmentation",
-    )
+    return judged("held_out_loss", losses[-1] / min(losses), ratio, step=step)
 
 
-def front_end_parity(differences: Sequence[float], limit: float, unread: str | None = None) -> Gate:
+def front_end_parity(
+    differences: Sequence[float], limit: float | None, unread: str | None = None
+) -> Gate:
     """Training and generation hear the same samples; see `parity.front_end_difference`.
 
     `unread` says why a file could not be compared.
     """
-    gate = _parity(
-        "front_end_parity",
-        differences,
-        limit,
-        "training and generation hear the same samples",
-        "training and generation hear different samples of the same file: scores do not speak for "
-        "source=file; clear the cache folder and train again, and report it if it stays",
-    )
+    name = "front_end_parity"
+    if not differences:
+        gate = unknown(name, limit, _NO_FILE)
+    else:
+        gate = judged(name, float(np.max(differences)), limit)
     if unread is None or gate.passed is False:
         return gate
     return replace(gate, passed=None, meaning=f"not every file could be compared: {unread}")
@@ -117,21 +105,18 @@ def front_end_parity(differences: Sequence[float], limit: float, unread: str | N
 
 def latent_parity(differences: Sequence[float], limit: float = LATENT_PARITY) -> Gate:
     """A stream has the code of the whole file; see `parity.latent_difference`."""
-    return _parity(
-        "latent_parity",
-        differences,
-        limit,
-        "a file encoded in blocks has the code of the whole file",
-        "a file encoded in blocks has another code than the whole file: the encoder's "
-        "context_frames is too small for what it hears; this is a fault of the architecture",
-    )
-
-
-def _parity(name: str, differences: Sequence[float], limit: float, good: str, bad: str) -> Gate:
+    name = "latent_parity"
     if not differences:
-        return Gate(name, math.nan, limit, None, "nothing to compare: no file could be read")
+        return Gate(name, math.nan, limit, None, _NO_FILE)
     value = float(np.max(differences))
-    return Gate(name, value, limit, value <= limit, good if value <= limit else bad)
+    if value <= limit:
+        good = "a file encoded in blocks has the code of the whole file"
+        return Gate(name, value, limit, True, good)
+    meaning = (
+        "a file encoded in blocks has another code than the whole file: the encoder's "
+        "context_frames is too small for what it hears; this is a fault of the architecture"
+    )
+    return Gate(name, value, limit, False, meaning)
 
 
 def better_than_silence(rows: Sequence[FileScore], part: str | None) -> Gate:

@@ -5,12 +5,13 @@ values are relative to what a perfect generator, and training clips themselves, 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
-from timbrel.analysis.gates import WEAKER_PENALTY, Gate
+from timbrel.analysis.gates import Gate, judged, unknown
 from timbrel.analysis.generated_sounds import GeneratedSounds
+from timbrel.limits import LIMITS, ByKey
 from timbrel.metrics.diversity import expected_coverage
 
 FEWEST_HELD_OUT, FEWEST_TRAINING, FEWEST_GENERATED = 3, 8, 8
@@ -19,22 +20,22 @@ FEWEST_HELD_OUT, FEWEST_TRAINING, FEWEST_GENERATED = 3, 8, 8
 _ALWAYS_A_COPY = 0.02
 
 
-def generation_gates(sounds: GeneratedSounds | None, limits: Mapping[str, float]) -> list[Gate]:
-    """Every gate of this module; `limits` holds one for each by its name."""
+def generation_gates(sounds: GeneratedSounds | None, limits: ByKey) -> list[Gate]:
+    """Every gate of this module; `limits` are the run's."""
+    of_gate = {name: limits[LIMITS[name].key] for name in GATES}
     if sounds is None:
         why = "nothing to measure: all training clips are silent, or no generated sound is finite"
-        return [Gate(name, math.nan, limits[name], None, why) for name in GATES]
-    return [gate(sounds, limits[name]) for name, gate in GATES.items()]
+        return [unknown(name, of_gate[name], why) for name in GATES]
+    return [gate(sounds, of_gate[name]) for name, gate in GATES.items()]
 
 
-def memorisation(sounds: GeneratedSounds, least: float) -> Gate:
+def memorisation(sounds: GeneratedSounds, least: float | None) -> Gate:
     """The generated clip nearest to a training clip is not much nearer than held-out recordings.
 
     Its distance over the median of theirs is at least `least`, or above the smallest of theirs, as
     a data set may hold twins; but never below 0.02. A copy in all but level or order scores 0. Not
     caught: what the model plays by heart, but so coarsely that any recording is nearer.
     """
-    name = "memorisation"
     real = sounds.held_out_distance_db
     if len(real) < FEWEST_HELD_OUT or not np.median(real) > 0:
         why = (
@@ -43,82 +44,61 @@ def memorisation(sounds: GeneratedSounds, least: float) -> Gate:
             if len(real) < FEWEST_HELD_OUT
             else "most held-out recordings are copies of training recordings: nothing to judge by"
         )
-        return Gate(name, math.nan, least, None, why)
+        return unknown("memorisation", least, why)
     nearest, typical = sounds.nearest, float(np.median(real))
-    value = nearest.distance_db / typical
-    limit = max(min(least, float(real.min()) / typical), _ALWAYS_A_COPY)
-    counts = f"{len(sounds.clips)} generated, {sounds.n_training} training clips"
-    if value >= limit:
-        good = f"no generated sound is a copy of a training clip ({counts})"
-        return Gate(name, value, limit, True, good)
-    meaning = (
-        f"the generated sound of seed {nearest.seed} nearly is '{nearest.training_file}' at "
-        f"{nearest.training_start_s:.2f} s ({counts}): compare them in audio/generated, and before "
-        "you share sounds of this model, train it shorter, on more recordings, with "
-        "augmentation=standard or strong, or with a stronger penalty (latent=...)"
+    limit = least
+    if least is not None:
+        limit = max(min(least, float(real.min()) / typical), _ALWAYS_A_COPY)
+    return judged(
+        "memorisation",
+        nearest.distance_db / typical,
+        limit,
+        counts=f"{len(sounds.clips)} generated, {sounds.n_training} training clips",
+        seed=nearest.seed,
+        file=nearest.training_file,
+        start_s=nearest.training_start_s,
     )
-    return Gate(name, value, limit, False, meaning)
 
 
-def coverage(sounds: GeneratedSounds, least: float) -> Gate:
+def coverage(sounds: GeneratedSounds, least: float | None) -> Gate:
     """Generated clips reach more training clips than one sound would, over and over.
 
     The limit lies `least` of the way from the coverage of a single sound to that of a perfect model
     with as many clips.
     """
-    name = "coverage"
     support = sounds.support
     if support is None or _too_few(sounds):
-        return Gate(name, math.nan, least, None, _too_few(sounds))
+        return unknown("coverage", least, _too_few(sounds))
     alone = expected_coverage(support.n_reference, 1, support.neighbours)
-    value, limit = support.coverage, alone + least * (support.expected_coverage - alone)
+    limit = None if least is None else alone + least * (support.expected_coverage - alone)
     counts = (
         f"of {support.n_reference} training clips, by {support.n_generated} generated ones; "
         f"{support.expected_coverage:.2f} is expected of a perfect model, {alone:.2f} of one sound"
     )
-    if value >= limit:
-        return Gate(name, value, limit, True, f"generated sounds reach a share {counts}")
-    meaning = (
-        f"generated sounds lie near few recordings (share {counts}): the prior does not sound "
-        "like them; train longer, or, where the code has not collapsed, raise the penalty "
-        "(latent.weights.kl), so that it fits the prior; source=file stays as good as the "
-        "reconstructions"
-    )
-    return Gate(name, value, limit, False, meaning)
+    return judged("coverage", support.coverage, limit, counts=counts)
 
 
-def diversity(sounds: GeneratedSounds, least: float) -> Gate:
+def diversity(sounds: GeneratedSounds, least: float | None) -> Gate:
     """The Vendi score of generated clips over that of as many training clips, both above 1.
 
     That is (V - 1) / (V_training - 1): 0 where all sounds are one, 1 where they differ as
     recordings do.
     """
-    name = "diversity"
     if _too_few(sounds):
-        return Gate(name, math.nan, least, None, _too_few(sounds))
+        return unknown("diversity", least, _too_few(sounds))
     beyond_one = sounds.vendi_training - 1
     if not beyond_one > 1e-6:
         why = "the training clips do not differ among themselves: nothing to compare with"
-        return Gate(name, math.nan, least, None, why)
-    value = max(0.0, sounds.vendi - 1) / beyond_one
+        return unknown("diversity", least, why)
     counts = (
         f"Vendi score {sounds.vendi:.2f}, {sounds.vendi_training:.2f} of training clips, "
         f"{sounds.n_vendi} of each"
     )
-    if value >= least:
-        return Gate(
-            name, value, least, True, f"generated sounds differ from one another ({counts})"
-        )
-    meaning = (
-        f"generated sounds are nearly all the same ({counts}): where the code has collapsed too, "
-        f"{WEAKER_PENALTY}, else train longer"
-    )
-    return Gate(name, value, least, False, meaning)
+    return judged("diversity", max(0.0, sounds.vendi - 1) / beyond_one, least, counts=counts)
 
 
-def interpolation(sounds: GeneratedSounds, least: float) -> Gate:
+def interpolation(sounds: GeneratedSounds, least: float | None) -> Gate:
     """The median smoothness of ways between two held-out recordings' codes is at least `least`."""
-    name = "interpolation"
     known = [value for value in sounds.smoothness if math.isfinite(value)]
     if not known:
         why = (
@@ -126,17 +106,9 @@ def interpolation(sounds: GeneratedSounds, least: float) -> Gate:
             if sounds.smoothness
             else "nothing to compare: it takes two recordings that are held out"
         )
-        return Gate(name, math.nan, least, None, why)
-    value = float(np.median(known))
+        return unknown("interpolation", least, why)
     counts = f"{len(known)} pair{'s' if len(known) > 1 else ''}"
-    if value >= least:
-        good = f"between two recordings the sound moves evenly ({counts}; 1: equal steps)"
-        return Gate(name, value, least, True, good)
-    meaning = (
-        f"between two recordings the sound jumps ({counts}; 0: in one step): a slider would have "
-        "two positions; raise the penalty (latent=vae or beta_vae), or train on more recordings"
-    )
-    return Gate(name, value, least, False, meaning)
+    return judged("interpolation", float(np.median(known)), least, counts=counts)
 
 
 def _too_few(sounds: GeneratedSounds) -> str:
@@ -150,10 +122,10 @@ def _too_few(sounds: GeneratedSounds) -> str:
     )
 
 
-GATES: dict[str, Callable[[GeneratedSounds, float], Gate]] = {
+GATES: dict[str, Callable[[GeneratedSounds, float | None], Gate]] = {
     "memorisation": memorisation,
     "coverage": coverage,
     "diversity": diversity,
     "interpolation": interpolation,
 }
-"""By the name of the gate, which is that of its limit under `evaluate`."""
+"""By the name of the gate; the limits are those of `timbrel.limits`."""

@@ -5,7 +5,7 @@ held-out recordings rather than chunks.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from timbrel.analysis.evaluation import write_csv
-from timbrel.analysis.gates import WEAKER_PENALTY, Gate
+from timbrel.analysis.gates import Gate, judged, unknown
 from timbrel.data.split import Segment
 from timbrel.generation.file_source import conditions_of
+from timbrel.limits import LIMITS, ByKey
 from timbrel.losses.latent import kl_nats
 from timbrel.metrics import latent as latent_metrics
 from timbrel.models.autoencoder import Autoencoder
@@ -87,17 +88,13 @@ def measure_code(model: Autoencoder, segments: Sequence[Segment]) -> CodeUse:
     )
 
 
-def active_units(code: CodeUse, least: int) -> Gate:
+def active_units(code: CodeUse, least: float | None) -> Gate:
     """At least `least` dimensions have a posterior mean that varies over held-out recordings."""
     value = latent_metrics.active_units(code.variance)
     if math.isnan(value):
-        return Gate("active_units", value, least, None, _NOT_HELD_OUT)
+        return unknown("active_units", least, _NOT_HELD_OUT)
     nats = _nats_of_dimensions(code)
-    if value >= least:
-        of_all = f"so many of the code's {len(code.dimensions)} dimensions differ between sounds"
-        return Gate("active_units", value, least, True, of_all + nats)
-    meaning = f"too few dimensions of the code differ between sounds{nats}: {WEAKER_PENALTY}"
-    return Gate("active_units", value, least, False, meaning)
+    return judged("active_units", value, least, dimensions=len(code.dimensions), nats=nats)
 
 
 def _nats_of_dimensions(code: CodeUse) -> str:
@@ -107,48 +104,41 @@ def _nats_of_dimensions(code: CodeUse) -> str:
     return f" ({known.min():.2g} to {known.max():.2g} nats per frame in each; latent.csv has all)"
 
 
-def decoder_listens(code: CodeUse, least: float) -> Gate:
+def decoder_listens(code: CodeUse, least: float | None) -> Gate:
     """With another recording's code the output changes at least `least` times as the sounds do."""
-    value, name = code.decode_change, "decoder_listens"
-    if math.isnan(value):
+    if math.isnan(code.decode_change):
         why = "nothing to compare: it takes two different recordings that are held out"
-        return Gate(name, value, least, None, why)
-    if value >= least:
-        return Gate(name, value, least, True, "another code is another sound (1: as the originals)")
-    meaning = (
-        "another recording's code decodes to nearly the same sound: the decoder ignores the code; "
-        f"{WEAKER_PENALTY}, or train longer"
-    )
-    return Gate(name, value, least, False, meaning)
+        return unknown("decoder_listens", least, why)
+    return judged("decoder_listens", code.decode_change, least)
+
+
+GATES: dict[str, Callable[[CodeUse, float | None], Gate]] = {
+    "active_units": active_units,
+    "decoder_listens": decoder_listens,
+}
+"""Of a code, by the name of the gate; the limits are those of `timbrel.limits`."""
+
+
+def code_gates(code: CodeUse, limits: ByKey) -> list[Gate]:
+    """Every gate on the code; `limits` are the run's."""
+    return [gate(code, limits[LIMITS[name].key]) for name, gate in GATES.items()]
 
 
 def generalisation_gap(
-    gaps: Sequence[tuple[int, float]], losses: Sequence[tuple[int, float]], limit: float
+    gaps: Sequence[tuple[int, float]], losses: Sequence[tuple[int, float]], limit: float | None
 ) -> Gate:
     """Held-out loss is above that of training recordings by at most `limit` of it.
 
     Both without augmentation, where held-out loss was lowest: of the weights that were kept. `gaps`
     and `losses` are the curves `validation/gap` and `validation/loss`.
     """
-    name = "generalisation_gap"
     at = dict(gaps)
-    judged = [(step, loss) for step, loss in losses if step in at and math.isfinite(loss)]
-    if not judged:
+    known = [(step, loss) for step, loss in losses if step in at and math.isfinite(loss)]
+    if not known:
         why = "nothing to compare: the run logged no validation/gap (no validation part?)"
-        return Gate(name, math.nan, limit, None, why)
-    step = min(judged, key=lambda point: point[1])[0]
-    value = at[step]
-    if value <= limit:
-        return Gate(
-            name, value, limit, True, "held-out loss is not far above that of training recordings"
-        )
-    meaning = (
-        f"held-out loss is far above that of training recordings (step {step}, as a share of it): "
-        "the model holds for its own recordings alone; train with augmentation=standard or strong, "
-        "with more recordings, shorter, with a narrower or more strongly penalised code "
-        "(latent=...), or from a related model (init_from=)"
-    )
-    return Gate(name, value, limit, False, meaning)
+        return unknown("generalisation_gap", limit, why)
+    step = min(known, key=lambda point: point[1])[0]
+    return judged("generalisation_gap", at[step], limit, step=step)
 
 
 def write_latent(path: Path, code: CodeUse) -> None:

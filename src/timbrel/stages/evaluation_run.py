@@ -39,6 +39,7 @@ from timbrel.errors import UserError
 from timbrel.files import check_room, replacing_folder
 from timbrel.generation.statistics import LatentStatistics
 from timbrel.library.bundle import load_bundle
+from timbrel.limits import ByKey
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.paths import user_path
 from timbrel.stages.evaluation_tables import print_evaluation
@@ -91,6 +92,7 @@ def evaluate(config: DictConfig) -> int:
         downmix=bundle.frontend.downmix,
         chunk_samples=trained.data.chunk_samples,
         settings=EvaluateSection(**config.evaluate),
+        limits=config.limits,
         seed=config.seed,
         output=output,
     )
@@ -137,11 +139,13 @@ def evaluate_model(
     downmix: str,
     chunk_samples: int,
     settings: EvaluateSection,
+    limits: ByKey,
     seed: int,
     output: Path,
 ) -> Outcome:
     """Score `settings.parts` and the gates of the run in `folder`; write `evaluation/` of `output`.
 
+    The gates judge by `limits`, the run's own or what the command line has in their place.
     `prior` is what sounds are drawn from to compare them with the recordings. An earlier evaluation
     is replaced once everything is measured.
     """
@@ -180,23 +184,21 @@ def evaluate_model(
         )
         gates = [
             gate_rows.kl_floor(
-                rows, model.sample_rate_hz / model.hop_samples, settings.kl_floor_nats
+                rows, model.sample_rate_hz / model.hop_samples, limits["kl_floor_nats"]
             ),
-            latent_gates.active_units(code, settings.active_units),
-            latent_gates.decoder_listens(code, settings.decode_change),
-            gate_rows.held_out_loss(held_out_loss(curves), settings.held_out_ratio),
+            *latent_gates.code_gates(code, limits),
+            gate_rows.held_out_loss(held_out_loss(curves), limits["held_out_ratio"]),
             latent_gates.generalisation_gap(
                 curves.get("validation/gap", []),
                 held_out_loss(curves),
-                settings.generalisation_gap,
+                limits["generalisation_gap"],
             ),
-            gate_rows.front_end_parity(heard, settings.parity, unread),
+            gate_rows.front_end_parity(heard, limits["parity"], unread),
             gate_rows.latent_parity(coded),
             gate_rows.better_than_silence(rows, compared),
             gate_rows.better_than_noise(rows, compared),
         ]
         if settings.generated_clips:
-            limits = {name: getattr(settings, name) for name in generation_gates.GATES}
             gates += generation_gates.generation_gates(generated, limits)
         write_tables(draft, rows, summary)
         gate_rows.write_gates(draft / "gates.csv", gates)

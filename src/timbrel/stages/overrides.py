@@ -7,7 +7,7 @@ choices are compared here with the schema and with the folders of `conf/`.
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -209,10 +209,14 @@ def _check_key(stage: str, sign: str, key: str, folders: Sequence[Path]) -> None
     groups = groups_of(stage, *folders)
     if inside:
         raise UserError(f"{key}: a section, not a value; set one of {', '.join(inside)}")
+    raise UserError(f"{sign}{key}: no such key{_nearest(key, known, groups)}")
+
+
+def _nearest(key: str, known: Sequence[str], groups: Iterable[str] = ()) -> str:
+    """A hint at the key of the same name in another section, else at one spelt like it."""
     leaf = key.rpartition(".")[2]
-    if alike := [name for name in known if name.rpartition(".")[2] == leaf]:
-        raise UserError(f"{sign}{key}: no such key; did you mean '{alike[0]}'?")
-    raise UserError(f"{sign}{key}: no such key{did_you_mean(key, [*known, *groups])}")
+    alike = [name for name in known if name.rpartition(".")[2] == leaf]
+    return f"; did you mean '{alike[0]}'?" if alike else did_you_mean(key, [*known, *groups])
 
 
 def expected(stage: str, key: str) -> str:
@@ -328,7 +332,7 @@ def _unknown(stage: str, key: str, open_keys: Callable[[], Sequence[str]]) -> st
         otherwise = f"; +{key}=... sets an argument that its YAML leaves out"
         return f"{key}: no such key{hint or otherwise}"
     known = [name for name, _, _ in schema_keys(STAGES[stage].schema)]
-    return f"{key}: no such key{did_you_mean(key, known)}"
+    return f"{key}: no such key{_nearest(key, known)}"
 
 
 def values_of(stage: str, key: str) -> list[str]:

@@ -17,6 +17,7 @@ from timbrel.audio.names import file_name
 from timbrel.config import STAGES
 from timbrel.errors import UserError, folder_fault
 from timbrel.files import write_error, write_text
+from timbrel.limits import moved
 from timbrel.paths import user_path
 from timbrel.stages.overrides import literal, place_keys, quoted
 
@@ -147,7 +148,7 @@ def saved_config(folder: Path) -> DictConfig:
         saved = yaml.safe_load(path.read_text("utf-8"))
         if not isinstance(saved, dict) or not saved:
             raise UserError(f"'{path}' is damaged: no keys in it; {_WITHOUT_CONFIG}")
-        config = OmegaConf.merge(schema, literal(saved))
+        config = OmegaConf.merge(schema, literal(moved(saved)))
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"'{path}' is damaged: {reason}; {_WITHOUT_CONFIG}") from error

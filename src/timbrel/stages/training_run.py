@@ -5,7 +5,6 @@ import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +203,8 @@ def _measured(
         found,
         downmix=str(config.data.downmix),
         chunk_samples=config.data.chunk_samples,
-        settings=EvaluateSection(parts=[part] if part else [], **_gate_limits(config.alarms)),
+        settings=EvaluateSection(parts=[part] if part else []),
+        limits=config.limits,
         seed=config.seed,
         output=folder,
     )
@@ -212,12 +212,6 @@ def _measured(
         if gate.passed is False:
             sys.stderr.write(f"{gate.line}\n")
     return outcome
-
-
-def _gate_limits(alarms: Mapping[str, Any]) -> dict[str, Any]:
-    """The alarms' limits, for the gates of their names; one that is off leaves a gate its own."""
-    of_gates = {item.name for item in fields(EvaluateSection)}
-    return {key: limit for key, limit in alarms.items() if key in of_gates and limit is not None}
 
 
 def _closing_line(folder: Path, outcome: Outcome, part: str | None, report: Path | None) -> str:

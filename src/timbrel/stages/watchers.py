@@ -12,7 +12,7 @@ from timbrel.data.loaders import validation_loader
 from timbrel.data.split import Segment
 from timbrel.stages.recordings import Recordings
 from timbrel.stages.run_folders import fixed_folder
-from timbrel.training.alarms import AlarmLimits, Alarms
+from timbrel.training.alarms import Alarms
 from timbrel.training.callbacks import Checkpoints, Clock, Curves, EarlyStop, Validation
 from timbrel.training.compute import Compute
 from timbrel.training.console import Console
@@ -58,7 +58,7 @@ def watchers(
     curves = Curves(log, validation, trainer.log_every_steps)
     step_s = trainer.batch_size * data.chunk_samples / data.sample_rate_hz
     train_s = sum(segment.frames for segment in found.split.train) / data.sample_rate_hz
-    alarms = Alarms(folder / "alarms.csv", validation, AlarmLimits(**config.alarms))
+    alarms = Alarms(folder / "alarms.csv", validation, config.limits, **config.alarms)
     alarms.table.truncate(first_step)
     callbacks: list[Any] = [clock, validation, curves, alarms]
     audio = HeldOutAudio(

@@ -1,6 +1,6 @@
 """Alarms: what goes wrong with a training while it still can be stopped. Watchers: none acts.
 
-An alarm watches one number of every validation against a limit from the config. It is raised once
+An alarm watches one number of every validation against a limit of `limits.*`. It is raised once
 the number has been beyond it for `patience` validations in a row, and cleared by the first that is
 within. The names and numbers are those of the gates that `timbrel evaluate` checks at the end.
 """
@@ -13,32 +13,13 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from timbrel.analysis.gates import WEAKER_PENALTY
+from timbrel.limits import LIMITS, ByKey
 from timbrel.training.callbacks import Validation
 from timbrel.training.metrics_log import StepTable
 from timbrel.training.module import Training
 
 HEADER = ("step", "alarm", "state", "onset_step", "value", "limit", "advice")
 RAISED, CLEARED = "raised", "cleared"
-
-_WEAKER_PENALTY = f"stop and {WEAKER_PENALTY}"
-_LESS_BY_HEART = (
-    "train again with augmentation=standard or strong, with more recordings, with a narrower or "
-    "more strongly penalised code (latent=...), or from a related model (init_from=)"
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlarmLimits:
-    """When to raise; an alarm whose limit is None is off."""
-
-    grace_steps: int
-    patience: int
-    kl_floor_nats: float | None
-    active_units: int | None
-    decode_change: float | None
-    held_out_ratio: float | None
-    generalisation_gap: float | None
 
 
 @dataclass(frozen=True)
@@ -83,69 +64,18 @@ class Change:
         return (self.step, reading.alarm, self.state, self.onset_step, *numbers, advice)
 
 
-def code_readings(scores: Mapping[str, float], limits: AlarmLimits) -> Iterator[Reading]:
-    """Posterior collapse, by what a validation says of the code; what it does not say is skipped.
+def readings(numbers: Mapping[str, float], limits: ByKey, best_step: int) -> Iterator[Reading]:
+    """Every number that has an alarm and a limit (`timbrel.limits`); what is not told is skipped.
 
-    The limits are those of the gates: a rate above its floor and at least so many active units and
-    so much change are good.
+    `best_step` is that of the lowest held-out loss.
     """
-    rate, units = scores.get("nats_per_frame"), scores.get("active_units")
-    change = scores.get("decode_change")
-    if rate is not None and limits.kl_floor_nats is not None:
-        yield Reading(
-            "kl_floor",
-            rate,
-            limits.kl_floor_nats,
-            not rate > limits.kl_floor_nats,
-            "the code carries next to nothing about the sound (nats per frame), the posterior is "
-            f"collapsing: {_WEAKER_PENALTY}",
-        )
-    if units is not None and limits.active_units is not None:
-        yield Reading(
-            "active_units",
-            units,
-            limits.active_units,
-            units < limits.active_units,
-            "too few dimensions of the code differ from sound to sound, the posterior is "
-            f"collapsing: {_WEAKER_PENALTY}",
-        )
-    if change is not None and limits.decode_change is not None:
-        yield Reading(
-            "decoder_listens",
-            change,
-            limits.decode_change,
-            change < limits.decode_change,
-            "another sound's code decodes to nearly the same sound, the decoder ignores the code: "
-            f"{_WEAKER_PENALTY}, or, where the loss still falls, let it train longer",
-        )
-
-
-def overfitting_readings(
-    held_out: Mapping[str, float], best: tuple[int, float], limits: AlarmLimits
-) -> Iterator[Reading]:
-    """Learning by heart: held-out loss over its `best` (step and loss), and the gap to training."""
-    best_step, best_loss = best
-    if limits.held_out_ratio is not None and best_loss > 0:
-        ratio = held_out["loss"] / best_loss
-        yield Reading(
-            "held_out_loss",
-            ratio,
-            limits.held_out_ratio,
-            ratio > limits.held_out_ratio,
-            f"held-out loss was lowest at step {best_step}, since then the model learns its "
-            f"recordings by heart: let it end (the weights of step {best_step} become the model), "
-            "or stop it, which leaves no model, and train shorter "
-            f"(trainer.max_steps={best_step}); or {_LESS_BY_HEART}",
-        )
-    if limits.generalisation_gap is not None and "gap" in held_out:
-        yield Reading(
-            "generalisation_gap",
-            held_out["gap"],
-            limits.generalisation_gap,
-            held_out["gap"] > limits.generalisation_gap,
-            "the loss on held-out recordings is far above that on training recordings (as a share "
-            f"of it; held-out loss was lowest at step {best_step}): {_LESS_BY_HEART}",
-        )
+    for alarm, about in LIMITS.items():
+        limit = limits[about.key]
+        if about.reads not in numbers or limit is None:
+            continue
+        value = numbers[about.reads]
+        beyond = not about.holds(value, limit)
+        yield Reading(alarm, value, limit, beyond, about.alarm.format(step=best_step))
 
 
 class Watch:
@@ -177,8 +107,17 @@ class Alarms(pl.Callback):
     read, both empty between validations; the terminal and W&B follow them.
     """
 
-    def __init__(self, path: Path, validation: Validation, limits: AlarmLimits) -> None:
+    def __init__(
+        self,
+        path: Path,
+        validation: Validation,
+        limits: ByKey,
+        *,
+        grace_steps: int,
+        patience: int,
+    ) -> None:
         self.validation, self.limits = validation, limits
+        self.grace_steps, self.patience = grace_steps, patience
         self.table = StepTable(path, HEADER)
         self.best: tuple[int, float] | None = None
         self.phase = 0.0
@@ -208,16 +147,16 @@ class Alarms(pl.Callback):
         best_loss = self.best[1] if self.best else math.inf
         if held_out and held_out["loss"] < best_loss:
             self.best = step, held_out["loss"]
-        if step <= self.limits.grace_steps:
+        if step <= self.grace_steps:
             return
-        readings = list(code_readings({**train_clean, **held_out}, self.limits))
-        if self.best is not None and held_out:
-            readings += overfitting_readings(held_out, self.best, self.limits)
-        for reading in readings:
+        numbers = {**train_clean, **held_out}
+        if held_out and self.best is not None and self.best[1] > 0:
+            numbers["held_out_ratio"] = held_out["loss"] / self.best[1]
+        for reading in readings(numbers, self.limits, self.best[0] if self.best else 0):
             if math.isnan(reading.value):
                 continue
             watch = self.watches.setdefault(reading.alarm, Watch())
-            change = watch.read(step, reading, self.limits.patience)
+            change = watch.read(step, reading, self.patience)
             self.raised[reading.alarm] = watch.raised
             if change is not None:
                 self.changes.append(change)
