@@ -302,6 +302,7 @@ class GenerateConfig:
     """`timbrel generate`."""
 
     model: str = _key("???", "a model bundle or a run folder")
+    trust: bool = _key(False, "true: open a model with parts outside timbrel; their code runs")
     source: Source = _key(Source.prior, "prior: new sounds; file: the input through the model")
     input: str | None = _key(None, "audio file, or folder of them, to encode (source=file)")
     output: str | None = _key(None, "file or folder to write (default: outputs/generated)")

@@ -167,8 +167,13 @@ def _chunks(config: TrainConfig) -> Iterator[str]:
 
 
 def _numbers(node: Any, path: str, name: str) -> Iterator[tuple[str, int]]:
-    """Every whole number (or the largest of a list) called `name` under `node`."""
+    """Every whole number (or the largest of a list) called `name` under `node`.
+
+    What a part of the user's own means by the name is not known here.
+    """
     if not isinstance(node, Mapping):
+        return
+    if not str(node.get("_target_", "timbrel.")).startswith("timbrel."):
         return
     for key, value in node.items():
         if key == name and isinstance(value, list) and value:

@@ -29,12 +29,14 @@ def _latent(config: TrainConfig) -> Iterator[str]:
     if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         yield f"latent.dropout={override_text(dropout)}: a probability, from 0 to below 1"
     for key, width in (("frame_attributes", "latent_dim"), ("clip_attributes", "clip_dim")):
-        names, room = latent.get(key, []), architecture.get(width, 0)
+        names, room = latent.get(key, []), architecture.get(width)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             yield f"latent.{key}={override_text(names)}: a list such as [log_f0], or [] for none"
-        elif isinstance(room, int) and room < 0:
+        elif not isinstance(room, int):
+            continue  # an architecture of the user's own: the penalty checks the code it gets
+        elif room < 0:
             yield f"architecture.{width}={room}: 0 or more"
-        elif isinstance(room, int) and len(names) > room:
+        elif len(names) > room:
             yield (
                 f"latent.{key}={override_text(names)}: each needs a dimension, and architecture."
                 f"{width}={room}; name fewer, or take architecture.{width}={len(names)}"

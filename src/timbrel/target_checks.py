@@ -5,6 +5,7 @@ This imports what it checks (so, torch): a stage calls it when it is about to bu
 
 import importlib
 import inspect
+import traceback
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -95,6 +96,8 @@ def locate(path: str) -> Callable[..., Any]:
             if error.name is not None and not f"{name}.".startswith(f"{error.name}."):
                 raise UserError(f"{path}: needs {error.name}, which is not installed") from error
             continue
+        except Exception as error:
+            raise UserError(f"{path}: {name} cannot be imported: {_told(error)}") from error
         for part in parts[length:]:
             if not hasattr(found, part):
                 raise UserError(f"{path}: no '{part}' in {name}{did_you_mean(part, dir(found))}")
@@ -103,6 +106,14 @@ def locate(path: str) -> Callable[..., Any]:
             raise UserError(f"{path}: neither a class nor a function")
         return found
     raise UserError(f"{path}: no such module")
+
+
+def _told(error: Exception) -> str:
+    """An error of a user's module, with the line it came from."""
+    if isinstance(error, SyntaxError):
+        return f"{error.msg} ('{error.filename}', line {error.lineno})"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ('{last.filename}', line {last.lineno})"
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 
 from bundles import small_bundle, small_model
 from timbrel.errors import UserError
-from timbrel.library import load_bundle
+from timbrel.library.bundle import load_weights
 from timbrel.library.transfer import compare, warm_start
 
 OF_THE_CODE = {
@@ -22,7 +22,7 @@ OF_THE_CODE = {
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory):
-    return load_bundle(small_bundle(tmp_path_factory.mktemp("transfer") / "model"))
+    return load_weights(small_bundle(tmp_path_factory.mktemp("transfer") / "model"))
 
 
 def fresh(**settings) -> torch.nn.Module:
@@ -40,7 +40,7 @@ def test_the_same_build_takes_every_weight(bundle) -> None:
     assert transfer.share == 1.0
     assert (transfer.fresh, transfer.left) == ((), ())
     assert transfer.weights == sum(tensor.numel() for tensor in model.parameters())
-    for name, tensor in bundle.model.state_dict().items():
+    for name, tensor in bundle.tensors.items():
         assert torch.equal(model.state_dict()[name], tensor)
     count = len(model.state_dict())
     assert transfer.lines() == [f"{count} of {count} tensors taken over, 100.0% of the weights"]
@@ -52,7 +52,7 @@ def test_another_latent_leaves_exactly_the_tensors_that_touch_it(bundle) -> None
     transfer = warm_start(model, bundle)
     assert {tensor.name for tensor in transfer.fresh} == OF_THE_CODE
     for name, tensor in model.state_dict().items():
-        kept = before[name] if name in OF_THE_CODE else bundle.model.state_dict()[name]
+        kept = before[name] if name in OF_THE_CODE else bundle.tensors[name]
         assert torch.equal(tensor, kept), name
     lines = transfer.lines()
     assert len(lines) == 4
@@ -65,7 +65,7 @@ def test_a_code_per_clip_is_fresh_and_one_that_is_gone_is_named(bundle, tmp_path
     new = {tensor.name: tensor for tensor in transfer.fresh}
     assert new["posterior.clip_mean.weight"].parent_shape is None
     assert any("posterior.clip_mean: weight 2x48 (parent has none)" in x for x in transfer.lines())
-    with_clip = load_bundle(small_bundle(tmp_path / "model", clip_dim=2))
+    with_clip = load_weights(small_bundle(tmp_path / "model", clip_dim=2))
     back = warm_start(fresh(), with_clip)
     assert {name.split(".")[1] for name in back.left} == {"clip_mean", "clip_log_var"}
     assert back.lines()[-1] == (

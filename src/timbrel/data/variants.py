@@ -6,8 +6,10 @@ are (`timbrel.data.cache_entry`), the change in a `.json` beside them.
 """
 
 import hashlib
+import inspect
 import json
 import math
+import pickle
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -45,11 +47,17 @@ class Rendering:
 def rendering(segment: Segment, chain: Chain, *, seed: int, number: int, folder: Path) -> Rendering:
     """The job of a variant, with the place that follows from everything it depends on."""
     settings = {
-        name: [type(transform).__module__, type(transform).__name__, vars(transform)]
+        name: [
+            type(transform).__module__,
+            type(transform).__name__,
+            vars(transform),
+            *_own_source(type(transform)),
+        ]
         for name, transform in chain.transforms.items()
     }
     where = f"{segment.clip.path.stem}/{segment.start_sample}/{segment.stop_sample}"
-    text = f"{_FORMAT_VERSION}/{where}/{json.dumps(settings)}/{_code_version()}/{seed}/{number}"
+    told = json.dumps(settings, default=_digest)
+    text = f"{_FORMAT_VERSION}/{where}/{told}/{_code_version()}/{seed}/{number}"
     name = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     return Rendering(segment, chain, seed, number, folder / f"{name}.npy")
 
@@ -104,6 +112,18 @@ def render(job: Rendering) -> Variant:
     if variant is None:
         raise UserError(f"{str(job.data_path)!r} is gone as soon as it is written; start again")
     return variant
+
+
+def _digest(value: object) -> str:
+    """Of a setting that JSON does not know, such as an array."""
+    return hashlib.blake2b(pickle.dumps(value), digest_size=16).hexdigest()
+
+
+def _own_source(kind: type) -> list[str]:
+    """A digest of the file of a transform of the user's own; [] for timbrel's."""
+    if kind.__module__.startswith("timbrel."):
+        return []
+    return [hashlib.blake2b(Path(inspect.getfile(kind)).read_bytes(), digest_size=16).hexdigest()]
 
 
 @cache

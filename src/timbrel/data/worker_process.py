@@ -145,6 +145,8 @@ def serve(function: Callable[[Any], Any]) -> None:
     SIGTERM ends it amid a job, whose temporary files are then removed.
     """
     streams.guard()  # who asked may be gone when the answer comes
+    with suppress(FileNotFoundError):  # for parts of the user's own, after all other modules
+        sys.path.append(os.getcwd())
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         while True:

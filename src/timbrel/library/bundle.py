@@ -6,7 +6,8 @@
     latents.safetensors  moments of the training latents, for the prior
     card.json            trained on what, how well, by which version; checksums of the other files
 
-Nothing in a bundle is ever unpickled, and its config may name timbrel's own parts only.
+Nothing in a bundle is ever unpickled. A config may name parts of the user's own module; the card
+then lists them, and the bundle opens only where the caller trusts it, because their code runs.
 """
 
 import contextlib
@@ -33,9 +34,10 @@ from timbrel.generation.statistics import (
     load_latent_statistics,
     save_latent_statistics,
 )
-from timbrel.library.targets import check_targets
-from timbrel.models.autoencoder import Autoencoder
+from timbrel.library.targets import check_targets, foreign_parts
+from timbrel.models.autoencoder import Autoencoder, not_an_autoencoder
 from timbrel.paths import user_path
+from timbrel.target_checks import locate
 
 FORMAT_VERSION = 1
 
@@ -47,17 +49,13 @@ _PARTS = (*_HASHED, "latents.safetensors")
 class Frontend:
     """How sound must reach the model, the same for training, analysis and generation.
 
-    `parameters` holds what else defines the front end (STFT window and hop in samples, mel bands);
-    `normalisation` says how levels were brought in line, "none" where they were left alone;
     `conditions` names what the decoder needs per frame.
     """
 
     sample_rate_hz: int
     channels: int
     downmix: str = "mean"
-    normalisation: str = "none"
     conditions: tuple[str, ...] = ()
-    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,10 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Card:
-    """Where a model comes from. `parent` is the model hash it was continued from."""
+    """Where a model comes from. `parent` is the model hash it was continued from.
+
+    `foreign` names the parts that are no network of timbrel's, such as `mine.Decoder`.
+    """
 
     name: str
     trained_on: TrainingData = field(default_factory=TrainingData)
@@ -84,6 +85,17 @@ class Card:
     format_version: int = FORMAT_VERSION
     model_hash: str = ""
     checksums: Mapping[str, str] = field(default_factory=dict)
+    foreign: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A bundle's tensors and what is told of them. Nothing was built, so no code of it ran."""
+
+    folder: Path
+    tensors: Mapping[str, torch.Tensor]
+    frontend: Frontend
+    card: Card
 
 
 @dataclass(frozen=True)
@@ -111,17 +123,14 @@ def save_bundle(
     `model_config` is the tree of `_target_`s that builds `model` (interpolations resolved: only
     plain values are kept). The card's hashes and versions are filled in here.
 
-    Raises UserError where the config names parts outside timbrel, `folder` is something else than
-    a bundle, or cannot be written; ValueError where the config does not build `model`.
+    Raises UserError where `folder` is something else than a bundle, or cannot be written;
+    ValueError where the config does not build `model`.
     """
     folder = Path(folder)
     plain = _plain(model_config)
-    check_targets(plain, "the model's config")
     check_free(folder)
+    foreign = check_saveable(model, plain)
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    problem = tensors_differ(_built(plain).state_dict(), state)
-    if problem:
-        raise ValueError(f"model_config does not build this model: {problem}")
     with replacing_folder(folder) as draft:
         write_text(draft / "config.yaml", yaml.safe_dump(plain, sort_keys=False))
         write_bytes(draft / _HASHED[1], save({k: tensor.clone() for k, tensor in state.items()}))
@@ -133,9 +142,34 @@ def save_bundle(
             format_version=FORMAT_VERSION,
             model_hash=_hash(draft, _HASHED),
             checksums={name: _hash(draft, (name,)) for name in _PARTS},
+            foreign=foreign,
         )
-        _write_json(draft / "card.json", asdict(written))
+        values = asdict(written)
+        if not foreign:
+            del values["foreign"]  # a timbrel of before knows no such key
+        _write_json(draft / "card.json", values)
     return written
+
+
+def check_saveable(model: Autoencoder, model_config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The config's parts that are not timbrel's, where a bundle can keep `model`.
+
+    Raises UserError where the config refers to other values or the state holds more than tensors;
+    ValueError where the config does not build `model` again.
+    """
+    plain = _plain(model_config)
+    foreign = foreign_parts(plain, "architecture")
+    state = model.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise UserError(
+                f"architecture: '{name}' in the model's state_dict is of type "
+                f"{type(value).__name__}; a model is kept as tensors alone"
+            )
+    problem = tensors_differ(_built(plain).state_dict(), state)
+    if problem:
+        raise ValueError(f"model_config does not build this model: {problem}")
+    return foreign
 
 
 def check_free(folder: Path) -> None:
@@ -144,13 +178,40 @@ def check_free(folder: Path) -> None:
         raise UserError(f"'{folder}' is not empty and no model; move it away, or name another")
 
 
-def load_bundle(path: Path | str, *, key: str = "model") -> Bundle:
+def load_bundle(path: Path | str, *, key: str = "model", trust: bool = False) -> Bundle:
     """Open the bundle at `path`, or the one in `model/` of the run folder at `path`.
 
-    `key` is what the user gave it as, for messages.
+    `key` is what the user gave it as, for messages. `trust` lets the config name parts outside
+    timbrel: their code runs.
 
     Raises UserError where there is none, a part is missing or damaged, the format is newer than
-    this timbrel, the config names parts outside timbrel, or tensors do not fit.
+    this timbrel, the config names parts outside timbrel without `trust` or such that Python does
+    not find, or where files do not fit each other.
+    """
+    weights = load_weights(path, key=key)
+    folder = weights.folder
+    config = _config(folder / "config.yaml", trust)
+    model = _built(config, folder / "config.yaml")
+    problem = tensors_differ(model.state_dict(), weights.tensors)
+    if problem:
+        raise UserError(f"'{folder / 'weights.safetensors'}' does not fit config.yaml: {problem}")
+    model.load_state_dict(weights.tensors)
+    statistics = load_latent_statistics(folder / "latents.safetensors")
+    found = (statistics.latent_dim, len(statistics.clip_mean), statistics.tracks)
+    needed = (model.latent_dim, model.clip_dim, model.conditions)
+    if found != needed:
+        raise UserError(
+            f"'{folder / 'latents.safetensors'}' is of widths and tracks {found}, "
+            f"the model's are {needed}"
+        )
+    _check_frontend(weights.frontend, model, folder / "frontend.json")
+    return Bundle(folder, model.eval(), config, weights.frontend, statistics, weights.card)
+
+
+def load_weights(path: Path | str, *, key: str = "model") -> Weights:
+    """What a training can start from, of the bundle at `path` or in `model/` of the run there.
+
+    Raises UserError where there is none, a part is missing or damaged, or the format is newer.
     """
     folder = locate_bundle(path, key=key)
     card = _card(folder)
@@ -164,26 +225,22 @@ def load_bundle(path: Path | str, *, key: str = "model") -> Bundle:
                 f"'{folder / name}' is damaged: it is not the file that card.json vouches for; "
                 "copy the model again"
             )
-    config = _config(folder / "config.yaml")
-    frontend = _frontend(folder / "frontend.json")
-    model = _built(config, folder / "config.yaml")
     try:
-        state = load_file(folder / "weights.safetensors")
+        tensors = load_file(folder / "weights.safetensors")
     except (OSError, SafetensorError) as error:
         raise UserError(f"'{folder / 'weights.safetensors'}' cannot be read: {error}") from error
-    problem = tensors_differ(model.state_dict(), state)
-    if problem:
-        raise UserError(f"'{folder / 'weights.safetensors'}' does not fit config.yaml: {problem}")
-    model.load_state_dict(state)
-    statistics = load_latent_statistics(folder / "latents.safetensors")
-    found = (statistics.latent_dim, len(statistics.clip_mean), statistics.tracks)
-    needed = (model.latent_dim, model.clip_dim, model.conditions)
-    if found != needed:
-        raise UserError(
-            f"'{folder / 'latents.safetensors'}' is of widths and tracks {found}, "
-            f"the model's are {needed}"
-        )
-    return Bundle(folder, model.eval(), config, frontend, statistics, card)
+    return Weights(folder, tensors, _frontend(folder / "frontend.json"), card)
+
+
+def _check_frontend(frontend: Frontend, model: Autoencoder, path: Path) -> None:
+    """Raise UserError where sound would reach the model in another form than it hears."""
+    for name in ("sample_rate_hz", "channels", "conditions"):
+        given, heard = getattr(frontend, name), getattr(model, name)
+        if given != heard:
+            raise UserError(
+                f"'{path}' says {name}={given}, the model of config.yaml has {heard}; copy the "
+                "model again, or export it anew"
+            )
 
 
 def locate_bundle(path: Path | str, *, key: str = "model") -> Path:
@@ -242,6 +299,7 @@ def _card(folder: Path) -> Card:
         )
     data = values.pop("trained_on", None) or {}
     try:
+        values["foreign"] = tuple(values.get("foreign", ()))
         trained_on = TrainingData(**{**data, "names": tuple(data.get("names", ()))})
         return Card(**values, trained_on=trained_on)
     except (TypeError, AttributeError) as error:
@@ -250,19 +308,37 @@ def _card(folder: Path) -> Card:
 
 def _frontend(path: Path) -> Frontend:
     values = _read_json(path)
+    for unread in ("normalisation", "parameters"):  # of models of before
+        values.pop(unread, None)
     try:
         return Frontend(**{**values, "conditions": tuple(values.get("conditions", ()))})
     except TypeError as error:
         raise UserError(f"'{path}' is damaged: {error}") from error
 
 
-def _config(path: Path) -> dict[str, Any]:
+def _config(path: Path, trust: bool) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"'{path}' is damaged: {error}") from error
-    check_targets(values, f"'{path}'")
+    check_targets(values, f"'{path}'", trust=trust)
+    for name in foreign_parts(values, f"'{path}'"):
+        _locate(name, path)
     return values
+
+
+def _locate(name: str, path: Path) -> None:
+    """Raise UserError where Python does not find a part that is not timbrel's."""
+    if name.endswith("_"):  # a special key of Hydra's, beside the part it belongs to
+        return
+    try:
+        locate(name)
+    except UserError as error:
+        module = name.partition(".")[0]
+        raise UserError(
+            f"'{path}' names {error}; put {module}.py where Python finds it: into the working "
+            "folder, on PYTHONPATH, or install it"
+        ) from error
 
 
 def _built(config: Mapping[str, Any], path: Path | None = None) -> Autoencoder:
@@ -273,11 +349,13 @@ def _built(config: Mapping[str, Any], path: Path | None = None) -> Autoencoder:
         except Exception as error:
             if path is None:
                 raise
+            cause = error.__cause__ or error
             raise UserError(
-                f"'{path}' cannot be built by timbrel {__version__}: {str(error).splitlines()[0]}"
+                f"'{path}' cannot be built by timbrel {__version__}: "
+                f"{type(cause).__name__}: {cause}"
             ) from error
     if not isinstance(model, Autoencoder):
-        raise UserError(f"{path or 'the config'}: {type(model).__name__} is not an Autoencoder")
+        raise UserError(f"{path or 'the config'}: {not_an_autoencoder(model)}")
     return model
 
 

@@ -236,9 +236,12 @@ class Instrument:
         )
 
 
-def load(path: Path | str, device: torch.device | str = "cpu") -> Instrument:
+def load(
+    path: Path | str, device: torch.device | str = "cpu", *, trust: bool = False
+) -> Instrument:
     """Open a model bundle, or the model of a run folder, as an instrument on `device`.
 
-    Raises UserError as `timbrel.library.bundle.load_bundle`.
+    `trust` opens models with parts outside timbrel as well, whose code runs: give it for models
+    whose maker you trust. Raises UserError as `timbrel.library.bundle.load_bundle`.
     """
-    return Instrument(load_bundle(path), device)
+    return Instrument(load_bundle(path, trust=trust), device)

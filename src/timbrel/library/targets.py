@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
@@ -11,39 +12,60 @@ from timbrel.errors import UserError
 _PACKAGES = ("timbrel.models.", "timbrel.dsp.")
 
 
-def check_targets(config: Any, where: str) -> None:
-    """Raise UserError unless every `_target_` is a network class of timbrel's own.
+def check_targets(config: Any, where: str, *, trust: bool = False) -> None:
+    """Raise UserError unless `config` builds from network classes of timbrel's own, or is trusted.
+
+    `trust` lets it name any other part, whose code then runs. What refers to other values is
+    refused all the same: a saved config holds them.
+    """
+    foreign = foreign_parts(config, where)
+    if foreign and not trust:
+        parts = ", ".join(repr(name) for name in foreign)
+        modules = ", ".join(dict.fromkeys(name.partition(".")[0] for name in foreign))
+        raise UserError(
+            f"{where} names {parts}, no network of timbrel.models: opening it runs code outside "
+            f"timbrel. If you trust who made it, give trust=true; Python must find the module "
+            f"({modules}) in the working folder, on PYTHONPATH or installed"
+        )
+
+
+def foreign_parts(config: Any, where: str) -> tuple[str, ...]:
+    """What `config` names that is no network class of timbrel's own; each once, in order.
 
     The prefix alone would not do: `timbrel.library.bundle.os.system` begins with timbrel too, so a
-    target must be a class written in the very module it is named by. Interpolations and Hydra's
-    other special keys are refused: a saved config has none, and they can read the environment.
+    target must be a class written in the very module it is named by. Hydra's other special keys
+    count as well: they call what is named in another way.
+
+    Raises UserError where the config builds nothing, refers to other values (which can read the
+    environment), or names a part of timbrel.models that this timbrel does not have.
     """
     if not isinstance(config, dict) or "_target_" not in config:
         raise UserError(f"{where}: no _target_ at its top; not a model's config")
-    _check(config, where)
+    return tuple(dict.fromkeys(_foreign(config, where)))
 
 
-def _check(node: Any, where: str) -> None:
+def _foreign(node: Any, where: str) -> Iterator[str]:
     if isinstance(node, str) and "${" in node:
         raise UserError(f"{where}: '{node}' refers to other values; a model's config holds them")
     if isinstance(node, list):
         for value in node:
-            _check(value, where)
+            yield from _foreign(value, where)
     if isinstance(node, dict):
         for key, value in node.items():
             if key == "_target_":
-                _check_target(value, where)
-            elif not isinstance(key, str) or (key.startswith("_") and key.endswith("_")):
+                if not _is_own(value, where):
+                    yield str(value)
+            elif not isinstance(key, str):
                 raise UserError(f"{where}: key '{key}' does not belong in a model's config")
-            _check(value, where)
+            elif key.startswith("_") and key.endswith("_"):
+                yield f"{node.get('_target_', '')}.{key}".lstrip(".")
+            yield from _foreign(value, where)
 
 
-def _check_target(target: Any, where: str) -> None:
+def _is_own(target: Any, where: str) -> bool:
+    """Whether `target` is a network class written in the module of timbrel's that it names."""
     if not isinstance(target, str) or not target.startswith(_PACKAGES):
-        raise UserError(
-            f"{where} names '{target}', which is no part of timbrel.models; a model that would "
-            "run other code is not opened: use only models whose maker you trust, exported anew"
-        )
+        return False
     module_name, _, name = target.rpartition(".")
     try:
         part = getattr(importlib.import_module(module_name), name)
@@ -51,8 +73,4 @@ def _check_target(target: Any, where: str) -> None:
         raise UserError(
             f"{where} names '{target}', which this timbrel does not have; update timbrel"
         ) from error
-    if (
-        not (inspect.isclass(part) and issubclass(part, nn.Module))
-        or part.__module__ != module_name
-    ):
-        raise UserError(f"{where} names '{target}', which is no network of timbrel's")
+    return inspect.isclass(part) and issubclass(part, nn.Module) and part.__module__ == module_name

@@ -11,7 +11,7 @@ from math import prod
 import torch
 
 from timbrel.errors import UserError
-from timbrel.library.bundle import Bundle, Frontend
+from timbrel.library.bundle import Frontend, Weights
 from timbrel.models.autoencoder import Autoencoder
 
 LEAST_SHARE = 0.1
@@ -85,7 +85,7 @@ def compare(model: Mapping[str, torch.Tensor], parent: Mapping[str, torch.Tensor
     )
 
 
-def warm_start(model: Autoencoder, parent: Bundle) -> Transfer:
+def warm_start(model: Autoencoder, parent: Weights) -> Transfer:
     """Copy into `model`, in place, every tensor of `parent` that fits one by name and shape.
 
     Raises UserError, and changes nothing, where the two hear another rate or channel count, and
@@ -93,7 +93,7 @@ def warm_start(model: Autoencoder, parent: Bundle) -> Transfer:
     """
     where = f"init_from={parent.folder}"
     check_frontend(parent.frontend, where, model.sample_rate_hz, model.channels)
-    own, other = model.state_dict(), parent.model.state_dict()
+    own, other = model.state_dict(), parent.tensors
     transfer = compare(own, other)
     if transfer.share < LEAST_SHARE:
         raise UserError(

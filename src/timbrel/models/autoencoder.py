@@ -40,6 +40,9 @@ class Decoder(Protocol):
 class Autoencoder(nn.Module):
     """`encode(audio) -> Posterior`, `decode(latent) -> audio`; stereo is mid/side inside.
 
+    Every architecture's `_target_` builds one: this class, a function that returns one, or a class
+    derived from it. Encoder, posterior and decoder are any modules that meet the protocols above.
+
     `encoder_context_frames` and `decoder_context_frames` tell how far, on each side, a frame
     depends on its neighbours; `receptive_field_samples` is the whole chain's.
     """
@@ -60,6 +63,8 @@ class Autoencoder(nn.Module):
             raise ValueError(f"channels={channels}: a model is mono (1) or stereo (2)")
         if latent_dim + clip_dim == 0:
             raise ValueError("latent_dim=0 and clip_dim=0: nothing would pass the bottleneck")
+        _check_part("encoder", encoder)
+        _check_part("decoder", decoder)
         if encoder.hop_samples != decoder.hop_samples:
             raise ValueError(
                 f"encoder hop {encoder.hop_samples} and decoder hop {decoder.hop_samples} differ"
@@ -127,3 +132,21 @@ class Autoencoder(nn.Module):
         lacking = [name for name in self.conditions if name not in conditions.tracks]
         if lacking:
             raise ValueError(f"the decoder needs {', '.join(lacking)} for every frame of a code")
+
+
+def _check_part(role: str, part: object) -> None:
+    """Raise ValueError where an encoder or decoder lacks what its protocol asks for."""
+    name = type(part).__name__
+    if not isinstance(part, nn.Module):
+        raise ValueError(f"{role}: {name} is not a torch.nn.Module")
+    lacking = [key for key in ("hop_samples", "context_frames") if not hasattr(part, key)]
+    if lacking:
+        raise ValueError(f"{role}: {name} has no {' and no '.join(lacking)}")
+
+
+def not_an_autoencoder(built: object) -> str:
+    """What to say of an architecture that builds something else."""
+    return (
+        f"its _target_ builds a {type(built).__name__}, not an Autoencoder; return a "
+        "timbrel.models.autoencoder.Autoencoder around your own encoder, posterior and decoder"
+    )

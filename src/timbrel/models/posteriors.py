@@ -20,6 +20,7 @@ class GaussianPosterior(nn.Module):
 
     def __init__(self, *, width: int, latent_dim: int, clip_dim: int) -> None:
         super().__init__()
+        _check_width(width)
         self.frame_mean = _head(width, latent_dim)
         self.frame_log_var = _head(width, latent_dim, bias=_LOG_VAR_START)
         self.clip_mean = _head(2 * width, clip_dim)
@@ -42,6 +43,7 @@ class PointPosterior(nn.Module):
 
     def __init__(self, *, width: int, latent_dim: int, clip_dim: int) -> None:
         super().__init__()
+        _check_width(width)
         self.frame_mean = _head(width, latent_dim)
         self.clip_mean = _head(2 * width, clip_dim)
 
@@ -49,6 +51,14 @@ class PointPosterior(nn.Module):
         frames = self.frame_mean(features).transpose(1, 2)
         mean = Latent(frames, self.clip_mean(_pooled(features)))
         return Posterior(mean.map(Tensor.float), None)
+
+
+def _check_width(width: int) -> None:
+    if width < 1:
+        raise ValueError(
+            f"posterior.width={width}: 1 or more; an architecture without encoder.width names the "
+            "width of its features in architecture.width, or set latent.posterior.width"
+        )
 
 
 def _pooled(features: Float[Tensor, "batch frame width"]) -> Float[Tensor, "batch width2"]:

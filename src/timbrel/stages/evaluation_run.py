@@ -80,7 +80,7 @@ def evaluate(config: DictConfig) -> int:
     if device.precision == "bf16":
         raise UserError("device.precision=bf16: models are scored in fp32; leave it out")
     compute = resolve_compute(**{**device, "precision": "fp32"})
-    bundle = load_bundle(folder)
+    bundle = load_bundle(folder, trust=True)  # a run folder is code: its config builds any part
     model = bundle.model.to(compute.torch_device).requires_grad_(False)
     found = recordings(trained.data, seed=trained.seed, guard_samples=model.receptive_field_samples)
     check_same_data(folder, data_hash(found.split))

@@ -71,7 +71,7 @@ def generate(config: DictConfig) -> list[Path]:
         )
     where = target.folder if target.file is None else target.file.parent
     check_room(where, advice="name another place by output=")
-    instrument = load(config.model, _device(config.device))
+    instrument = load(config.model, _device(config.device), trust=config.trust)
     written: list[Path] = []
     for source in [None] if inputs is None else inputs:
         label = "prior" if source is None else source.path.stem

@@ -4,11 +4,13 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from timbrel.data.augmentation import Augment
 from timbrel.errors import UserError
+from timbrel.library.targets import foreign_parts
 from timbrel.losses.mix import LossMix
-from timbrel.models.autoencoder import Autoencoder
+from timbrel.models.autoencoder import Autoencoder, not_an_autoencoder
 from timbrel.randomness import derived_seed
 from timbrel.stages.built import built
 from timbrel.stages.measuring import check_attributes
@@ -25,9 +27,18 @@ def check_sections(config: DictConfig) -> None:
     are told before recordings are read.
     """
     for name in SECTIONS:
-        check_targets(OmegaConf.to_container(config[name], resolve=True), name)
+        check_targets(_resolved(config, name), name)
+    foreign_parts(model_config(config), "architecture")  # what a bundle could not keep
     build_augmentation(config)
     check_attributes(config)
+
+
+def _resolved(config: DictConfig, name: str) -> dict[str, Any]:
+    try:
+        return OmegaConf.to_container(config[name], resolve=True)
+    except OmegaConfBaseException as error:
+        key = error.full_key or name
+        raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
 
 
 def model_config(config: DictConfig) -> dict[str, Any]:
@@ -39,7 +50,10 @@ def build_model(config: DictConfig) -> Autoencoder:
     """The model; its first weights follow from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(config.seed, 0, "weights"))
-        return built(model_config(config), "architecture")
+        model = built(model_config(config), "architecture")
+    if not isinstance(model, Autoencoder):
+        raise UserError(f"architecture: {not_an_autoencoder(model)}")
+    return model
 
 
 def build_reconstruction(config: DictConfig) -> torch.nn.Module:

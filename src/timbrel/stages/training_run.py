@@ -21,7 +21,14 @@ from timbrel.errors import UserError
 from timbrel.files import WriteError, check_room, remove_stale_temporaries
 from timbrel.generation.file_source import encode_whole
 from timbrel.generation.statistics import LatentStatistics
-from timbrel.library.bundle import Card, Frontend, TrainingData, check_free, save_bundle
+from timbrel.library.bundle import (
+    Card,
+    Frontend,
+    TrainingData,
+    check_free,
+    check_saveable,
+    save_bundle,
+)
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages import parts
 from timbrel.stages.app import options_chosen
@@ -229,15 +236,34 @@ def _closing_line(folder: Path, outcome: Outcome, part: str | None, report: Path
 
 
 def _model(config: DictConfig) -> Autoencoder:
-    """The model, if a training chunk can fill its receptive field."""
+    """The model, if it hears the data, fits a training chunk and can be kept in a bundle."""
     model = parts.build_model(config)
+    for key in ("sample_rate_hz", "channels"):
+        if getattr(model, key) != config.data[key]:
+            raise UserError(
+                f"architecture.{key}: the model hears {getattr(model, key)}, the data has "
+                f"{config.data[key]}; take {key}: ${{data.{key}}} in the architecture"
+            )
     reach, chunk = model.receptive_field_samples, config.data.chunk_samples
+    if chunk % model.hop_samples:
+        nearest = max(1, round(chunk / model.hop_samples)) * model.hop_samples
+        raise UserError(
+            f"data.chunk_samples={chunk}: no multiple of the model's hop_samples="
+            f"{model.hop_samples}; take {nearest}"
+        )
     if reach > chunk:
         raise UserError(
             f"data.chunk_samples={chunk}: shorter than the model's receptive field of {reach} "
             f"samples, so no output would ever see all it can; take at least "
             f"{math.ceil(reach / model.hop_samples) * model.hop_samples}, or a smaller architecture"
         )
+    try:
+        check_saveable(model, parts.model_config(config))
+    except ValueError as error:
+        raise UserError(
+            f"architecture: built twice from one config it differs ({error}); make every "
+            "parameter in the constructor, from its arguments alone"
+        ) from error
     return model
 
 
@@ -328,7 +354,6 @@ def _save_model(
             channels=config.data.channels,
             downmix=str(config.data.downmix),
             conditions=model.conditions,
-            parameters={k: v for k, v in architecture["encoder"].items() if k != "_target_"},
         ),
         prior,
         Card(

@@ -1,10 +1,12 @@
 """From `init_from=` to first weights: what `timbrel train` takes over, told on stderr."""
 
 import sys
+from pathlib import Path
 
 from omegaconf import DictConfig
 
-from timbrel.library.bundle import load_bundle
+from timbrel.errors import UserError
+from timbrel.library.bundle import load_bundle, load_weights
 from timbrel.library.transfer import warm_start
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.paths import user_path
@@ -23,16 +25,29 @@ def warm_started(config: DictConfig, model: Autoencoder) -> Parent | None:
         return None
     if config.run is not None and resume_step(user_path(config.run, "run")) is not None:
         return None
-    bundle = load_bundle(config.init_from, key="init_from")
-    parent = Parent(str(config.init_from), bundle.card.name, bundle.card.model_hash)
+    weights = load_weights(config.init_from, key="init_from")
+    parent = Parent(str(config.init_from), weights.card.name, weights.card.model_hash)
     if config.run is not None:
         check_same_parent(user_path(config.run, "run"), parent)
-    first, *others = warm_start(model, bundle).lines()
-    lines = [f"init_from: {bundle.card.name} ({bundle.folder}): {first}"]
-    if bundle.model.hop_samples != model.hop_samples:
-        others.append(
-            f"note: its frames were {bundle.model.hop_samples} samples long, not "
-            f"{model.hop_samples}: its weights fit, and mean something else"
-        )
+    first, *others = warm_start(model, weights).lines()
+    lines = [f"init_from: {weights.card.name} ({weights.folder}): {first}"]
+    others += _other_frames(weights.folder, model)
     sys.stderr.write("\n".join([*lines, *(f"      {line}" for line in others)]) + "\n")
     return parent
+
+
+def _other_frames(folder: Path, model: Autoencoder) -> list[str]:
+    """A note where the parent's frames were of another length.
+
+    Nothing is known of a parent that would not open without trust: only its weights are read.
+    """
+    try:
+        before = load_bundle(folder).model.hop_samples
+    except UserError:
+        return []
+    if before == model.hop_samples:
+        return []
+    return [
+        f"note: its frames were {before} samples long, not {model.hop_samples}: its weights fit, "
+        "and mean something else"
+    ]
