@@ -15,6 +15,8 @@ from rich.console import Console
 
 import timbrel.data.catalog as catalog_module
 from signals import noise, sine
+from timbrel.audio.level import LoudnessMeter
+from timbrel.data import probe
 from timbrel.data.catalog import Catalog, FileReport, scan
 from timbrel.data.catalog_table import catalog_table, printable, shortened, summary
 from timbrel.data.containers import OPEN_LENGTH, missing_bytes
@@ -175,6 +177,29 @@ def test_a_crash_of_the_decoder_costs_one_file(
 def test_a_worker_that_does_not_start_is_no_crash_of_a_decoder(folder: Path) -> None:
     with pytest.raises(RuntimeError, match="did not start"):
         measure_all([folder / "a.wav"], workers=1, command=(sys.executable, "-c", ""))
+
+
+def test_a_fault_while_a_file_is_measured_costs_one_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = scan(folder, workers=0)
+
+    def no_memory(rate_hz: int, channels: int) -> LoudnessMeter:
+        if channels == 2:
+            raise MemoryError
+        return LoudnessMeter(rate_hz, channels)
+
+    monkeypatch.setattr(probe, "LoudnessMeter", no_memory)
+    write(folder / "wide.wav", np.stack([noise(0.5), noise(0.5, seed=9)]))
+    found = {file.path: file for file in scan(folder, workers=0, memory=tmp_path / "m").files}
+    assert found["wide.wav"].verdict is Verdict.SKIP_WARN
+    assert found["wide.wav"].reasons == ("Cannot be measured (MemoryError).",)
+    others = [file for file in whole.training_files if file.channels == 1]
+    assert others
+    assert all(found[file.path] == file for file in others)
+    monkeypatch.undo()  # it was not remembered: another time there may be memory
+    again = {file.path: file for file in scan(folder, workers=0, memory=tmp_path / "m").files}
+    assert again["wide.wav"].verdict is Verdict.ACCEPT
 
 
 def test_neither_a_scan_nor_its_workers_import_torch() -> None:
