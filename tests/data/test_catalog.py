@@ -304,6 +304,19 @@ def test_what_a_mono_mix_would_lose_is_warned_of(
     assert warned == any("data.downmix" in reason for reason in report.reasons)
 
 
+@pytest.mark.parametrize(("peak_dbfs", "warned"), [(-79.0, False), (-81.0, True), (-99.0, True)])
+def test_a_very_quiet_file_is_warned_of_with_the_gain_that_helps(
+    tmp_path: Path, peak_dbfs: float, warned: bool
+) -> None:
+    quiet = sine(440, 0.5, amplitude=10 ** (peak_dbfs / 20))
+    soundfile.write(tmp_path / "x.wav", quiet, 48_000, subtype="FLOAT")
+    (report,) = scan(tmp_path, workers=0).files
+    assert report.trains
+    said = [reason for reason in report.reasons if "data.normalise=peak" in reason]
+    assert bool(said) is warned
+    assert all(f"peaks at {peak_dbfs:.1f} dBFS; {-1 - peak_dbfs:+.1f} dB" in one for one in said)
+
+
 def test_clipping_is_three_samples_in_a_row_at_full_scale(tmp_path: Path) -> None:
     touching = sine(12_000, 0.5, amplitude=1.0)
     assert measure(write(tmp_path / "touching.wav", touching)).clipped_share == 0

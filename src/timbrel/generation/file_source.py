@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from timbrel.audio.read import describe, read_blocks
 from timbrel.audio.resample import resample_blocks
 from timbrel.contracts import Latent, Posterior
-from timbrel.data.cache_entry import loudest_channel, mix
+from timbrel.data.cache_entry import amplified, file_gain, loudest_channel, mix
 from timbrel.errors import UserError
 from timbrel.models.autoencoder import Autoencoder
 
@@ -23,7 +23,7 @@ class FileSource:
 
     The clip code is the mean of the blocks' clip codes, weighted by frames; of a file of up to
     `block_frames` frames it is the model's own. A first pass counts and checks the samples, since
-    headers lie.
+    headers lie. `downmix` and `normalise` are those of the recordings that trained the model.
 
     Raises UserError where the file cannot be read, is empty or not finite.
     """
@@ -34,6 +34,7 @@ class FileSource:
         *,
         model: Autoencoder,
         downmix: str,
+        normalise: str = "none",
         max_samples: int | None = None,
         block_frames: int = _BLOCK_FRAMES,
     ) -> None:
@@ -43,6 +44,9 @@ class FileSource:
         self.max_samples = max_samples
         self.block_frames = block_frames
         self._loudest = loudest_channel(self.path) if downmix == "loudest" else 0
+        self._gain = file_gain(
+            self.path, channels=model.channels, downmix=downmix, normalise=normalise
+        )
         self.n_samples = sum(block.shape[1] for block in self.audio())
         if self.n_samples == 0:
             raise UserError(f"'{self.path}': 0 frames; give a file that holds sound")
@@ -78,9 +82,10 @@ class FileSource:
         for block in read_blocks(self.path):
             if not np.isfinite(block).all():
                 raise UserError(f"'{self.path}': samples that are not finite; repair or replace it")
-            yield mix(
+            mixed = mix(
                 block, channels=self.model.channels, downmix=self.downmix, loudest=self._loudest
             )
+            yield amplified(mixed, self._gain)
 
 
 class Encodes(Protocol):

@@ -48,7 +48,8 @@ class Frontend:
     """How sound must reach the model, the same for training, analysis and generation.
 
     `parameters` holds what else defines the front end (STFT window and hop in samples, mel bands);
-    `normalisation` says how levels were brought in line, "none" where they were left alone;
+    `normalisation` says to what each file's level is brought, "peak" or "loudness" (see
+    `timbrel.audio.normalise`), "none" where levels are left alone;
     `conditions` names what the decoder needs per frame.
     """
 

@@ -25,7 +25,7 @@ from timbrel.stages.app import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.expanding import expanded
 from timbrel.stages.measuring import measuring
-from timbrel.stages.recordings import Recordings, recordings
+from timbrel.stages.recordings import Recordings, normalisation, recordings
 from timbrel.stages.run_folders import run_folder, save_config
 from timbrel.stages.warm_start import warm_started
 from timbrel.stages.watchers import watchers
@@ -149,6 +149,7 @@ def _measured(
         prior,
         found,
         downmix=str(config.data.downmix),
+        normalise=normalisation(config.data),
         chunk_samples=config.data.chunk_samples,
         settings=EvaluateSection(parts=[part] if part else [], **_gate_limits(config.alarms)),
         seed=config.seed,
@@ -276,6 +277,7 @@ def _save_model(
             sample_rate_hz=config.data.sample_rate_hz,
             channels=config.data.channels,
             downmix=str(config.data.downmix),
+            normalisation=normalisation(config.data),
             parameters={k: v for k, v in architecture["encoder"].items() if k != "_target_"},
         ),
         prior,
