@@ -49,6 +49,13 @@ class Downmix(StrEnum):
     loudest = "loudest"
 
 
+class Normalise(StrEnum):
+    """To what each file's level is brought."""
+
+    peak = "peak"
+    loudness = "loudness"
+
+
 class Short(StrEnum):
     """How a clip shorter than a chunk fills it."""
 
@@ -129,6 +136,10 @@ class DataConfig:
     sample_rate_hz: int = _key(48000, "rate to train at, in Hz; files are resampled to it")
     channels: int = _key(1, "1 mono, 2 stereo")
     downmix: Downmix = _key(Downmix.mean, "mono from stereo: the mean, the left or the louder side")
+    normalise: Normalise | None = _key(
+        None,
+        "bring each file to one level: peak (-1 dBTP) or loudness (-23 LUFS, at most -1 dBTP)",
+    )
     chunk_samples: int = _key(65536, "samples per training example")
     short: Short = _key(
         Short.repeat, "clips shorter than a chunk: pad, loop, or repeat with short silences"
@@ -304,7 +315,10 @@ class GenerateConfig:
     model: str = _key("???", "a model bundle or a run folder")
     trust: bool = _key(False, "true: open a model with parts outside timbrel; their code runs")
     source: Source = _key(Source.prior, "prior: new sounds; file: the input through the model")
-    input: str | None = _key(None, "audio file, or folder of them, to encode (source=file)")
+    input: str | None = _key(
+        None,
+        "audio file, or folder of them, to encode (source=file); data.normalise stays applied",
+    )
     output: str | None = _key(None, "file or folder to write (default: outputs/generated)")
     seed: int = _key(0, "all randomness of the sound")
     seconds: float | None = _key(None, "length in s (default: the input's; 4 for the prior)")

@@ -148,3 +148,24 @@ def test_an_offset_neither_begins_nor_slows_a_sound_down(offset):
         assert found.value("onsets_per_s") == expected.value("onsets_per_s")
         attack = expected.value("log_attack_time")
         assert found.value("log_attack_time") == pytest.approx(attack, abs=0.01)
+
+
+@pytest.mark.parametrize(("width", "at"), [(24, 4824), (32, 4806), (16, 4818), (1, 4817)])
+def test_a_click_between_two_points_of_a_millisecond_does_not_hide_the_decay(width, at):
+    sound = np.zeros(RATE_HZ // 2, np.float32)
+    sound[at : at + width] = 0.9 * np.hanning(width + 2)[1:-1]
+    after = np.arange(len(sound) - at - width)
+    ring = 0.2 * 10 ** (-100 * after / RATE_HZ / 20) * np.sin(2 * np.pi * 300 * after / RATE_HZ)
+    sound[at + width :] += ring.astype(np.float32)
+    assert 0 < at % (RATE_HZ // 1000) <= RATE_HZ // 1000 - width
+    assert decay(envelope(sound), RATE_HZ).db_per_s == pytest.approx(100.0, rel=0.1)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2399, 4798, 4799])
+def test_a_single_sample_is_measured_wherever_it_lies(at):
+    sound = np.zeros(4800, np.float32)
+    sound[at] = 1.0
+    found = measure(sound[None], RATE_HZ)
+    assert found.value("log_attack_time") == pytest.approx(-4.0, abs=0.05)
+    # Filtered below 20 Hz it rings a little: over at once, or too short to have a rate.
+    assert (found.value("decay_db_per_s") or 1e4) > 1000

@@ -1,6 +1,8 @@
 """Attributes of many sounds: the same in processes, kept by content and code, resumed."""
 
+import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import soundfile
 from signals import noise, sine
 from timbrel.attributes.measurement import measure
 from timbrel.data import attribute_store, attribute_table
+from timbrel.data.attribute_process import measuring_process
 from timbrel.data.attribute_table import measure_clips, measure_files
 from timbrel.data.cache import Cache
 from timbrel.data.catalog import scan
@@ -117,6 +120,66 @@ def test_a_lost_clip_is_told_and_an_unreadable_file_has_no_measurement(folder, t
     assert table.column("f0_hz")[1].tolist() == [False, True, True, False]
 
 
+KILLED = """
+import os, signal
+from timbrel.data.attribute_store import measured
+from timbrel.data.worker_process import serve
+
+def answer(job):
+    if job[0].name == "s220.wav":
+        os.kill(os.getpid(), signal.SIGKILL)  # as the system does where memory runs out
+    return measured(*job)
+
+serve(answer)
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_process_that_is_killed_costs_one_measurement(
+    folder, tmp_path, monkeypatch, caplog, workers
+):
+    process = partial(measuring_process, (sys.executable, "-P", "-c", KILLED))
+    monkeypatch.setattr(attribute_table, "measuring_process", process)
+    catalog, cache = scan(folder, workers=0), Cache(tmp_path / "cache")
+    clips = cache.ensure(catalog, sample_rate_hz=RATE_HZ)
+    for table in (
+        measure_files(catalog, folder=cache.folder, workers=workers),
+        measure_clips(clips, folder=cache.folder, workers=workers),
+    ):
+        assert [found is None for found in table.measurements] == [False, True, False, False]
+        assert table.column("f0_hz")[1].tolist() == [True, False, True, False]
+        [reason] = table.reasons
+        assert reason.startswith("'s220.wav': its attributes could not be measured (the process")
+        assert f"its attributes are not known: {reason}" in caplog.messages
+    # Nothing of it is kept: another time there may be memory.
+    monkeypatch.undo()
+    assert measure_clips(clips, folder=cache.folder).column("f0_hz")[1].sum() == 3
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), IndexError("index -1 is out of bounds")])
+def test_a_fault_of_a_measure_costs_one_measurement(folder, tmp_path, monkeypatch, fault):
+    def faulty(audio, rate_hz, **settings):
+        if len(audio) == 2:
+            raise fault
+        return measure(audio, rate_hz, **settings)
+
+    monkeypatch.setattr(attribute_store, "measure", faulty)
+    table = measure_files(scan(folder, workers=0), folder=tmp_path / "cache", workers=0)
+    assert [found is None for found in table.measurements] == [False, False, False, True]
+    said = f"{type(fault).__name__}: {fault}".rstrip(": ")
+    assert table.reasons == (f"'wide.wav': its attributes could not be measured ({said})",)
+
+
+def test_processes_that_cannot_be_started_cost_measurements_and_no_trace(
+    folder, tmp_path, monkeypatch
+):
+    process = partial(measuring_process, (str(tmp_path / "no_python"),))
+    monkeypatch.setattr(attribute_table, "measuring_process", process)
+    table = measure_files(scan(folder, workers=0), folder=tmp_path / "cache", workers=2)
+    assert table.measurements == (None,) * 4
+    assert all("No such file" in reason for reason in table.reasons)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_rate_too_low_to_measure_is_told_and_stops_nothing(folder, tmp_path, workers):
     soundfile.write(folder / "slow.wav", sine(100, 2.0)[:1600], 800, subtype="FLOAT")
@@ -133,6 +196,7 @@ def test_of_a_long_file_only_the_beginning_counts(folder, tmp_path, counted):
 
 def test_few_seconds_are_measured_in_this_process():
     assert attribute_table._workers(None, 59.0) == 0
+    assert attribute_table._workers(None, 60.0) >= 1
     assert attribute_table._workers(3, 1.0) == 3
 
 

@@ -1,5 +1,6 @@
 """The cache: exact samples, decoded once, rebuilt when damaged, safe with several processes."""
 
+import hashlib
 import io
 import json
 import logging
@@ -18,6 +19,7 @@ import pytest
 import soundfile
 
 from signals import noise, sine
+from timbrel.audio.level import loudness_lufs, true_peak_dbtp
 from timbrel.data import cache as cache_module
 from timbrel.data import cache_entry, decode_process
 from timbrel.data.cache import Cache, default_folder
@@ -126,6 +128,37 @@ def test_downmix(sounds, tmp_path, downmix):
     left, right = samples_of(sounds / "stereo.wav")
     expected = {"mean": (left + right) / 2, "left": left, "loudest": right}[downmix]
     np.testing.assert_allclose(clip.open()[0], expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("normalise", ["peak", "loudness"])
+def test_every_file_is_brought_to_one_level(sounds, tmp_path, channels, normalise):
+    settings = {"channels": channels, "downmix": "loudest"}
+    cache = tmp_path / "cache"
+    before = ensure(sounds, cache, **settings)
+    after = ensure(sounds, cache, normalise=normalise, **settings)
+    for plain, clip in zip(before, after, strict=True):
+        heard = np.array(clip.open())
+        ratio = np.abs(heard).max() / np.abs(plain.open()).max()
+        np.testing.assert_allclose(heard, ratio * plain.open(), rtol=1e-5, atol=1e-7)
+        if normalise == "peak":
+            assert true_peak_dbtp(heard) == pytest.approx(-1.0, abs=0.1)
+        else:
+            assert loudness_lufs(heard, clip.rate_hz) == pytest.approx(-23.0, abs=0.1)
+    assert {clip.path for clip in before}.isdisjoint(clip.path for clip in after)
+
+
+def test_entries_of_before_there_was_a_choice_are_found():
+    before = "1/0123/48000/1/mean"
+    expected = hashlib.blake2b(before.encode(), digest_size=16).hexdigest()
+    assert cache_entry.entry_key("0123", 48_000, 1, "mean") == expected
+
+
+def test_a_mean_that_cancels_is_levelled_as_it_is_heard(tmp_path):
+    left = noise(0.3)
+    write(tmp_path / "sounds", "wide.wav", np.stack([left, -0.99 * left]))
+    [clip] = ensure(tmp_path / "sounds", tmp_path / "cache", channels=1, normalise="peak")
+    assert true_peak_dbtp(np.array(clip.open())) == pytest.approx(-1.0, abs=0.1)
 
 
 def test_of_six_channels_two_are_taken_and_it_is_said(tmp_path, caplog):
@@ -344,7 +377,9 @@ def test_a_folder_that_cannot_be_made_is_told(sounds, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"channels": 3}, {"downmix": "means"}, {"sample_rate_hz": 0}], ids=str
+    "bad",
+    [{"channels": 3}, {"downmix": "means"}, {"normalise": "peaks"}, {"sample_rate_hz": 0}],
+    ids=str,
 )
 def test_settings_not_offered_are_refused(sounds, tmp_path, bad):
     with pytest.raises(UserError):

@@ -15,6 +15,8 @@ from rich.console import Console
 
 import timbrel.data.catalog as catalog_module
 from signals import noise, sine
+from timbrel.audio.level import LoudnessMeter
+from timbrel.data import probe
 from timbrel.data.catalog import Catalog, FileReport, scan
 from timbrel.data.catalog_table import catalog_table, printable, shortened, summary
 from timbrel.data.probe import Measurement, measure
@@ -176,6 +178,29 @@ def test_a_worker_that_does_not_start_is_no_crash_of_a_decoder(folder: Path) -> 
         measure_all([folder / "a.wav"], workers=1, command=(sys.executable, "-c", ""))
 
 
+def test_a_fault_while_a_file_is_measured_costs_one_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = scan(folder, workers=0)
+
+    def no_memory(rate_hz: int, channels: int) -> LoudnessMeter:
+        if channels == 2:
+            raise MemoryError
+        return LoudnessMeter(rate_hz, channels)
+
+    monkeypatch.setattr(probe, "LoudnessMeter", no_memory)
+    write(folder / "wide.wav", np.stack([noise(0.5), noise(0.5, seed=9)]))
+    found = {file.path: file for file in scan(folder, workers=0, memory=tmp_path / "m").files}
+    assert found["wide.wav"].verdict is Verdict.SKIP_WARN
+    assert found["wide.wav"].reasons == ("Cannot be measured (MemoryError).",)
+    others = [file for file in whole.training_files if file.channels == 1]
+    assert others
+    assert all(found[file.path] == file for file in others)
+    monkeypatch.undo()  # it was not remembered: another time there may be memory
+    again = {file.path: file for file in scan(folder, workers=0, memory=tmp_path / "m").files}
+    assert again["wide.wav"].verdict is Verdict.ACCEPT
+
+
 def test_neither_a_scan_nor_its_workers_import_torch() -> None:
     program = (
         "import sys, timbrel.data.catalog_table, timbrel.data.probe\n"
@@ -263,6 +288,19 @@ def test_what_a_mono_mix_would_lose_is_warned_of(
     (report,) = scan(tmp_path, workers=0).files
     assert (report.verdict == "accept_warn") is warned
     assert warned == any("data.downmix" in reason for reason in report.reasons)
+
+
+@pytest.mark.parametrize(("peak_dbfs", "warned"), [(-79.0, False), (-81.0, True), (-99.0, True)])
+def test_a_very_quiet_file_is_warned_of_with_the_gain_that_helps(
+    tmp_path: Path, peak_dbfs: float, warned: bool
+) -> None:
+    quiet = sine(440, 0.5, amplitude=10 ** (peak_dbfs / 20))
+    soundfile.write(tmp_path / "x.wav", quiet, 48_000, subtype="FLOAT")
+    (report,) = scan(tmp_path, workers=0).files
+    assert report.trains
+    said = [reason for reason in report.reasons if "data.normalise=peak" in reason]
+    assert bool(said) is warned
+    assert all(f"peaks at {peak_dbfs:.1f} dBFS; {-1 - peak_dbfs:+.1f} dB" in one for one in said)
 
 
 def test_clipping_is_three_samples_in_a_row_at_full_scale(tmp_path: Path) -> None:

@@ -1,17 +1,22 @@
 """Attributes follow a chunk: through crops, copies, rendered variants and live changes."""
 
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from attributes.hostile_sounds import sounds
 from signals import noise, sine
 from timbrel.attributes.measurement import measure
 from timbrel.data.augmentation import Augment, Change, Mix, Noise, PitchShift, Varispeed
 from timbrel.data.cache import Clip
 from timbrel.data.cache_entry import npy_header
 from timbrel.data.chunk import Measures, Variant
-from timbrel.data.chunk_attributes import ChunkAttributes, check_names
+from timbrel.data.chunk_attributes import CLIP_NAMES, FRAME_NAMES, ChunkAttributes, check_names
 from timbrel.data.chunks import TrainingChunks
 from timbrel.data.split import Segment
 from timbrel.errors import UserError
@@ -201,3 +206,72 @@ def test_unknown_names_are_refused():
         check_names(("log_fo",), ())
     with pytest.raises(UserError, match=r"latent.clip_attributes: level_a_db is none of"):
         check_names((), ("level_a_db",))
+
+
+CHANGES = (
+    Augment(transforms={}),
+    Augment(transforms={"speed": Varispeed(octaves=1.0)}),
+    Augment(transforms={"pitch": PitchShift(semitones=4.0)}),
+    Augment(transforms={"noise": Noise()}, mix=Mix(probability=0.5)),
+)
+
+
+@settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(
+    sounds(),
+    st.sampled_from(("pad", "loop", "repeat")),
+    st.sampled_from((1, 480, 4096)),
+    st.sampled_from((64, 512)),
+    st.sampled_from(CHANGES),
+)
+def test_whatever_a_recording_holds_its_chunks_have_values_or_masks(
+    tmp_path, caplog, sound, short, chunk_samples, hop_samples, change
+):
+    audio, rate_hz = sound
+    audio = (audio / max(1.0, np.abs(audio).max()))[:1].astype(np.float32)
+    clip = replace(clip_of(tmp_path, 0, audio), rate_hz=rate_hz)
+    measuring = ChunkAttributes(
+        {0: measure(audio, rate_hz)}, FRAME_NAMES, CLIP_NAMES, hop_samples, short
+    )
+    chunks = TrainingChunks(
+        [Segment(clip, 0, clip.frames)],
+        seed=0,
+        chunk_samples=chunk_samples,
+        short=short,
+        augmentation=change,
+        measuring=measuring,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        measures = chunks[0, 0].measures
+    assert np.isfinite(measures.values).all()
+    assert np.isfinite(measures.frame_values).all()
+    assert not caplog.records  # none of them by way of an error
+
+
+def test_a_recording_without_a_measurement_has_masks_alone(recording):
+    measuring = ChunkAttributes({}, FRAMES, ("log_attack_time",), HOP, "pad")
+    [example] = examples(recording, measuring, steps=1)
+    assert not example.measures.mask.any()
+    assert not example.measures.frame_mask.any()
+    assert example.measures.frame_values.shape == (2, CHUNK // HOP)
+
+
+def test_a_chunk_that_cannot_be_measured_is_masked_and_its_recording_told_once(recording, caplog):
+    measuring = attributes(recording, clips=("log_attack_time",))
+    known = measuring.recordings[3]
+    without = replace(
+        known, frame_values=known.frame_values[:, :0], frame_defined=known.frame_defined[:, :0]
+    )
+    broken = replace(measuring, recordings={3: without})
+    for example in examples(recording, broken, steps=3):
+        assert not example.measures.mask.any()
+        assert not example.measures.frame_mask.any()
+    [told] = caplog.messages
+    assert told.startswith("'3.wav': attributes of a chunk are not known (")

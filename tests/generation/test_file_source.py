@@ -53,6 +53,27 @@ def test_four_channels_are_mixed_as_the_model_was_trained(tmp_path, downmix, gai
     )
 
 
+@pytest.mark.parametrize("normalise", ["peak", "loudness"])
+def test_a_file_is_heard_at_the_level_of_training_whatever_its_own(tmp_path, normalise) -> None:
+    model, _ = small_model()
+    sound = np.stack([noise(0.5), 0.5 * noise(0.5)])
+    heard = [
+        FileSource(
+            _file(tmp_path / f"{gain}.wav", np.float32(gain) * sound),
+            model=model,
+            downmix="loudest",
+            normalise=normalise,
+            max_samples=9000,
+        )
+        for gain in (1.0, 1e-4, 7.0)
+    ]
+    audio = [np.concatenate(list(source.audio()), 1) for source in heard]
+    assert audio[0].shape == (1, 9000)
+    for other in audio[1:]:
+        assert_allclose(other, audio[0], atol=1e-6)
+    assert_allclose(_frames(heard[1]), _frames(heard[0]), atol=1e-4)
+
+
 def test_another_rate_is_resampled(tmp_path: Path) -> None:
     model, _ = small_model()
     path = _file(tmp_path / "a.wav", sine(1000.0, 1.0, rate_hz=44_100), 44_100)

@@ -48,6 +48,15 @@ def test_a_bundle_gives_the_model_back(tmp_path: Path) -> None:
             assert torch.equal(tensor, model.state_dict()[name])
 
 
+def test_a_front_end_without_a_word_on_levels_leaves_them_alone(tmp_path: Path) -> None:
+    folder = small_bundle(tmp_path / "model")
+    values = json.loads((folder / "frontend.json").read_text())
+    del values["normalisation"]
+    (folder / "frontend.json").write_text(json.dumps(values))
+    _resign(folder)
+    assert load_bundle(folder).frontend.normalisation == "none"
+
+
 def test_the_model_hash_is_of_config_weights_and_frontend(tmp_path: Path) -> None:
     folder = small_bundle(tmp_path / "model")
     card = load_bundle(folder).card

@@ -1,6 +1,9 @@
 """`timbrel inspect` on a small folder: the table, the CSV, and what cannot be written."""
 
+import base64
 import csv
+import io
+import re
 import sys
 
 import numpy as np
@@ -128,6 +131,22 @@ def test_an_augmentation_is_shown_before_and_after(kicks, tmp_path):
     assert rate_hz == 48000
     assert soundfile.info(tmp_path / "page_augmentation" / clips[0]).subtype == "PCM_24"
     np.testing.assert_allclose(before, soundfile.read(kicks / "good.wav")[0], atol=2e-6)
+
+
+@pytest.mark.parametrize(("normalise", "peak"), [("null", 0.005), ("peak", 0.891)])
+def test_recordings_are_played_as_training_would_hear_them(kicks, tmp_path, normalise, peak):
+    soft = 0.01 * soundfile.read(kicks / "good.wav")[0]
+    soundfile.write(kicks / "good.wav", soft, 48000, subtype="FLOAT")
+    (kicks / "twin.flac").unlink()
+    words = [f"data.root={kicks}", "workers=0", "report=page.html", "attributes=false"]
+    words += ["augmentation.transforms.pitch.probability=1", f"data.normalise={normalise}"]
+    assert inspect.main(words) == 0
+    before = soundfile.read(tmp_path / "page_augmentation" / "000_good_before.wav")[0]
+    assert np.abs(before).max() == pytest.approx(peak, rel=0.01)
+    page = (tmp_path / "page.html").read_text("utf-8")
+    players = re.findall(r"data:audio/flac;base64,([A-Za-z0-9+/=]+)", page)
+    card = soundfile.read(io.BytesIO(base64.b64decode(players[-1])))[0]
+    assert np.abs(card).max() == pytest.approx(peak, rel=0.01)
 
 
 def test_what_is_mixed_in_is_the_next_recording(tmp_path, monkeypatch):

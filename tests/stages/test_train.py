@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from omegaconf import OmegaConf
 
 import timbrel
 from signals import noise
@@ -188,3 +189,56 @@ def test_five_hundred_files_train(run_train) -> None:
     status, run = run_train("data.root=null", "data=demo", "data.files=500")
     assert status == 0
     assert (run / "model" / "card.json").exists()
+
+
+@pytest.fixture
+def faint(tmp_path: Path) -> Path:
+    """Six noises that die away, each at a level of its own, the softest at -90 dBFS."""
+    folder = tmp_path / "faint"
+    folder.mkdir()
+    for i in range(6):
+        hit = noise(0.4, seed=i) * np.linspace(1, 0, 19_200, dtype=np.float32)
+        level = np.float32(10 ** (-(15 * i + 15) / 20) / np.abs(hit).max())
+        soundfile.write(folder / f"hit_{i}.wav", level * hit, 48_000, subtype="FLOAT")
+    return folder
+
+
+@pytest.mark.parametrize("normalise", ["peak", "loudness"])
+def test_every_file_is_heard_at_one_level_and_the_model_keeps_that(
+    run_train, faint: Path, tmp_path: Path, normalise: str
+) -> None:
+    status, run = run_train(f"data.root={faint}", f"data.normalise={normalise}")
+    assert status == 0
+    frontend = json.loads((run / "model" / "frontend.json").read_text())
+    assert frontend["normalisation"] == normalise
+    # What scores it is the recording as it was heard.
+    for path in (run / "evaluation/audio").glob("*/reference/*.wav"):
+        assert 0.1 < np.abs(soundfile.read(path)[0]).max() < 1
+    with (run / "evaluation/gates.csv").open(newline="") as stream:
+        [parity] = [row for row in csv.DictReader(stream) if row["gate"] == "front_end_parity"]
+    assert float(parity["value"]) == 0
+    instrument = timbrel.load(run)
+    loud, soft = (instrument.render(source=faint / f"hit_{i}.wav").samples for i in (0, 5))
+    # Other noises, one level: 75 dB apart they were, and neither goes back to its own.
+    assert np.square(soft).mean() > 0.1 * np.square(loud).mean()
+    assert evaluate.main([f"run={run}", "device.accelerator=cpu"]) == 0
+    assert train.main([f"run={run}"]) == 0
+
+
+def test_runs_of_before_there_was_a_level_to_choose_go_on(run_train, capsys) -> None:
+    status, run = run_train()
+    assert status == 0
+    config = OmegaConf.load(run / "config.yaml")
+    del config.data["normalise"]
+    OmegaConf.save(config, run / "config.yaml")
+    assert json.loads((run / "model" / "frontend.json").read_text())["normalisation"] == "none"
+    assert evaluate.main([f"run={run}", "device.accelerator=cpu"]) == 0
+    assert train.main([f"run={run}"]) == 0
+    assert timbrel.load(run).render(seconds=0.1).samples.size
+
+
+def test_an_unknown_level_is_refused_with_the_choice(run_train, capsys) -> None:
+    assert run_train("data.normalise=peek") == (2, None)
+    said = capsys.readouterr().err
+    assert "data.normalise" in said
+    assert "peak" in said

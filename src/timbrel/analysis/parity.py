@@ -18,7 +18,13 @@ _LONGEST_S = 20.0
 
 
 def front_end_difference(
-    model: Autoencoder, segment: Segment, file: Path, *, downmix: str, chunk_samples: int
+    model: Autoencoder,
+    segment: Segment,
+    file: Path,
+    *,
+    downmix: str,
+    normalise: str = "none",
+    chunk_samples: int,
 ) -> float:
     """Largest absolute sample difference between what training and generation hear of a segment.
 
@@ -27,7 +33,7 @@ def front_end_difference(
 
     Raises UserError where the file cannot be read.
     """
-    source = FileSource(file, model=model, downmix=downmix)
+    source = FileSource(file, model=model, downmix=downmix, normalise=normalise)
     if source.n_samples != segment.clip.frames:
         return float("inf")
     heard = np.concatenate(

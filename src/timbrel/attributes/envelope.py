@@ -99,11 +99,12 @@ def decay(envelope: Values, rate_hz: int) -> Decay | None:
     if top <= 10 ** (SILENT_DBFS / 20):
         return None
     step = max(1, round(_STEP_S * rate_hz))
-    level_db = 20.0 * np.log10(np.maximum(envelope[::step] / top, 1e-6))
-    above = np.flatnonzero(level_db >= -DECAY_FROM_DB)
+    # Among samples, not among the points: a peak may rise and fall between two of these.
+    above = np.flatnonzero(envelope >= top * 10 ** (-DECAY_FROM_DB / 20))
     # Where it never falls out of the last 3 dB, all that follows the maximum is its decay.
-    first = int(above[-1]) if above[-1] < len(level_db) - 1 else int(np.argmax(level_db))
-    level_db = level_db[first:]
+    falls = above[-1] + step < len(envelope)
+    first = int(above[-1]) if falls else int(np.argmax(envelope))
+    level_db = 20.0 * np.log10(np.maximum(envelope[first::step] / top, 1e-6))
     rebound = level_db > np.minimum.accumulate(level_db) + _REBOUND_DB
     over = np.flatnonzero(rebound | (level_db < -DECAY_TO_DB))
     level_db = level_db[: over[0]] if len(over) else level_db

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 HOP_S = 0.01
 ACTIVE_DB = 40.0
 SILENT_DBFS = -90.0
-_BLOCK_FRAMES = 256
+LOUDEST = 1e6
+_BLOCK_FRAMES, _BLOCK_SAMPLES = 256, 1 << 20
 
 Signal = NDArray[np.floating]
 Values = NDArray[np.float64]
@@ -43,8 +44,9 @@ def framed(
     hop = hop_of(rate_hz)
     frames = frame_count(audio.shape[1], rate_hz)
     before = (window // 2 if centre is None else centre) - hop // 2
-    for first in range(0, frames, _BLOCK_FRAMES):
-        count = min(_BLOCK_FRAMES, frames - first)
+    at_once = max(1, min(_BLOCK_FRAMES, _BLOCK_SAMPLES // window))
+    for first in range(0, frames, at_once):
+        count = min(at_once, frames - first)
         start = first * hop - before
         stop = start + (count - 1) * hop + window
         inside = audio[:, max(0, start) : max(0, stop)]
@@ -58,16 +60,25 @@ def active(level_db: Values) -> Mask:
     return level_db > max(float(level_db.max(initial=-np.inf)) - ACTIVE_DB, SILENT_DBFS)
 
 
+def as_numbers(audio: Signal) -> Signal:
+    """`audio` with 0 for samples that are no numbers, and none beyond 120 dBFS.
+
+    Squares of what lies beyond would overflow: no sound is so loud.
+    """
+    finite = np.nan_to_num(audio, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.clip(finite, -LOUDEST, LOUDEST, out=finite)
+
+
 def without_dc(audio: Signal, rate_hz: int) -> NDArray[np.float32]:
     """`audio` above 20 Hz (Butterworth, second order): an offset is no sound.
 
-    The mean goes first, or the filter would hear an offset begin with the clip. Samples that are
-    no numbers count as 0.
+    The mean goes first, or the filter would hear an offset begin with the clip. Samples are taken
+    `as_numbers`.
     """
     # scipy.signal takes a second to import; only whoever measures pays it.
     from scipy.signal import butter, sosfilt
 
-    finite = np.nan_to_num(audio.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    finite = as_numbers(audio.astype(np.float64))
     if not finite.shape[1] or rate_hz <= 80:
         return finite.astype(np.float32)
     finite -= finite.mean(1, keepdims=True)

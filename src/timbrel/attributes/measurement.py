@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrel.attributes.envelope import attack_s, decay, peak_envelope
-from timbrel.attributes.frames import Mask, Values, active, hop_of, without_dc
+from timbrel.attributes.frames import Mask, Values, active, as_numbers, hop_of, without_dc
 from timbrel.attributes.inharmonicity import stiffness
 from timbrel.attributes.onsets import onset_frames
 from timbrel.attributes.pitch import PitchTrack, pitch_track
@@ -150,7 +150,7 @@ def _rows(
 
 
 def _loudness(audio: NDArray[np.float32], rate_hz: int) -> _Found:
-    level = loudness_lufs(np.nan_to_num(audio, nan=0.0, posinf=0.0, neginf=0.0), rate_hz)
+    level = loudness_lufs(as_numbers(audio), rate_hz)
     return (level, 1.0) if np.isfinite(level) else None
 
 

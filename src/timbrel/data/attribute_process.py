@@ -20,8 +20,8 @@ def measuring_process(command: Sequence[str] = COMMAND) -> WorkerProcess[Job, Me
     return WorkerProcess(
         command,
         ended=lambda job: (
-            f"{job[0].name!r}: the process that measures its attributes ended on it; start again, "
-            "and if it happens again convert the file to WAV or leave it out"
+            f"{job[0].name!r}: its attributes could not be measured (the process that does it "
+            "ended on it, as it does where memory runs out)"
         ),
         environment=SINGLE_THREADED,
     )

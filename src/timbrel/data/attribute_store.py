@@ -65,20 +65,31 @@ class Sound:
 def measured(sound: Sound, folder: Path) -> Measurement:
     """What `sound` measures: as kept in `folder`, else measured now and kept.
 
-    Raises UserError where the sound cannot be read or its rate is below 1000 Hz. A folder that
-    cannot be written is only logged.
+    Raises UserError where the sound cannot be read, its rate is none that is measured, or measuring
+    fails: that is one sound's fault, and no other's. A folder that cannot be written is only
+    logged.
     """
     file = stored_file(sound, folder)
     found = load(file)
     if found is None:
+        found = _measured_now(sound)
+        _keep(found, file)
+    return found
+
+
+def _measured_now(sound: Sound) -> Measurement:
+    try:
         audio, rate_hz = sound.read()
         if rate_hz < LEAST_RATE_HZ:
             raise UserError(
                 f"{sound.name!r}: {rate_hz} Hz; attributes are measured from {LEAST_RATE_HZ} Hz on"
             )
-        found = measure(audio, rate_hz, pitch=sound.pitch)
-        _keep(found, file)
-    return found
+        return measure(audio, rate_hz, pitch=sound.pitch)
+    except UserError:
+        raise
+    except Exception as error:  # a fault of a measure, no memory
+        said = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise UserError(f"{sound.name!r}: its attributes could not be measured ({said})") from error
 
 
 def stored_file(sound: Sound, folder: Path) -> Path:

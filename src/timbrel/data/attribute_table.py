@@ -62,16 +62,16 @@ def measure_clips(
     What was measured before by the same code, of the same samples, is read from there; each sound
     is kept as soon as it is measured, so that an interrupted call goes on where it was. `workers`
     is the number of processes (None: by cores and seconds of sound; 0: none). `progress` is told
-    how many are done, how many there were to measure, and which was the last. Raises UserError
-    where a clip is damaged.
+    how many are done, how many there were to measure, and which was the last. A clip that cannot be
+    measured is logged and has no measurement. Raises UserError where a clip is damaged.
     """
     # The entry's name is a digest of content, rate, channels and downmix.
     sounds = [Sound(clip.name, f"clip/{clip.path.stem}", clip) for clip in clips]
     seconds = sum(clip.duration_s for clip in clips)
     found = _measured(sounds, folder, _workers(workers, seconds), progress)
-    for outcome in found:
+    for clip, outcome in zip(clips, found, strict=True):
         if isinstance(outcome, UserError):
-            raise outcome
+            clip.open()  # a damaged one must be decoded anew: no training could read it
     return _table(sounds, found)
 
 
@@ -102,9 +102,6 @@ def measure_files(
     ]
     seconds = sum(min(file.duration_s or 0.0, most_s) for file in files)
     found = _measured(sounds, folder, _workers(workers, seconds), progress)
-    for outcome in found:
-        if isinstance(outcome, UserError):
-            logger.warning("its attributes are not known: %s", outcome)
     return _table(sounds, found)
 
 
@@ -112,6 +109,9 @@ _Outcome = Measurement | UserError
 
 
 def _table(sounds: Sequence[Sound], found: Sequence[_Outcome]) -> AttributeTable:
+    for outcome in found:
+        if isinstance(outcome, UserError):
+            logger.warning("its attributes are not known: %s", outcome)
     return AttributeTable(
         tuple(sound.name for sound in sounds),
         tuple(None if isinstance(outcome, UserError) else outcome for outcome in found),
@@ -122,8 +122,9 @@ def _table(sounds: Sequence[Sound], found: Sequence[_Outcome]) -> AttributeTable
 def _workers(workers: int | None, seconds: float) -> int:
     if workers is not None:
         return workers
-    wanted = min(available_cores(), int(seconds / SECONDS_PER_WORKER) + 1)
-    return wanted if wanted > 1 else 0
+    # Much sound is measured elsewhere even on one core: where memory ends, a worker does.
+    enough = seconds >= SECONDS_PER_WORKER
+    return min(available_cores(), int(seconds / SECONDS_PER_WORKER) + 1) if enough else 0
 
 
 def _measured(

@@ -15,6 +15,7 @@ from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
+from timbrel.audio.normalise import Normalise
 from timbrel.audio.resample import resampled_frames
 from timbrel.data.cache_entry import (
     HEADER_BYTES,
@@ -121,6 +122,7 @@ class Cache:
         sample_rate_hz: int,
         channels: int = 1,
         downmix: Downmix = "mean",
+        normalise: Normalise = "none",
         workers: int = 0,
         progress: Progress | None = None,
     ) -> tuple[Clip, ...]:
@@ -128,14 +130,15 @@ class Cache:
 
         `channels=1` merges by `downmix`: the mean of all channels, the first (`left`), or the
         one with the largest energy (`loudest`). `channels=2` doubles mono and takes the first
-        two of more. `workers` decoding processes (0: none) are started where there is enough
+        two of more. `normalise` brings each file to one level (`timbrel.audio.normalise`); "none"
+        leaves it. `workers` decoding processes (0: none) are started where there is enough
         to do; `progress(done, total, name)` follows each decoded file. Damaged entries are
         decoded again, with a warning in the log.
 
         Raises `UserError` for settings that are not offered, a cache folder that cannot be
         written or is too full, and recordings that changed since they were catalogued.
         """
-        _check_settings(sample_rate_hz, channels, downmix)
+        _check_settings(sample_rate_hz, channels, downmix, normalise)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -143,7 +146,7 @@ class Cache:
         remove_stale_temporaries(self.folder)
 
         jobs = [
-            self._job(catalog, file, sample_rate_hz, channels, downmix)
+            self._job(catalog, file, sample_rate_hz, channels, downmix, normalise)
             for file in catalog.training_files
         ]
         entries: dict[Path, Sidecar] = {}
@@ -181,12 +184,14 @@ class Cache:
         sample_rate_hz: int,
         channels: int,
         downmix: Downmix,
+        normalise: Normalise,
     ) -> Job:
         present = _known(file.channels, file)
         if present > 2 and channels == 2:
             logger.warning("%r: %d channels, the first two are used", file.path, present)
         merging: Downmix | Literal["none"] = downmix if present > 1 and channels == 1 else "none"
-        key = entry_key(_known(file.content_hash, file), sample_rate_hz, channels, merging)
+        content = _known(file.content_hash, file)
+        key = entry_key(content, sample_rate_hz, channels, merging, normalise)
         return Job(
             source=catalog.absolute(file),
             data_path=self.folder / f"{key}.npy",
@@ -196,6 +201,7 @@ class Cache:
             sample_rate_hz=sample_rate_hz,
             channels=channels,
             downmix=merging,
+            normalise=normalise,
         )
 
     def _check_space(self, jobs: Iterable[Job]) -> None:
@@ -219,14 +225,15 @@ class Cache:
             yield from self.folder.glob(pattern)
 
 
-def _check_settings(sample_rate_hz: int, channels: int, downmix: str) -> None:
+def _check_settings(sample_rate_hz: int, channels: int, downmix: str, normalise: str) -> None:
     if sample_rate_hz < 1:
         raise UserError(f"a sample rate of {sample_rate_hz} Hz; give one such as 48000")
     if channels not in (1, 2):
         raise UserError(f"{channels} channels; 1 (mono) and 2 (stereo) are offered")
-    if downmix not in (known := get_args(Downmix)):
-        nearest = did_you_mean(downmix, known)
-        raise UserError(f"downmix {downmix!r} is none of {', '.join(known)}{nearest}")
+    for key, given, kind in (("downmix", downmix, Downmix), ("normalise", normalise, Normalise)):
+        if given not in (known := get_args(kind)):
+            nearest = did_you_mean(given, known)
+            raise UserError(f"{key} {given!r} is none of {', '.join(known)}{nearest}")
 
 
 def _known(value: Value | None, file: FileReport) -> Value:

@@ -18,7 +18,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from timbrel.audio.read import read_blocks
+from timbrel.audio.normalise import Normalise, level_gain
+from timbrel.audio.read import describe, read_blocks
 from timbrel.audio.resample import resample_blocks
 from timbrel.errors import UserError
 from timbrel.files import WriteError, replacing, write_text
@@ -63,6 +64,7 @@ class Job:
     sample_rate_hz: int
     channels: int
     downmix: Downmix | Literal["none"]
+    normalise: Normalise = "none"
 
     @property
     def source_duration_s(self) -> float:
@@ -70,9 +72,13 @@ class Job:
         return self.source_frames / self.source_rate_hz
 
 
-def entry_key(content_hash: str, sample_rate_hz: int, channels: int, downmix: str) -> str:
+def entry_key(
+    content_hash: str, sample_rate_hz: int, channels: int, downmix: str, normalise: str = "none"
+) -> str:
     """The file stem of an entry: 32 hexadecimal digits over all that determines its samples."""
     text = f"{FORMAT_VERSION}/{content_hash}/{sample_rate_hz}/{channels}/{downmix}"
+    if normalise != "none":  # what was decoded before there was a choice stays good
+        text += f"/{normalise}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -135,7 +141,7 @@ def load_entry(data_path: Path) -> Sidecar | None:
 
 
 def write_entry(job: Job) -> Sidecar:
-    """Decode, mix, resample and write one recording, in constant memory.
+    """Decode, mix, normalise, resample and write one recording, in constant memory.
 
     Each of the two files appears whole or not at all. Raises `UserError` where the recording no
     longer reads as the catalog found it, and where the cache folder cannot be written.
@@ -198,19 +204,23 @@ def _checksum() -> hashlib.blake2b:
 
 
 def _mixed_blocks(job: Job) -> Iterator[NDArray[np.float32]]:
-    """The recording's blocks `(frames, channels)` at its own rate, with the channels asked for."""
+    """The recording's blocks `(frames, channels)` at its own rate, as they are to be heard."""
     if not os.path.exists(job.source):
         raise UserError(
             f"{str(job.source)!r}: it was there when the folder was looked at, and is gone; put it "
             f"back, or start again without it"
         )
     loudest = loudest_channel(job.source) if job.downmix == "loudest" else 0
+    gain = file_gain(
+        job.source, channels=job.channels, downmix=job.downmix, normalise=job.normalise
+    )
     frames = 0
     for block in read_blocks(job.source):
         frames += len(block)
         if not np.isfinite(block).all():
             raise UserError(f"{str(job.source)!r}: samples that are not finite; export it again")
-        yield mix(block, channels=job.channels, downmix=job.downmix, loudest=loudest)
+        mixed = mix(block, channels=job.channels, downmix=job.downmix, loudest=loudest)
+        yield amplified(mixed, gain)
     if frames != job.source_frames:
         raise UserError(
             f"{str(job.source)!r}: {frames} frames where the catalog found {job.source_frames}; "
@@ -235,6 +245,29 @@ def mix(
         return block.mean(axis=1, keepdims=True, dtype=np.float32)
     first = loudest if downmix == "loudest" else 0
     return block[:, first : first + 1]
+
+
+def file_gain(path: Path, *, channels: int, downmix: str, normalise: str) -> float:
+    """The factor that brings a file, mixed to `channels`, to the level that `normalise` names.
+
+    See `timbrel.audio.normalise.level_gain`. The mix counts, as it is what is heard: two channels
+    in antiphase are loud, and their mean is not. Raises UserError as `read_blocks`.
+    """
+    if normalise == "none":
+        return 1.0
+    loudest = loudest_channel(path) if downmix == "loudest" else 0
+
+    def mixed() -> Iterator[NDArray[np.float32]]:
+        for block in read_blocks(path):
+            yield mix(block, channels=channels, downmix=downmix, loudest=loudest)
+
+    rate_hz = describe(path).rate_hz
+    return level_gain(mixed, rate_hz=rate_hz, channels=channels, normalise=normalise)
+
+
+def amplified(block: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
+    """`block` times `gain`, to the bit what every other reader of the file hears."""
+    return block if gain == 1 else block * np.float32(gain)
 
 
 def loudest_channel(path: Path) -> int:

@@ -7,9 +7,10 @@ attack (where the crop holds an onset), decay; and, where it is asked for, the h
 ratio, which noise changes and which takes a search for the period.
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from timbrel.data.augmentation import Audio, Change
 from timbrel.data.chunk import Chunk, Measures, Short, positions
 from timbrel.data.conditions import attributes_of, latent_frames
 from timbrel.errors import UserError, did_you_mean
+
+logger = logging.getLogger(__name__)
 
 _F0 = next(attribute for attribute in FRAME_ATTRIBUTES if attribute.name == "f0_hz")
 _SEARCHED = "hnr_db"
@@ -47,8 +50,9 @@ def check_names(frames: Sequence[str], clips: Sequence[str]) -> None:
 class ChunkAttributes:
     """Gives a chunk's attributes (`timbrel.data.chunk.Measuring`).
 
-    `recordings` holds the measurement of every clip by `clip_id`; `frames` and `clips` are the
-    attributes asked for, `tracks` the conditions; latent frames are `hop_samples` long.
+    `recordings` holds the measurement of every clip by `clip_id`, where there is one; `frames` and
+    `clips` are the attributes asked for, `tracks` the conditions; latent frames are `hop_samples`
+    long.
     """
 
     recordings: Mapping[int, Measurement]
@@ -57,13 +61,48 @@ class ChunkAttributes:
     hop_samples: int
     short: Short
     tracks: tuple[str, ...] = ()
+    _told: set[int] = field(default_factory=set, compare=False)
 
     def __call__(self, chunk: Chunk, live: Change, audio: Audio) -> Measures:
-        """The attributes of `audio`, which was read as `chunk` and then changed by `live`."""
+        """The attributes of `audio`, which was read as `chunk` and then changed by `live`.
+
+        Nothing is defined in chunks of a recording that could not be measured: what ended a process
+        then would end this one. Nor in a chunk that cannot be; the log names its recording once.
+        """
+        clip = chunk.segment.clip
+        if clip.clip_id not in self.recordings:
+            return self._nothing(audio.shape[1])
+        try:
+            return self._measured(chunk, live, audio)
+        except Exception as error:
+            if clip.clip_id not in self._told:
+                self._told.add(clip.clip_id)
+                said = f"{type(error).__name__}: {error}"
+                logger.warning("%r: attributes of a chunk are not known (%s)", clip.name, said)
+            return self._nothing(audio.shape[1])
+
+    def _nothing(self, samples: int) -> Measures:
+        clips = len(self.clips)
+        frames = (len(self._frame_names), math.ceil(samples / self.hop_samples))
+        return Measures(
+            self.clips,
+            np.zeros(clips, np.float32),
+            np.zeros(clips, bool),
+            self._frame_names,
+            np.zeros(frames, np.float32),
+            np.zeros(frames, bool),
+            self.tracks,
+        )
+
+    @property
+    def _frame_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.frames, *attributes_of(self.tracks))))
+
+    def _measured(self, chunk: Chunk, live: Change, audio: Audio) -> Measures:
         rate_hz = chunk.segment.clip.rate_hz
         samples = audio.shape[1]
         pitch = self._pitch(chunk, live, samples)
-        frames = tuple(dict.fromkeys((*self.frames, *attributes_of(self.tracks))))
+        frames = self._frame_names
         search = _SEARCHED in (*frames, *self.clips)
         if self.clips:
             found = measure(

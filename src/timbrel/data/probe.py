@@ -134,6 +134,9 @@ def measure(path: str | Path) -> Measurement:
             return _measure_open(sound)
     except UserError as error:
         return _unreadable(path, error)
+    except Exception as error:  # one file's fault, such as no memory, is no other's
+        said = f"{type(error).__name__}: {error}".rstrip(": ")
+        return Measurement(failure=f"cannot be measured ({said})", refused=True)
 
 
 def _unreadable(path: str | Path, error: UserError) -> Measurement:

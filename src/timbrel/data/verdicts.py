@@ -1,5 +1,6 @@
 """What becomes of each file of a folder, and why."""
 
+import math
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ MINIMUM_S = 0.02
 MPEG_FRAME = 1152
 # Below -100 dBFS lies no recording: a 16-bit file's smallest step is at -90.
 SILENT_PEAK = 1e-5
+FAINT_DBFS, RAISED_DBFS = -80.0, -1.0
 DC_OFFSET = 0.05
 CLIPPED_SHARE = 0.01
 ANTIPHASE_GAIN_DB = -12.0
@@ -152,6 +154,12 @@ def _warnings(name: str, measured: "Measurement") -> Iterator[str]:
     if is_silent(measured):
         yield "Silence; left out of training."
         return
+    peak_dbfs = 20 * math.log10(measured.peak)
+    if peak_dbfs < FAINT_DBFS:
+        yield (
+            f"Very quiet: peaks at {peak_dbfs:.1f} dBFS; {RAISED_DBFS - peak_dbfs:+.1f} dB would "
+            f"bring it to {RAISED_DBFS:g}: raise it, or let data.normalise=peak do so."
+        )
     if measured.subtype in EIGHT_BIT:
         yield "8 bits per sample: its noise is audible."
     if channels > 2:

@@ -55,17 +55,20 @@ class WorkerProcess(Generic[Job, Outcome]):
     def call(self, job: Job) -> Outcome:
         """The outcome of `job`.
 
-        Raises the `UserError` of the function there, and one where the process ends on the job;
-        the next job then gets a fresh process.
+        Raises the `UserError` of the function there, and one where the process ends on the job, or
+        cannot be started for it; the next job then gets a fresh process.
         """
         if self._process is None:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=os.environ | self._environment,
-                start_new_session=True,  # Ctrl-C is this process's: it ends its workers itself
-            )
+            try:
+                self._process = subprocess.Popen(
+                    self._command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=os.environ | self._environment,
+                    start_new_session=True,  # Ctrl-C is this process's: it ends its workers itself
+                )
+            except OSError as error:  # no memory, or too many processes
+                raise UserError(f"{self._ended(job)}: {error.strerror or error}") from error
         if self._process.stdin is None or self._process.stdout is None:
             raise RuntimeError("a worker process was started without pipes")
         try:

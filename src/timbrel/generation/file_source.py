@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from timbrel.audio.read import describe, read_blocks
 from timbrel.audio.resample import resample_blocks
 from timbrel.contracts import Conditions, Latent, Posterior, joined
-from timbrel.data.cache_entry import loudest_channel, mix
+from timbrel.data.cache_entry import amplified, file_gain, loudest_channel, mix
 from timbrel.data.conditions import measured_conditions
 from timbrel.errors import UserError
 from timbrel.models.autoencoder import Autoencoder
@@ -25,8 +25,9 @@ class FileSource:
 
     The clip code is the mean of the blocks' clip codes, weighted by frames; of a file of up to
     `block_frames` frames it is the model's own. A first pass counts and checks the samples, since
-    headers lie. A model whose decoder needs tracks has them measured of the whole file at once,
-    which then is held in memory.
+    headers lie. `downmix` and `normalise` are those of the recordings that trained the model. A
+    model whose decoder needs tracks has them measured of the whole file at once, which then is held
+    in memory.
 
     Raises UserError where the file cannot be read, is empty or not finite.
     """
@@ -37,6 +38,7 @@ class FileSource:
         *,
         model: Autoencoder,
         downmix: str,
+        normalise: str = "none",
         max_samples: int | None = None,
         block_frames: int = _BLOCK_FRAMES,
     ) -> None:
@@ -46,6 +48,9 @@ class FileSource:
         self.max_samples = max_samples
         self.block_frames = block_frames
         self._loudest = loudest_channel(self.path) if downmix == "loudest" else 0
+        self._gain = file_gain(
+            self.path, channels=model.channels, downmix=downmix, normalise=normalise
+        )
         self.n_samples = sum(block.shape[1] for block in self.audio())
         if self.n_samples == 0:
             raise UserError(f"'{self.path}': 0 frames; give a file that holds sound")
@@ -89,9 +94,10 @@ class FileSource:
         for block in read_blocks(self.path):
             if not np.isfinite(block).all():
                 raise UserError(f"'{self.path}': samples that are not finite; repair or replace it")
-            yield mix(
+            mixed = mix(
                 block, channels=self.model.channels, downmix=self.downmix, loudest=self._loudest
             )
+            yield amplified(mixed, self._gain)
 
 
 def encode_posteriors(

@@ -49,6 +49,8 @@ _PARTS = (*_HASHED, "latents.safetensors")
 class Frontend:
     """How sound must reach the model, the same for training, analysis and generation.
 
+    `normalisation` says to what each file's level is brought, "peak" or "loudness" (see
+    `timbrel.audio.normalise`), "none" where levels are left alone;
     `conditions` names what the decoder needs per frame.
     """
 

@@ -113,6 +113,9 @@ class Instrument:
     def encode(self, audio: ArrayLike | Path | str) -> Latent:
         """Posterior means of a file, or of samples (time) or (channel time) at the model's rate.
 
+        A file is mixed and normalised as those that the model was trained on; samples are taken
+        as they are.
+
         Raises UserError for a file that cannot be read, for samples that are empty, not finite or
         of another channel count than the model's.
         """
@@ -232,6 +235,7 @@ class Instrument:
             path,
             model=self.model,
             downmix=self.bundle.frontend.downmix,
+            normalise=self.bundle.frontend.normalisation,
             max_samples=max_samples,
         )
 

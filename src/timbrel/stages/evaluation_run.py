@@ -90,6 +90,7 @@ def evaluate(config: DictConfig) -> int:
         bundle.statistics,
         found,
         downmix=bundle.frontend.downmix,
+        normalise=bundle.frontend.normalisation,
         chunk_samples=trained.data.chunk_samples,
         settings=EvaluateSection(**config.evaluate),
         limits=config.limits,
@@ -137,6 +138,7 @@ def evaluate_model(
     found: Recordings,
     *,
     downmix: str,
+    normalise: str,
     chunk_samples: int,
     settings: EvaluateSection,
     limits: ByKey,
@@ -167,7 +169,7 @@ def evaluate_model(
         # How a file is heard can be checked of any; what was trained on says nothing else.
         any_files = held_out or found.split.train[:_PARITY_FILES]
         heard, unread = _front_end_differences(
-            model, any_files, found.catalog, downmix, chunk_samples
+            model, any_files, found.catalog, downmix, normalise, chunk_samples
         )
         coded = [latent_difference(model, segment) for segment in any_files]
         curves = read_metrics(metrics) if (metrics := folder / METRICS_FILE).is_file() else {}
@@ -212,6 +214,7 @@ def _front_end_differences(
     segments: Sequence[Segment],
     catalog: Catalog,
     downmix: str,
+    normalise: str,
     chunk_samples: int,
 ) -> tuple[list[float], str | None]:
     """Of every file that can still be read, and why one cannot.
@@ -226,6 +229,7 @@ def _front_end_differences(
                 segment,
                 catalog.located(segment.clip.name),
                 downmix=downmix,
+                normalise=normalise,
                 chunk_samples=chunk_samples,
             )
         except UserError as error:

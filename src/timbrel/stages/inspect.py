@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def job(config: DictConfig) -> None:
     from rich.console import Console
 
     from timbrel.data.catalog_table import catalog_table
-    from timbrel.stages.recordings import scanned
+    from timbrel.stages.recordings import normalisation, scanned
 
     catalog = scanned(config.data, workers=config.workers)
     # Piped, the table has no terminal to fit: nothing of the reasons is cut.
@@ -49,6 +50,7 @@ def job(config: DictConfig) -> None:
         sys.stdout.write(f"wrote {target}: one line per file, every measure\n")
     if page is not None:
         from timbrel.analysis.report.data_report import write_data_report
+        from timbrel.analysis.report.run_listening import normalised_excerpt
         from timbrel.data.cache import Cache
         from timbrel.stages.progress import measured_recordings
 
@@ -61,6 +63,12 @@ def job(config: DictConfig) -> None:
             augment=augment,
             pitch=str(config.pitch),
             progress=measured_recordings(),
+            hear=partial(
+                normalised_excerpt,
+                channels=config.data.channels,
+                downmix=str(config.data.downmix),
+                normalise=normalisation(config.data),
+            ),
         )
         # A terminal may not know every character of a folder's name.
         name = os.fspath(page).encode("utf-8", "backslashreplace").decode("utf-8")

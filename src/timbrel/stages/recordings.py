@@ -35,6 +35,11 @@ def data_root(data: DictConfig) -> Path:
     return user_path(data.root, "data.root").resolve()
 
 
+def normalisation(data: DictConfig) -> str:
+    """What the front end does to levels: "none", or what `data.normalise` names."""
+    return str(data.normalise or "none")
+
+
 def scanned(data: DictConfig, *, workers: int | None = None) -> Catalog:
     """The catalog of the data folder and of `data.also`.
 
@@ -72,6 +77,7 @@ def recordings(data: DictConfig, *, seed: int, guard_samples: int) -> Recordings
         sample_rate_hz=data.sample_rate_hz,
         channels=data.channels,
         downmix=str(data.downmix),
+        normalise=normalisation(data),
     )
     plan = SplitPlan(
         seed=seed,

@@ -35,7 +35,7 @@ from timbrel.stages.app import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.expanding import expanded
 from timbrel.stages.measuring import measuring
-from timbrel.stages.recordings import Recordings, recordings
+from timbrel.stages.recordings import Recordings, normalisation, recordings
 from timbrel.stages.run_folders import elsewhere, place_of_run, run_folder, save_config
 from timbrel.stages.warm_start import warm_started
 from timbrel.stages.watchers import watchers
@@ -209,6 +209,7 @@ def _measured(
         prior,
         found,
         downmix=str(config.data.downmix),
+        normalise=normalisation(config.data),
         chunk_samples=config.data.chunk_samples,
         settings=EvaluateSection(parts=[part] if part else []),
         limits=config.limits,
@@ -353,6 +354,7 @@ def _save_model(
             sample_rate_hz=config.data.sample_rate_hz,
             channels=config.data.channels,
             downmix=str(config.data.downmix),
+            normalisation=normalisation(config.data),
             conditions=model.conditions,
         ),
         prior,

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from timbrel.analysis.report.figures import spectrogram_png
 from timbrel.analysis.report.page import audio_player, picture
-from timbrel.analysis.report.run_listening import excerpt, spread
+from timbrel.analysis.report.run_listening import Hear, excerpt, spread
 from timbrel.attributes.measurement import LEAST_RATE_HZ
 from timbrel.audio.export import ExportSettings, export
 from timbrel.audio.names import file_stem
@@ -43,21 +43,26 @@ class AugmentedFile:
 
 
 def augmented_files(
-    catalog: Catalog, augment: Augment, folder: Path, *, seed: int = 0
+    catalog: Catalog,
+    augment: Augment,
+    folder: Path,
+    *,
+    seed: int = 0,
+    hear: Hear = excerpt,
 ) -> list[AugmentedFile]:
     """A few recordings before and after, also written to `folder` as 24-bit WAVs.
 
     Heavy transforms are applied whether they are to be rendered ahead or not; what is mixed in is
-    the next of these recordings, where it has the same rate. Files that can no longer be read, and
-    those below 1000 Hz, are left out. Raises UserError where a transform lacks its library, or
-    `folder` cannot be written.
+    the next of these recordings, where it has the same rate; `hear` reads them. Files that
+    can no longer be read, and those below 1000 Hz, are left out. Raises UserError where a transform
+    lacks its library, or `folder` cannot be written.
     """
     chain = Chain(augment.ahead.transforms | augment.live.transforms)
     files = catalog.training_files
     heard: list[tuple[int, str, Audio, int]] = []
     for index in spread(len(files), FILES):
         try:
-            audio, rate_hz = excerpt(catalog.absolute(files[index]), _LONGEST_S)
+            audio, rate_hz = hear(catalog.absolute(files[index]), _LONGEST_S)
         except UserError:
             continue  # gone since it was scanned: the page stands without it
         if rate_hz >= LEAST_RATE_HZ:

@@ -1,5 +1,6 @@
 """What the inspect page needs beyond the catalog: envelope, RMS level and brightness of a file."""
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from timbrel.audio.read import blocks_of, open_sound
 from timbrel.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 POINTS = 120
 _WINDOW = 2048
@@ -75,10 +78,21 @@ def look_at_all(
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Look | None]:
-    """`look` at pairs of path and frames, in threads: decoding and transforms leave the lock."""
+    """`look` at pairs of path and frames, in threads: decoding and transforms leave the lock.
+
+    None, and a line in the log, where looking at a file fails.
+    """
+
+    def looked(file: tuple[Path, int]) -> Look | None:
+        try:
+            return look(*file)
+        except Exception as error:  # one file's fault, such as no memory, is no other's
+            logger.warning("'%s' is not shown (%s: %s)", file[0], type(error).__name__, error)
+            return None
+
     looks: list[Look | None] = []
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        for found in pool.map(lambda pair: look(*pair), files):
+        for found in pool.map(looked, files):
             looks.append(found)
             if progress:
                 progress(len(looks), len(files))

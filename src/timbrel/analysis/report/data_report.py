@@ -29,7 +29,7 @@ from timbrel.analysis.report.page import (
     render_page,
     write_page,
 )
-from timbrel.analysis.report.run_listening import excerpt
+from timbrel.analysis.report.run_listening import Hear, excerpt
 from timbrel.attributes.measurement import PitchMethod
 from timbrel.audio.level import decibels
 from timbrel.data.attribute_table import MOST_S, AttributeTable, Progress, measure_files
@@ -72,6 +72,7 @@ def write_data_report(
     augment: Augment | None = None,
     pitch: PitchMethod = "yin",
     progress: Progress | None = None,
+    hear: Hear = excerpt,
 ) -> Advice:
     """Write the page of `catalog` to `path` (its folder is made), and return what it advises.
 
@@ -80,6 +81,7 @@ def write_data_report(
     `workers` processes measure what is not kept there yet (None: by cores and length; 0: none), f0
     by `pitch`, and `progress` is told.
     With `augment` a few recordings are shown before and after it, and written beside the page.
+    `hear` reads what is played; what is measured is the file as it is.
     Raises UserError where `path` cannot be written, and as `augmented_files`.
     """
     shown = sorted(
@@ -98,12 +100,12 @@ def write_data_report(
                 catalog, folder=cache_folder, pitch=pitch, workers=workers, progress=progress
             )
             looks |= _with_measured_centroid(looks, table)
-        cards = [_card(catalog, file, looks.get(file.path), seconds) for file in shown]
+        cards = [_card(catalog, file, looks.get(file.path), seconds, hear) for file in shown]
     advice = advise(catalog)
     values = _values(catalog, name, advice, cards, looks, seconds, table)
     if augment is not None and catalog.training_files:
         clips = path.with_name(f"{path.stem}_augmentation")
-        values["augmented"] = augmented_files(catalog, augment, clips)
+        values["augmented"] = augmented_files(catalog, augment, clips, hear=hear)
         values["transforms"] = transforms_words(augment)
         values["clips"] = printable(str(clips))
         values["contents"].insert(-1, ("augmentation", "Augmentation"))
@@ -263,7 +265,9 @@ def _said_of_players(cards: Sequence[Card], seconds: float) -> str:
     return ""
 
 
-def _card(catalog: Catalog, file: FileReport, look: Look | None, seconds: float) -> Card:
+def _card(
+    catalog: Catalog, file: FileReport, look: Look | None, seconds: float, hear: Hear
+) -> Card:
     facts = ""
     if file.rate_hz is not None:
         channels = {1: "mono", 2: "stereo"}.get(file.channels or 0, f"{file.channels} channels")
@@ -276,7 +280,7 @@ def _card(catalog: Catalog, file: FileReport, look: Look | None, seconds: float)
             parts.append(f"centroid {number(look.centroid_hz)} Hz")
         facts = " · ".join(parts)
     wave = waveform_thumbnail(look.envelope, "") if look is not None else None
-    player = _player(catalog, file, seconds) if look is not None and seconds else None
+    player = _player(catalog, file, seconds, hear) if look is not None and seconds else None
     reasons = printable(" ".join(file.reasons))
     return Card(file.path, _tag(file), facts, reasons, wave, player)
 
@@ -289,9 +293,9 @@ def _tag(file: FileReport) -> tuple[str, str]:
     return _TAGS[file.verdict]
 
 
-def _player(catalog: Catalog, file: FileReport, seconds: float) -> Markup | None:
+def _player(catalog: Catalog, file: FileReport, seconds: float, hear: Hear) -> Markup | None:
     try:
-        audio, rate_hz = excerpt(catalog.absolute(file), seconds)
+        audio, rate_hz = hear(catalog.absolute(file), seconds)
         return audio_player(audio, rate_hz, file.path)
     except (UserError, soundfile.LibsndfileError):
         return None  # FLAC has no room for some rates: the card stands without a player

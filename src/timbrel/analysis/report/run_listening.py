@@ -1,6 +1,7 @@
 """What there is to hear of a run: held-out recordings beside their reconstructions."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,11 @@ from timbrel.analysis.report.run_warnings import reported_part
 from timbrel.analysis.run_folder import Run
 from timbrel.audio.names import file_stem
 from timbrel.audio.read import describe, read_blocks
+from timbrel.data.cache_entry import amplified, file_gain
 from timbrel.errors import UserError
+
+Hear = Callable[[Path, float], tuple[NDArray[np.float32], int]]
+"""Reads the first seconds of a file, as `excerpt` does."""
 
 MOST_PAIRS = 8
 MOST_SECONDS = 10.0
@@ -137,6 +142,15 @@ def excerpt(path: Path, seconds: float) -> tuple[NDArray[np.float32], int]:
     audio = np.concatenate(blocks).T if blocks else np.zeros((1, 1), np.float32)
     audio = audio if len(audio) <= 2 else audio.mean(0, keepdims=True)
     return np.ascontiguousarray(audio), rate_hz
+
+
+def normalised_excerpt(
+    path: Path, seconds: float, *, channels: int, downmix: str, normalise: str
+) -> tuple[NDArray[np.float32], int]:
+    """`excerpt` at the level that training would hear the file at."""
+    audio, rate_hz = excerpt(path, seconds)
+    gain = file_gain(path, channels=channels, downmix=downmix, normalise=normalise)
+    return amplified(audio, gain), rate_hz
 
 
 def _scored_audio(run: Run) -> list[_Choice]:
