@@ -50,13 +50,14 @@ class Frontend:
     """How sound must reach the model, the same for training, analysis and generation.
 
     `normalisation` says to what each file's level is brought, "peak" or "loudness" (see
-    `timbrel.audio.normalise`), "none" where levels are left alone;
-    `conditions` names what the decoder needs per frame.
+    `timbrel.audio.normalise`), "none" where levels are left alone; `conditions` names what the
+    decoder needs per frame.
     """
 
     sample_rate_hz: int
     channels: int
     downmix: str = "mean"
+    normalisation: str = "none"
     conditions: tuple[str, ...] = ()
 
 
@@ -310,8 +311,7 @@ def _card(folder: Path) -> Card:
 
 def _frontend(path: Path) -> Frontend:
     values = _read_json(path)
-    for unread in ("normalisation", "parameters"):  # of models of before
-        values.pop(unread, None)
+    values.pop("parameters", None)  # of models of before; nobody reads them
     try:
         return Frontend(**{**values, "conditions": tuple(values.get("conditions", ()))})
     except TypeError as error:
