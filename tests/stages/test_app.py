@@ -399,3 +399,14 @@ def test_one_process_per_call_works_as_well(here):
     )
     assert done.returncode == 2
     assert done.stderr.endswith("; use latent=beta_vae\n")
+
+
+def test_no_folder_for_temporary_files_is_one_line(here, monkeypatch, capsys):
+    def nowhere(*_):
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/a', '/b']")
+
+    monkeypatch.setattr("tempfile.mkdtemp", nowhere)
+    assert app.run_stage("train", ["data=demo"], Recorder()) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "set the environment variable TMPDIR" in told

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,25 @@ import soundfile
 from stages.training_jobs import TINY
 
 TIMBREL = (sys.executable, "-P", "-m", "timbrel")
+
+
+@contextmanager
+def started(folder: Path, *words: str, **streams) -> "Iterator[subprocess.Popen[str]]":
+    """`timbrel` with `words` in `folder`, a session of its own as in a terminal, and gone after."""
+    environment = os.environ | {"TIMBREL_CACHE": str(folder / "cache")}
+    process = subprocess.Popen(
+        [*TIMBREL, *words],
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+        encoding="utf-8",
+        **streams,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_table_of_any_names_on_any_terminal(recordings: Path, tmp_path: Path):
@@ -39,24 +60,19 @@ def test_a_table_of_any_names_on_any_terminal(recordings: Path, tmp_path: Path):
     assert (tmp_path / "page.html").exists()
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 def test_a_training_goes_on_without_its_messages(recordings: Path, tmp_path: Path):
     """Its terminal is closed, its output unread: it ends as it should, with all that it makes."""
     reader, writer = os.pipe()
     master, terminal = os.openpty()
     os.close(master)
-    words = ["train", f"data.root={recordings}", *TINY, "trainer.max_steps=6"]
-    process = subprocess.Popen(
-        [*TIMBREL, *words, "hydra.run.dir=run"],
-        cwd=tmp_path,
-        stdout=terminal,
-        stderr=writer,
-    )
-    os.close(writer)
-    os.close(terminal)
-    assert os.read(reader, 1)
-    os.close(reader)
-    assert process.wait(180) == 0
+    words = ["train", f"data.root={recordings}", *TINY, "trainer.max_steps=6", "hydra.run.dir=run"]
+    with started(tmp_path, *words, stdout=terminal, stderr=writer) as process:
+        os.close(writer)
+        os.close(terminal)
+        assert os.read(reader, 1)
+        os.close(reader)
+        assert process.wait() == 0
     made = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"last.ckpt", "best.ckpt", "model", "evaluation", "report.html"} <= made
 
@@ -66,30 +82,28 @@ def long_recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Enough to look at for seconds."""
     folder = tmp_path_factory.mktemp("long")
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (48_000 * 120, 2)).astype(np.float32)
-    for number in range(6):
+    for number in range(2):
         soundfile.write(folder / f"{number}.wav", np.roll(noise, number, axis=0), 48_000)
     return folder
 
 
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)],
+)
 def test_stopped_amid_the_scan(long_recordings: Path, tmp_path: Path, number: signal.Signals):
     """One line, the signal's status, and no process left behind."""
-    process = subprocess.Popen(
-        [*TIMBREL, "inspect", f"data.root={long_recordings}"],
-        cwd=tmp_path,
-        env=os.environ | {"TIMBREL_CACHE": str(tmp_path / "cache")},
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    while not (workers := psutil.Process(process.pid).children(recursive=True)):
-        time.sleep(0.01)
-    time.sleep(0.3)
-    os.killpg(process.pid, number)  # as a terminal does
-    os.killpg(process.pid, number)  # `timeout`, a shell and the kernel may send it twice
-    _, told = process.communicate(timeout=30)
+    words = ["inspect", f"data.root={long_recordings}"]
+    with started(tmp_path, *words, stderr=subprocess.PIPE) as process:
+        while not (workers := psutil.Process(process.pid).children(recursive=True)):
+            time.sleep(0.01)
+        time.sleep(0.3)
+        os.killpg(process.pid, number)  # as a terminal does
+        os.killpg(process.pid, number)  # `timeout`, a shell and the kernel may send it twice
+        _, told = process.communicate()
     assert process.returncode == 128 + number
-    assert told.decode() == "\ntimbrel inspect: stopped; the same command begins again\n"
+    assert told == "\ntimbrel inspect: stopped; the same command begins again\n"
     assert not [worker for worker in workers if worker.is_running()]
 
 
@@ -103,20 +117,13 @@ def test_a_training_stopped_anywhere_says_how_to_go_on(
     expansion = ["augmentation=strong", "augmentation.expansion=200"] * (phase == "augmentation: ")
     steps = "trainer.max_steps=4" if phase == "trained " else "trainer.max_steps=4000"
     words = ["train", f"data.root={recordings}", *TINY, steps, *expansion, "hydra.run.dir=run"]
-    process = subprocess.Popen(
-        [*TIMBREL, *words, "device.workers=2"],
-        cwd=tmp_path,
-        env=os.environ | {"TIMBREL_CACHE": str(tmp_path / "cache")},
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        text=True,
-    )
-    assert any(line.startswith(phase) for line in process.stderr)
-    started = psutil.Process(process.pid).children(recursive=True)
-    os.killpg(process.pid, number)
-    told = process.stderr.read()
-    assert process.wait(60) == 128 + number
+    with started(tmp_path, *words, "device.workers=2", stderr=subprocess.PIPE) as process:
+        assert any(line.startswith(phase) for line in process.stderr)
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, number)
+        told = process.stderr.read()
+        assert process.wait() == 128 + number
     assert told.endswith("\ntimbrel train: stopped; to go on: timbrel train run=run\n")
     assert "Traceback" not in told
     assert "Exception ignored" not in told
-    assert not [child for child in started if child.is_running()]
+    assert not [child for child in children if child.is_running()]

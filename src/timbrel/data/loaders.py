@@ -5,6 +5,7 @@ sees to that: the training process owns the cores), and may be forked or spawned
 no open files along.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,8 +86,15 @@ def _loader(
         **batches,
         collate_fn=collate_in_worker if workers else collate,
         num_workers=workers,
+        worker_init_fn=_on_its_own,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         prefetch_factor=PREFETCHED_BATCHES if workers else None,
         generator=torch.Generator(),  # else every pass draws from the global generator
     )
+
+
+def _on_its_own(worker: int) -> None:
+    """A stop is sent to all of a terminal; the training hears of it, and ends its workers."""
+    if hasattr(os, "setsid"):
+        os.setsid()

@@ -107,7 +107,7 @@ def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
     except KeyboardInterrupt as interrupt:
         return _stopped(stage, str(interrupt))
     except Exception as error:
-        if stopping.asked():  # a process ended before this one did, say
+        if stopping.asked():  # an import that is cut short may fail in many ways
             return _stopped(stage)
         message = None if bare else _message(call, error, overrides)
         if message is None:
@@ -193,7 +193,7 @@ def _hydra_main(
         leading.remove(override)
     task = partial(_task, call, overrides)
     decorated = hydra.main(str(conf_folder()), call.stage, version_base="1.3")(_named(task))
-    with tempfile.TemporaryDirectory() as scratch, _reraising():
+    with _scratch() as scratch, _reraising():
         # A sweep leaves a record of itself; only training has a folder for it.
         ours = (
             []
@@ -202,6 +202,19 @@ def _hydra_main(
         )
         with _argv([f"timbrel {call.stage}", *leading, *overrides, *ours]):
             decorated()
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    try:
+        folder = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise UserError(
+            f"no temporary file can be made ({error}); set the environment variable TMPDIR to a "
+            "folder with room"
+        ) from error
+    with folder as path:
+        yield path
 
 
 def _named(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
@@ -226,6 +239,8 @@ def _task(call: _Call, overrides: list[str], config: DictConfig) -> Any:
             call.status = max(call.status, result)
         return result
     except Exception as error:
+        if stopping.asked():  # a process ended before this one did, say
+            raise KeyboardInterrupt from error
         mistake = _user_error(error)
         if mistake is None or multirun:
             raise

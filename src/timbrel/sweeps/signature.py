@@ -34,6 +34,8 @@ _UNHEARD_MODULES = (
     "timbrel.analysis.report",
     "timbrel.stages.evaluation_tables",
     "timbrel.stages.help_page",
+    "timbrel.stopping",
+    "timbrel.streams",
     "timbrel.training.alarms",
     "timbrel.training.console",
     "timbrel.training.dry_run",
