@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from timbrel.contracts import Batch, Conditions
+from timbrel.contracts import Batch, Conditions, Latent
 from timbrel.losses.adversary import Pass
 from timbrel.losses.latent import nats_per_frame
 from timbrel.losses.mix import LossMix, Objective
