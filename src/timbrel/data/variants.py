@@ -30,7 +30,15 @@ from timbrel.files import WriteError, replacing, write_text
 from timbrel.randomness import numpy_generator
 
 _FORMAT_VERSION = 1
-_LIBRARIES = ("python-stretch", "pedalboard", "numpy", "scipy", "soxr")
+_LIBRARIES = (
+    "python-stretch",
+    "pedalboard",
+    "audiomentations",
+    "librosa",
+    "numpy",
+    "scipy",
+    "soxr",
+)
 
 
 @dataclass(frozen=True)

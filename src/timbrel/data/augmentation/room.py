@@ -5,15 +5,14 @@ or an attack is measured on the result, as level and spectrum are. Both hear wha
 are worth rendering ahead, on whole recordings, although they cost but 1 to 3 ms an example.
 """
 
-import importlib.util
 import math
 
 import numpy as np
 
 from timbrel.data.augmentation.change import Audio, Changed
 from timbrel.data.augmentation.level import rms
-from timbrel.data.augmentation.settings import check_probability, check_range
-from timbrel.errors import UserError
+from timbrel.data.augmentation.pedalboard_effect import needs_pedalboard
+from timbrel.data.augmentation.settings import check_range
 
 
 class Room:
@@ -32,7 +31,7 @@ class Room:
         check_range("Room", "db", min_db, max_db)
         self.min_db = min_db
         self.max_db = max_db
-        self.probability = _possible("Room", probability)
+        self.probability = needs_pedalboard("Room", probability)
 
     def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
         """The audio and its room."""
@@ -66,7 +65,7 @@ class Compressor:
         check_range("Compressor", "db", min_db, max_db)
         self.min_db = min_db
         self.max_db = max_db
-        self.probability = _possible("Compressor", probability)
+        self.probability = needs_pedalboard("Compressor", probability)
 
     def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
         """The compressed audio, not made louder."""
@@ -88,13 +87,3 @@ class Compressor:
         gain = effect.process(loudest, rate_hz, reset=True)
         np.divide(gain, loudest, out=gain, where=loudest > 0)
         return Changed(audio * gain)
-
-
-def _possible(transform: str, probability: float) -> float:
-    """`probability`, if it is one, and 0 where there is no pedalboard. Raises UserError."""
-    if check_probability(transform, probability) and not importlib.util.find_spec("pedalboard"):
-        raise UserError(
-            f"{transform} needs pedalboard: pip install 'timbrel[rooms]' (GPL-3), or take "
-            "augmentation=standard"
-        )
-    return probability
