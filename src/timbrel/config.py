@@ -250,6 +250,10 @@ class TrainConfig:
         None, "a model bundle or run folder whose weights it starts from"
     )
     dry_run: bool = _key(False, "build everything, report, write nothing")
+    objective: str | None = _key(
+        None,
+        "what a sweeper minimises: validation/loss, PART/SCORE (validation/mrstft), gates/GATE",
+    )
     data: DataConfig = _section(DataConfig)
     architecture: dict[str, Any] = _section(dict)
     latent: dict[str, Any] = _section(dict)

@@ -69,7 +69,7 @@ def test_a_code_per_clip_is_fresh_and_one_that_is_gone_is_named(bundle, tmp_path
     back = warm_start(fresh(), with_clip)
     assert {name.split(".")[1] for name in back.left} == {"clip_mean", "clip_log_var"}
     assert back.lines()[-1] == (
-        "the parent's only: posterior.clip_mean, posterior.clip_log_var (4 tensors)"
+        "the parent's only: posterior.clip_log_var, posterior.clip_mean (4 tensors)"
     )
 
 

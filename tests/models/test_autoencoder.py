@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.presets import ARCHITECTURES, Blocks, Point, Unblock, build, transparent
 from timbrel.contracts import Latent
-from timbrel.models.autoencoder import Autoencoder
+from timbrel.models.autoencoder import Autoencoder, _check_part
 from timbrel.models.blocks import FrameStack
 
 
@@ -191,3 +191,10 @@ def test_half_precision_gives_full_precision_audio(architecture: str) -> None:
     assert posterior.mean.frames.dtype == half.dtype == torch.float32
     exact = model.encode(audio).mean.frames
     assert (posterior.mean.frames - exact).abs().max() < 0.1 * exact.abs().max()
+
+
+def test_a_part_that_lacks_what_its_protocol_asks_for_is_named() -> None:
+    with pytest.raises(ValueError, match="encoder: Identity has no hop_samples and no context_fr"):
+        _check_part("encoder", nn.Identity())
+    with pytest.raises(ValueError, match=r"decoder: str is not a torch\.nn\.Module"):
+        _check_part("decoder", "deaf")

@@ -24,7 +24,7 @@ from timbrel.data.split import Segment, Split
 from timbrel.errors import UserError
 from timbrel.generation.engine import render
 from timbrel.generation.file_source import conditions_of
-from timbrel.generation.source import PriorSource
+from timbrel.generation.source import prior_source
 from timbrel.generation.statistics import LatentStatistics
 from timbrel.generation.tracks import latent_of, rows_of
 from timbrel.metrics import aisfx, distribution, diversity
@@ -247,7 +247,7 @@ def _distances(
 
 def from_prior(model: Autoencoder, prior: LatentStatistics, n_samples: int, seed: int) -> Audio:
     """A clip `(channel, time)` as `timbrel generate` renders it, before its fades."""
-    source = PriorSource(prior, n_samples=n_samples, hop_samples=model.hop_samples, seed=seed)
+    source = prior_source(model, prior, n_samples=n_samples, seed=seed)
     return np.concatenate(list(render(model, source)), axis=1)
 
 

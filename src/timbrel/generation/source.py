@@ -9,6 +9,7 @@ import torch
 from timbrel.contracts import Latent
 from timbrel.generation.statistics import LatentStatistics
 from timbrel.generation.tracks import latent_of
+from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import numpy_generator
 
 
@@ -91,6 +92,24 @@ class PriorSource:
         rng = numpy_generator(self.seed, 0, "prior clip")
         deviation = basis @ rng.standard_normal(basis.shape[1])
         return self.statistics.clip_mean + self.temperature * deviation
+
+
+def prior_source(
+    model: Autoencoder,
+    statistics: LatentStatistics,
+    *,
+    n_samples: int,
+    seed: int,
+    temperature: float = 1.0,
+) -> LatentSource:
+    """Where every new sound of `model` comes from: `generate`, Python and evaluation alike."""
+    return PriorSource(
+        statistics,
+        n_samples=n_samples,
+        hop_samples=model.hop_samples,
+        seed=seed,
+        temperature=temperature,
+    )
 
 
 def _square_root(covariance: np.ndarray) -> np.ndarray:

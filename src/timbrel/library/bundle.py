@@ -5,6 +5,7 @@
     frontend.json        how sound must reach it: rate, channels, downmix, parameters
     latents.safetensors  moments of the training latents, for the prior
     card.json            trained on what, how well, by which version; checksums of the other files
+    parts/<name>/        what was added later (`timbrel.library.optional_parts`)
 
 Nothing in a bundle is ever unpickled. A config may name parts of the user's own module; the card
 then lists them, and the bundle opens only where the caller trusts it, because their code runs.
@@ -34,6 +35,7 @@ from timbrel.generation.statistics import (
     load_latent_statistics,
     save_latent_statistics,
 )
+from timbrel.library import optional_parts
 from timbrel.library.targets import check_targets, foreign_parts
 from timbrel.models.autoencoder import Autoencoder, not_an_autoencoder
 from timbrel.paths import user_path
@@ -111,6 +113,10 @@ class Bundle:
     frontend: Frontend
     statistics: LatentStatistics
     card: Card
+
+    def part(self, name: str) -> Path | None:
+        """The folder of an optional part, as `timbrel.library.optional_parts.part`."""
+        return optional_parts.part(self.folder, name)
 
 
 def save_bundle(

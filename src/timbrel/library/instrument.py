@@ -16,7 +16,7 @@ from timbrel.contracts import Latent, joined
 from timbrel.errors import UserError
 from timbrel.generation.engine import render
 from timbrel.generation.file_source import FileSource, encode_whole
-from timbrel.generation.source import FixedSource, LatentSource, PriorSource
+from timbrel.generation.source import FixedSource, LatentSource, prior_source
 from timbrel.library.bundle import Bundle, load_bundle
 
 Samples = NDArray[np.float32]  # channel time
@@ -201,10 +201,10 @@ class Instrument:
         wanted = settings.seconds
         samples = None if wanted is None else max(1, round(wanted * self.sample_rate_hz))
         if source == "prior":
-            prior = PriorSource(
+            prior = prior_source(
+                self.model,
                 self.bundle.statistics,
                 n_samples=samples or round(PRIOR_SECONDS * self.sample_rate_hz),
-                hop_samples=self.model.hop_samples,
                 seed=settings.seed,
                 temperature=settings.temperature,
             )

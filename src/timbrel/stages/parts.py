@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from timbrel.data.augmentation import Augment
 from timbrel.errors import UserError
@@ -14,6 +13,7 @@ from timbrel.models.autoencoder import Autoencoder, not_an_autoencoder
 from timbrel.randomness import derived_seed
 from timbrel.stages.built import built
 from timbrel.stages.measuring import check_attributes
+from timbrel.stages.sweep_number import check_objective
 from timbrel.target_checks import check_targets
 from timbrel.training.phases import Phase
 
@@ -27,18 +27,11 @@ def check_sections(config: DictConfig) -> None:
     are told before recordings are read.
     """
     for name in SECTIONS:
-        check_targets(_resolved(config, name), name)
+        check_targets(OmegaConf.to_container(config[name], resolve=True), name)
     foreign_parts(model_config(config), "architecture")  # what a bundle could not keep
+    check_objective(config.objective, channels=config.data.channels)
     build_augmentation(config)
     check_attributes(config)
-
-
-def _resolved(config: DictConfig, name: str) -> dict[str, Any]:
-    try:
-        return OmegaConf.to_container(config[name], resolve=True)
-    except OmegaConfBaseException as error:
-        key = error.full_key or name
-        raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
 
 
 def model_config(config: DictConfig) -> dict[str, Any]:

@@ -13,12 +13,17 @@ def main(argv: Sequence[str]) -> int:
     return run_stage("train", argv, job)
 
 
-def job(config: DictConfig) -> None:
-    """Train as `config` says, or report what it would cost (`dry_run`)."""
+def job(config: DictConfig) -> float | None:
+    """Train as `config` says, or report what it would cost (`dry_run`).
+
+    Returns the number that `objective` names, for a sweeper; None where it names none.
+    """
     # Torch takes seconds to import: composing and checking a config must not wait for it.
     from timbrel.stages import training_run
 
     if config.dry_run:
         sys.stdout.write(training_run.dry_run(config) + "\n")
-        return
-    sys.stdout.write(training_run.train(config) + "\n")
+        return None
+    done = training_run.train(config)
+    sys.stdout.write(done.line + "\n")
+    return done.number

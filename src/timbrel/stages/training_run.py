@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from timbrel.stages.expanding import expanded
 from timbrel.stages.measuring import measuring
 from timbrel.stages.recordings import Recordings, normalisation, recordings
 from timbrel.stages.run_folders import elsewhere, place_of_run, run_folder, save_config
+from timbrel.stages.sweep_number import number, part_of
 from timbrel.stages.warm_start import warm_started
 from timbrel.stages.watchers import watchers
 from timbrel.training.checkpoint import resume_step, room_for_checkpoints
@@ -53,6 +55,14 @@ from timbrel.training.provenance import (
     parent_of,
     write_provenance,
 )
+
+
+@dataclass(frozen=True)
+class Done:
+    """A training that ended: its closing line, and the number of `objective` (None without)."""
+
+    line: str
+    number: float | None
 
 
 def dry_run(config: DictConfig) -> str:
@@ -80,8 +90,8 @@ def dry_run(config: DictConfig) -> str:
     ).text()
 
 
-def train(config: DictConfig) -> str:
-    """Train, score the test files, write the model; the closing line.
+def train(config: DictConfig) -> Done:
+    """Train, score the test files, write the model.
 
     What it needs of an earlier start and of the disk is checked before any recording is read.
     Raises UserError where that is not there, where another process trains this run, and where the
@@ -104,6 +114,7 @@ def train(config: DictConfig) -> str:
         check_room(place, room_for_checkpoints(module, place), advice=elsewhere(config))
         guard_samples = model.receptive_field_samples
         found = recordings(config.data, seed=config.seed, guard_samples=guard_samples)
+        part_of(config.objective, found.split.parts())
 
         folder = run_folder(config)
         if config.run is None:
@@ -141,8 +152,8 @@ def _trained(
     found: Recordings,
     folder: Path,
     first_step: int,
-) -> str:
-    """Train from `first_step` on, score, write the model; the closing line."""
+) -> Done:
+    """Train from `first_step` on, score, write the model."""
     sys.stderr.write(f"run: {folder}\n")
     log = MetricsLog(folder / "metrics.csv")
     log.truncate(first_step)
@@ -180,7 +191,9 @@ def _trained(
     scores = {f"{part}_{name}": value for name, value in means.items()}
     with full_precision():
         _save_model(config, model, prior, found, folder, {**best, **scores})
-    return _closing_line(folder, outcome, part, page_of(folder))
+    line = _closing_line(folder, outcome, part, page_of(folder))
+    asked = config.objective
+    return Done(line, number(asked, outcome, fitted.best_loss) if asked else None)
 
 
 def _prior(model: Autoencoder, found: Recordings) -> LatentStatistics:
@@ -202,7 +215,11 @@ def _measured(
     folder: Path,
     part: str | None,
 ) -> Outcome:
-    """The held-out part beside its controls, and the gates; what failed is told on stderr."""
+    """The held-out part beside its controls, and the gates; what failed is told on stderr.
+
+    The part that `objective` asks for is scored too.
+    """
+    wanted = (part, part_of(config.objective, found.split.parts()))
     outcome = evaluate_model(
         folder,
         model,
@@ -211,7 +228,7 @@ def _measured(
         downmix=str(config.data.downmix),
         normalise=normalisation(config.data),
         chunk_samples=config.data.chunk_samples,
-        settings=EvaluateSection(parts=[part] if part else []),
+        settings=EvaluateSection(parts=list(dict.fromkeys(name for name in wanted if name))),
         limits=config.limits,
         seed=config.seed,
         output=folder,

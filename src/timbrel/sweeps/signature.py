@@ -25,7 +25,17 @@ from timbrel.paths import user_path
 _PACKAGE = Path(timbrel.__file__).parent
 _ENTRY = "timbrel.stages.train"
 # Names, places (what lies there counts) and what watches a run: none reaches a weight or a score.
-_UNHEARD_KEYS = ("name", "run", "data_root", "init_from", "dry_run", "logger", "alarms", "limits")
+_UNHEARD_KEYS = (
+    "name",
+    "run",
+    "data_root",
+    "init_from",
+    "dry_run",
+    "objective",
+    "logger",
+    "alarms",
+    "limits",
+)
 _UNHEARD_DATA_KEYS = ("name", "root", "also", "split_file", "cache_dir")
 _INSTALLED = frozenset(["site-packages", "dist-packages"])
 _UNHEARD_MODULES = (

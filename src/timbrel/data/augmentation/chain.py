@@ -17,6 +17,9 @@ from timbrel.errors import UserError
 MOST_EXPANSION = 1000  # beyond it, planning alone would fill the memory
 
 
+_ATTRIBUTES = ("probability", "heavy", "max_speed")  # of a Transform
+
+
 class Chain:
     """Transforms, one after the other, each with its own probability and its own generator.
 
@@ -78,6 +81,13 @@ class Augment:
                 raise UserError(
                     f"augmentation.{name}={part}: give its keys, such as "
                     f"augmentation.{name}.probability=0.5, or null to leave it out"
+                )
+        for name, part in transforms.items():
+            lacking = [key for key in _ATTRIBUTES if not hasattr(part, key)]
+            if part is not None and lacking:
+                raise UserError(
+                    f"augmentation.transforms.{name}: {type(part).__name__} has no "
+                    f"{' and no '.join(lacking)}"
                 )
         used = {name: t for name, t in transforms.items() if t is not None and t.probability > 0}
         heavy = {name: transform for name, transform in used.items() if transform.heavy}
