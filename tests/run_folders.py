@@ -111,14 +111,16 @@ def write_evaluation(
     """
     evaluation = folder / "evaluation"
     evaluation.mkdir()
-    columns = ["mrstft", "log_mel_l1", "si_sdr_db", "loudness_error_lu"]
+    silence = {"mrstft": 4.3, "log_mel_l1": 4.9, "si_sdr_db": -60, "loudness_error_lu": 30}
+    columns = list(dict.fromkeys([*silence, *means]))
     with (evaluation / "files.csv").open("w", newline="", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(["part", "file", "system", "seconds", *columns, "nats_per_second"])
         for name in files:
             values = [means.get(column, (1.0, 0.9, 1.1))[0] for column in columns]
             writer.writerow(["test", name, "model", 0.25, *values, 100.0])
-            writer.writerow(["test", name, "silence", 0.25, 4.3, 4.9, -60, 30, ""])
+            controls = [silence.get(column, 1.0) for column in columns]
+            writer.writerow(["test", name, "silence", 0.25, *controls, ""])
     with (evaluation / "summary.csv").open("w", newline="", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(["part", "system", "metric", "mean", "low", "high", "files"])

@@ -15,6 +15,7 @@ from stages.training_jobs import TINY, lean, only_run
 from timbrel.analysis.report.run_report import write_run_report
 from timbrel.analysis.run_folder import read_evaluation, read_run
 from timbrel.analysis.run_summary import choice, elapsed_s
+from timbrel.limits import LIMITS
 from timbrel.metrics.scores import SCORES
 from timbrel.stages import evaluate, train, training_run
 
@@ -72,7 +73,8 @@ def test_training_leaves_the_test_part_scored(trained: Path) -> None:
     assert [row["system"] for row in rows[:3]] == ["model", "silence", "noise"]
     assert (run / "report.html").is_file()
     assert not (run / "audio" / "test").exists()
-    assert set(gates(run)) >= {"kl_floor", "held_out_loss", "better_than_noise", *PARITY}
+    without_limit = {"latent_parity", "better_than_silence", "better_than_noise"}
+    assert set(gates(run)) == {*LIMITS, *without_limit}
 
 
 def test_a_run_knows_the_options_and_the_time_it_took(trained: Path) -> None:
@@ -143,7 +145,7 @@ def test_what_the_model_invents_is_measured(copied: Path, capsys) -> None:
     are two chunks: 8 to train on, and 12 held out."""
     run = only_run(copied)
     assert set(INVENTED) <= set(gates(run))
-    chosen = (f"run={run}", *FAST, "evaluate.parts=[test]", "evaluate.interpolation=1e-9")
+    chosen = (f"run={run}", *FAST, "evaluate.parts=[test]", "limits.interpolation=1e-9")
     assert evaluate.main([*chosen, "evaluate.generated_clips=9"]) == 0
     rows = gates(run)
     assert rows["interpolation"]["passed"] == "yes"

@@ -44,7 +44,11 @@ def run_train(recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("architecture.latent_dim=0", "architecture.clip_dim=8"),
         ("architecture.clip_dim=4",),
         ("data.folds=3", "data.fold=1"),
-        ("trainer.gradient_clip_norm=null", "trainer.ema_decay=null"),
+        (
+            "trainer.gradient_clip_norm=null",
+            "trainer.ema_decay=null",
+            "trainer.validation_chunks=1",
+        ),
     ],
 )
 def test_variants_train_and_render(run_train, overrides: tuple[str, ...]) -> None:
@@ -114,6 +118,8 @@ def test_early_stop_counts_validations_without_gain(run_train) -> None:
 def test_gates_have_the_runs_limits_at_the_end_and_when_evaluated_again(run_train) -> None:
     """One null switches its gate off; the command line may set another for this evaluation."""
     chosen = ["limits.kl_floor_nats=1e6", "limits.active_units=null", "limits.decode_change=7"]
+    chosen += ["limits.generalisation_gap=0.5", "limits.parity=1e-5", "limits.memorisation=null"]
+    chosen += ["limits.coverage=0.2", "limits.diversity=null", "limits.interpolation=0.4"]
     status, run = run_train(*chosen)
     assert status == 0
     with (run / "evaluation" / "gates.csv").open() as file:

@@ -13,6 +13,8 @@ from timbrel.limits import LIMITS
 class Score:
     """`unit` is empty where a score is dimensionless, `better` None where neither way is.
 
+    `meaning` says to a reader of the page what the number tells.
+
     A `stereo` score does not exist of one channel: it has an empty cell in a file's row, and of
     mono runs no row of the summary and no column of a page.
     """
@@ -20,6 +22,7 @@ class Score:
     title: str
     unit: str
     better: Literal["lower", "higher"] | None
+    meaning: str
     stereo: bool = False
 
     @property
@@ -45,16 +48,43 @@ class Score:
 
 
 SCORES = {
-    "mrstft": Score("MR-STFT", "", "lower"),
-    "log_mel_l1": Score("log-mel L1", "", "lower"),
-    "si_sdr_db": Score("SI-SDR", "dB", "higher"),
-    "loudness_error_lu": Score("loudness error", "LU", "lower"),
-    "width_error": Score("width error", "", "lower", stereo=True),
+    "mrstft": Score(
+        "MR-STFT",
+        "",
+        "lower",
+        "How far the spectrum is off at three resolutions. 0 is identical; the noise control "
+        "says what a mere equaliser would score.",
+    ),
+    "log_mel_l1": Score(
+        "log-mel L1",
+        "",
+        "lower",
+        "How far the loudness of each of 128 bands of pitch is off, on average, in "
+        "natural logarithms: 0.1 is about 0.9 dB.",
+    ),
+    "si_sdr_db": Score(
+        "SI-SDR",
+        "dB",
+        "higher",
+        "How much of the waveform itself is right, above what is wrong. At 0 dB as much "
+        "is wrong as right; sounds that are alike to the ear may score low, for it counts phase.",
+    ),
+    "loudness_error_lu": Score(
+        "loudness error", "LU", "lower", "How far the loudness is off. 1 LU is just heard."
+    ),
+    "width_error": Score(
+        "width error",
+        "",
+        "lower",
+        "How far the stereo width is off: the side's share of mid and side, 0 for mono "
+        "and 1 for antiphase.",
+        stereo=True,
+    ),
 }
 """In the order of tables; `metrics.reconstruction.evaluate` returns those that exist."""
 
 RUN_SCORES = {
-    gate: Score(limit.title, limit.unit, limit.better)
+    gate: Score(limit.title, limit.unit, limit.better, limit.help)
     for gate, limit in LIMITS.items()
     if gate != "front_end_parity"  # a fault where it fails, and no measure of a model
 }

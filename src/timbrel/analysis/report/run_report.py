@@ -13,10 +13,10 @@ from timbrel.analysis.report.run_listening import development, listening
 from timbrel.analysis.report.run_scores import scale, scores, verdict
 from timbrel.analysis.report.run_warnings import command, finished, reported_part, warnings_of
 from timbrel.analysis.run_folder import Run, read_run
+from timbrel.config import STAGES
 from timbrel.metrics.scores import SCORES
 
 REPORT_FILE = "report.html"
-_STAGES = ("train", "evaluate", "generate", "inspect")
 _MOST_LISTED = 1000
 
 
@@ -215,7 +215,7 @@ def _repeated(run: Run) -> list[str]:
     words = [told.get(word.partition("=")[0], word) for word in words]
     if not words:
         words = ["timbrel", *run.overrides]
-    stage = [] if len(words) > 1 and words[1] in _STAGES else ["train"]
+    stage = [] if len(words) > 1 and words[1] in STAGES else ["train"]
     return [words[0], *stage, *words[1:]]
 
 

@@ -14,18 +14,7 @@ from timbrel.analysis.run_folder import Run
 from timbrel.metrics.scores import SCORES
 
 RATE = "nats_per_second"
-MEANINGS = {
-    "mrstft": "How far the spectrum is off at three resolutions. 0 is identical; the noise control "
-    "says what a mere equaliser would score.",
-    "log_mel_l1": "How far the loudness of each of 128 bands of pitch is off, on average, in "
-    "natural logarithms: 0.1 is about 0.9 dB.",
-    "si_sdr_db": "How much of the waveform itself is right, above what is wrong. At 0 dB as much "
-    "is wrong as right; sounds that are alike to the ear may score low, for it counts phase.",
-    "loudness_error_lu": "How far the loudness is off. 1 LU is just heard.",
-    "width_error": "How far the stereo width is off: the side's share of mid and side, 0 for mono "
-    "and 1 for antiphase.",
-    RATE: "How much passes through the code each second.",
-}
+_RATE_MEANING = "How much passes through the code each second."
 _PARTS = {"train": "training files", "validation": "validation files", "test": "test files"}
 _CONTROLS = {"silence": "silence", "noise": "matched noise"}
 
@@ -68,7 +57,7 @@ def scores(run: Run) -> Scores | None:
             cells = tuple(_cell(row) for row in found.values())
             strong = system == "model" and of_part == part
             rows.append(Row(name, f"{present[0]['files']:.0f}", cells, strong))
-    return Scores(tuple((_heading(name), MEANINGS[name]) for name in metrics), tuple(rows))
+    return Scores(tuple(map(_column, metrics)), tuple(rows))
 
 
 def summary_of(run: Run, part: str | None, system: str, metric: str) -> dict[str, Any] | None:
@@ -133,8 +122,11 @@ def scale(run: Run) -> Markup | None:
     return drawing(figure, f"MR-STFT of the model {with_interval(model)}; perfect 0, {others}")
 
 
-def _heading(metric: str) -> str:
-    return SCORES[metric].heading if metric in SCORES else "rate, nats/s"
+def _column(metric: str) -> tuple[str, str]:
+    """Its heading and what it means."""
+    if metric == RATE:
+        return "rate, nats/s", _RATE_MEANING
+    return SCORES[metric].heading, SCORES[metric].meaning
 
 
 def _cell(row: dict[str, Any] | None) -> tuple[str, str]:
