@@ -14,9 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from timbrel.data.expansion import expand, plan
-from timbrel.data.loaders import train_loader
-from timbrel.data.probing import available_cores
+from timbrel.data.ahead.expansion import expand, plan
+from timbrel.data.chunks.loaders import train_loader
+from timbrel.data.scan.probing import available_cores
 from timbrel.stages import parts
 from timbrel.stages.app import compose
 from timbrel.stages.recordings import recordings

@@ -20,7 +20,7 @@ import yaml
 from scipy.stats import spearmanr
 
 import timbrel
-from timbrel.data.demo import FACTORS_FILE, render_demo_set
+from timbrel.data.demo.demo_set import FACTORS_FILE, render_demo_set
 from timbrel.library.instrument import Instrument
 
 FACTORS = ("f0_hz", "brightness_hz", "noisiness", "decay_db_per_s", "attack_s")

@@ -26,8 +26,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from timbrel.analysis.run_folder import Run, read_run
 from timbrel.errors import UserError
+from timbrel.runs.folder import Run, read_run
 
 HERE = Path(__file__).parent
 CELL_FILE, LOG_FILE = "cell.json", "train.log"

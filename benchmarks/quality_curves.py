@@ -13,7 +13,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from timbrel.analysis.run_folder import Run, read_run
+from timbrel.runs.folder import Run, read_run
 
 HERE = Path(__file__).parent
 

@@ -48,7 +48,7 @@ class Figure:
 
 def figures() -> list[Figure]:
     """All figures, in the order of the table. Imports nothing heavy."""
-    from timbrel.options import options
+    from timbrel.config.options import options
 
     listed = [
         Figure("start: timbrel --help", "s", lambda: command_s("--help")),
@@ -100,14 +100,14 @@ def command_s(*arguments: str) -> list[float]:
 
 def demo_folder() -> Path:
     """The built-in set, rendered into the user's cache where it is not there yet."""
-    from timbrel.data.demo import ensure_demo_set
+    from timbrel.data.demo.demo_set import ensure_demo_set
 
     return ensure_demo_set(files=DEMO_FILES, sample_rate_hz=RATE_HZ, cache_dir=None)
 
 
 def catalog_files_per_s(*, warm: bool) -> list[float]:
     """Files catalogued per second: all decoded, or all known from a scan before."""
-    from timbrel.data.catalog import scan
+    from timbrel.data.scan.catalog import scan
 
     root = demo_folder()
     with tempfile.TemporaryDirectory() as memory:
@@ -117,8 +117,8 @@ def catalog_files_per_s(*, warm: bool) -> list[float]:
 
 def decode_speed() -> list[float]:
     """Audio decoded into an empty cache, by this process alone."""
-    from timbrel.data.cache import Cache
-    from timbrel.data.catalog import scan
+    from timbrel.data.cache.store import Cache
+    from timbrel.data.scan.catalog import scan
 
     catalog = scan(demo_folder())
     audio_s = 0.0
@@ -135,10 +135,10 @@ def decode_speed() -> list[float]:
 
 def examples_per_s(augmentation: str) -> list[float]:
     """Training examples of 65,536 samples per second, loaded by the training process itself."""
-    from timbrel.data.cache import Cache
-    from timbrel.data.catalog import scan
-    from timbrel.data.loaders import train_loader
-    from timbrel.data.split import Segment
+    from timbrel.data.cache.store import Cache
+    from timbrel.data.chunks.loaders import train_loader
+    from timbrel.data.scan.catalog import scan
+    from timbrel.data.split.parts import Segment
     from timbrel.stages import parts
     from timbrel.stages.app import compose
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from timbrel import cli
-from timbrel.config import STAGES
-from timbrel.options import options
-from timbrel.stages.completion import candidates
+from timbrel.commands.completion import candidates
+from timbrel.config.options import options
+from timbrel.config.schema import STAGES
 
 TIMBREL = Path(sys.executable).with_name("timbrel")
 

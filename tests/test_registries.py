@@ -15,20 +15,20 @@ from signals import noise
 from timbrel import cli
 from timbrel.analysis import generation_gates, latent_gates
 from timbrel.analysis.evaluation import MeanScore
-from timbrel.analysis.report.comparison import comparison_page
-from timbrel.analysis.report.data_attributes import _SHOWN_OTHERWISE
-from timbrel.analysis.report.run_report import write_run_report
-from timbrel.analysis.run_folder import read_run
 from timbrel.attributes.measurement import measure
 from timbrel.attributes.registry import ATTRIBUTES, CLIP_ATTRIBUTES, FRAME_ATTRIBUTES
-from timbrel.config import OPEN_SECTIONS, STAGES
-from timbrel.data.chunk_attributes import check_names
-from timbrel.limits import LIMITS
+from timbrel.commands.completion import candidates
+from timbrel.config.limits import LIMITS
+from timbrel.config.options import conf_folder
+from timbrel.config.schema import OPEN_SECTIONS, STAGES
+from timbrel.data.measured.chunk_attributes import check_names
 from timbrel.metrics.intervals import Interval
 from timbrel.metrics.reconstruction import evaluate
 from timbrel.metrics.scores import RUN_SCORES, SCORES
-from timbrel.options import conf_folder
-from timbrel.stages.completion import candidates
+from timbrel.report.comparison import comparison_page
+from timbrel.report.data_attributes import _SHOWN_OTHERWISE
+from timbrel.report.run_report import write_run_report
+from timbrel.runs.folder import read_run
 from timbrel.stages.evaluation_tables import print_evaluation
 from timbrel.stages.overrides import schema_keys
 from timbrel.sweeps.study import read_study

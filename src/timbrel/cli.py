@@ -8,10 +8,10 @@ from contextlib import suppress
 from importlib import import_module
 
 from timbrel import stopping, streams
-from timbrel.config import STAGES
+from timbrel.config.options import options
+from timbrel.config.schema import STAGES
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import refusal
-from timbrel.options import options
 
 _PAGE = """\
 timbrel trains a generative instrument from 5 to 500 of your own recordings, at 48 kHz.
@@ -129,11 +129,11 @@ def _run(words: list[str]) -> int:
         sys.stdout.write(f"timbrel {__version__}\n")
         return 0
     if command in ("completion", "_complete"):
-        from timbrel.stages import completion
+        from timbrel.commands import completion
 
         return completion.install(rest) if command == "completion" else completion.answer(rest)
     if command in _COMMANDS:
-        return int(import_module(f"timbrel.stages.{command}_command").main(rest))
+        return int(import_module(f"timbrel.commands.{command}").main(rest))
     if command not in STAGES:
         if "=" in command or command.startswith("-"):
             known = ", ".join(STAGES)

@@ -21,9 +21,9 @@ from timbrel.analysis.evaluation import (
     write_tables,
 )
 from timbrel.analysis.parity import front_end_difference, latent_difference
-from timbrel.data.cache import Cache
-from timbrel.data.catalog import scan
-from timbrel.data.split import Segment
+from timbrel.data.cache.store import Cache
+from timbrel.data.scan.catalog import scan
+from timbrel.data.split.parts import Segment
 from timbrel.errors import UserError
 from timbrel.losses.latent import rate_nats
 from timbrel.metrics.scores import SCORES

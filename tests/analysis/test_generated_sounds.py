@@ -24,7 +24,7 @@ from timbrel.analysis.generated_sounds import (
 from timbrel.analysis.generated_tables import write_generated
 from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.contracts import Latent
-from timbrel.data.split import Segment, Split
+from timbrel.data.split.parts import Segment, Split
 from timbrel.generation.file_source import encode_whole
 from timbrel.metrics import aisfx
 from timbrel.metrics.distribution import kernel_audio_distance

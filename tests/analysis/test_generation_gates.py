@@ -15,7 +15,7 @@ from timbrel.analysis.generation_gates import (
     interpolation,
     memorisation,
 )
-from timbrel.limits import DEFAULTS
+from timbrel.config.limits import DEFAULTS
 from timbrel.metrics.diversity import nearest
 
 RNG = np.random.default_rng(0)

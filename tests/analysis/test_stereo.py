@@ -19,9 +19,9 @@ from timbrel.analysis.gates import better_than_noise, better_than_silence
 from timbrel.analysis.generated_sounds import compare
 from timbrel.analysis.latent_gates import measure_code
 from timbrel.contracts import Batch
-from timbrel.data.cache import Cache
-from timbrel.data.catalog import scan
-from timbrel.data.split import Segment
+from timbrel.data.cache.store import Cache
+from timbrel.data.scan.catalog import scan
+from timbrel.data.split.parts import Segment
 from timbrel.losses.mix import LossMix
 from timbrel.losses.reconstruction import SpectralLoss
 from timbrel.metrics.embedding import embed

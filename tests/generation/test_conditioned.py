@@ -19,10 +19,10 @@ from timbrel.analysis.latent_gates import measure_code
 from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.analysis.parity import latent_difference
 from timbrel.contracts import Batch, Columns, Conditions, Latent
-from timbrel.data.cache import Clip
-from timbrel.data.cache_entry import npy_header
-from timbrel.data.conditions import conditions_from, measured_conditions
-from timbrel.data.split import Segment
+from timbrel.data.cache.entry import npy_header
+from timbrel.data.cache.store import Clip
+from timbrel.data.chunks.conditions import conditions_from, measured_conditions
+from timbrel.data.split.parts import Segment
 from timbrel.generation.engine import decode_stream
 from timbrel.generation.file_source import FileSource, encode_whole
 from timbrel.generation.source import PriorSource

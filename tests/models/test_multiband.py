@@ -11,13 +11,13 @@ from torch import Tensor
 
 import signals
 from models.presets import build, config
+from timbrel.config.targets import check_targets
 from timbrel.contracts import Conditions, Latent
 from timbrel.errors import UserError
 from timbrel.generation.engine import decode_stream
 from timbrel.models.activations import Activation
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.upsamplers import Upsampler
-from timbrel.target_checks import check_targets
 
 
 def rave(**changes: Any) -> Autoencoder:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from timbrel.config import STAGES
+from timbrel.config.options import conf_folder, groups_of
+from timbrel.config.schema import STAGES
 from timbrel.errors import UserError
-from timbrel.options import conf_folder, groups_of
 from timbrel.stages import app
 from timbrel.stages.overrides import check_overrides
 from timbrel.stages.run_folders import run_folder

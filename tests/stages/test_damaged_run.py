@@ -15,8 +15,8 @@ import torch
 
 from stages.training_jobs import TINY, hold, lean, start, warm_context
 from timbrel import cli
-from timbrel.analysis.run_folder import read_metrics
 from timbrel.errors import UserError
+from timbrel.runs.folder import read_metrics
 from timbrel.stages.run_folders import saved_config
 from timbrel.training.checkpoint import read_checkpoint, resume_step
 from timbrel.training.in_use import only_training

@@ -12,11 +12,11 @@ import soundfile
 
 from signals import noise, sine
 from stages.training_jobs import TINY, lean, only_run
-from timbrel.analysis.report.run_report import write_run_report
-from timbrel.analysis.run_folder import read_evaluation, read_run
-from timbrel.analysis.run_summary import choice, elapsed_s
-from timbrel.limits import LIMITS
+from timbrel.config.limits import LIMITS
 from timbrel.metrics.scores import SCORES
+from timbrel.report.run_report import write_run_report
+from timbrel.runs.folder import read_evaluation, read_run
+from timbrel.runs.summary import choice, elapsed_s
 from timbrel.stages import evaluate, train, training_run
 
 SHORT = [text for text in TINY if not text.startswith("trainer.max_steps")]
@@ -341,7 +341,7 @@ def test_a_report_that_fails_does_not_cost_the_training(
     recordings: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    from timbrel.analysis.report import run_report
+    from timbrel.report import run_report
 
     def broken(folder: Path, output: Path | None = None) -> Path:
         raise RuntimeError("no ink")

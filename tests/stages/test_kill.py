@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stages.training_jobs import TINY, only_run, start, warm_context
-from timbrel.analysis.run_folder import read_metrics
+from timbrel.runs.folder import read_metrics
 
 DEADLINE_S = 60.0
 

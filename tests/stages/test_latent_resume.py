@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.training_jobs import TINY, lean, only_run
-from timbrel.analysis.run_folder import read_metrics
+from timbrel.runs.folder import read_metrics
 from timbrel.stages import train
 from timbrel.training.module import Training
 

@@ -9,7 +9,7 @@ import soundfile
 
 from signals import noise, sine
 from stages.training_jobs import TINY, lean, only_run
-from timbrel.data.catalog import scan
+from timbrel.data.scan.catalog import scan
 from timbrel.stages import evaluate, generate, inspect, train
 
 SHORT = [text for text in TINY if not text.startswith("trainer.max_steps")]

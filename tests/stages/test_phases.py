@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from stages.training_jobs import TINY, lean, only_run, start, warm_context
-from timbrel.analysis.run_folder import held_out_loss, read_metrics
+from timbrel.runs.folder import held_out_loss, read_metrics
 from timbrel.stages import train
 from timbrel.training.fit import BEST
 from timbrel.training.module import Training

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from timbrel.analysis.run_folder import CONFIG_FILE
+from timbrel.runs.folder import CONFIG_FILE
 from timbrel.stages import app
 from timbrel.stages.run_folders import fixed_folder, run_folder, save_config
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from stages.training_jobs import TINY, lean, only_run
-from timbrel.analysis.run_folder import read_metrics
 from timbrel.errors import UserError
 from timbrel.metrics.scores import RUN_SCORES, SCORES
+from timbrel.runs.folder import read_metrics
 from timbrel.stages import train
 from timbrel.stages.app import compose
 from timbrel.stages.sweep_number import check_objective, part_of

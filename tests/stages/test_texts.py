@@ -6,7 +6,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from timbrel.config import STAGES
+from timbrel.config.schema import STAGES
 from timbrel.errors import UserError
 from timbrel.stages import app
 from timbrel.stages.overrides import place_keys, quoted, quoted_texts, text_keys
@@ -164,7 +164,7 @@ def test_names_that_wandb_refuses_are_refused_first(
 def test_a_study_may_refer_to_the_environment_and_a_command_line_not(
     here: Path, monkeypatch
 ) -> None:
-    from timbrel.stages.ablate_command import _overrides
+    from timbrel.commands.ablate import _overrides
     from timbrel.sweeps.study import read_study
 
     monkeypatch.setenv("SOUNDS", "/sounds")
@@ -186,7 +186,7 @@ def test_a_study_may_refer_to_the_environment_and_a_command_line_not(
 
 def test_files_made_of_long_names_fit(here: Path) -> None:
     from timbrel.audio.export import ExportSettings
-    from timbrel.stages.compare_command import _target
+    from timbrel.commands.compare import _target
     from timbrel.stages.generate import _Target
 
     for name in ("録" * 83, "k" * 251, "k\udcff" * 100):

@@ -13,7 +13,7 @@ import timbrel
 from signals import noise
 from stages.training_jobs import TINY, lean, only_run
 from timbrel.analysis.generation_gates import GATES as GENERATION_GATES
-from timbrel.analysis.run_folder import read_metrics
+from timbrel.runs.folder import read_metrics
 from timbrel.stages import evaluate, train
 
 

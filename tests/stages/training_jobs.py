@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from timbrel.data import catalog, probing
+from timbrel.data.scan import catalog, probing
 from timbrel.stages import evaluation_run, training_run
 from timbrel.training.in_use import only_training
 

@@ -1,6 +1,6 @@
 """The runner with a stand-in for `timbrel train`: states, failures, kills, locks.
 
-tests/stages/test_ablate_command.py runs the real one.
+tests/commands/test_ablate.py runs the real one.
 """
 
 import os

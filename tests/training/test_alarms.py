@@ -11,7 +11,7 @@ import soundfile
 from report_pages import Page
 from signals import noise
 from stages.training_jobs import TINY, lean, only_run
-from timbrel.limits import DEFAULTS, LIMITS, ByKey
+from timbrel.config.limits import DEFAULTS, LIMITS, ByKey
 from timbrel.stages import train
 from timbrel.sweeps.signature import config_digest
 from timbrel.training.alarms import CLEARED, RAISED, Alarms, Change

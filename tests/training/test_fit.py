@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from timbrel.config.limits import DEFAULTS
 from timbrel.contracts import Batch
-from timbrel.limits import DEFAULTS
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.training.alarms import Alarms
 from timbrel.training.callbacks import BEST, LAST, Checkpoints, Clock, EarlyStop, Validation

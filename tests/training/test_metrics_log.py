@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from timbrel.analysis.run_folder import read_metrics
+from timbrel.runs.folder import read_metrics
 from timbrel.training.metrics_log import MetricsLog
 
 EXACT = [0.1, 1 / 3, 1e-310, -0.0, 2**-1074, 1.7976931348623157e308, math.pi]

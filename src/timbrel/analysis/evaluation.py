@@ -20,7 +20,7 @@ from timbrel.audio.export import clear_peak_time
 from timbrel.audio.names import file_stem
 from timbrel.audio.origin import comment_of, mark
 from timbrel.contracts import Posterior
-from timbrel.data.split import Segment
+from timbrel.data.split.parts import Segment
 from timbrel.errors import UserError
 from timbrel.files import write_bytes, write_text
 from timbrel.generation.engine import decode_stream

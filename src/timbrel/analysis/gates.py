@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from timbrel.analysis.evaluation import HELD_OUT, MODEL, NOISE, SILENCE, FileScore, write_csv
-from timbrel.limits import LIMITS
+from timbrel.config.limits import LIMITS
 from timbrel.metrics.scores import SCORES
 
 LATENT_PARITY = 5e-4
@@ -45,7 +45,7 @@ class Gate:
 
 
 def judged(name: str, value: float, limit: float | None, **words: object) -> Gate:
-    """The row of the gate `name` of `timbrel.limits`; `words` go into its sentence.
+    """The row of the gate `name` of `timbrel.config.limits`; `words` go into its sentence.
 
     A `limit` of None switches the gate off: its number is told, and not judged.
     """

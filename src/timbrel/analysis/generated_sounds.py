@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from timbrel.analysis.evaluation import write_wav
 from timbrel.contracts import Conditions
-from timbrel.data.split import Segment, Split
+from timbrel.data.split.parts import Segment, Split
 from timbrel.errors import UserError
 from timbrel.generation.engine import render
 from timbrel.generation.file_source import conditions_of

@@ -11,7 +11,7 @@ import numpy as np
 
 from timbrel.analysis.gates import Gate, judged, unknown
 from timbrel.analysis.generated_sounds import GeneratedSounds
-from timbrel.limits import LIMITS, ByKey
+from timbrel.config.limits import LIMITS, ByKey
 from timbrel.metrics.diversity import expected_coverage
 
 FEWEST_HELD_OUT, FEWEST_TRAINING, FEWEST_GENERATED = 3, 8, 8
@@ -128,4 +128,4 @@ GATES: dict[str, Callable[[GeneratedSounds, float | None], Gate]] = {
     "diversity": diversity,
     "interpolation": interpolation,
 }
-"""By the name of the gate; the limits are those of `timbrel.limits`."""
+"""By the name of the gate; the limits are those of `timbrel.config.limits`."""

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from timbrel.analysis.evaluation import write_csv
 from timbrel.analysis.gates import Gate, judged, unknown
-from timbrel.data.split import Segment
+from timbrel.config.limits import LIMITS, ByKey
+from timbrel.data.split.parts import Segment
 from timbrel.generation.file_source import conditions_of
-from timbrel.limits import LIMITS, ByKey
 from timbrel.losses.latent import kl_nats
 from timbrel.metrics import latent as latent_metrics
 from timbrel.models.autoencoder import Autoencoder
@@ -116,7 +116,7 @@ GATES: dict[str, Callable[[CodeUse, float | None], Gate]] = {
     "active_units": active_units,
     "decoder_listens": decoder_listens,
 }
-"""Of a code, by the name of the gate; the limits are those of `timbrel.limits`."""
+"""Of a code, by the name of the gate; the limits are those of `timbrel.config.limits`."""
 
 
 def code_gates(code: CodeUse, limits: ByKey) -> list[Gate]:

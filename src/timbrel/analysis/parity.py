@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from timbrel.contracts import joined
-from timbrel.data.chunks import ValidationChunks, validation_chunks
-from timbrel.data.split import Segment
+from timbrel.data.chunks.sampling import ValidationChunks, validation_chunks
+from timbrel.data.split.parts import Segment
 from timbrel.generation.file_source import FileSource, conditions_of, encode_stream
 from timbrel.models.autoencoder import Autoencoder
 

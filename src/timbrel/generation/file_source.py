@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from timbrel.audio.read import describe, read_blocks
 from timbrel.audio.resample import resample_blocks
 from timbrel.contracts import Conditions, Latent, Posterior, joined
-from timbrel.data.cache_entry import amplified, file_gain, loudest_channel, mix
-from timbrel.data.conditions import measured_conditions
+from timbrel.data.cache.entry import amplified, file_gain, loudest_channel, mix
+from timbrel.data.chunks.conditions import measured_conditions
 from timbrel.errors import UserError
 from timbrel.models.autoencoder import Autoencoder
 

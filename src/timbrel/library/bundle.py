@@ -28,6 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from timbrel import __version__
+from timbrel.config.targets import locate
 from timbrel.errors import UserError, folder_fault
 from timbrel.files import replacing_folder, write_bytes, write_text
 from timbrel.generation.statistics import (
@@ -39,7 +40,6 @@ from timbrel.library import optional_parts
 from timbrel.library.targets import check_targets, foreign_parts
 from timbrel.models.autoencoder import Autoencoder, not_an_autoencoder
 from timbrel.paths import user_path
-from timbrel.target_checks import locate
 
 FORMAT_VERSION = 1
 

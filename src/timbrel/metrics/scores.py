@@ -6,7 +6,7 @@ Tables, curves and pages take names and directions from here. Knows neither torc
 from dataclasses import dataclass
 from typing import Literal
 
-from timbrel.limits import LIMITS
+from timbrel.config.limits import LIMITS
 
 
 @dataclass(frozen=True)

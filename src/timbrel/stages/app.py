@@ -27,14 +27,15 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
-from timbrel import config_checks, stopping, streams
-from timbrel.analysis.run_folder import MODEL_FOLDER
+from timbrel import stopping, streams
 from timbrel.audio.names import fitted
-from timbrel.config import OPEN_SECTIONS, STAGES
+from timbrel.config import checks as config_checks
+from timbrel.config.options import conf_folder, user_conf_folder
+from timbrel.config.schema import OPEN_SECTIONS, STAGES
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import refusal
-from timbrel.options import conf_folder, user_conf_folder
 from timbrel.paths import absolute_path, user_path
+from timbrel.runs.folder import MODEL_FOLDER
 from timbrel.stages.overrides import check_overrides, literal, place_keys, quoted_texts, retold
 from timbrel.stages.run_folders import (
     check_run,

@@ -26,22 +26,22 @@ from timbrel.analysis.gates import Gate
 from timbrel.analysis.generated_sounds import GeneratedSounds, measure_generated
 from timbrel.analysis.generated_tables import write_generated
 from timbrel.analysis.parity import front_end_difference, latent_difference
-from timbrel.analysis.run_folder import (
+from timbrel.config.limits import ByKey
+from timbrel.config.schema import EvaluateSection
+from timbrel.data.scan.catalog import Catalog
+from timbrel.data.split.parts import Segment, data_hash
+from timbrel.errors import UserError
+from timbrel.files import check_room, replacing_folder
+from timbrel.generation.statistics import LatentStatistics
+from timbrel.library.bundle import load_bundle
+from timbrel.models.autoencoder import Autoencoder
+from timbrel.paths import user_path
+from timbrel.runs.folder import (
     EVALUATION_FOLDER,
     METRICS_FILE,
     held_out_loss,
     read_metrics,
 )
-from timbrel.config import EvaluateSection
-from timbrel.data.catalog import Catalog
-from timbrel.data.split import Segment, data_hash
-from timbrel.errors import UserError
-from timbrel.files import check_room, replacing_folder
-from timbrel.generation.statistics import LatentStatistics
-from timbrel.library.bundle import load_bundle
-from timbrel.limits import ByKey
-from timbrel.models.autoencoder import Autoencoder
-from timbrel.paths import user_path
 from timbrel.stages.evaluation_tables import print_evaluation
 from timbrel.stages.progress import now_and_then
 from timbrel.stages.recordings import Recordings, recordings
@@ -245,7 +245,7 @@ def page_of(folder: Path, output: Path | None = None) -> Path | None:
     A page can be drawn again at any time: no failure of it may cost a training.
     """
     try:
-        from timbrel.analysis.report.run_report import write_run_report
+        from timbrel.report.run_report import write_run_report
 
         return write_run_report(folder, output)
     except Exception as error:

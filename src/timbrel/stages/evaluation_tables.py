@@ -10,7 +10,7 @@ from rich.text import Text
 from timbrel.analysis.evaluation import MODEL, NATS_PER_SECOND, NOISE, SILENCE, MeanScore
 from timbrel.analysis.gates import Gate
 from timbrel.analysis.generated_sounds import GeneratedSounds, SetDistances
-from timbrel.data.split_file import PARTS
+from timbrel.data.split.lists import PARTS
 from timbrel.metrics.intervals import Interval
 from timbrel.metrics.scores import SCORES
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
+from timbrel.data.ahead.expansion import expand, plan
 from timbrel.data.augmentation import Augment
-from timbrel.data.cache import Cache
-from timbrel.data.chunk import Variant
-from timbrel.data.expansion import expand, plan
+from timbrel.data.cache.store import Cache
+from timbrel.data.chunks.chunk import Variant
 from timbrel.stages.recordings import Recordings
 
 
@@ -18,7 +18,7 @@ def expanded(
 ) -> Sequence[Sequence[Variant]] | None:
     """The variants of every training segment; None where none are asked for, or `only_told`.
 
-    Raises UserError as `timbrel.data.expansion.expand`.
+    Raises UserError as `timbrel.data.ahead.expansion.expand`.
     """
     if not augment.expansion:
         return None

@@ -5,8 +5,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from timbrel.config import STAGES
-from timbrel.options import groups_of
+from timbrel.config.options import groups_of
+from timbrel.config.schema import STAGES
 from timbrel.stages.overrides import schema_keys
 
 _FLAGS = (

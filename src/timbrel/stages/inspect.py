@@ -38,7 +38,7 @@ def job(config: DictConfig) -> None:
     # Inside, so that --help and --cfg need neither numpy nor torch.
     from rich.console import Console
 
-    from timbrel.data.catalog_table import catalog_table
+    from timbrel.data.scan.catalog_table import catalog_table
     from timbrel.stages.recordings import normalisation, scanned
 
     catalog = scanned(config.data, workers=config.workers)
@@ -49,9 +49,9 @@ def job(config: DictConfig) -> None:
         catalog.to_csv(target)
         sys.stdout.write(f"wrote {target}: one line per file, every measure\n")
     if page is not None:
-        from timbrel.analysis.report.data_report import write_data_report
-        from timbrel.analysis.report.run_listening import normalised_excerpt
-        from timbrel.data.cache import Cache
+        from timbrel.data.cache.store import Cache
+        from timbrel.report.data_report import write_data_report
+        from timbrel.report.run_listening import normalised_excerpt
         from timbrel.stages.progress import measured_recordings
 
         advice = write_data_report(
@@ -82,8 +82,8 @@ def _augmentation(config: DictConfig) -> "Augment | None":
     parts = [*(section.get("transforms") or {}).values(), section.get("mask"), section.get("mix")]
     if not any(part and part.get("probability", 1.0) for part in parts):
         return None
+    from timbrel.config.targets import check_targets
     from timbrel.stages.built import built
-    from timbrel.target_checks import check_targets
 
     check_targets(section, "augmentation")
     return built(config.augmentation, "augmentation")

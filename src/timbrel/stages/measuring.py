@@ -3,9 +3,14 @@
 from omegaconf import DictConfig
 
 from timbrel.attributes.registry import ATTRIBUTES
-from timbrel.data.attribute_table import measure_clips
-from timbrel.data.cache import Cache
-from timbrel.data.chunk_attributes import CLIP_NAMES, FRAME_NAMES, ChunkAttributes, check_names
+from timbrel.data.cache.store import Cache
+from timbrel.data.measured.attribute_table import measure_clips
+from timbrel.data.measured.chunk_attributes import (
+    CLIP_NAMES,
+    FRAME_NAMES,
+    ChunkAttributes,
+    check_names,
+)
 from timbrel.errors import UserError, did_you_mean
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages.progress import measured_recordings

@@ -13,9 +13,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from timbrel.config import OPEN_SECTIONS, STAGES
+from timbrel.config.options import groups_of, options, shadowed_options
+from timbrel.config.schema import OPEN_SECTIONS, STAGES
 from timbrel.errors import UserError, did_you_mean
-from timbrel.options import groups_of, options, shadowed_options
 from timbrel.paths import user_path
 
 RESUME_KEYS = ("run", "data_root", "device", "logger", "hydra")

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from timbrel.config.targets import check_targets
 from timbrel.data.augmentation import Augment
 from timbrel.errors import UserError
 from timbrel.library.targets import foreign_parts
@@ -14,7 +15,6 @@ from timbrel.randomness import derived_seed
 from timbrel.stages.built import built
 from timbrel.stages.measuring import check_attributes
 from timbrel.stages.sweep_number import check_objective
-from timbrel.target_checks import check_targets
 from timbrel.training.phases import Phase
 
 SECTIONS = ("architecture", "latent", "augmentation", "loss")

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from timbrel.data.cache import Cache, Clip
-from timbrel.data.catalog import Catalog, scan
-from timbrel.data.catalog_table import printable
-from timbrel.data.demo import ensure_demo_set
-from timbrel.data.split import Split, SplitPlan, TooFewError, split_clips
-from timbrel.data.train_part import draw_train_files, with_further
-from timbrel.data.verdicts import Verdict
+from timbrel.data.cache.store import Cache, Clip
+from timbrel.data.demo.demo_set import ensure_demo_set
+from timbrel.data.scan.catalog import Catalog, scan
+from timbrel.data.scan.catalog_table import printable
+from timbrel.data.scan.verdicts import Verdict
+from timbrel.data.split.parts import Split, SplitPlan, TooFewError, split_clips
+from timbrel.data.split.train_part import draw_train_files, with_further
 from timbrel.errors import UserError
 from timbrel.paths import user_path
 

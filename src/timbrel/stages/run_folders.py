@@ -12,13 +12,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from timbrel.analysis.run_folder import CONFIG_FILE, OVERRIDES_FILE
 from timbrel.audio.names import file_name
-from timbrel.config import STAGES
+from timbrel.config.limits import moved
+from timbrel.config.schema import STAGES
 from timbrel.errors import UserError, folder_fault
 from timbrel.files import write_error, write_text
-from timbrel.limits import moved
 from timbrel.paths import user_path
+from timbrel.runs.folder import CONFIG_FILE, OVERRIDES_FILE
 from timbrel.stages.overrides import literal, place_keys, quoted
 
 _WITHOUT_CONFIG = "put it back from a copy; without it the run cannot go on nor be evaluated"

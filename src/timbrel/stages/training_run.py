@@ -13,11 +13,10 @@ from omegaconf import DictConfig
 
 from timbrel.analysis.evaluation import MODEL, compared_part, means_of
 from timbrel.analysis.latent_statistics import fit_latent_statistics
-from timbrel.analysis.run_folder import CONFIG_FILE, MODEL_FOLDER
-from timbrel.config import EvaluateSection, duration_s
-from timbrel.data.chunk_attributes import ChunkAttributes
-from timbrel.data.loaders import train_loader
-from timbrel.data.split import data_hash
+from timbrel.config.schema import EvaluateSection, duration_s
+from timbrel.data.chunks.loaders import train_loader
+from timbrel.data.measured.chunk_attributes import ChunkAttributes
+from timbrel.data.split.parts import data_hash
 from timbrel.errors import UserError
 from timbrel.files import WriteError, check_room, remove_stale_temporaries
 from timbrel.generation.file_source import encode_whole
@@ -31,6 +30,7 @@ from timbrel.library.bundle import (
     save_bundle,
 )
 from timbrel.models.autoencoder import Autoencoder
+from timbrel.runs.folder import CONFIG_FILE, MODEL_FOLDER
 from timbrel.stages import parts
 from timbrel.stages.app import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of

@@ -7,9 +7,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from timbrel.data.chunk import Measuring
-from timbrel.data.loaders import validation_loader
-from timbrel.data.split import Segment
+from timbrel.data.chunks.chunk import Measuring
+from timbrel.data.chunks.loaders import validation_loader
+from timbrel.data.split.parts import Segment
 from timbrel.stages.recordings import Recordings
 from timbrel.stages.run_folders import fixed_folder
 from timbrel.training.alarms import Alarms

@@ -9,9 +9,9 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from timbrel.analysis.report.figures import PALETTE
-from timbrel.analysis.report.page import INK
 from timbrel.files import write_bytes
+from timbrel.report.figures import PALETTE
+from timbrel.report.page import INK
 from timbrel.sweeps.results import StudyResult, score_of
 
 _PANEL_IN, _ROW_IN, _MARGIN_IN = 2.6, 0.34, 0.9

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from timbrel.analysis.report.comparison_listening import Clip, listening
-from timbrel.analysis.report.page import drawing, render_page, write_page
+from timbrel.report.comparison_listening import Clip, listening
+from timbrel.report.page import drawing, render_page, write_page
 from timbrel.sweeps.figure import study_figure
 from timbrel.sweeps.results import StudyResult
 from timbrel.sweeps.tables import comparison_rows, notes, score_rows

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from timbrel.config import duration_s
+from timbrel.config.schema import duration_s
 from timbrel.errors import UserError
 from timbrel.sweeps.record import Standing, State, read_record, standing
 from timbrel.sweeps.signature import FileDigests, Signature, sign

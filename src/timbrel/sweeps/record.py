@@ -13,8 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from timbrel.analysis.run_folder import CARD_FILE, CONFIG_FILE, MODEL_FOLDER
 from timbrel.files import write_text
+from timbrel.runs.folder import CARD_FILE, CONFIG_FILE, MODEL_FOLDER
 from timbrel.sweeps.signature import Signature
 
 try:

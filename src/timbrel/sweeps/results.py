@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbrel.analysis.run_folder import Run, read_run
 from timbrel.metrics.scores import RUN_SCORES, SCORES, Score
 from timbrel.randomness import numpy_generator
+from timbrel.runs.folder import Run, read_run
 from timbrel.sweeps.plan import PlannedRun
 from timbrel.sweeps.record import State
 from timbrel.sweeps.statistics import (

@@ -1,7 +1,7 @@
 """Runs: each its own `timbrel train`, whose failure is its own too.
 
 A launcher decides where and when runs happen: `launch` here, as processes of this machine, some at
-a time; `timbrel.stages.ablate_launchers` through any launcher of Hydra's. What one run is, is
+a time; `timbrel.commands.ablate_launchers` through any launcher of Hydra's. What one run is, is
 `run_alone`'s: lock, signature, record, training, its end.
 """
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import timbrel
-from timbrel.data.tree import entries
+from timbrel.data.scan.tree import entries
 from timbrel.files import write_text
 from timbrel.paths import user_path
 
@@ -40,8 +40,8 @@ _UNHEARD_DATA_KEYS = ("name", "root", "also", "split_file", "cache_dir")
 _INSTALLED = frozenset(["site-packages", "dist-packages"])
 _UNHEARD_MODULES = (
     # These draw and tell.
-    "timbrel.analysis.pictures",
-    "timbrel.analysis.report",
+    "timbrel.report.pictures",
+    "timbrel.report",
     "timbrel.stages.evaluation_tables",
     "timbrel.stages.help_page",
     "timbrel.stopping",
@@ -52,17 +52,17 @@ _UNHEARD_MODULES = (
     "timbrel.training.held_out_audio",
     "timbrel.training.wandb_log",
     # These make the config, which counts as it came out.
-    "timbrel.config",
-    "timbrel.config_checks",
+    "timbrel.config.schema",
+    "timbrel.config.checks",
     "timbrel.errors",
-    "timbrel.limits",
-    "timbrel.objective_checks",
-    "timbrel.options",
-    "timbrel.phase_checks",
+    "timbrel.config.limits",
+    "timbrel.config.objective",
+    "timbrel.config.options",
+    "timbrel.config.phases",
     "timbrel.stages.app",
     "timbrel.stages.overrides",
     "timbrel.stages.run_folders",
-    "timbrel.target_checks",
+    "timbrel.config.targets",
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from timbrel.limits import LIMITS, ByKey
+from timbrel.config.limits import LIMITS, ByKey
 from timbrel.training.callbacks import Validation
 from timbrel.training.metrics_log import StepTable
 from timbrel.training.module import Training
@@ -65,7 +65,7 @@ class Change:
 
 
 def readings(numbers: Mapping[str, float], limits: ByKey, best_step: int) -> Iterator[Reading]:
-    """Every number that has an alarm and a limit (`timbrel.limits`); what is not told is skipped.
+    """Every number that has an alarm and a limit (`config.limits`); what is not told is skipped.
 
     `best_step` is that of the lowest held-out loss.
     """

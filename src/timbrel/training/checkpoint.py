@@ -12,10 +12,10 @@ import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 from torch import Tensor, nn
 
-from timbrel.analysis.run_folder import CARD_FILE, MODEL_FOLDER
 from timbrel.errors import UserError
 from timbrel.files import write_bytes
 from timbrel.library.bundle import tensors_differ
+from timbrel.runs.folder import CARD_FILE, MODEL_FOLDER
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 _PARTS = {"timbrel": dict, "state_dict": dict, "optimizer_states": list, "callbacks": dict}

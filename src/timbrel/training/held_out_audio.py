@@ -13,12 +13,12 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from timbrel.analysis.pictures import save_spectrogram_pair
 from timbrel.audio.names import file_stem, readable
 from timbrel.audio.origin import comment_of, mark
-from timbrel.data.split import Segment
+from timbrel.data.split.parts import Segment
 from timbrel.files import WriteError, write_bytes
 from timbrel.generation.file_source import conditions_of
+from timbrel.report.pictures import save_spectrogram_pair
 from timbrel.training.callbacks import Validation
 from timbrel.training.module import Training
 

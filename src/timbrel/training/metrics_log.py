@@ -2,7 +2,7 @@
 
 Columns `step,name,value`. Long rather than wide, so that a killed run leaves a readable file and a
 resumed one can be cut to its checkpoint; `pandas.read_csv(path).pivot(index="step",
-columns="name", values="value")` gives the wide table. `timbrel.analysis.run_folder.read_metrics`
+columns="name", values="value")` gives the wide table. `timbrel.runs.folder.read_metrics`
 reads it.
 """
 

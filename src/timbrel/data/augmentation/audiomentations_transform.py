@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from timbrel.config.targets import check_targets
 from timbrel.data.augmentation.change import Audio, Changed
 from timbrel.data.augmentation.libraries import (
     check_name,
@@ -22,7 +23,6 @@ from timbrel.data.augmentation.libraries import (
 )
 from timbrel.data.augmentation.settings import check_probability
 from timbrel.errors import UserError
-from timbrel.target_checks import check_targets
 
 # More than about 10 ms for a second of stereo. Those that read files stay live, however slow: the
 # name of a variant rendered ahead does not follow the content of other files.

@@ -1,0 +1,277 @@
+"""`timbrel ablate study=NAME`: every cell of a grid, with every seed, and what they prove.
+
+A plain command: its further words are overrides of `timbrel train`, which are composed and checked
+for every cell before anything runs. Needs no torch until results are to be written.
+"""
+
+import math
+import re
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from timbrel.audio.names import fitted
+from timbrel.errors import UserError, did_you_mean, override_text
+from timbrel.sweeps.plan import SWEEPS, PlannedRun, estimate, minutes, plan_run, plan_text
+from timbrel.sweeps.record import State, standing
+from timbrel.sweeps.runner import PROCESS, Ending, environment_of, launch
+from timbrel.sweeps.signature import FileDigests
+from timbrel.sweeps.step_time import step_seconds
+from timbrel.sweeps.study import Cell, Study, read_study, study_names
+from timbrel.sweeps.written import PAGE, README, results_folder, up_to_date
+
+_PAGE = """\
+timbrel ablate: a grid of trainings with several seeds, and one page on what they prove.
+
+Usage
+  timbrel ablate study=NAME [KEY=VALUE ...] [jobs=N] [--plan]
+
+  study=NAME        experiments/NAME/study.yaml: question, base, axes, seeds, metrics, budget
+                    there are: {studies}
+  KEY=VALUE         overrides of timbrel train for every run, such as data.root=~/kicks
+  --plan            show the grid, what each run's state is and about how long it takes; run nothing
+  jobs=N            runs at a time (default: 1); each takes its share of the cores
+  launcher=NAME     what starts the runs: process (the default: processes of this machine), or any
+                    launcher of Hydra's that is installed: basic, joblib (timbrel[joblib]), ...
+
+Each run is a `timbrel train` in sweeps/NAME/<cell>/seed<k>/. A second call runs what is not
+finished, and what has changed: its config, its recordings, or the code that it uses. A killed run
+goes on from its last checkpoint; a failed one begins anew and stops no other.
+
+  writes: experiments/NAME/ README.md, results.md, .csv, .tex, figure.svg, .png
+          sweeps/NAME/report.html, to hear every cell on the same files
+  exit status: 0 all finished, 1 some are not, 2 a mistake of yours
+
+A study is under 40 lines, its keys as on the command line:
+
+  question: Does a wider code sound better?
+  base:
+    trainer.max_time: 2m
+  axes:
+    architecture: [spectral, rave_small]
+    architecture.latent_dim: [8, 32]
+  seeds: [0, 1, 2]
+  metrics: [mrstft, si_sdr_db]
+  budget: 30m
+"""
+_MOST_JOBS = 64
+_LONGEST_GROUP_BYTES = 128  # of W&B's
+
+
+@dataclass
+class _Call:
+    """The command line, read."""
+
+    study: str = ""
+    jobs: int = 1
+    launcher: str = PROCESS
+    plan: bool = False
+    overrides: dict[str, str] = field(default_factory=dict)
+
+
+def main(argv: Sequence[str]) -> int:
+    """The exit status of `timbrel ablate ...`. Raises UserError for a mistake of the user's."""
+    if not argv or any(word in ("--help", "-h", "help") for word in argv):
+        sys.stdout.write(_PAGE.format(studies=", ".join(study_names()) or "none yet"))
+        return 0
+    call = _read(argv)
+    study = read_study(call.study)
+    if call.launcher != PROCESS:
+        # Hydra and its plugins take their time to import: only whoever asks for one waits.
+        from timbrel.commands import ablate_launchers
+
+        ablate_launchers.check(call.launcher, call.jobs)
+    digests = FileDigests(SWEEPS / study.name / "files.json")
+    runs = _planned(study, call.overrides, digests)
+    digests.save()
+    _say(plan_text(study, runs, call.jobs))
+    if call.plan:
+        return 0
+    left = [run for run in runs if run.standing.state is not State.finished]
+    if left:
+        digests.memory.parent.mkdir(parents=True, exist_ok=True)
+        digests.save()  # so that no run reads the recordings again
+        _tell_time(study, runs, left, call.jobs)
+        _launched(call)(
+            left,
+            study=study.name,
+            jobs=call.jobs,
+            tell=_tell,
+            ended=_progress(len(left), call.jobs),
+        )
+        runs = [replace(run, standing=standing(run.folder, run.signature)) for run in runs]
+    missing = [run for run in runs if run.standing.state is not State.finished]
+    for run in missing:
+        # "changed" is what was edited while it ran.
+        reason = f": {run.standing.reason}" if run.standing.reason else ""
+        _tell(f"{run.label}: {run.standing.state}{reason} ({run.folder}/output.log)")
+    command = " ".join(["timbrel", "ablate", *map(shlex.quote, argv)])
+    if not up_to_date(study, runs):
+        # Drawing takes seconds to import: a call with nothing to do must not wait for it.
+        from timbrel.sweeps.readme import write_results
+        from timbrel.sweeps.tables import markdown
+
+        _say("\n" + markdown(write_results(study, runs, command)))
+    _say(f"results: {results_folder(study) / README}  page: {SWEEPS / study.name / PAGE}\n")
+    return 1 if missing else 0
+
+
+def _tell_time(
+    study: Study, runs: Sequence[PlannedRun], left: Sequence[PlannedRun], jobs: int
+) -> None:
+    """Where only steps are counted, time some: what begins should say when it will end."""
+    if not math.isnan(estimate(runs, jobs).seconds):
+        return
+    _tell("timing a step ...")
+    step_s = step_seconds(left, environment_of(jobs))
+    found = estimate(runs, jobs, step_s)
+    if math.isnan(found.seconds):
+        _tell("how long it will take could not be told: no step could be timed")
+        return
+    over = study.budget_s is not None and found.seconds > study.budget_s
+    budget = f"; more than the budget of {minutes(study.budget_s)}" if over else ""
+    _tell(f"about {minutes(found.seconds)} (a step takes {step_s:.2f} s{budget})")
+
+
+def _launched(call: _Call) -> Callable[..., None]:
+    if call.launcher == PROCESS:
+        return launch
+    from timbrel.commands import ablate_launchers
+
+    return partial(ablate_launchers.launch, name=call.launcher)
+
+
+def _read(argv: Sequence[str]) -> _Call:
+    call = _Call()
+    for word in argv:
+        key, equals, value = word.partition("=")
+        if word == "--plan":
+            call.plan = True
+        elif word.startswith("-"):
+            hint = did_you_mean(word, ["--plan", "--help"]) or " (timbrel ablate --help)"
+            raise UserError(f"ablate: {word}: no such flag{hint}")
+        elif not equals:
+            hint = f"; did you mean 'study={word}'?" if word in study_names() else ""
+            raise UserError(f"ablate: {word}: expected KEY=VALUE{hint}")
+        elif key == "study":
+            call.study = value
+        elif key == "jobs":
+            if not value.isdecimal() or not 1 <= int(value) <= _MOST_JOBS:
+                raise UserError(f"ablate: jobs={value}: a whole number from 1 to {_MOST_JOBS}")
+            call.jobs = int(value)
+        elif key == "launcher":
+            call.launcher = value
+        elif key == "plan":
+            if value not in ("true", "false"):
+                raise UserError(f"ablate: plan={value}: true or false")
+            call.plan = value == "true"
+        else:
+            call.overrides[key] = value
+    if not call.study:
+        known = ", ".join(study_names()) or "none yet; timbrel ablate --help shows one"
+        raise UserError(f"ablate: study: not set; give study=NAME (there are: {known})")
+    return call
+
+
+def _planned(study: Study, given: Mapping[str, str], digests: FileDigests) -> list[PlannedRun]:
+    """Every run of the grid, composed and checked. Raises UserError naming cells that cannot be."""
+    for key in given:
+        if key in study.axes:
+            raise UserError(f"ablate: {key}: an axis of {study.name}; edit '{study.file}'")
+        if key == "hydra/launcher":
+            raise UserError(f"ablate: {key}: write launcher={given[key]}")
+        if key in ("seed", "name", "run", "dry_run") or re.match(r"hydra\b", key):
+            raise UserError(f"ablate: {key}: every run has its own; leave it out")
+    runs: list[PlannedRun] = []
+    problems: dict[str, list[str]] = {}
+    for cell in study.cells():
+        texts = _overrides(study, cell, given)
+        try:
+            configs = _composed(texts, study.seeds)
+        except UserError as error:
+            problems.setdefault(str(error), []).append(cell.label)
+            continue
+        for seed, config in configs.items():
+            overrides = [*texts, f"seed={seed}"]
+            runs.append(plan_run(study, cell, seed, overrides, config, digests))
+    if problems:
+        cells = len(study.cells())
+        lines = [
+            message if len(labels) == cells else f"{', '.join(labels)}: {message}"
+            for message, labels in problems.items()
+        ]
+        raise UserError(f"study {study.name}: nothing was started\n  " + "\n  ".join(lines))
+    return runs
+
+
+def _overrides(study: Study, cell: Cell, given: Mapping[str, str]) -> list[str]:
+    """Base, then the command line, then the cell; W&B's group is the study, the name the cell."""
+    merged = {
+        "logger.group": fitted(study.name, _LONGEST_GROUP_BYTES),
+        **{k: _told(study, k, v) for k, v in study.base.items()},
+    }
+    merged |= given
+    merged |= {key: _told(study, key, value) for key, value in cell.settings}
+    return [*(f"{key}={value}" for key, value in merged.items()), f"name={cell.folder}"]
+
+
+def _told(study: Study, key: str, value: Any) -> str:
+    """A value of the study's file as the command line takes it, where a text is no interpolation.
+
+    Raises UserError where an interpolation in a text refers to what is not there.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from timbrel.stages.overrides import text_keys
+
+    if "${" in str(value) and key in text_keys("train"):
+        try:
+            value = OmegaConf.to_container(OmegaConf.create([value]), resolve=True)[0]
+        except OmegaConfBaseException as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"'{study.file}': {key}: {value}: {reason}") from error
+    return override_text(value)
+
+
+def _composed(overrides: Sequence[str], seeds: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """The resolved config of a cell with every seed, checked as `timbrel train` would."""
+    from omegaconf import OmegaConf
+
+    from timbrel.stages.app import checked, compose
+
+    config = checked("train", compose("train", overrides))
+    found = {}
+    for seed in seeds:
+        config.seed = seed
+        found[seed] = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+    return found
+
+
+def _progress(total: int, jobs: int) -> Callable[[Ending], None]:
+    """A line per run that ended, with what is left at the pace so far."""
+    seconds: list[float] = []
+
+    def tell(ending: Ending) -> None:
+        seconds.append(ending.seconds)
+        ended = len(seconds)
+        left_s = (total - ended) / jobs * sum(seconds) / ended
+        words = f"{ending.state} after {minutes(ending.seconds)}"
+        reason = f": {ending.reason}" if ending.reason else ""
+        left = f" (about {minutes(left_s)} to go)" if ended < total else ""
+        _tell(f"[{ended}/{total}] {ending.run.label}: {words}{reason}{left}")
+
+    return tell
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

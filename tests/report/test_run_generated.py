@@ -1,0 +1,80 @@
+"""The page's section on invented sounds: numbers with their n, and the nearest pair to hear."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from report_pages import write_csv
+from signals import noise
+from timbrel.errors import UserError
+from timbrel.report.run_generated import invented
+from timbrel.report.run_report import write_run_report
+from timbrel.runs.folder import read_run
+
+
+@pytest.fixture
+def evaluated(run):
+    folder = run / "evaluation"
+    values = {"kad": (4.25, 32), "kad_held_out": (-1.5, 9), "density": (0.75, 32)}
+    values["smoothness"] = (0.9, 4)
+    write_csv(
+        folder / "generated.csv",
+        [
+            {"measure": name, "value": value, "n": n, "n_reference": 54, "embedding": "aisfx"}
+            for name, (value, n) in values.items()
+        ],
+    )
+    write_csv(
+        folder / "generated_clips.csv",
+        [
+            {
+                "seed": seed,
+                "training_file": f"sub/kick {seed}.wav",
+                "training_start_s": 0.25 * seed,
+                "distance_db": abs(seed - 5) + 2.5,
+            }
+            for seed in range(3, 9)
+        ],
+    )
+    (folder / "audio" / "generated").mkdir(parents=True)
+    for i, name in enumerate(("generated", "training")):
+        path = folder / "audio" / "generated" / f"{name}.wav"
+        soundfile.write(path, noise(0.2, seed=i), 48_000, subtype="FLOAT")
+    return run
+
+
+def test_numbers_stand_beside_what_to_compare_them_with_and_a_pair_plays(evaluated, page):
+    shown = page(write_run_report(evaluated))
+    assert "What it invents" in shown.words
+    assert (
+        "kernel distance to training clips 4.25 (n = 32) \N{MINUS SIGN}1.50 (n = 9) "
+        "held-out recordings" in shown.words
+    )
+    assert (
+        "density: crowding around training clips 0.750 (n = 32) 1: a perfect model" in shown.words
+    )
+    assert "6 sounds drawn from the prior (seeds 3 to 8)" in shown.words
+    assert "whatever their level, and as sets by aiSFX" in shown.words
+    assert "Fréchet distance" not in shown.words  # not measured: no row
+    # And the nearest pair is there to hear.
+    assert "seed 5 lies nearest to a training clip: 'sub/kick 5.wav' at 1.25 s, 2.50" in shown.words
+    assert f"timbrel generate 'model={evaluated}' seed=5" in shown.words
+    for i, name in enumerate(("generated", "training")):
+        audio, rate_hz = shown.players[f"nearest pair, {name}"]
+        assert rate_hz == 48_000
+        assert np.abs(audio[:, 0] / 32768 - noise(0.2, seed=i)).max() <= 0.5001 / 32768
+
+
+def test_without_generated_sounds_the_page_says_how_to_get_them(silent_run, page):
+    assert invented(read_run(silent_run)) is None
+    assert "No sounds from the prior were compared yet" in page(write_run_report(silent_run)).words
+
+
+def test_missing_audio_leaves_the_numbers_and_damage_is_told(evaluated):
+    generated = evaluated / "evaluation" / "audio" / "generated"
+    (generated / "training.wav").write_bytes(b"RIFF nothing")
+    with pytest.raises(UserError, match=r"training\.wav.*run timbrel evaluate again"):
+        invented(read_run(evaluated))
+    (generated / "training.wav").unlink()
+    told = invented(read_run(evaluated))
+    assert (told.pair, len(told.rows)) == ((), 3)
