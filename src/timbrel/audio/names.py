@@ -33,6 +33,18 @@ def file_name(name: str, most_bytes: int) -> str:
     return fitted(re.sub(r"[^\w.-]+", "_", name).strip("_."), most_bytes)
 
 
+def printable(name: str) -> str:
+    r"""`name` with everything a terminal might obey, or cannot encode, written as an escape.
+
+    >>> printable("new\nline")
+    'new\\nline'
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for c in name
+    )
+
+
 def readable(name: str) -> str:
     """`name` with the bytes that are no UTF-8 spelled out: what libsndfile and W&B can take."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")

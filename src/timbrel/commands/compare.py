@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from timbrel.audio.names import file_name
-from timbrel.commands.library import Parser, printable
+from timbrel.commands.terminal import Parser
 from timbrel.errors import UserError
 from timbrel.files import check_room
 from timbrel.paths import user_path
@@ -49,7 +49,7 @@ def main(argv: Sequence[str], program: str = "timbrel compare") -> int:
     from timbrel.report.comparison import summary, write_comparison
 
     path = write_comparison(runs, output)
-    sys.stdout.write(printable(summary(runs) + f"page: {path}\n"))
+    sys.stdout.write(summary(runs) + f"page: {path}\n")
     return 0
 
 

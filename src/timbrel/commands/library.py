@@ -1,14 +1,14 @@
 """`timbrel library list|show|compare`: what was trained here, in one table or one screen."""
 
-import argparse
 import csv
 import math
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from timbrel.commands.terminal import UNKNOWN, Parser, count
 from timbrel.errors import UserError, did_you_mean, folder_fault
 from timbrel.metrics.scores import SCORES
 from timbrel.paths import user_path
@@ -29,7 +29,6 @@ Keys of --sort
   {keys}
 """
 _COMMANDS = ("list", "show", "compare")
-_UNKNOWN = "-"
 
 Column = tuple[str, Callable[[Entry], Any], Callable[[Entry], str]]
 
@@ -55,20 +54,6 @@ def main(argv: Sequence[str]) -> int:
 def sort_keys() -> list[str]:
     """What `list --sort` takes."""
     return list(_columns())
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse that tells a mistake in one line, with the nearest flag."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UserError with `message`."""
-        before, found, flags = message.partition("unrecognized arguments: ")
-        if found and not before:
-            known = [text for action in self._actions for text in action.option_strings]
-            flag = flags.split()[0]
-            hint = did_you_mean(flag.split("=")[0], known) or f" ({self.prog} --help)"
-            raise UserError(f"{flag}: no such flag{hint}")
-        raise UserError(f"{self.prog.removeprefix('timbrel ')}: {message}")
 
 
 def _list(words: Sequence[str]) -> int:
@@ -98,7 +83,7 @@ def _list(words: Sequence[str]) -> int:
         sys.stdout.write(f"no runs in {where}: timbrel train makes one\n")
         return 0
     wide = shutil.get_terminal_size((200, 24)).columns if sys.stdout.isatty() else 400
-    sys.stdout.write(printable(_table(entries, wide)))
+    sys.stdout.write(_table(entries, wide))
     return 0
 
 
@@ -108,14 +93,8 @@ def _show(words: Sequence[str]) -> int:
     given = parser.parse_args(list(words))
     from timbrel.commands.library_screen import screen
 
-    sys.stdout.write(printable(screen(locate(given.run))))
+    sys.stdout.write(screen(locate(given.run)))
     return 0
-
-
-def printable(text: str) -> str:
-    """`text` as the terminal can take it: what it cannot becomes an escape."""
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _entries(folders: Sequence[Path]) -> list[Entry]:
@@ -127,7 +106,7 @@ def _entries(folders: Sequence[Path]) -> list[Entry]:
         try:
             entries.append(summarise(path))
         except UserError as error:
-            sys.stderr.write(printable(f"passed over: {error}\n"))
+            sys.stderr.write(f"passed over: {error}\n")
     return entries
 
 
@@ -146,10 +125,10 @@ def _columns() -> dict[str, Column]:
     columns: dict[str, Column] = {
         "name": ("run", lambda e: str(e.run.folder), lambda e: str(e.run.folder)),
         "when": ("when", lambda e: e.when, lambda e: f"{e.when:%Y-%m-%d %H:%M}"),
-        "data": ("data", lambda e: e.data, lambda e: e.data or _UNKNOWN),
+        "data": ("data", lambda e: e.data, lambda e: e.data or UNKNOWN),
         "architecture": ("architecture", lambda e: e.architecture, lambda e: e.architecture or "-"),
-        "latent": ("latent", lambda e: e.latent, lambda e: e.latent or _UNKNOWN),
-        "steps": ("steps", lambda e: e.steps, lambda e: str(e.steps or _UNKNOWN)),
+        "latent": ("latent", lambda e: e.latent, lambda e: e.latent or UNKNOWN),
+        "steps": ("steps", lambda e: e.steps, lambda e: str(e.steps or UNKNOWN)),
         "time": ("time", lambda e: e.elapsed_s, _time),
         "parameters": ("params", lambda e: e.parameters, lambda e: count(e.parameters)),
         "status": ("status", lambda e: e.status, lambda e: e.status),
@@ -167,7 +146,7 @@ def _score_words(name: str) -> Callable[[Entry], str]:
     def words(entry: Entry) -> str:
         score = entry.scores.get(name)
         if score is None or math.isnan(score.mean):
-            return _UNKNOWN
+            return UNKNOWN
         interval = f" [{score.low:.2f} {score.high:.2f}]" if score.has_interval else ""
         return f"{score.mean:.3f}{interval}"
 
@@ -180,21 +159,7 @@ def _time(entry: Entry) -> str:
         minutes, seconds = divmod(round(entry.elapsed_s), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"
-    return f"max {entry.time_limit}" if entry.time_limit else _UNKNOWN
-
-
-def count(number: int | None) -> str:
-    """`4155460` as `4.2 M`.
-
-    >>> count(4155460), count(950), count(None)
-    ('4.2 M', '950', '-')
-    """
-    if number is None:
-        return _UNKNOWN
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.1f} {letter}"
-    return str(number)
+    return f"max {entry.time_limit}" if entry.time_limit else UNKNOWN
 
 
 _SHOWN = [
@@ -249,6 +214,4 @@ def _write_csv(entries: Sequence[Entry]) -> None:
             scores += [score.mean if score else "", *interval]
         fields = [e.run.folder, e.kind, e.when.isoformat(), e.data, e.architecture, e.latent]
         fields += [e.steps, e.elapsed_s, e.time_limit, e.parameters, e.status]
-        writer.writerow(
-            [printable(str("" if value is None else value)) for value in fields + scores]
-        )
+        writer.writerow(["" if value is None else str(value) for value in fields + scores])

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from timbrel.commands.library import count
+from timbrel.commands.terminal import count
 from timbrel.config.options import conf_folder
 from timbrel.config.schema import STAGES
 from timbrel.metrics.scores import SCORES

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from timbrel.audio.names import printable
 from timbrel.audio.read import describe
 from timbrel.report.figures import spectrogram_png
-from timbrel.report.page import audio_player, duration, number, picture, printable
+from timbrel.report.page import audio_player, duration, number, picture
 from timbrel.report.run_listening import excerpt, spread
 from timbrel.runs.folder import Run
 

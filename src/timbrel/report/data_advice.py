@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from timbrel.audio.names import printable
 from timbrel.data.scan.catalog import Catalog, FileReport
-from timbrel.data.scan.catalog_table import printable, shortened
+from timbrel.data.scan.catalog_table import shortened
 from timbrel.data.scan.verdicts import CLIPPED_SHARE, SILENT_PEAK, Verdict
 from timbrel.report.page import Notice, duration, number
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from timbrel.attributes.measurement import PitchMethod
 from timbrel.audio.level import decibels
+from timbrel.audio.names import printable
 from timbrel.data.augmentation import Augment
 from timbrel.data.measured.attribute_table import MOST_S, AttributeTable, Progress, measure_files
 from timbrel.data.scan.catalog import Catalog, FileReport
@@ -32,7 +33,6 @@ from timbrel.report.page import (
     drawing,
     duration,
     number,
-    printable,
     render_page,
     write_page,
 )

@@ -22,6 +22,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from timbrel.audio.names import printable
 from timbrel.files import write_bytes
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -102,18 +103,6 @@ def drawing(figure: Figure, alt: str) -> Markup:
     return Markup(svg.replace("<svg", label, 1).strip())
 
 
-def printable(text: str) -> str:
-    r"""`text` with control characters and bytes that are no Unicode written as escapes.
-
-    >>> printable("new\nline")
-    'new\\nline'
-    """
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for c in str(text)
-    )
-
-
 def number(value: float | None, digits: int = 3) -> str:
     """`value` to so many significant digits, with a real minus; a dash where it is not known.
 
@@ -166,5 +155,9 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "duration": duration, "printable": printable}
+    environment.filters |= {
+        "number": number,
+        "duration": duration,
+        "printable": lambda value: printable(str(value)),
+    }
     return environment

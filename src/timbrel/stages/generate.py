@@ -184,7 +184,7 @@ def _recordings_in(folder: Path, given: str) -> list[_Input]:
 
 
 def _pass_over(reason: str) -> None:
-    from timbrel.data.scan.catalog_table import printable
+    from timbrel.audio.names import printable
 
     sys.stderr.write(f"passed over: {printable(reason)}\n")
 
@@ -200,7 +200,7 @@ def _device(device: DictConfig) -> "torch.device":
 def _line(report: "ExportReport", settings: "ExportSettings") -> str:
     """`a.wav: 4.00 s, peak -1.0 dBTP, gain reduced by 2.3 dB to stay under -1 dBTP`."""
     peak = report.true_peak_dbtp
-    from timbrel.data.scan.catalog_table import printable
+    from timbrel.audio.names import printable
 
     text = f"{printable(str(report.path))}: {report.frames / report.rate_hz:.2f} s, " + (
         "silent" if peak == float("-inf") else f"peak {peak:.1f} dBTP"

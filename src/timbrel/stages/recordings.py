@@ -6,10 +6,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from timbrel.audio.names import printable
 from timbrel.data.cache.store import Cache, Clip
 from timbrel.data.demo.demo_set import ensure_demo_set
 from timbrel.data.scan.catalog import Catalog, scan
-from timbrel.data.scan.catalog_table import printable
 from timbrel.data.scan.verdicts import Verdict
 from timbrel.data.split.parts import Split, SplitPlan, TooFewError, split_clips
 from timbrel.data.split.train_part import draw_train_files, with_further

@@ -16,9 +16,10 @@ from rich.console import Console
 import timbrel.data.scan.catalog as catalog_module
 from signals import noise, sine
 from timbrel.audio.level import LoudnessMeter
+from timbrel.audio.names import printable
 from timbrel.data.scan import probe
 from timbrel.data.scan.catalog import Catalog, FileReport, scan
-from timbrel.data.scan.catalog_table import catalog_table, printable, shortened, summary
+from timbrel.data.scan.catalog_table import catalog_table, shortened, summary
 from timbrel.data.scan.probe import Measurement, measure
 from timbrel.data.scan.probing import measure_all
 from timbrel.data.scan.verdicts import Verdict

@@ -4,6 +4,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from timbrel.audio.names import printable
 from timbrel.data.scan.catalog import Catalog, FileReport
 from timbrel.data.scan.verdicts import Verdict
 
@@ -58,18 +59,6 @@ def summary(catalog: Catalog) -> str:
     duration_s = sum(file.duration_s or 0.0 for file in training)
     own = f"; {len(catalog.own_products)} by timbrel (-), left out" if catalog.own_products else ""
     return f"{', '.join(parts)}{own}; {len(training)} train, {_duration(duration_s)}"
-
-
-def printable(name: str) -> str:
-    r"""`name` with everything a terminal might obey, or cannot encode, written as an escape.
-
-    >>> printable("new\nline")
-    'new\\nline'
-    """
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for c in name
-    )
 
 
 def shortened(name: str, characters: int = NAME_CHARACTERS) -> str:
