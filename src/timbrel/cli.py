@@ -53,6 +53,7 @@ Where things go
   experiments/<study>/            its plan (study.yaml), tables, figure and README
   outputs/*.html                  pages of inspect and compare
   ./conf/GROUP/OPTION.yaml        your own options and experiments, used like the built-in ones
+  ./NAME.py                       your own classes, named there: _target_: NAME.Decoder
 
 Also
   timbrel completion bash|zsh|fish   install tab completion (stages, choices, keys, values)

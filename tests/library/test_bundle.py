@@ -14,6 +14,7 @@ from bundles import small_bundle, small_model
 from timbrel.errors import UserError
 from timbrel.generation.statistics import load_latent_statistics
 from timbrel.library import Card, Frontend, load_bundle, save_bundle
+from timbrel.library.bundle import load_weights
 from timbrel.library.targets import check_targets
 
 PARTS = ["config.yaml", "weights.safetensors", "frontend.json", "latents.safetensors", "card.json"]
@@ -251,3 +252,68 @@ def test_the_card_as_given_is_kept(tmp_path: Path) -> None:
     )
     save_bundle(folder, bundle.model, bundle.model_config, bundle.frontend, bundle.statistics, card)
     assert load_bundle(folder).card == card
+
+
+@pytest.mark.parametrize("target", ["os.system", "mine.Decoder"])
+def test_a_foreign_part_is_refused_by_name_with_the_way_out(tmp_path: Path, target: str) -> None:
+    folder = small_bundle(tmp_path / "model")
+    _edit_config(folder, lambda config: config["decoder"].update(_target_=target))
+    with pytest.raises(UserError) as refused:
+        load_bundle(folder)
+    told = str(refused.value)
+    assert f"names '{target}'" in told
+    assert "give trust=true" in told
+    assert f"({target.split('.')[0]}) in the working folder" in told
+
+
+def test_what_the_card_says_opens_nothing(tmp_path: Path) -> None:
+    """The config decides, not the list that its maker wrote."""
+    folder = small_bundle(tmp_path / "model")
+    _edit_config(folder, lambda config: config["decoder"].update(_target_="os.system"))
+    card = json.loads((folder / "card.json").read_text())
+    for foreign in ([], ["os.system"]):
+        (folder / "card.json").write_text(json.dumps({**card, "foreign": foreign}))
+        with pytest.raises(UserError, match=r"names 'os\.system'"):
+            load_bundle(folder)
+
+
+def test_trust_is_not_for_damage(tmp_path: Path) -> None:
+    folder = small_bundle(tmp_path / "model")
+    (folder / "config.yaml").write_text("_target_: os.system\ncommand: touch witness\n")
+    with pytest.raises(UserError, match=r"config\.yaml' is damaged"):
+        load_bundle(folder, trust=True)
+
+
+def test_a_model_of_timbrels_own_says_nothing_of_foreign_parts(tmp_path: Path) -> None:
+    card = json.loads((small_bundle(tmp_path / "model") / "card.json").read_text())
+    assert "foreign" not in card
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("sample_rate_hz", 44_100), ("channels", 2), ("conditions", ["f0_hz"])]
+)
+def test_front_end_and_model_must_agree(tmp_path: Path, key: str, value) -> None:
+    folder = small_bundle(tmp_path / "model")
+    frontend = json.loads((folder / "frontend.json").read_text())
+    (folder / "frontend.json").write_text(json.dumps({**frontend, key: value}))
+    _resign(folder)
+    with pytest.raises(UserError, match=rf"frontend\.json' says {key}="):
+        load_bundle(folder)
+
+
+def test_a_front_end_of_before_opens(tmp_path: Path) -> None:
+    folder = small_bundle(tmp_path / "model")
+    frontend = json.loads((folder / "frontend.json").read_text())
+    before = {**frontend, "normalisation": "none", "parameters": {"window_samples": 2048}}
+    (folder / "frontend.json").write_text(json.dumps(before))
+    _resign(folder)
+    assert load_bundle(folder).frontend == Frontend(sample_rate_hz=48_000, channels=1)
+
+
+def test_weights_are_read_without_building_anything(tmp_path: Path) -> None:
+    folder = small_bundle(tmp_path / "model")
+    tensors = load_bundle(folder).model.state_dict()
+    _edit_config(folder, lambda config: config["decoder"].update(_target_="os.system"))
+    found = load_weights(folder).tensors
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensors[name]) for name in tensors)

@@ -1,17 +1,20 @@
 """`objective=`: the number that a sweeper gets, checked before anything is trained."""
 
 import csv
+import math
 from pathlib import Path
 
 import pytest
 
 from stages.training_jobs import TINY, lean, only_run
+from timbrel.analysis.gates import Gate
 from timbrel.errors import UserError
 from timbrel.metrics.scores import RUN_SCORES, SCORES
 from timbrel.runs.folder import read_metrics
 from timbrel.stages import train
 from timbrel.stages.app import compose
-from timbrel.stages.sweep_number import check_objective, part_of
+from timbrel.stages.evaluation_run import Outcome
+from timbrel.stages.sweep_number import check_objective, number, part_of
 
 SHORT = tuple(text for text in TINY if not text.startswith(("trainer.max", "trainer.val")))
 
@@ -59,39 +62,30 @@ def test_it_is_refused_before_a_recording_is_read(
     assert not (tmp_path / "outputs").exists()
 
 
-@pytest.fixture
-def run_of(recordings: Path, tmp_path: Path, monkeypatch):
-    """Train two steps for a number: `(number, run folder)`."""
+def test_a_training_returns_the_score_that_its_tables_hold(
+    recordings: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """Of a part that is not scored by itself, beside the one that is."""
     monkeypatch.chdir(tmp_path)
     lean(monkeypatch)
-
-    def run(objective: str) -> tuple[float | None, Path]:
-        words = [f"data.root={recordings}", *SHORT, "trainer.max_steps=2", f"objective={objective}"]
-        config = compose(
-            "train", [*words, "trainer.max_time=null", "trainer.validate_every_steps=1"]
-        )
-        return train.job(config), only_run(tmp_path)
-
-    return run
-
-
-def test_a_score_of_a_part_that_is_not_the_tables_own(run_of) -> None:
-    found, run = run_of("validation/mrstft")
-    with (run / "evaluation" / "summary.csv").open(newline="") as file:
+    words = [
+        f"data.root={recordings}",
+        *SHORT,
+        "trainer.max_steps=2",
+        "objective=validation/mrstft",
+    ]
+    found = train.job(compose("train", words))
+    with (only_run(tmp_path) / "evaluation" / "summary.csv").open(newline="") as file:
         rows = {
-            (r["part"], r["system"], r["metric"]): float(r["mean"]) for r in csv.DictReader(file)
+            (row["part"], row["system"], row["metric"]): row["mean"] for row in csv.DictReader(file)
         }
-    assert found == pytest.approx(rows["validation", "model", "mrstft"], rel=1e-9)
+    assert found == pytest.approx(float(rows["validation", "model", "mrstft"]), rel=1e-6)
     assert ("test", "silence", "mrstft") in rows  # the controls stay beside the test part
 
 
-def test_a_gate(run_of) -> None:
-    found, run = run_of("gates/kl_floor")
-    with (run / "evaluation" / "gates.csv").open(newline="") as file:
-        values = {row["name"]: float(row["value"] or "nan") for row in csv.DictReader(file)}
-    assert found == pytest.approx(values["kl_floor"], rel=1e-9)
-
-
-def test_the_loss_is_that_of_the_best_checkpoint(run_of) -> None:
-    found, run = run_of("validation/loss")
-    assert found == min(value for _, value in read_metrics(run / "metrics.csv")["validation/loss"])
+def test_gates_and_the_loss_by_name() -> None:
+    gate = Gate("coverage", value=0.25, limit=0.1, passed=True, meaning="")
+    outcome = Outcome(files=[], summary=[], gates=[gate], generated=None)
+    assert number("gates/coverage", outcome, best_loss=1.5) == 0.25
+    assert number("validation/loss", outcome, best_loss=1.5) == 1.5
+    assert math.isnan(number("gates/diversity", outcome, best_loss=1.5))

@@ -1,5 +1,6 @@
 """Variants rendered ahead: what they are, told beforehand, never done twice, whole or not."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -286,3 +287,35 @@ def test_killed_anywhere_it_goes_on_where_it_was(tmp_path):
     for old, new in zip(found.variants()[0], fresh.variants()[0], strict=True):
         np.testing.assert_array_equal(old.segment.samples(), new.segment.samples())
     assert all(load_variant(job) for job in found.jobs[0])
+
+
+_OWN = """
+from timbrel.data.augmentation.change import Changed
+import numpy as np
+
+class Halved:
+    heavy, max_speed, probability = True, 1.0, 1.0
+
+    def __init__(self, gain):
+        self.gains = np.array([gain], np.float32)
+
+    def __call__(self, audio, rate_hz, rng):
+        return Changed(audio * np.float32({factor}) * self.gains[0])
+"""
+
+
+def test_a_transform_of_ones_own_is_rendered_ahead_and_anew_after_an_edit(tmp_path, monkeypatch):
+    """In a process of its own, which finds the module in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    segment = whole(clip_of(tmp_path, 0, noise(0.2)[None]))
+    peaks = []
+    for factor, gain in ((0.5, 1.0), (0.25, 1.0), (0.25, 2.0)):
+        (tmp_path / "halved.py").write_text(_OWN.format(factor=factor))
+        monkeypatch.delitem(sys.modules, "halved", raising=False)
+        importlib.invalidate_caches()
+        chain = Chain({"own": importlib.import_module("halved").Halved(gain)})
+        found = expanded([segment], tmp_path / "cache", chain=chain, count=1)
+        peaks.append(np.abs(found.variants()[0][0].segment.samples()).max())
+    peak = np.abs(segment.samples()).max()
+    np.testing.assert_allclose(peaks, [peak / 2, peak / 4, peak / 2], rtol=1e-6)

@@ -339,3 +339,14 @@ def test_strong_is_the_same_whatever_the_workers(tmp_path):
         assert torch.equal(one.input, other.input)
         assert torch.equal(one.target, other.target)
     assert any(not torch.equal(one.input, one.target) for one in batches[0])  # masks
+
+
+def test_a_transform_of_ones_own_that_is_not_whole_is_named():
+    class Half:
+        probability, heavy = 1.0, False
+
+        def __call__(self, audio, rate_hz, rng):
+            return Changed(audio)
+
+    with pytest.raises(UserError, match=r"augmentation\.transforms\.own: Half has no max_speed"):
+        Augment(transforms={"own": Half()})
