@@ -161,6 +161,13 @@ def test_what_a_library_refuses_is_told_when_composed(kind, name, arguments, wor
     assert kind(name=name, probability=0.0).probability == 0  # off
 
 
+def test_a_sound_that_no_seed_decides_is_refused():
+    # Beyond twice the length the library's stretcher draws phases by a seed of its own.
+    slow = {"min_rate": 0.25, "max_rate": 0.3}
+    with pytest.raises(UserError, match="TimeStretch makes another sound each time"):
+        Audiomentations(name="TimeStretch", arguments=slow)
+
+
 def test_a_named_choice_of_pedalboard():
     high_pass = Pedalboard(name="LadderFilter", arguments={"mode": "HPF12", "cutoff_hz": 5000})
     low, high = sine(200.0, 0.25)[None], sine(15_000.0, 0.25)[None]

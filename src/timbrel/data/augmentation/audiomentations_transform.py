@@ -43,8 +43,8 @@ class Audiomentations:
 
     Raises:
         UserError: no such transform; an argument it does not take, lacks or refuses; a package that
-            is not installed; samples that are not finite, or more or fewer of them than were given,
-            then and with every call.
+            is not installed; a sound that its seed does not decide. Then, and with every call:
+            samples that are not finite, or more or fewer of them than were given.
     """
 
     max_speed = 1.0
@@ -69,7 +69,7 @@ class Audiomentations:
             raise UserError(f"Audiomentations {name}: give probability beside the name, not p")
         check_targets({**self.arguments, "_target_": f"audiomentations.{name}"}, "arguments")
         with contextlib.redirect_stderr(io.StringIO()):  # what is missing is told once
-            try_out(self)
+            try_out(f"Audiomentations {name}", self)
 
     def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
         """The changed audio. Raises UserError."""

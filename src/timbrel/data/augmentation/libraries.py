@@ -67,13 +67,23 @@ def check_name(owner: str, name: str, known: Collection[str]) -> None:
     raise UserError(f"{owner}: no transform '{name}'{hint}{listed}")
 
 
-def try_out(transform: Callable[[Audio, int, np.random.Generator], Changed]) -> None:
-    """Apply `transform` to noise between silences; raises UserError as it does."""
-    rng = np.random.default_rng(0)
-    sound = rng.standard_normal((1, _TRIED_SAMPLES), np.float32) * np.float32(0.1)
+def try_out(owner: str, transform: Callable[[Audio, int, np.random.Generator], Changed]) -> None:
+    """Apply `transform` to noise between silences, twice for every seed.
+
+    Raises UserError as it does, and where a seed does not decide the sound.
+    """
+    noise = np.random.default_rng(0).standard_normal((1, _TRIED_SAMPLES), np.float32)
+    sound = noise * np.float32(0.1)
     sound[:, : _TRIED_SAMPLES // 4] = sound[:, -_TRIED_SAMPLES // 4 :] = 0
-    for _ in range(_TRIALS):
-        transform(sound, _TRIED_HZ, rng)
+    for seed in range(_TRIALS):
+        once, again = (
+            transform(sound, _TRIED_HZ, np.random.default_rng(seed)).audio for _ in range(2)
+        )
+        if not np.array_equal(once, again):
+            raise UserError(
+                f"{owner} makes another sound each time, whatever the seed: training could not be "
+                "repeated; give it other arguments, or leave it out"
+            )
 
 
 def checked(owner: str, audio: Audio, found: Audio, *, keeps_f0: bool) -> Changed:

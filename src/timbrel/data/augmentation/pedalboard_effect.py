@@ -47,8 +47,8 @@ class Pedalboard:
 
     Raises:
         UserError: no pedalboard; no such effect; an argument it does not take, lacks or refuses;
-            samples that are not finite, or more or fewer of them than were given, then and with
-            every call.
+            a sound that its seed does not decide. Then, and with every call: samples that are not
+            finite, or more or fewer of them than were given.
     """
 
     max_speed = 1.0
@@ -74,7 +74,7 @@ class Pedalboard:
             ends = {k: v[end] if isinstance(v, list) else v for k, v in self.arguments.items()}
             with errors_told(f"Pedalboard {name}", ends):
                 _made(name, ends)
-        try_out(self)
+        try_out(f"Pedalboard {name}", self)
 
     def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
         """The changed audio. Raises UserError."""
