@@ -18,7 +18,7 @@ from timbrel.data.ahead.expansion import expand, plan
 from timbrel.data.chunks.loaders import train_loader
 from timbrel.data.scan.probing import available_cores
 from timbrel.stages import parts
-from timbrel.stages.app import compose
+from timbrel.stages.composing import compose
 from timbrel.stages.recordings import recordings
 
 BATCHES, ROUNDS, BATCH = 25, 5, 8

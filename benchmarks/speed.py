@@ -140,7 +140,7 @@ def examples_per_s(augmentation: str) -> list[float]:
     from timbrel.data.scan.catalog import scan
     from timbrel.data.split.parts import Segment
     from timbrel.stages import parts
-    from timbrel.stages.app import compose
+    from timbrel.stages.composing import compose
 
     config = compose("train", ["data=demo", f"augmentation={augmentation}"])
     with tempfile.TemporaryDirectory() as folder:
@@ -203,7 +203,7 @@ def train_speed(architecture: str) -> list[float]:
     from timbrel.contracts import Batch
     from timbrel.randomness import torch_generator
     from timbrel.stages import parts
-    from timbrel.stages.app import compose
+    from timbrel.stages.composing import compose
     from timbrel.training.module import forward_pass, loss_terms
 
     config = compose("train", [f"architecture={architecture}", "data=demo"])
@@ -231,7 +231,7 @@ def decoding_speed(architecture: str) -> list[float]:
 
     from timbrel.contracts import Latent
     from timbrel.stages import parts
-    from timbrel.stages.app import compose
+    from timbrel.stages.composing import compose
 
     model = parts.build_model(compose("train", [f"architecture={architecture}", "data=demo"]))
     model.eval()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from timbrel.stages.app import compose
+from timbrel.stages.composing import compose
 
 
 @pytest.fixture

@@ -8,20 +8,16 @@ from typing import Any
 import pytest
 
 from timbrel.config import checks as config_checks
+from timbrel.config.choices import Accelerator, DataKind, ExportFormat, Precision, Source
 from timbrel.config.limits import DEFAULTS, LimitsConfig
 from timbrel.config.options import conf_folder, options
 from timbrel.config.schema import (
     STAGES,
-    Accelerator,
     DataConfig,
-    DataKind,
     EvaluateConfig,
     EvaluateSection,
-    ExportFormat,
     GenerateConfig,
     InspectConfig,
-    Precision,
-    Source,
     TrainConfig,
     duration_s,
 )

@@ -11,7 +11,7 @@ from timbrel.analysis.gates import judged, unknown
 from timbrel.config.limits import DEFAULTS, LIMITS, Limit, LimitsConfig, moved
 from timbrel.config.schema import AlarmsConfig, TrainConfig
 from timbrel.errors import UserError
-from timbrel.stages.app import compose
+from timbrel.stages.composing import compose
 from timbrel.stages.run_folders import saved_config
 
 WORDS = dict.fromkeys(("step", "dimensions", "nats", "counts", "seed", "file"), "seven")

@@ -6,7 +6,8 @@ import pytest
 
 from models.presets import LATENTS, config
 from timbrel.config.checks import check
-from timbrel.config.schema import DataConfig, DataKind, TrainConfig, TrainerConfig
+from timbrel.config.choices import DataKind
+from timbrel.config.schema import DataConfig, TrainConfig, TrainerConfig
 from timbrel.config.targets import locate
 from timbrel.errors import UserError
 
@@ -145,7 +146,7 @@ def test_what_compares_clips_needs_two(latent: str) -> None:
 def test_attributes_are_checked_before_recordings_are_read(
     overrides: list[str], message: str
 ) -> None:
-    from timbrel.stages.app import compose
+    from timbrel.stages.composing import compose
     from timbrel.stages.parts import check_sections
 
     start = ["data=demo", "latent=ar_vae"]

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from timbrel.config.checks import check
-from timbrel.config.schema import DataConfig, DataKind, PhaseConfig, TrainConfig, TrainerConfig
+from timbrel.config.choices import DataKind
+from timbrel.config.schema import DataConfig, PhaseConfig, TrainConfig, TrainerConfig
 from timbrel.errors import UserError
 from timbrel.stages import train
-from timbrel.stages.app import compose
+from timbrel.stages.composing import compose
 from timbrel.stages.parts import check_sections
 
 HINGE = {"adversary": {"_target_": "training.hinge.Hinge", "channels": 1}, "weights": {"gen": 1.0}}

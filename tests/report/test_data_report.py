@@ -14,7 +14,7 @@ from timbrel.report.data_advice import advise
 from timbrel.report.data_factors import factors
 from timbrel.report.data_measures import POINTS, look, look_at_all
 from timbrel.report.data_report import MOST_PLAYERS, write_data_report
-from timbrel.stages.app import compose
+from timbrel.stages.composing import compose
 
 
 def sounds(folder, count, seconds=2.0, rate_hz=48_000):

@@ -13,7 +13,7 @@ import timbrel
 from bundles import small_bundle
 from signals import noise
 from timbrel.errors import UserError
-from timbrel.stages.app import compose
+from timbrel.stages.composing import compose
 from timbrel.stages.generate import generate, main
 
 

@@ -10,9 +10,8 @@ from stages.training_jobs import TINY, lean, only_run
 from timbrel.analysis.gates import Gate
 from timbrel.errors import UserError
 from timbrel.metrics.scores import RUN_SCORES, SCORES
-from timbrel.runs.folder import read_metrics
 from timbrel.stages import train
-from timbrel.stages.app import compose
+from timbrel.stages.composing import compose
 from timbrel.stages.evaluation_run import Outcome
 from timbrel.stages.sweep_number import check_objective, number, part_of
 

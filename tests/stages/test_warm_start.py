@@ -14,7 +14,7 @@ import timbrel
 from stages.test_kill import logged_steps, outcome
 from stages.training_jobs import TINY, lean, only_run, start, warm_context
 from timbrel.stages import parts, train
-from timbrel.stages.app import compose
+from timbrel.stages.composing import compose
 from timbrel.stages.training_run import _module
 from timbrel.stages.warm_start import warm_started
 from timbrel.training.compute import resolve_compute

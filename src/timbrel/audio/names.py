@@ -61,4 +61,4 @@ def file_stem(name: str) -> str:
 
 def fitting(stem: str) -> str:
     """`stem` readable, on one line, and as much of it as the name of a file has room for."""
-    return readable(stem.replace("\n", " ")).encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")
+    return fitted(readable(stem.replace("\n", " ")), _LONGEST_STEM_BYTES)

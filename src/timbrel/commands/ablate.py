@@ -241,7 +241,7 @@ def _composed(overrides: Sequence[str], seeds: Sequence[int]) -> dict[int, dict[
     """The resolved config of a cell with every seed, checked as `timbrel train` would."""
     from omegaconf import OmegaConf
 
-    from timbrel.stages.app import checked, compose
+    from timbrel.stages.composing import checked, compose
 
     config = checked("train", compose("train", overrides))
     found = {}

@@ -182,7 +182,7 @@ def _overrides(stage: str, before: list[str], word: str) -> list[str]:
     from hydra.plugins.completion_plugin import DefaultCompletionPlugin
 
     from timbrel.config.options import conf_folder
-    from timbrel.stages.app import register
+    from timbrel.stages.composing import register
     from timbrel.stages.overrides import quoted_texts, values_of
 
     if equals and (values := values_of(stage, key)):

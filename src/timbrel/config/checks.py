@@ -8,25 +8,27 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from timbrel.config.objective import objective_problems
-from timbrel.config.phases import phase_problems
-from timbrel.config.schema import (
+from timbrel.config.choices import (
     Accelerator,
-    AlarmsConfig,
-    DataConfig,
     DataKind,
-    DeviceConfig,
     Embedding,
-    EvaluateConfig,
-    EvaluateSection,
-    ExportConfig,
     ExportFormat,
-    GenerateConfig,
-    InspectConfig,
-    LoggerConfig,
     LoggerKind,
     Precision,
     Source,
+)
+from timbrel.config.objective import objective_problems
+from timbrel.config.phases import phase_problems
+from timbrel.config.schema import (
+    AlarmsConfig,
+    DataConfig,
+    DeviceConfig,
+    EvaluateConfig,
+    EvaluateSection,
+    ExportConfig,
+    GenerateConfig,
+    InspectConfig,
+    LoggerConfig,
     TrainConfig,
     TrainerConfig,
     duration_s,

@@ -6,24 +6,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from timbrel.library.bundle import (
         Bundle,
-        Card,
-        Frontend,
-        TrainingData,
         load_bundle,
         locate_bundle,
         save_bundle,
     )
+    from timbrel.library.card import Card, Frontend, TrainingData
     from timbrel.library.instrument import Audio, Instrument, RenderSettings, load
 
 # Fetched at first use (PEP 562): listing a hundred runs must not wait for torch.
 _HOMES = {
     "Audio": "instrument",
     "Bundle": "bundle",
-    "Card": "bundle",
-    "Frontend": "bundle",
+    "Card": "card",
+    "Frontend": "card",
     "Instrument": "instrument",
     "RenderSettings": "instrument",
-    "TrainingData": "bundle",
+    "TrainingData": "card",
     "load": "instrument",
     "load_bundle": "bundle",
     "locate_bundle": "bundle",

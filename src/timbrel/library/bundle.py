@@ -13,10 +13,9 @@ then lists them, and the bundle opens only where the caller trusts it, because t
 
 import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,60 +36,20 @@ from timbrel.generation.statistics import (
     save_latent_statistics,
 )
 from timbrel.library import optional_parts
+from timbrel.library.card import (
+    FORMAT_VERSION,
+    Card,
+    Frontend,
+    read_card,
+    read_frontend,
+    write_json,
+)
 from timbrel.library.targets import check_targets, foreign_parts
 from timbrel.models.autoencoder import Autoencoder, not_an_autoencoder
 from timbrel.paths import user_path
 
-FORMAT_VERSION = 1
-
 _HASHED = ("config.yaml", "weights.safetensors", "frontend.json")
 _PARTS = (*_HASHED, "latents.safetensors")
-
-
-@dataclass(frozen=True)
-class Frontend:
-    """How sound must reach the model, the same for training, analysis and generation.
-
-    `normalisation` says to what each file's level is brought, "peak" or "loudness" (see
-    `timbrel.audio.normalise`), "none" where levels are left alone; `conditions` names what the
-    decoder needs per frame.
-    """
-
-    sample_rate_hz: int
-    channels: int
-    downmix: str = "mean"
-    normalisation: str = "none"
-    conditions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a model was trained on: data set names, files and their length in seconds."""
-
-    names: tuple[str, ...] = ()
-    files: int = 0
-    duration_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class Card:
-    """Where a model comes from. `parent` is the model hash it was continued from.
-
-    `foreign` names the parts that are no network of timbrel's, such as `mine.Decoder`.
-    """
-
-    name: str
-    trained_on: TrainingData = field(default_factory=TrainingData)
-    data_hash: str = ""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    seed: int | None = None
-    parent: str | None = None
-    licence: str = ""
-    timbrel_version: str = __version__
-    format_version: int = FORMAT_VERSION
-    model_hash: str = ""
-    checksums: Mapping[str, str] = field(default_factory=dict)
-    foreign: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,7 +102,7 @@ def save_bundle(
     with replacing_folder(folder) as draft:
         write_text(draft / "config.yaml", yaml.safe_dump(plain, sort_keys=False))
         write_bytes(draft / _HASHED[1], save({k: tensor.clone() for k, tensor in state.items()}))
-        _write_json(draft / "frontend.json", asdict(frontend))
+        write_json(draft / "frontend.json", asdict(frontend))
         save_latent_statistics(draft / "latents.safetensors", statistics)
         written = replace(
             card,
@@ -156,7 +115,7 @@ def save_bundle(
         values = asdict(written)
         if not foreign:
             del values["foreign"]  # a timbrel of before knows no such key
-        _write_json(draft / "card.json", values)
+        write_json(draft / "card.json", values)
     return written
 
 
@@ -223,7 +182,7 @@ def load_weights(path: Path | str, *, key: str = "model") -> Weights:
     Raises UserError where there is none, a part is missing or damaged, or the format is newer.
     """
     folder = locate_bundle(path, key=key)
-    card = _card(folder)
+    card = read_card(folder)
     for name in _PARTS:
         if not (folder / name).is_file():
             raise UserError(
@@ -238,7 +197,7 @@ def load_weights(path: Path | str, *, key: str = "model") -> Weights:
         tensors = load_file(folder / "weights.safetensors")
     except (OSError, SafetensorError) as error:
         raise UserError(f"'{folder / 'weights.safetensors'}' cannot be read: {error}") from error
-    return Weights(folder, tensors, _frontend(folder / "frontend.json"), card)
+    return Weights(folder, tensors, read_frontend(folder / "frontend.json"), card)
 
 
 def _check_frontend(frontend: Frontend, model: Autoencoder, path: Path) -> None:
@@ -293,35 +252,6 @@ def _models_near(path: Path, key: str) -> str:
     if not latest:
         return "; train one first: timbrel train data.root=FOLDER"
     return "; there is " + ", ".join(f"{key}={card.parents[1]}" for card in latest)
-
-
-def _card(folder: Path) -> Card:
-    path = folder / "card.json"
-    values = _read_json(path)
-    version = values.get("format_version")
-    if not isinstance(version, int):
-        raise UserError(f"'{path}' has no format_version: not a timbrel model")
-    if version > FORMAT_VERSION:
-        raise UserError(
-            f"'{folder}' is of format {version} (timbrel {values.get('timbrel_version')}); "
-            f"this timbrel {__version__} opens up to format {FORMAT_VERSION}: update timbrel"
-        )
-    data = values.pop("trained_on", None) or {}
-    try:
-        values["foreign"] = tuple(values.get("foreign", ()))
-        trained_on = TrainingData(**{**data, "names": tuple(data.get("names", ()))})
-        return Card(**values, trained_on=trained_on)
-    except (TypeError, AttributeError) as error:
-        raise UserError(f"'{path}' is damaged: {error}") from error
-
-
-def _frontend(path: Path) -> Frontend:
-    values = _read_json(path)
-    values.pop("parameters", None)  # of models of before; nobody reads them
-    try:
-        return Frontend(**{**values, "conditions": tuple(values.get("conditions", ()))})
-    except TypeError as error:
-        raise UserError(f"'{path}' is damaged: {error}") from error
 
 
 def _config(path: Path, trust: bool) -> dict[str, Any]:
@@ -379,17 +309,3 @@ def _hash(folder: Path, names: tuple[str, ...]) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"'{path}' is damaged: {error}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"'{path}' is damaged: not a JSON object")
-    return values

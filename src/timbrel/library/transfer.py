@@ -11,7 +11,8 @@ from math import prod
 import torch
 
 from timbrel.errors import UserError
-from timbrel.library.bundle import Frontend, Weights
+from timbrel.library.bundle import Weights
+from timbrel.library.card import Frontend
 from timbrel.models.autoencoder import Autoencoder
 
 LEAST_SHARE = 0.1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from timbrel.audio.names import fitted
+from timbrel.audio.names import fitting
 from timbrel.data.scan.tree import AUDIO_SUFFIXES, entries
 from timbrel.data.scan.verdicts import Verdict
 from timbrel.errors import UserError, folder_fault
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from timbrel.audio.export import ExportReport, ExportSettings
 
 DEFAULT_FOLDER = Path("outputs", "generated")
-_LONGEST_STEM_BYTES = 240  # a name takes 255: a number and the suffix follow
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,7 +43,6 @@ def generate(config: DictConfig) -> list[Path]:
     """
     # Inside, so that --help and --cfg need no torch.
     from timbrel.audio.export import ExportSettings, export
-    from timbrel.audio.names import fitting
     from timbrel.library import RenderSettings, load
 
     settings = RenderSettings(
@@ -79,7 +77,7 @@ def generate(config: DictConfig) -> list[Path]:
         try:
             rendering = instrument.prepare(settings, source=source.path if source else "prior")
             folder = source.folder if source else Path()
-            path = target.path(folder / fitting(label if many and config.output else stem))
+            path = target.path(folder / (label if many and config.output else stem))
             report = export(
                 path,
                 rendering.blocks,
@@ -127,7 +125,7 @@ class _Target:
         """The named file, or `stem` below the folder with -2, -3, ... where it is taken."""
         if self.file is not None:
             return self.file
-        number, stem = 1, fitted(stem, _LONGEST_STEM_BYTES)
+        number, stem = 1, stem.with_name(fitting(stem.name))
         while True:
             name = stem.name if number == 1 else f"{stem.name}-{number}"
             path = self.folder / stem.with_name(f"{name}{self.suffix}")

@@ -1,54 +1,48 @@
 """Build everything, train, score, keep: the body of `timbrel train`."""
 
-import math
 import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
 from timbrel.analysis.evaluation import MODEL, compared_part, means_of
 from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.config.schema import EvaluateSection, duration_s
-from timbrel.data.chunks.loaders import train_loader
-from timbrel.data.measured.chunk_attributes import ChunkAttributes
 from timbrel.data.split.parts import data_hash
 from timbrel.errors import UserError
 from timbrel.files import WriteError, check_room, remove_stale_temporaries
 from timbrel.generation.file_source import encode_whole
 from timbrel.generation.statistics import LatentStatistics
-from timbrel.library.bundle import (
-    Card,
-    Frontend,
-    TrainingData,
-    check_free,
-    check_saveable,
-    save_bundle,
-)
+from timbrel.library.bundle import check_free, save_bundle
+from timbrel.library.card import Card, Frontend, TrainingData
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.runs.folder import CONFIG_FILE, MODEL_FOLDER
 from timbrel.stages import parts
-from timbrel.stages.app import options_chosen
+from timbrel.stages.composing import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
-from timbrel.stages.expanding import expanded
 from timbrel.stages.measuring import measuring
 from timbrel.stages.recordings import Recordings, normalisation, recordings
 from timbrel.stages.run_folders import elsewhere, place_of_run, run_folder, save_config
 from timbrel.stages.sweep_number import number, part_of
+from timbrel.stages.training_parts import (
+    chosen_compute,
+    fitting_model,
+    training_loader,
+    training_module,
+)
 from timbrel.stages.warm_start import warm_started
 from timbrel.stages.watchers import watchers
 from timbrel.training.checkpoint import resume_step, room_for_checkpoints
-from timbrel.training.compute import Compute, resolve_compute
+from timbrel.training.compute import Compute
 from timbrel.training.dry_run import measure
 from timbrel.training.fit import fit
-from timbrel.training.horizon import Horizon
 from timbrel.training.in_use import only_training
 from timbrel.training.metrics_log import MetricsLog
-from timbrel.training.module import OptimizerSettings, Training
+from timbrel.training.module import Training
 from timbrel.training.provenance import (
     PROVENANCE_FILE,
     check_same_data,
@@ -68,12 +62,12 @@ class Done:
 def dry_run(config: DictConfig) -> str:
     """What the training would cost, as a table; writes nothing but the cache."""
     parts.check_sections(config)
-    compute = _compute(config)
-    model = _model(config)
+    compute = chosen_compute(config)
+    model = fitting_model(config)
     warm_started(config, model)
     found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
     measured = measuring(config, found, model)
-    loader = _train_loader(config, found, compute, 0, measured, only_told=True)
+    loader = training_loader(config, found, compute, 0, measured, only_told=True)
     batch = next(iter(loader))
     trainer = config.trainer
     return measure(
@@ -98,13 +92,13 @@ def train(config: DictConfig) -> Done:
     disk refuses a file on the way, with what is kept and how to go on.
     """
     parts.check_sections(config)
-    compute = _compute(config)
-    model = _model(config)
+    compute = chosen_compute(config)
+    model = fitting_model(config)
     with ExitStack() as held:
         if config.run is not None:
             held.enter_context(only_training(Path(config.run), advice=elsewhere(config)))
         parent = warm_started(config, model)
-        module = _module(config, model, compute)
+        module = training_module(config, model, compute)
         place = place_of_run(config)
         first_step = 0
         if config.run is not None:
@@ -166,7 +160,7 @@ def _trained(
         measured = measuring(config, found, module.model)
         tracks = measured if module.model.conditions else None
         callbacks, wandb_run = watchers(config, found, compute, folder, log, first_step, tracks)
-        loader = _train_loader(config, found, compute, first_step, measured)
+        loader = training_loader(config, found, compute, first_step, measured)
         fitted = fit(module, loader, callbacks, folder, compute, names)
         part = compared_part(found.split.parts())
         sys.stderr.write(f"trained {fitted.steps} steps; scoring the {part or 'held-out'} files\n")
@@ -251,103 +245,6 @@ def _closing_line(folder: Path, outcome: Outcome, part: str | None, report: Path
         )
     page = f"  report: {report}" if report else ""
     return f"done: {folder}  {scores}  model: {folder / 'model'}{page}"
-
-
-def _model(config: DictConfig) -> Autoencoder:
-    """The model, if it hears the data, fits a training chunk and can be kept in a bundle."""
-    model = parts.build_model(config)
-    for key in ("sample_rate_hz", "channels"):
-        if getattr(model, key) != config.data[key]:
-            raise UserError(
-                f"architecture.{key}: the model hears {getattr(model, key)}, the data has "
-                f"{config.data[key]}; take {key}: ${{data.{key}}} in the architecture"
-            )
-    reach, chunk = model.receptive_field_samples, config.data.chunk_samples
-    if chunk % model.hop_samples:
-        nearest = max(1, round(chunk / model.hop_samples)) * model.hop_samples
-        raise UserError(
-            f"data.chunk_samples={chunk}: no multiple of the model's hop_samples="
-            f"{model.hop_samples}; take {nearest}"
-        )
-    if reach > chunk:
-        raise UserError(
-            f"data.chunk_samples={chunk}: shorter than the model's receptive field of {reach} "
-            f"samples, so no output would ever see all it can; take at least "
-            f"{math.ceil(reach / model.hop_samples) * model.hop_samples}, or a smaller architecture"
-        )
-    try:
-        check_saveable(model, parts.model_config(config))
-    except ValueError as error:
-        raise UserError(
-            f"architecture: built twice from one config it differs ({error}); make every "
-            "parameter in the constructor, from its arguments alone"
-        ) from error
-    return model
-
-
-def _compute(config: DictConfig) -> Compute:
-    device = config.device
-    return resolve_compute(
-        accelerator=str(device.accelerator),
-        precision=str(device.precision),
-        workers=device.workers,
-        threads=device.threads,
-        pin_memory=device.pin_memory,
-        tf32=device.tf32,
-    )
-
-
-def _module(config: DictConfig, model: Autoencoder, compute: Compute) -> Training:
-    trainer = config.trainer
-    return Training(
-        model=model,
-        reconstruction=parts.build_reconstruction(config),
-        penalty=parts.build_penalty(config),
-        mix=parts.build_mix(config),
-        optimizer=OptimizerSettings(
-            learning_rate=trainer.learning_rate,
-            betas=(trainer.betas[0], trainer.betas[1]),
-            weight_decay=trainer.weight_decay,
-            warmup_steps=trainer.warmup_steps,
-            gradient_clip_norm=trainer.gradient_clip_norm or float("inf"),
-            ema_decay=trainer.ema_decay or 0.0,
-        ),
-        horizon=Horizon(
-            max_steps=trainer.max_steps,
-            max_time_s=duration_s(trainer.max_time) if trainer.max_time else None,
-        ),
-        seed=config.seed,
-        autocast=compute.autocast,
-        latent_dropout=config.latent.get("dropout", 0.0),  # runs of before have no such key
-        adversaries=parts.build_adversaries(config),
-        phases=parts.build_phases(config),
-    )
-
-
-def _train_loader(
-    config: DictConfig,
-    found: Recordings,
-    compute: Compute,
-    first_step: int,
-    measured: ChunkAttributes | None,
-    *,
-    only_told: bool = False,
-) -> Any:
-    """Training batches; with `only_told` what is to be rendered ahead is only told."""
-    augmentation = parts.build_augmentation(config)
-    return train_loader(
-        found.split.train,
-        seed=config.seed,
-        first_step=first_step,
-        batch_size=config.trainer.batch_size,
-        chunk_samples=config.data.chunk_samples,
-        short=str(config.data.short),
-        augmentation=augmentation,
-        variants=expanded(config, augmentation, found, only_told=only_told),
-        measuring=measured,
-        workers=compute.workers,
-        pin_memory=compute.pin_memory,
-    )
 
 
 def _save_model(

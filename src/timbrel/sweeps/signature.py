@@ -52,6 +52,7 @@ _UNHEARD_MODULES = (
     "timbrel.training.held_out_audio",
     "timbrel.training.wandb_log",
     # These make the config, which counts as it came out.
+    "timbrel.config.choices",
     "timbrel.config.schema",
     "timbrel.config.checks",
     "timbrel.errors",
@@ -60,6 +61,7 @@ _UNHEARD_MODULES = (
     "timbrel.config.options",
     "timbrel.config.phases",
     "timbrel.stages.app",
+    "timbrel.stages.composing",
     "timbrel.stages.overrides",
     "timbrel.stages.run_folders",
     "timbrel.config.targets",

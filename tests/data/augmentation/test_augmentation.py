@@ -237,7 +237,7 @@ def test_varispeed_refuses_a_range_without_meaning():
 
 def composed(*overrides: str) -> Augment:
     """The augmentation as the command line would have it."""
-    from timbrel.stages.app import compose
+    from timbrel.stages.composing import compose
     from timbrel.stages.parts import build_augmentation
 
     return build_augmentation(compose("train", ["data=demo", *overrides]))
@@ -309,7 +309,7 @@ def test_any_transform_is_an_override_away():
 
 
 def test_without_pedalboard_strong_is_refused_before_anything_is_read(monkeypatch):
-    from timbrel.stages.app import compose
+    from timbrel.stages.composing import compose
     from timbrel.stages.parts import check_sections
 
     monkeypatch.setitem(sys.modules, "pedalboard", None)

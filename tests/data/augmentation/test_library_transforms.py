@@ -183,7 +183,7 @@ def test_a_probability_is_one(kind, probability):
 
 
 def test_a_stage_refuses_it_before_recordings_are_read():
-    from timbrel.stages.app import compose
+    from timbrel.stages.composing import compose
     from timbrel.stages.parts import check_sections
 
     part = "+augmentation.transforms.mine"
@@ -243,7 +243,7 @@ def test_slow_ones_are_rendered_ahead_and_the_place_follows_the_arguments(tmp_pa
 
 
 def test_the_experiment_is_the_same_whatever_the_workers(tmp_path):
-    from timbrel.stages.app import compose
+    from timbrel.stages.composing import compose
     from timbrel.stages.parts import build_augmentation
 
     config = compose("train", ["data=demo", "experiment=lofi"])

@@ -1,0 +1,221 @@
+"""A stage's config: composed from `conf/` and the command line, completed and checked."""
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import hydra
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+
+from timbrel.audio.names import fitted
+from timbrel.config import checks as config_checks
+from timbrel.config.options import conf_folder, user_conf_folder
+from timbrel.config.schema import OPEN_SECTIONS, STAGES
+from timbrel.errors import UserError
+from timbrel.files import refusal
+from timbrel.paths import absolute_path, user_path
+from timbrel.runs.folder import MODEL_FOLDER
+from timbrel.stages.overrides import check_overrides, literal, place_keys, quoted_texts, retold
+from timbrel.stages.run_folders import (
+    check_run,
+    find_recordings,
+    saved_config,
+    sweep_folder,
+)
+
+_LONGEST_NAME_BYTES = 200  # a file takes 255: words stand before and after it
+_CHOSEN = ("data", "architecture", "latent", "augmentation", "loss")
+
+
+class WorkingFolder(SearchPathPlugin):
+    """Adds the working folder's own `./conf`, after timbrel's."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Called by Hydra while it gathers config folders."""
+        folder = user_conf_folder()
+        if folder is not None:
+            search_path.append("working-folder", f"file://{folder}")
+
+
+def register() -> None:
+    """Make the schemas, the resolver and the search path known to Hydra (repeating is harmless)."""
+    store = ConfigStore.instance()
+    for name, stage in STAGES.items():
+        store.store(name=f"{name}_schema", node=stage.schema, provider="timbrel")
+    Plugins.instance().register(WorkingFolder)
+    OmegaConf.register_new_resolver(
+        "timbrel.sweep_folder", sweep_folder, use_cache=True, replace=True
+    )
+    OmegaConf.register_new_resolver("timbrel.short", _short, replace=True)
+
+
+def compose(stage: str, overrides: Sequence[str] = (), *, complete: bool = True) -> DictConfig:
+    """The config of `stage`, for Python and for tests; `complete` fills names in.
+
+    Raises UserError as the command line does, but checks nothing across fields.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+
+    register()
+    check_overrides(stage, overrides)
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(conf_folder()), job_name=stage, version_base="1.3"):
+            config = hydra.compose(
+                stage, quoted_texts(stage, overrides, multirun=False), return_hydra_config=True
+            )
+    except Exception as error:
+        message = message_of(stage, error, overrides)
+        if message is None:
+            raise
+        raise UserError(message) from error
+    choices = dict(config.hydra.runtime.choices)
+    OmegaConf.set_struct(config, False)
+    del config["hydra"]
+    OmegaConf.set_struct(config, True)
+    return _completed(config, choices) if complete else config
+
+
+def _short(name: str | None) -> str:
+    """A name within that of a file."""
+    return fitted(str(name), _LONGEST_NAME_BYTES)
+
+
+def options_chosen() -> dict[str, str]:
+    """The option behind each part of this run, as `architecture: rave`; empty outside a stage."""
+    if not HydraConfig.initialized():
+        return {}
+    chosen = HydraConfig.get().runtime.choices
+    return {group: str(chosen[group]) for group in _CHOSEN if chosen.get(group)}
+
+
+def prepared(stage: str, config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """What Hydra composed, complete and checked: of a resumed run its own config."""
+    config = _completed(config, dict(HydraConfig.get().runtime.choices))
+    if stage == "train" and config.run is not None:
+        config = _resumed(config, overrides)
+    config = checked(stage, config)
+    if stage == "evaluate":
+        _take_limits(config, overrides)
+    return config
+
+
+def checked(stage: str, config: DictConfig) -> DictConfig:
+    """`config`, complete and without a mistake, its places (`data.root` ...) from the root.
+
+    Raises UserError where a key is missing or values cannot be meant.
+    """
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise UserError(config_checks.missing_message(stage, missing))
+    config_checks.check(OmegaConf.to_object(config))
+    for key in place_keys(stage):
+        given = OmegaConf.select(config, key)
+        if isinstance(given, str):
+            OmegaConf.update(config, key, literal(str(absolute_path(given, key))))
+        elif given:
+            OmegaConf.update(config, key, literal([str(absolute_path(x, key)) for x in given]))
+    return config
+
+
+def _completed(config: DictConfig, choices: dict[str, Any]) -> DictConfig:
+    """Fill in what follows from the rest: names, and the prior's length."""
+    if "data" in config and config.data.name is None:
+        root = None if OmegaConf.is_missing(config.data, "root") else config.data.root
+        # Not Path.resolve: that raises where links lead in a circle, which the checks say better.
+        place = os.path.realpath(absolute_path(root, "data.root")) if root else None
+        config.data.name = literal(os.path.basename(place)) if place else None
+    if "architecture" in config and config.name is None:
+        parts = [config.data.name, choices.get("architecture"), choices.get("latent")]
+        config.name = literal("_".join(str(part) for part in parts if part))
+    if "source" in config and config.source == "prior" and config.seconds is None:
+        config.seconds = 4.0
+    return config
+
+
+def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """The config saved in the run folder, with the command line's device and logger.
+
+    Raises UserError where there is none, and where its recordings are not found.
+    """
+    folder = check_run(config.run)
+    merged = saved_config(folder)
+    find_recordings(merged, folder, config.data_root)
+    _overlay(merged, config, overrides, ("device", "logger"))
+    merged.run = literal(str(folder))
+    OmegaConf.set_struct(merged, True)
+    return merged
+
+
+def _take_limits(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Let the limits of `config` be those of the run, but for what the command line sets."""
+    folder = user_path(config.run, "run")
+    if not (folder / MODEL_FOLDER / "card.json").is_file():
+        return  # the job says why that is nothing to evaluate
+    own = saved_config(folder)
+    _overlay(own, config, overrides, ("limits",))
+    config.limits = own.limits
+
+
+def _overlay(
+    saved: DictConfig, config: DictConfig, overrides: Sequence[str], sections: Sequence[str]
+) -> None:
+    """Let `saved` have what `overrides` set of its `sections`, as it came out in `config`."""
+    for override in overrides:
+        key = override.split("=")[0].lstrip("+")
+        if key.split(".")[0] in sections:
+            OmegaConf.update(saved, key, _value(config, key), merge=False)
+
+
+def _value(config: DictConfig, key: str) -> Any:
+    """The value of `key`, to be put into another config."""
+    value = OmegaConf.select(config, key)
+    return value if OmegaConf.is_config(value) else literal(value)  # a section is taken as it is
+
+
+def user_error(error: BaseException) -> UserError | None:
+    """The UserError at the bottom of `error`: `instantiate` wraps what a constructor raises.
+
+    A disk that refuses a file is no bug of ours either.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, UserError):
+            return seen
+        if (refused := refusal(seen)) is not None:
+            return refused
+        seen = seen.__cause__
+    return None
+
+
+def message_of(stage: str, error: Exception, overrides: Sequence[str]) -> str | None:
+    """What to tell of an error that composing met; None where it is a bug."""
+    mistake = user_error(error)
+    if mistake is not None:
+        return str(mistake)
+    return retold(stage, error, overrides, partial(_open_keys, stage, overrides))
+
+
+def _open_keys(stage: str, overrides: Sequence[str]) -> list[str]:
+    """The keys of the pluggable sections as chosen by `overrides`, to name the nearest."""
+    choices = [text for text in overrides if "." not in text.split("=")[0] and text[0] != "+"]
+    try:
+        config = compose(stage, choices, complete=False)
+    except UserError:
+        return []
+    return [key for section in OPEN_SECTIONS & set(config) for key in _leaves(config, str(section))]
+
+
+def _leaves(config: DictConfig, prefix: str) -> Iterator[str]:
+    node = OmegaConf.select(config, prefix)
+    if isinstance(node, DictConfig):
+        for key in node:
+            yield from _leaves(config, f"{prefix}.{key}")
+    else:
+        yield prefix

@@ -1,0 +1,120 @@
+"""The large parts of a training, from its config: model, device, module and batches."""
+
+import math
+from typing import Any
+
+from omegaconf import DictConfig
+
+from timbrel.config.schema import duration_s
+from timbrel.data.chunks.loaders import train_loader
+from timbrel.data.measured.chunk_attributes import ChunkAttributes
+from timbrel.errors import UserError
+from timbrel.library.bundle import (
+    check_saveable,
+)
+from timbrel.models.autoencoder import Autoencoder
+from timbrel.stages import parts
+from timbrel.stages.expanding import expanded
+from timbrel.stages.recordings import Recordings
+from timbrel.training.compute import Compute, resolve_compute
+from timbrel.training.horizon import Horizon
+from timbrel.training.module import OptimizerSettings, Training
+
+
+def fitting_model(config: DictConfig) -> Autoencoder:
+    """The model, if it hears the data, fits a training chunk and can be kept in a bundle."""
+    model = parts.build_model(config)
+    for key in ("sample_rate_hz", "channels"):
+        if getattr(model, key) != config.data[key]:
+            raise UserError(
+                f"architecture.{key}: the model hears {getattr(model, key)}, the data has "
+                f"{config.data[key]}; take {key}: ${{data.{key}}} in the architecture"
+            )
+    reach, chunk = model.receptive_field_samples, config.data.chunk_samples
+    if chunk % model.hop_samples:
+        nearest = max(1, round(chunk / model.hop_samples)) * model.hop_samples
+        raise UserError(
+            f"data.chunk_samples={chunk}: no multiple of the model's hop_samples="
+            f"{model.hop_samples}; take {nearest}"
+        )
+    if reach > chunk:
+        raise UserError(
+            f"data.chunk_samples={chunk}: shorter than the model's receptive field of {reach} "
+            f"samples, so no output would ever see all it can; take at least "
+            f"{math.ceil(reach / model.hop_samples) * model.hop_samples}, or a smaller architecture"
+        )
+    try:
+        check_saveable(model, parts.model_config(config))
+    except ValueError as error:
+        raise UserError(
+            f"architecture: built twice from one config it differs ({error}); make every "
+            "parameter in the constructor, from its arguments alone"
+        ) from error
+    return model
+
+
+def chosen_compute(config: DictConfig) -> Compute:
+    """What computes, in which precision, with how many processes that load."""
+    device = config.device
+    return resolve_compute(
+        accelerator=str(device.accelerator),
+        precision=str(device.precision),
+        workers=device.workers,
+        threads=device.threads,
+        pin_memory=device.pin_memory,
+        tf32=device.tf32,
+    )
+
+
+def training_module(config: DictConfig, model: Autoencoder, compute: Compute) -> Training:
+    """The model with its losses, adversaries, phases and optimizers."""
+    trainer = config.trainer
+    return Training(
+        model=model,
+        reconstruction=parts.build_reconstruction(config),
+        penalty=parts.build_penalty(config),
+        mix=parts.build_mix(config),
+        optimizer=OptimizerSettings(
+            learning_rate=trainer.learning_rate,
+            betas=(trainer.betas[0], trainer.betas[1]),
+            weight_decay=trainer.weight_decay,
+            warmup_steps=trainer.warmup_steps,
+            gradient_clip_norm=trainer.gradient_clip_norm or float("inf"),
+            ema_decay=trainer.ema_decay or 0.0,
+        ),
+        horizon=Horizon(
+            max_steps=trainer.max_steps,
+            max_time_s=duration_s(trainer.max_time) if trainer.max_time else None,
+        ),
+        seed=config.seed,
+        autocast=compute.autocast,
+        latent_dropout=config.latent.get("dropout", 0.0),  # runs of before have no such key
+        adversaries=parts.build_adversaries(config),
+        phases=parts.build_phases(config),
+    )
+
+
+def training_loader(
+    config: DictConfig,
+    found: Recordings,
+    compute: Compute,
+    first_step: int,
+    measured: ChunkAttributes | None,
+    *,
+    only_told: bool = False,
+) -> Any:
+    """Training batches; with `only_told` what is to be rendered ahead is only told."""
+    augmentation = parts.build_augmentation(config)
+    return train_loader(
+        found.split.train,
+        seed=config.seed,
+        first_step=first_step,
+        batch_size=config.trainer.batch_size,
+        chunk_samples=config.data.chunk_samples,
+        short=str(config.data.short),
+        augmentation=augmentation,
+        variants=expanded(config, augmentation, found, only_told=only_told),
+        measuring=measured,
+        workers=compute.workers,
+        pin_memory=compute.pin_memory,
+    )
