@@ -421,7 +421,9 @@ def test_an_error_in_a_decoding_process_reaches_the_person(sounds, tmp_path, mon
 
 
 def test_a_decoder_that_dies_is_told_with_the_file(sounds, tmp_path):
-    job = Cache(tmp_path)._job(catalog_of(sounds), catalog_of(sounds).files[1], 48_000, 1, "mean")
+    job = Cache(tmp_path)._job(
+        catalog_of(sounds), catalog_of(sounds).files[1], 48_000, 1, "mean", "none"
+    )
     for code in ("pass", "import sys; sys.stdin.buffer.read(1)"):
         process = decode_process.decoding_process([sys.executable, "-c", code])
         with pytest.raises(UserError, match=r"mono\.wav.*decoding process ended"):

@@ -134,20 +134,16 @@ serve(answer)
 """
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_process_that_is_killed_costs_one_measurement(
-    folder, tmp_path, monkeypatch, caplog, workers
-):
+def test_a_process_that_is_killed_costs_one_measurement(folder, tmp_path, monkeypatch, caplog):
     process = partial(measuring_process, (sys.executable, "-P", "-c", KILLED))
     monkeypatch.setattr(attribute_table, "measuring_process", process)
     catalog, cache = scan(folder, workers=0), Cache(tmp_path / "cache")
     clips = cache.ensure(catalog, sample_rate_hz=RATE_HZ)
-    for table in (
-        measure_files(catalog, folder=cache.folder, workers=workers),
-        measure_clips(clips, folder=cache.folder, workers=workers),
-    ):
-        assert [found is None for found in table.measurements] == [False, True, False, False]
-        assert table.column("f0_hz")[1].tolist() == [True, False, True, False]
+    of_files = measure_files(catalog, folder=cache.folder, workers=1)
+    assert [found is None for found in of_files.measurements] == [False, True, False, False]
+    of_clips = measure_clips(clips[1:3], folder=cache.folder, workers=1)
+    assert [found is None for found in of_clips.measurements] == [True, False]
+    for table in (of_files, of_clips):
         [reason] = table.reasons
         assert reason.startswith("'s220.wav': its attributes could not be measured (the process")
         assert f"its attributes are not known: {reason}" in caplog.messages
