@@ -30,7 +30,7 @@ from omegaconf import DictConfig, OmegaConf
 from timbrel import config_checks, stopping, streams
 from timbrel.audio.names import fitted
 from timbrel.config import OPEN_SECTIONS, STAGES
-from timbrel.errors import UserError, did_you_mean
+from timbrel.errors import UserError, did_you_mean, without_trace
 from timbrel.files import refusal
 from timbrel.options import conf_folder, user_conf_folder
 from timbrel.paths import absolute_path
@@ -304,7 +304,7 @@ def _user_error(error: BaseException) -> UserError | None:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, UserError):
-            return seen
+            return without_trace(seen)
         if (refused := refusal(seen)) is not None:
             return refused
         seen = seen.__cause__
