@@ -12,6 +12,14 @@ class UserError(Exception):
     """A mistake the user can mend. Stages print its message alone, without a stack trace."""
 
 
+def without_trace(error: UserError) -> UserError:
+    """The mistake alone, where a process that loads data handed it on as the text of its trace."""
+    text = str(error)
+    if "Original Traceback" not in text:
+        return error
+    return UserError(text.rpartition(f"{UserError.__module__}.{UserError.__name__}: ")[2].strip())
+
+
 def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """`"; did you mean 'trainer.max_steps'?"` for the nearest known word, or `""`.
 

@@ -17,7 +17,7 @@ from timbrel.audio.names import fitted
 from timbrel.config import checks as config_checks
 from timbrel.config.options import conf_folder, user_conf_folder
 from timbrel.config.schema import OPEN_SECTIONS, STAGES
-from timbrel.errors import UserError
+from timbrel.errors import UserError, without_trace
 from timbrel.files import refusal
 from timbrel.paths import absolute_path, user_path
 from timbrel.runs.folder import MODEL_FOLDER
@@ -187,7 +187,7 @@ def user_error(error: BaseException) -> UserError | None:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, UserError):
-            return seen
+            return without_trace(seen)
         if (refused := refusal(seen)) is not None:
             return refused
         seen = seen.__cause__

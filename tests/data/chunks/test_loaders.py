@@ -13,7 +13,7 @@ from timbrel.data.cache.entry import npy_header
 from timbrel.data.cache.store import Clip
 from timbrel.data.chunks.loaders import train_loader, validation_loader
 from timbrel.data.split.parts import Segment
-from timbrel.errors import UserError
+from timbrel.errors import UserError, without_trace
 
 CHUNK = 512
 LIGHT = Augment(
@@ -116,6 +116,20 @@ def test_an_error_in_a_worker_names_the_recording(segments):
     for workers in (0, 1):
         with pytest.raises(UserError, match=r"folder/\d\.wav.*start again"):
             take(loader(segments, workers=workers), 1)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_mistake_in_a_worker_is_a_sentence_without_its_trace(segments, workers):
+    def refuses(audio, rate_hz, rng):
+        raise UserError("mine: not this sound; leave it out")
+
+    refuses.probability, refuses.heavy, refuses.max_speed = 1.0, False, 1.0
+    own = Augment(transforms={"mine": refuses})
+    with pytest.raises(UserError) as raised:
+        take(loader(segments, augmentation=own, workers=workers), 1)
+    told = str(without_trace(raised.value))
+    assert told.startswith("mine: not this sound; leave it out")
+    assert "Traceback" not in told
 
 
 def test_validation_is_the_same_at_every_pass_and_worker(segments):
