@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from timbrel.contracts import Conditions
 from timbrel.training.held_out_audio import HeldOutAudio, HeldOutClip, _stems, choose_clips
 
 
@@ -51,7 +52,9 @@ def test_a_name_as_long_as_a_file_system_takes_leaves_room_for_what_is_put_aroun
 class Wire(torch.nn.Module):
     """A model that gives back what it is given."""
 
-    def encode(self, audio: torch.Tensor) -> SimpleNamespace:
+    sample_rate_hz, hop_samples, conditions = 48_000, 512, ()
+
+    def encode(self, audio: torch.Tensor, conditions: Conditions) -> SimpleNamespace:
         return SimpleNamespace(mean=audio)
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
