@@ -343,7 +343,7 @@ def test_a_report_that_fails_does_not_cost_the_training(
     monkeypatch.chdir(tmp_path)
     from timbrel.analysis.report import run_report
 
-    def broken(folder: Path) -> Path:
+    def broken(folder: Path, output: Path | None) -> Path:
         raise RuntimeError("no ink")
 
     monkeypatch.setattr(run_report, "write_run_report", broken)
