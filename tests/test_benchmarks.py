@@ -189,7 +189,7 @@ def test_ordering_compares_with_the_factors(checkout: Path, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "12 fresh sounds (seed 1), run"
-    assert lines[1].startswith("dimension 0 (log_f0), all (12): f0_hz ")
+    assert lines[1].startswith("dimension 0 (log_f0_octaves), all (12): f0_hz ")
     own = next(line for line in lines if line.startswith("f0_hz itself, all (12)"))
     assert "f0_hz +1.000" in own
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from models.presets import LATENTS, config
 from timbrel.config.checks import check
@@ -10,14 +11,13 @@ from timbrel.config.choices import DataKind
 from timbrel.config.schema import DataConfig, TrainConfig, TrainerConfig
 from timbrel.config.targets import locate
 from timbrel.errors import UserError
+from timbrel.stages.composing import checked, compose
 
 POINT = "timbrel.models.posteriors.PointPosterior"
 CONTROLLED = {"_target_": "timbrel.losses.control.TargetRate", "target_nats_per_frame": 10.0}
 
 
 def chosen(latent: str, **architecture: Any) -> TrainConfig:
-    from omegaconf import OmegaConf
-
     root = OmegaConf.to_container(config("spectral", latent, **architecture), resolve=True)
     return TrainConfig(
         data=DataConfig(kind=DataKind.demo, root=None, files=6),
@@ -60,7 +60,9 @@ def test_the_way_out_is_one() -> None:
 
 def test_every_attribute_needs_a_dimension() -> None:
     check(chosen("ar_vae", latent_dim=2))
-    with pytest.raises(UserError, match=r"latent.frame_attributes=\[log_f0,log_centroid\]: each"):
+    with pytest.raises(
+        UserError, match=r"latent.frame_attributes=\[log_f0_octaves,log_centroid_octaves\]: each"
+    ):
         check(chosen("ar_vae", latent_dim=1))
     train = chosen("ar_vae")
     train.latent["clip_attributes"] = ["log_attack_time"]
@@ -76,11 +78,13 @@ def test_dropout_is_a_probability(dropout: Any) -> None:
         check(train)
 
 
-@pytest.mark.parametrize("names", [None, "log_f0", [1]])
+@pytest.mark.parametrize("names", [None, "log_f0_octaves", [1]])
 def test_attributes_are_a_list_of_names(names: Any) -> None:
     train = chosen("ar_vae")
     train.latent["frame_attributes"] = names
-    with pytest.raises(UserError, match=r"latent.frame_attributes=.*: a list such as \[log_f0\]"):
+    with pytest.raises(
+        UserError, match=r"latent.frame_attributes=.*: a list such as \[log_f0_octaves\]"
+    ):
         check(train)
 
 
@@ -134,7 +138,7 @@ def test_what_compares_clips_needs_two(latent: str) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["latent.frame_attributes=[log_fo]"], "did you mean 'log_f0'"),
+        (["latent.frame_attributes=[log_fo]"], "did you mean 'log_f0_octaves'"),
         (
             ["latent.frame_attributes=[width]"],
             "latent.frame_attributes: width has no value in mono",
@@ -154,3 +158,20 @@ def test_attributes_are_checked_before_recordings_are_read(
     check_sections(compose("train", [*start, "data.channels=2", "latent.frame_attributes=[width]"]))
     with pytest.raises(UserError, match=message):
         check_sections(compose("train", [*start, *overrides]))
+
+
+def test_attributes_by_the_names_of_earlier_runs_are_taken_by_those_of_now() -> None:
+    """In an option of the user's own, and in a saved config, whose interpolations are resolved."""
+    old = ["latent=ar_vae", "data=demo", "latent.frame_attributes=[log_f0,log_rolloff]"]
+    old += ["+latent.penalty.dead_zone.log_f0=0.02"]
+    config = compose("train", old)
+    saved = config.copy()
+    OmegaConf.resolve(saved)
+    for given in (config, saved):
+        latent = checked("train", given).latent
+        names = ["log_f0_octaves", "log_rolloff_octaves"]
+        assert latent.frame_attributes == latent.penalty.frame_attributes == names
+        assert latent.penalty.dead_zone == {"log_f0_octaves": 0.02}
+    plain = compose("train", ["latent=vae", "data=demo"])
+    before = plain.latent.copy()
+    assert checked("train", plain).latent == before

@@ -84,7 +84,8 @@ def measured(architecture: str, n: int = N) -> Batch:
     index = torch.arange(n)
     return Batch(
         audio, audio, index, index,
-        frame_attributes=Columns(("log_f0", "log_centroid"), values, torch.ones(shape) > 0),
+        frame_attributes=Columns(
+            ("log_f0_octaves", "log_centroid_octaves"), values, torch.ones(shape) > 0),
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 `noise` is the repeat error: what `repeatability.repeat_error` finds on its reference clips when
 nothing that matters has changed. A difference below it says nothing. It holds for whole clips: None
-for what only frames have.
+for what only frames have. `frame_noise` is the same of a latent frame, where it was measured.
 """
 
 import hashlib
@@ -33,6 +33,7 @@ class Attribute:
     per_frame: bool = False
     per_clip: bool = True
     logarithmic: bool = False
+    frame_noise: float | None = None
 
 
 ATTRIBUTES = (
@@ -46,13 +47,17 @@ ATTRIBUTES = (
         per_frame=True, logarithmic=True,
     ),
     Attribute(
-        "log_f0_octaves", "log fundamental", "octaves above 1 Hz", 4.0, 13.0, 2e-4, "voiced"
+        "log_f0_octaves", "log fundamental", "octaves above 1 Hz", 4.0, 13.0, 2e-4, "voiced",
+        frame_noise=0.01,
     ),
     Attribute(
         "centroid_hz", "spectral centroid", "Hz", 0.0, 96_000.0, 20.0,
         per_frame=True, logarithmic=True,
     ),
-    Attribute("log_centroid_octaves", "log centroid", "octaves above 1 Hz", 0.0, 17.0, 0.006),
+    Attribute(
+        "log_centroid_octaves", "log centroid", "octaves above 1 Hz", 0.0, 17.0, 0.006,
+        frame_noise=0.05,
+    ),
     Attribute(
         "centroid_over_f0_octaves", "centroid above the fundamental", "octaves", -7.0, 12.0, 0.006,
         "voiced", per_frame=True,
@@ -71,6 +76,23 @@ ATTRIBUTES = (
 )  # fmt: skip
 CLIP_ATTRIBUTES = tuple(attribute for attribute in ATTRIBUTES if attribute.per_clip)
 FRAME_ATTRIBUTES = tuple(attribute for attribute in ATTRIBUTES if attribute.per_frame)
+FRAME_LOGARITHMS = {
+    "log_f0_octaves": "f0_hz",
+    "log_centroid_octaves": "centroid_hz",
+    "log_rolloff_octaves": "rolloff_hz",
+}
+"""Of frames, octaves above 1 Hz of what is measured in hertz: equal steps to the ear, so that one
+dead zone fits low and high sounds."""
+_OLD_NAMES = {name.removesuffix("_octaves"): name for name in FRAME_LOGARITHMS}
+
+
+def name_of_now(name: str) -> str:
+    """An attribute by the name that it has now; configs of earlier runs may have an older one.
+
+    >>> name_of_now("log_f0"), name_of_now("flatness")
+    ('log_f0_octaves', 'flatness')
+    """
+    return _OLD_NAMES.get(name, name)
 
 
 @cache

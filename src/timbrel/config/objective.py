@@ -31,7 +31,10 @@ def _latent(config: TrainConfig) -> Iterator[str]:
     for key, width in (("frame_attributes", "latent_dim"), ("clip_attributes", "clip_dim")):
         names, room = latent.get(key, []), architecture.get(width)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            yield f"latent.{key}={override_text(names)}: a list such as [log_f0], or [] for none"
+            yield (
+                f"latent.{key}={override_text(names)}: a list such as [log_f0_octaves], or [] for "
+                "none"
+            )
         elif not isinstance(room, int):
             continue  # an architecture of the user's own: the penalty checks the code it gets
         elif room < 0:

@@ -19,14 +19,16 @@ from timbrel.config.options import conf_folder, user_conf_folder
 from timbrel.config.schema import OPEN_SECTIONS, STAGES
 from timbrel.errors import UserError, without_trace
 from timbrel.files import refusal
-from timbrel.paths import absolute_path, user_path
-from timbrel.runs.folder import MODEL_FOLDER
+from timbrel.paths import absolute_path
 from timbrel.stages.overrides import check_overrides, literal, place_keys, quoted_texts, retold
 from timbrel.stages.run_folders import (
     check_run,
     find_recordings,
+    overlay,
     saved_config,
     sweep_folder,
+    take_attribute_names,
+    take_limits,
 )
 
 _LONGEST_NAME_BYTES = 200  # a file takes 255: words stand before and after it
@@ -102,7 +104,7 @@ def prepared(stage: str, config: DictConfig, overrides: Sequence[str]) -> DictCo
         config = _resumed(config, overrides)
     config = checked(stage, config)
     if stage == "evaluate":
-        _take_limits(config, overrides)
+        take_limits(config, overrides)
     return config
 
 
@@ -115,6 +117,8 @@ def checked(stage: str, config: DictConfig) -> DictConfig:
     if missing:
         raise UserError(config_checks.missing_message(stage, missing))
     config_checks.check(OmegaConf.to_object(config))
+    if "latent" in config:
+        take_attribute_names(config.latent)
     for key in place_keys(stage):
         given = OmegaConf.select(config, key)
         if isinstance(given, str):
@@ -147,36 +151,10 @@ def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     folder = check_run(config.run)
     merged = saved_config(folder)
     find_recordings(merged, folder, config.data_root)
-    _overlay(merged, config, overrides, ("device", "logger"))
+    overlay(merged, config, overrides, ("device", "logger"))
     merged.run = literal(str(folder))
     OmegaConf.set_struct(merged, True)
     return merged
-
-
-def _take_limits(config: DictConfig, overrides: Sequence[str]) -> None:
-    """Let the limits of `config` be those of the run, but for what the command line sets."""
-    folder = user_path(config.run, "run")
-    if not (folder / MODEL_FOLDER / "card.json").is_file():
-        return  # the job says why that is nothing to evaluate
-    own = saved_config(folder)
-    _overlay(own, config, overrides, ("limits",))
-    config.limits = own.limits
-
-
-def _overlay(
-    saved: DictConfig, config: DictConfig, overrides: Sequence[str], sections: Sequence[str]
-) -> None:
-    """Let `saved` have what `overrides` set of its `sections`, as it came out in `config`."""
-    for override in overrides:
-        key = override.split("=")[0].lstrip("+")
-        if key.split(".")[0] in sections:
-            OmegaConf.update(saved, key, _value(config, key), merge=False)
-
-
-def _value(config: DictConfig, key: str) -> Any:
-    """The value of `key`, to be put into another config."""
-    value = OmegaConf.select(config, key)
-    return value if OmegaConf.is_config(value) else literal(value)  # a section is taken as it is
 
 
 def user_error(error: BaseException) -> UserError | None:

@@ -3,8 +3,10 @@
 import json
 import secrets
 import shlex
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
@@ -12,13 +14,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from timbrel.attributes.registry import name_of_now
 from timbrel.audio.names import file_name
 from timbrel.config.limits import moved
 from timbrel.config.schema import STAGES
 from timbrel.errors import UserError, folder_fault
 from timbrel.files import write_error, write_text
 from timbrel.paths import user_path
-from timbrel.runs.folder import CONFIG_FILE, OVERRIDES_FILE
+from timbrel.runs.folder import CONFIG_FILE, MODEL_FOLDER, OVERRIDES_FILE
 from timbrel.stages.overrides import literal, place_keys, quoted
 
 _WITHOUT_CONFIG = "put it back from a copy; without it the run cannot go on nor be evaluated"
@@ -156,6 +159,44 @@ def saved_config(folder: Path) -> DictConfig:
     if missing:
         raise UserError(f"'{path}' is damaged: it lacks {', '.join(missing)}; {_WITHOUT_CONFIG}")
     return config
+
+
+def take_limits(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Let the limits of `config` be those of the run, but for what the command line sets."""
+    folder = user_path(config.run, "run")
+    if not (folder / MODEL_FOLDER / "card.json").is_file():
+        return  # the job says why that is nothing to evaluate
+    own = saved_config(folder)
+    overlay(own, config, overrides, ("limits",))
+    config.limits = own.limits
+
+
+def overlay(
+    saved: DictConfig, config: DictConfig, overrides: Sequence[str], sections: Sequence[str]
+) -> None:
+    """Let `saved` have what `overrides` set of its `sections`, as it came out in `config`."""
+    for override in overrides:
+        key = override.split("=")[0].lstrip("+")
+        if key.split(".")[0] in sections:
+            OmegaConf.update(saved, key, _value(config, key), merge=False)
+
+
+def _value(config: DictConfig, key: str) -> Any:
+    """The value of `key`, to be put into another config."""
+    value = OmegaConf.select(config, key)
+    return value if OmegaConf.is_config(value) else literal(value)  # a section is taken as it is
+
+
+def take_attribute_names(latent: DictConfig) -> None:
+    """Let attributes that the latent option names have the names of now (`name_of_now`)."""
+    sections = [latent, latent.get("penalty") or {}]
+    for section in sections:
+        for key in ("frame_attributes", "clip_attributes"):
+            if section.get(key) and not OmegaConf.is_interpolation(section, key):
+                section[key] = [name_of_now(name) for name in section[key]]
+    zones = sections[1].get("dead_zone")
+    if OmegaConf.is_dict(zones):
+        sections[1]["dead_zone"] = {name_of_now(name): zone for name, zone in zones.items()}
 
 
 def check_run(run: str | Path) -> Path:

@@ -183,7 +183,7 @@ def test_a_piece_has_its_own_place_in_the_recording_and_the_recording_its_share(
     notes = np.concatenate([sine(220.0, 0.5), sine(660.0, 0.5)])[None]
     segment = whole(clip_of(tmp_path, 0, notes))
     found = expanded([segment], tmp_path / "cache", chain=CHAIN, count=2)
-    measuring = ChunkAttributes({0: measure(notes, RATE_HZ)}, ("log_f0",), (), 512, "pad")
+    measuring = ChunkAttributes({0: measure(notes, RATE_HZ)}, ("log_f0_octaves",), (), 512, "pad")
     data = TrainingChunks(
         [segment], seed=0, chunk_samples=8192, variants=found.variants(), measuring=measuring
     )
@@ -233,7 +233,7 @@ def test_f0_follows_into_chunks_of_variants(tmp_path):
     augment = Augment(transforms={"pitch": PitchShift(semitones=2.0)}, expansion=3)
     variants = expanded([segment], tmp_path / "cache", chain=augment.ahead, count=3).variants()
     measuring = ChunkAttributes(
-        {0: measure(segment.samples(), RATE_HZ)}, ("log_f0",), (), 512, "pad"
+        {0: measure(segment.samples(), RATE_HZ)}, ("log_f0_octaves",), (), 512, "pad"
     )
     data = TrainingChunks(
         [segment],

@@ -27,7 +27,7 @@ from timbrel.data.split.parts import Segment
 from timbrel.errors import UserError
 
 RATE_HZ, CHUNK, HOP = 48_000, 16_384, 512
-FRAMES = ("log_f0", "log_centroid")
+FRAMES = ("log_f0_octaves", "log_centroid_octaves")
 
 
 def clip_of(folder: Path, clip_id: int, audio: np.ndarray) -> Clip:
@@ -122,7 +122,11 @@ def test_the_harmonic_to_noise_ratio_is_that_of_the_noisy_sound(tmp_path):
     clip = clip_of(tmp_path, 3, 0.5 * sine(220.0, 1.0)[None])
     segment = Segment(clip, 0, clip.frames)
     measuring = ChunkAttributes(
-        {3: measure(segment.samples(), RATE_HZ)}, ("log_f0", "hnr_db"), ("hnr_db",), HOP, "pad"
+        {3: measure(segment.samples(), RATE_HZ)},
+        ("log_f0_octaves", "hnr_db"),
+        ("hnr_db",),
+        HOP,
+        "pad",
     )
     noisy = Augment(transforms={"noise": Noise(min_snr_db=10.0, max_snr_db=10.0)})
     frames = ((np.arange(CHUNK // HOP) + 0.5) * HOP // 480).astype(int)
@@ -189,7 +193,7 @@ def test_the_harmonic_to_noise_ratio_is_known_where_there_is_no_pitch(tmp_path):
     clip = clip_of(tmp_path, 3, (sine(220.0, 1.0) + noise(1.0))[None])
     recording = Segment(clip, 0, clip.frames)
     measuring = ChunkAttributes(
-        {3: measure(clip.open(), RATE_HZ)}, ("hnr_db", "log_f0"), (), HOP, "pad"
+        {3: measure(clip.open(), RATE_HZ)}, ("hnr_db", "log_f0_octaves"), (), HOP, "pad"
     )
     for example in examples(recording, measuring, steps=4):
         again = measure(example.audio, RATE_HZ).track("hnr_db")[0]
@@ -206,8 +210,10 @@ def test_nothing_asked_for_is_empty(recording):
 
 
 def test_unknown_names_are_refused():
-    check_names(("log_f0", "flatness"), ("log_attack_time",))
-    with pytest.raises(UserError, match=r"latent.frame_attributes: log_fo .*did you mean 'log_f0'"):
+    check_names(("log_f0_octaves", "flatness"), ("log_attack_time",))
+    with pytest.raises(
+        UserError, match=r"latent.frame_attributes: log_fo .*did you mean 'log_f0_octaves'"
+    ):
         check_names(("log_fo",), ())
     with pytest.raises(UserError, match=r"latent.clip_attributes: level_a_db is none of"):
         check_names((), ("level_a_db",))

@@ -14,7 +14,8 @@ from timbrel.losses.latent.attribute_order import order_loss
 
 def penalty(**changes: Any) -> AttributeOrder:
     settings: dict[str, Any] = {
-        "latent_dim": 3, "clip_dim": 0, "frame_attributes": ["log_f0"], "clip_attributes": [],
+        "latent_dim": 3, "clip_dim": 0, "frame_attributes": ["log_f0_octaves"],
+        "clip_attributes": [],
         "dead_zone": {}, "delta": 1000.0, "queue_rows": 0,
     }  # fmt: skip
     return AttributeOrder(**{**settings, **changes})
@@ -24,7 +25,7 @@ def gaussian(latent: Latent) -> Posterior:
     return Posterior(latent, latent.map(torch.zeros_like))
 
 
-NAMES = ("log_f0", "log_centroid")
+NAMES = ("log_f0_octaves", "log_centroid_octaves")
 
 
 def measured(values: Tensor, mask: Tensor | None = None) -> dict[str, Columns]:
@@ -62,7 +63,7 @@ def test_small_delta_is_the_mean_of_tanh_by_hand() -> None:
 def test_attributes_add_up_and_each_has_its_dimension() -> None:
     latent = frames_only(torch.stack([ORDER, -ORDER, ORDER.flip(0)], dim=1))
     two = torch.stack([ORDER, ORDER], dim=1)
-    made = penalty(frame_attributes=["log_f0", "log_centroid"])
+    made = penalty(frame_attributes=["log_f0_octaves", "log_centroid_octaves"])
     assert float(terms(made, gaussian(latent), latent, **measured(two))["frame_order"]) == 2.0
 
 
@@ -71,8 +72,8 @@ def test_pairs_within_the_noise_and_masked_values_do_not_count() -> None:
     latent = frames_only(torch.tensor([[2.0, 0, 0], [1.0, 0, 0], [5.0, 0, 0], [-9.0, 0, 0]]))
     mask = torch.tensor([[True], [True], [True], [False]])
     given = (gaussian(latent), latent)
-    within = penalty(dead_zone={"log_f0": 0.1})
-    beyond = penalty(dead_zone={"log_f0": 0.01})
+    within = penalty(dead_zone={"log_f0_octaves": 0.1})
+    beyond = penalty(dead_zone={"log_f0_octaves": 0.01})
     # the one pair in the wrong order is nearer than the noise
     assert float(terms(within, *given, **measured(values, mask))["frame_order"]) == 0.0
     assert float(terms(beyond, *given, **measured(values, mask))["frame_order"]) == pytest.approx(
@@ -123,6 +124,15 @@ def test_clip_codes_follow_clip_attributes() -> None:
     assert (float(found["frame_order"]), float(found["clip_order"])) == (0.0, 2.0)
 
 
+def test_dead_zones_are_the_registrys_where_none_is_set() -> None:
+    """Of frames their own noise, else that of clips; of what the registry lacks 0."""
+    names = ["log_f0_octaves", "log_centroid_octaves", "flatness", "mine"]
+    made = penalty(latent_dim=4, frame_attributes=names, dead_zone={"flatness": 0.2})
+    assert made.dead_zone_frames.tolist() == pytest.approx([0.01, 0.05, 0.2, 0.0])
+    made = penalty(clip_dim=1, frame_attributes=[], clip_attributes=["log_f0_octaves"])
+    assert made.dead_zone_clip.tolist() == pytest.approx([2e-4])
+
+
 def test_frames_of_one_clip_are_never_paired() -> None:
     """Within every clip the code runs against the attribute, between clips with it."""
     clip = torch.arange(6.0)[:, None] * 100
@@ -131,7 +141,7 @@ def test_frames_of_one_clip_are_never_paired() -> None:
     found = penalty(latent_dim=1)(
         gaussian(latent), latent,
         batch(6, frame_attributes=Columns(
-            ("log_f0",), (clip + frame)[:, None], torch.ones(6, 1, 8) > 0)),
+            ("log_f0_octaves",), (clip + frame)[:, None], torch.ones(6, 1, 8) > 0)),
         0, rng(),
     )  # fmt: skip
     assert float(found["frame_order"]) == 0.0
@@ -139,7 +149,7 @@ def test_frames_of_one_clip_are_never_paired() -> None:
 
 def test_a_batch_without_the_attributes_is_an_error() -> None:
     latent = ordered(1.0)
-    with pytest.raises(ValueError, match="lacks log_f0; it has none"):
+    with pytest.raises(ValueError, match="lacks log_f0_octaves; it has none"):
         terms(penalty(), gaussian(latent), latent)
     made = penalty(clip_dim=1, clip_attributes=["width"])
     coded = Latent(latent.frames, torch.zeros(5, 1))
@@ -156,8 +166,8 @@ def test_too_many_attributes_name_the_way_out() -> None:
         penalty(frame_attributes=[])
     with pytest.raises(ValueError, match="above 0"):
         penalty(delta=0.0)
-    with pytest.raises(ValueError, match=r"dead_zone.log_f0=-0.1: 0 or more"):
-        penalty(dead_zone={"log_f0": -0.1})
+    with pytest.raises(ValueError, match=r"dead_zone.log_f0_octaves=-0.1: 0 or more"):
+        penalty(dead_zone={"log_f0_octaves": -0.1})
 
 
 def test_past_pairs_carry_gradient_to_the_present_alone() -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from timbrel.attributes.frames import frame_count, hop_of
 from timbrel.attributes.measurement import Measurement, measure, measure_frames
 from timbrel.attributes.pitch import PitchTrack
-from timbrel.attributes.registry import CLIP_ATTRIBUTES, FRAME_ATTRIBUTES
+from timbrel.attributes.registry import CLIP_ATTRIBUTES, FRAME_ATTRIBUTES, FRAME_LOGARITHMS
 from timbrel.data.augmentation import Audio, Change
 from timbrel.data.chunks.chunk import Chunk, Measures, Short, positions
 from timbrel.data.chunks.conditions import attributes_of, latent_frames
@@ -28,9 +28,7 @@ logger = logging.getLogger(__name__)
 
 _F0 = next(attribute for attribute in FRAME_ATTRIBUTES if attribute.name == "f0_hz")
 _SEARCHED = "hnr_db"
-# Octaves above 1 Hz: equal steps to the ear, so that one dead zone fits low and high sounds.
-_LOGARITHMS = {"log_f0": "f0_hz", "log_centroid": "centroid_hz", "log_rolloff": "rolloff_hz"}
-FRAME_NAMES = (*(attribute.name for attribute in FRAME_ATTRIBUTES), *_LOGARITHMS)
+FRAME_NAMES = (*(attribute.name for attribute in FRAME_ATTRIBUTES), *FRAME_LOGARITHMS)
 CLIP_NAMES = tuple(attribute.name for attribute in CLIP_ATTRIBUTES)
 
 
@@ -143,7 +141,7 @@ class ChunkAttributes:
 
 
 def _row(found: Measurement, name: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    if name not in _LOGARITHMS:
+    if name not in FRAME_LOGARITHMS:
         return found.track(name)
-    values, defined = found.track(_LOGARITHMS[name])
+    values, defined = found.track(FRAME_LOGARITHMS[name])
     return np.log2(np.maximum(values, 1.0)), defined

@@ -89,7 +89,8 @@ class AttributeOrder(nn.Module):
         self.past_frames = PastRows(rows=queue_rows, width=3 * len(frame_attributes))
         self.past_clips = PastRows(rows=queue_rows, width=3 * len(clip_attributes))
         for name, attributes in (("frames", frame_attributes), ("clip", clip_attributes)):
-            zone = torch.tensor([float(dead_zone.get(a, _noise(a))) for a in attributes])
+            of_frames = name == "frames"
+            zone = torch.tensor([dead_zone.get(a, _noise(a, of_frames)) for a in attributes])
             self.register_buffer(f"dead_zone_{name}", zone, persistent=False)
 
     def forward(
@@ -134,9 +135,12 @@ class AttributeOrder(nn.Module):
         return loss
 
 
-def _noise(name: str) -> float:
-    """The repeat error that the registry knows for whole clips; 0 where it knows none."""
-    return next((a.noise for a in ATTRIBUTES if a.name == name and a.noise), 0.0)
+def _noise(name: str, of_frames: bool) -> float:
+    """The registry's measurement noise, that of whole clips where it has none of frames; else 0."""
+    about = next((attribute for attribute in ATTRIBUTES if attribute.name == name), None)
+    if about is None:
+        return 0.0
+    return float((about.frame_noise if of_frames else None) or about.noise or 0.0)
 
 
 def _check_width(key: str, width: int, name: str, attributes: Sequence[str]) -> None:
