@@ -127,7 +127,7 @@ class _Target:
         """The named file, or `stem` below the folder with -2, -3, ... where it is taken."""
         if self.file is not None:
             return self.file
-        number, stem = 1, fitted(stem, _LONGEST_STEM_BYTES)
+        number, stem = 1, stem.with_name(fitted(stem.name, _LONGEST_STEM_BYTES))
         while True:
             name = stem.name if number == 1 else f"{stem.name}-{number}"
             path = self.folder / stem.with_name(f"{name}{self.suffix}")
