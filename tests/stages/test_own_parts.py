@@ -12,7 +12,7 @@ import pytest
 import timbrel
 from stages.training_jobs import TINY, lean, only_run
 from timbrel.errors import UserError
-from timbrel.stages import evaluate, generate, train
+from timbrel.stages import evaluate, generate, library_command, train
 from timbrel.sweeps import signature
 
 MODULE = '''
@@ -182,6 +182,11 @@ def test_the_card_names_the_parts(trained: Path) -> None:
     assert json.loads((model / "frontend.json").read_text()) == {
         "sample_rate_hz": 48_000, "channels": 1, "downmix": "mean", "conditions": [],
     }  # fmt: skip
+
+
+def test_the_screen_of_a_run_names_them(here: Path, capsys) -> None:
+    assert library_command.main(["show", str(only_run(here))]) == 0
+    assert "mine.build (opens with trust=true)" in capsys.readouterr().out
 
 
 def test_without_trust_no_code_of_it_runs(here: Path, capsys) -> None:

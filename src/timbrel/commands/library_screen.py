@@ -78,9 +78,16 @@ def _about(entry: Entry, run: Run) -> list[str]:
         "training": ", ".join(training) if entry.kind == "run" else "",
         "made by": ", ".join(text for text in by if text),
         "parent": str(card.get("parent") or ("none" if card else "")),
+        "own parts": _foreign(card.get("foreign")),
         "licence": str(card.get("licence") or ""),
     }
     return [f"  {name:<10}{value}" for name, value in facts.items() if value]
+
+
+def _foreign(names: Any) -> str:
+    """The parts outside timbrel that a card names."""
+    found = names if isinstance(names, list) else []
+    return ", ".join(map(str, found)) + (" (opens with trust=true)" if found else "")
 
 
 def _latent_dim(run: Run) -> int | None:
