@@ -9,7 +9,7 @@ from timbrel.errors import UserError
 _SHOWN = 60  # characters of a path that is too long to be one
 _NEVER = {
     errno.ENAMETOOLONG: "a file system takes names of 255 bytes and paths of 4096",
-    errno.EACCES: "no permission to look there",
+    errno.EACCES: "cannot be read: Permission denied; allow this user to enter its folders",
 }
 
 

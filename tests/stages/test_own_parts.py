@@ -11,8 +11,9 @@ import pytest
 
 import timbrel
 from stages.training_jobs import TINY, lean, only_run
+from timbrel.commands import library
 from timbrel.errors import UserError
-from timbrel.stages import evaluate, generate, library_command, train
+from timbrel.stages import evaluate, generate, train
 from timbrel.sweeps import signature
 
 MODULE = '''
@@ -185,7 +186,7 @@ def test_the_card_names_the_parts(trained: Path) -> None:
 
 
 def test_the_screen_of_a_run_names_them(here: Path, capsys) -> None:
-    assert library_command.main(["show", str(only_run(here))]) == 0
+    assert library.main(["show", str(only_run(here))]) == 0
     assert "mine.build (opens with trust=true)" in capsys.readouterr().out
 
 

@@ -257,7 +257,7 @@ _SLOW_RENDERING = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from data.test_expansion import CHAIN, clip_of, whole
+from data.ahead.test_expansion import CHAIN, clip_of, whole
 from signals import noise
 from timbrel.data.ahead.expansion import expand, plan
 folder = Path({folder!r})
@@ -267,7 +267,7 @@ expand(plan([segment], CHAIN, count=12, seed=0, folder=folder / "cache"), print)
 
 
 def test_killed_anywhere_it_goes_on_where_it_was(tmp_path):
-    tests = str(Path(__file__).parents[1])
+    tests = str(Path(__file__).parents[2])
     script = _SLOW_RENDERING.format(tests=tests, folder=str(tmp_path))
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
     place = tmp_path / "cache" / "augmented"

@@ -256,7 +256,7 @@ GROUPS = {
 }
 
 
-FOLDER = Path(__file__).parents[2] / "conf" / "augmentation"
+FOLDER = Path(__file__).parents[3] / "conf" / "augmentation"
 NONE = OmegaConf.load(FOLDER / "none.yaml")
 
 

@@ -16,7 +16,7 @@ from signals import sine
 from timbrel.data.scan.catalog import Catalog, FileReport, scan
 
 MANIFEST = (
-    Path(os.environ.get("TIMBREL_SHARED", Path(__file__).resolve().parents[3] / "shared"))
+    Path(os.environ.get("TIMBREL_SHARED", Path(__file__).resolve().parents[4] / "shared"))
     / "hostile/manifest.csv"
 )
 NOBODY = 65_534

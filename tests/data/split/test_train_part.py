@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from data.test_split import clips_of, many, names
 
+from data.split.test_parts import clips_of, many, names
 from timbrel.data.split.parts import SplitPlan, split_clips
 from timbrel.data.split.train_part import draw_train_files, with_further
 from timbrel.errors import UserError
