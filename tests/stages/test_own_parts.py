@@ -181,7 +181,8 @@ def test_the_card_names_the_parts(trained: Path) -> None:
     card = json.loads((model / "card.json").read_text())
     assert card["foreign"] == ["mine.build"]
     assert json.loads((model / "frontend.json").read_text()) == {
-        "sample_rate_hz": 48_000, "channels": 1, "downmix": "mean", "conditions": [],
+        "sample_rate_hz": 48_000, "channels": 1, "downmix": "mean",
+        "normalisation": "none", "conditions": [],
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 
 from timbrel.stages import train
 
@@ -208,6 +209,7 @@ def begun(folder: Path, name: str = "run", group: str | None = None):
     return start_run(WandbSettings("offline", "timbrel", group, (), name), folder, {"seed": 0})
 
 
+@pytest.mark.slow
 def test_a_service_that_dies_costs_one_line(tmp_path: Path) -> None:
     """In a process of its own: what W&B does when a program ends counts too."""
     program = """if True:
@@ -251,6 +253,7 @@ def test_a_service_that_dies_costs_one_line(tmp_path: Path) -> None:
 def test_a_setting_of_the_environment_costs_one_line(
     tmp_path: Path, monkeypatch, capsys, variable: str, value: str
 ) -> None:
+    wandb.teardown()  # W&B reads the environment once in a process
     monkeypatch.setenv(variable, value)
     run = begun(tmp_path)
     run.send(lambda run: run.log({"a": 1}))
