@@ -11,6 +11,8 @@ import numpy as np
 import soundfile
 import yaml
 
+from timbrel.audio.export import clear_peak_time
+
 RATE_HZ = 48_000
 
 CONFIG: dict[str, Any] = {
@@ -142,5 +144,6 @@ def write_evaluation(
         for kind, samples in (("reference", original), ("reconstruction", copy)):
             path = evaluation / "audio" / "test" / kind / f"{number:03d}_{Path(name).stem[:9]}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:  # soundfile opens no name that is not UTF-8
+            with path.open("w+b") as file:  # soundfile opens no name that is not UTF-8
                 soundfile.write(file, samples, RATE_HZ, format="WAV", subtype="FLOAT")
+                clear_peak_time(file)  # the same audio is the same file, whenever it is written

@@ -182,6 +182,7 @@ print(cli.main(["evaluate", "run=run", "output=scores", *quick]), file=sys.stder
 """
 
 
+@pytest.mark.slow
 def test_a_read_only_run_is_evaluated_elsewhere(run: Path) -> None:
     before = sorted(run.rglob("*"))
     shutil.rmtree(run / "evaluation" / "audio")
@@ -206,6 +207,7 @@ def test_a_read_only_run_is_evaluated_elsewhere(run: Path) -> None:
     assert set(run.rglob("*")) <= set(before)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_keeps_what_was_learned(recordings: Path, tmp_path: Path) -> None:
     words = (f"data.root={recordings}", "hydra.run.dir=run", *TINY, "trainer.max_steps=100")
     context, log, run = warm_context(), tmp_path / "log", tmp_path / "run"
