@@ -28,9 +28,7 @@ from timbrel.config.options import conf_folder
 from timbrel.errors import UserError, did_you_mean
 from timbrel.stages.composing import compose, message_of, prepared, register, user_error
 from timbrel.stages.overrides import check_overrides, quoted_texts
-from timbrel.stages.run_folders import (
-    in_multirun,
-)
+from timbrel.stages.run_folders import in_multirun
 
 Job = Callable[[DictConfig], Any]
 

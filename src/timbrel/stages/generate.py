@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from timbrel.audio.names import fitting
+from timbrel.audio.names import fitting, printable
 from timbrel.data.scan.tree import AUDIO_SUFFIXES, entries
 from timbrel.data.scan.verdicts import Verdict
 from timbrel.errors import UserError, folder_fault
@@ -38,8 +38,7 @@ def generate(config: DictConfig) -> list[Path]:
     passed over.
 
     Raises UserError for a wrong model, input, output or value, and before anything is rendered
-    where `output` cannot be written; an existing file named by `output`
-    is never overwritten.
+    where `output` cannot be written; an existing file named by `output` is never overwritten.
     """
     # Inside, so that --help and --cfg need no torch.
     from timbrel.audio.export import ExportSettings, export
@@ -182,8 +181,6 @@ def _recordings_in(folder: Path, given: str) -> list[_Input]:
 
 
 def _pass_over(reason: str) -> None:
-    from timbrel.audio.names import printable
-
     sys.stderr.write(f"passed over: {printable(reason)}\n")
 
 
@@ -198,8 +195,6 @@ def _device(device: DictConfig) -> "torch.device":
 def _line(report: "ExportReport", settings: "ExportSettings") -> str:
     """`a.wav: 4.00 s, peak -1.0 dBTP, gain reduced by 2.3 dB to stay under -1 dBTP`."""
     peak = report.true_peak_dbtp
-    from timbrel.audio.names import printable
-
     text = f"{printable(str(report.path))}: {report.frames / report.rate_hz:.2f} s, " + (
         "silent" if peak == float("-inf") else f"peak {peak:.1f} dBTP"
     )

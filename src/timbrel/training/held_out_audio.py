@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from timbrel.audio.names import file_stem, readable
 from timbrel.audio.origin import comment_of, mark
+from timbrel.contracts import Conditions
 from timbrel.data.split.parts import Segment
 from timbrel.files import WriteError, write_bytes
 from timbrel.generation.file_source import conditions_of
@@ -84,6 +85,7 @@ class HeldOutAudio(pl.Callback):
         self.rate_hz, self.every_validations = rate_hz, every_validations
         self.stems = _stems([clip.name for clip in clips])
         self.files: list[HeldOutFiles] = []
+        self._conditions: dict[int, Conditions] = {}
         self._told = False
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
@@ -105,7 +107,9 @@ class HeldOutAudio(pl.Callback):
     def _write(self, module: Training, index: int) -> HeldOutFiles:
         clip, stem, model = self.clips[index], self.stems[index], module.averaged
         audio = torch.from_numpy(clip.audio)[None].to(module.device)
-        conditions = conditions_of(model, clip.audio).map(lambda x: x.to(module.device))
+        if index not in self._conditions:  # the clip's own: they stay, whatever the weights are
+            self._conditions[index] = conditions_of(model, clip.audio)
+        conditions = self._conditions[index].map(lambda x: x.to(module.device))
         code = model.encode(audio, conditions).mean
         decoded = model.decode(code)[0, :, : clip.audio.shape[1]]
         reconstruction = decoded.float().cpu().numpy()

@@ -28,6 +28,7 @@ import wandb
 
 from timbrel.analysis.gates import Gate
 from timbrel.audio.names import fitted, readable
+from timbrel.files import write_text
 from timbrel.metrics.scores import SCORES
 from timbrel.training.alarms import RAISED, Alarms
 from timbrel.training.callbacks import Curves
@@ -106,7 +107,7 @@ def start_run(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) 
 def _started(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) -> wandb.Run:
     identity = folder / "wandb_run_id.txt"
     if not identity.is_file() or not identity.read_text("utf-8").strip():
-        identity.write_text(secrets.token_hex(4), "utf-8")
+        write_text(identity, secrets.token_hex(4))
     group = settings.group or _sweep(folder)
     arguments: dict[str, Any] = {
         "dir": folder.resolve(),  # its service may run elsewhere
