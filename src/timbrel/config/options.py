@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from timbrel.config.schema import STAGES
+from timbrel.config.schema import stage_named
 from timbrel.errors import UserError
 from timbrel.paths import user_path
 
@@ -57,7 +57,7 @@ def options(*more_folders: Path) -> dict[str, list[str]]:
 
 def groups_of(stage: str, *more_folders: Path) -> dict[str, list[str]]:
     """The config groups that `stage` composes, with their options."""
-    known = set(STAGES[stage].schema.__dataclass_fields__)
+    known = set(stage_named(stage).schema.__dataclass_fields__)
     if stage == "train":
         known.add("experiment")
     return {group: names for group, names in options(*more_folders).items() if group in known}

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from timbrel.config.schema import STAGES
+from timbrel.errors import override_text
 from timbrel.metrics.scores import SCORES
-from timbrel.report.page import duration, number, render_page, write_page
+from timbrel.report.page import number, render_page, write_page
 from timbrel.report.run_curves import curve_groups
 from timbrel.report.run_generated import invented
 from timbrel.report.run_listening import development, listening
 from timbrel.report.run_scores import scale, scores, verdict
 from timbrel.report.run_warnings import command, finished, reported_part, warnings_of
 from timbrel.runs.folder import Run, read_run
+from timbrel.words import duration
 
 REPORT_FILE = "report.html"
 _MOST_LISTED = 1000
@@ -155,7 +157,9 @@ def config_sections(config: Mapping[str, Any], overrides: tuple[str, ...]) -> li
     sections = []
     for name, value in config.items():
         leaves = [
-            Setting(key, _written(leaf), any(key == g or key.startswith(f"{g}.") for g in given))
+            Setting(
+                key, override_text(leaf), any(key == g or key.startswith(f"{g}.") for g in given)
+            )
             for key, leaf in _leaves(name, value)
         ]
         if isinstance(value, dict):
@@ -174,12 +178,6 @@ def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _leaves(f"{prefix}.{index}", inner)
     else:
         yield prefix, value
-
-
-def _written(value: Any) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from timbrel.errors import override_text
 from timbrel.metrics.scores import SCORES
 from timbrel.runs.folder import Run
 from timbrel.runs.summary import Score, scores_of
@@ -214,7 +215,7 @@ def _grouped(values: Sequence[Any], labels: Sequence[str]) -> str:
     """`A, B: 8m; C: 30m`."""
     groups: dict[str, list[str]] = {}
     for value, label in zip(values, labels, strict=True):
-        groups.setdefault(str(value), []).append(label)
+        groups.setdefault(override_text(value), []).append(label)
     return "; ".join(f"{', '.join(members)}: {value}" for value, members in groups.items())
 
 

@@ -13,7 +13,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
-from timbrel.audio.names import fitted
+from timbrel.audio.names import fitting
 from timbrel.config import checks as config_checks
 from timbrel.config.options import conf_folder, user_conf_folder
 from timbrel.config.schema import OPEN_SECTIONS, STAGES
@@ -31,7 +31,6 @@ from timbrel.stages.run_folders import (
     take_limits,
 )
 
-_LONGEST_NAME_BYTES = 200  # a file takes 255: words stand before and after it
 _CHOSEN = ("data", "architecture", "latent", "augmentation", "loss")
 
 
@@ -85,8 +84,8 @@ def compose(stage: str, overrides: Sequence[str] = (), *, complete: bool = True)
 
 
 def _short(name: str | None) -> str:
-    """A name within that of a file."""
-    return fitted(str(name), _LONGEST_NAME_BYTES)
+    """A name as that of a file, or as part of one."""
+    return fitting(str(name))
 
 
 def options_chosen() -> dict[str, str]:

@@ -6,7 +6,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from timbrel.config.options import groups_of
-from timbrel.config.schema import STAGES
+from timbrel.config.schema import stage_named
+from timbrel.errors import override_text
 from timbrel.stages.overrides import schema_keys
 
 _FLAGS = (
@@ -19,7 +20,7 @@ _FLAGS = (
 
 def stage_page(stage: str, config: DictConfig) -> str:
     """The help page of `stage`, with the values that `config` holds."""
-    about = STAGES[stage]
+    about = stage_named(stage)
     lines = [f"timbrel {stage}: {about.summary}", "", f"  writes: {about.writes}", "", "Examples"]
     lines += [f"  timbrel {stage} {example}" for example in about.examples]
     groups = groups_of(stage)
@@ -55,11 +56,7 @@ def _shown(config: DictConfig, key: str) -> str:
     if OmegaConf.is_missing(node, name):
         return "???"
     value: Any = node[name]
-    if OmegaConf.is_list(value):
-        return "[" + ",".join(str(item) for item in value) + "]"
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    return getattr(value, "name", None) or str(value)
+    return override_text(OmegaConf.to_object(value) if OmegaConf.is_config(value) else value)
 
 
 def _pluggable(config: DictConfig) -> list[str]:

@@ -52,6 +52,7 @@ _UNHEARD_MODULES = (
     "timbrel.training.held_out_audio",
     "timbrel.training.wandb_log",
     # These make the config, which counts as it came out.
+    "timbrel.config.bounds",
     "timbrel.config.choices",
     "timbrel.config.schema",
     "timbrel.config.checks",
@@ -65,6 +66,7 @@ _UNHEARD_MODULES = (
     "timbrel.stages.overrides",
     "timbrel.stages.run_folders",
     "timbrel.config.targets",
+    "timbrel.words",
 )
 
 
