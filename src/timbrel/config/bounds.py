@@ -1,4 +1,4 @@
-"""What a value of the config may be: the limits that stand on the fields of the schema.
+"""The fields of the schema, and what a value of each may be: limits stand on them, once.
 
 The checks of a composed config read them, and so do the parts that take the same values from
 Python: what passes the one is not refused by the other.
@@ -6,7 +6,7 @@ Python: what passes the one is not refused by the other.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from timbrel.errors import UserError, override_text
@@ -66,14 +66,39 @@ class Bounds:
         )
 
 
-def out_of_bounds(section: Any, prefix: str = "") -> Iterator[str]:
-    """A line for every value of `section`, a dataclass of the schema, that its field refuses."""
-    for item in fields(section):
-        key, value = f"{prefix}{item.name}", getattr(section, item.name)
+def key(default: Any, help: str, **bounds: Any) -> Any:
+    """A field with its one-line explanation (printed by `timbrel STAGE --help`) and its `Bounds`.
+
+    An item of a list has the bounds that are given for it.
+    """
+    about: dict[str, Any] = {"help": help}
+    if bounds:
+        about["bounds"] = Bounds(**bounds)
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=about)
+    return field(default=default, metadata=about)
+
+
+def place(default: Any, help: str) -> Any:
+    """A key that takes a path, or several: it is kept from the root (stages/app.py)."""
+    item = key(default, help)
+    item.metadata = {**item.metadata, "place": True}
+    return item
+
+
+def section(kind: Any) -> Any:
+    """A field that is a section of its own."""
+    return field(default_factory=kind)
+
+
+def out_of_bounds(config: Any, prefix: str = "") -> Iterator[str]:
+    """A line for every value of `config`, a dataclass of the schema, that its field refuses."""
+    for item in fields(config):
+        name, value = f"{prefix}{item.name}", getattr(config, item.name)
         if is_dataclass(value):
-            yield from out_of_bounds(value, f"{key}.")
+            yield from out_of_bounds(value, f"{name}.")
         elif fault := _fault(item, value):
-            yield f"{key}={override_text(value)}: {fault}"
+            yield f"{name}={override_text(value)}: {fault}"
 
 
 def value_problems(schema: type, prefix: str = "", **values: Any) -> Iterator[str]:

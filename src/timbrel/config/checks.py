@@ -31,6 +31,7 @@ from timbrel.config.schema import (
     TrainerConfig,
 )
 from timbrel.config.values import encoding_problems, split_problems
+from timbrel.config.walk import walk
 from timbrel.errors import UserError, did_you_mean, folder_fault, override_text
 from timbrel.paths import user_path
 from timbrel.words import duration_s
@@ -145,16 +146,18 @@ def _numbers(node: Any, path: str, name: str) -> Iterator[tuple[str, int]]:
 
     What a part of the user's own means by the name is not known here.
     """
-    if not isinstance(node, Mapping):
-        return
-    if not str(node.get("_target_", "timbrel.")).startswith("timbrel."):
-        return
-    for key, value in node.items():
-        if key == name and isinstance(value, list) and value:
+    for key, value in walk(node, path, enter=_is_ours):
+        if key.rpartition(".")[2] != name:
+            continue
+        if isinstance(value, list) and value:
             value = max(value, key=lambda item: item if isinstance(item, int) else 0)
-        if key == name and isinstance(value, int):
-            yield f"{path}.{key}", value
-        yield from _numbers(value, f"{path}.{key}", name)
+        if isinstance(value, int):
+            yield key, value
+
+
+def _is_ours(node: Any) -> bool:
+    target = node.get("_target_", "timbrel.") if isinstance(node, Mapping) else "timbrel."
+    return str(target).startswith("timbrel.")
 
 
 def _trainer(trainer: TrainerConfig) -> Iterator[str]:

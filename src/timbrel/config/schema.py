@@ -7,10 +7,12 @@ is typed here, and a default that is not set in `conf/` is the default written h
 
 # ruff: noqa: RUF009 - `_key` and `_section` return fields, which is what the rule asks for.
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from timbrel.config.bounds import Bounds
+from timbrel.config.bounds import key as _key
+from timbrel.config.bounds import place as _place
+from timbrel.config.bounds import section as _section
 from timbrel.config.choices import (
     Accelerator,
     DataKind,
@@ -27,30 +29,6 @@ from timbrel.config.choices import (
 )
 from timbrel.config.limits import LimitsConfig
 from timbrel.errors import UserError, did_you_mean
-
-
-def _key(default: Any, help: str, **bounds: Any) -> Any:
-    """A field with its one-line explanation (printed by `timbrel STAGE --help`) and its `Bounds`.
-
-    An item of a list has the bounds that are given for it.
-    """
-    about: dict[str, Any] = {"help": help}
-    if bounds:
-        about["bounds"] = Bounds(**bounds)
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=about)
-    return field(default=default, metadata=about)
-
-
-def _place(default: Any, help: str) -> Any:
-    """A key that takes a path, or several: it is kept from the root (stages/app.py)."""
-    item = _key(default, help)
-    item.metadata = {**item.metadata, "place": True}
-    return item
-
-
-def _section(kind: Any) -> Any:
-    return field(default_factory=kind)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from timbrel.config.walk import walk
 from timbrel.errors import UserError
 
 _PACKAGES = ("timbrel.models.", "timbrel.dsp.")
@@ -44,14 +45,13 @@ def foreign_parts(config: Any, where: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_foreign(config, where)))
 
 
-def _foreign(node: Any, where: str) -> Iterator[str]:
-    if isinstance(node, str) and "${" in node:
-        raise UserError(f"{where}: '{node}' refers to other values; a model's config holds them")
-    if isinstance(node, list):
-        for value in node:
-            yield from _foreign(value, where)
-    if isinstance(node, dict):
-        for key, value in node.items():
+def _foreign(config: Any, where: str) -> Iterator[str]:
+    for _, node in walk(config):
+        if isinstance(node, str) and "${" in node:
+            raise UserError(
+                f"{where}: '{node}' refers to other values; a model's config holds them"
+            )
+        for key, value in node.items() if isinstance(node, dict) else ():
             if key == "_target_":
                 if not _is_own(value, where):
                     yield str(value)
@@ -59,7 +59,6 @@ def _foreign(node: Any, where: str) -> Iterator[str]:
                 raise UserError(f"{where}: key '{key}' does not belong in a model's config")
             elif key.startswith("_") and key.endswith("_"):
                 yield f"{node.get('_target_', '')}.{key}".lstrip(".")
-            yield from _foreign(value, where)
 
 
 def _is_own(target: Any, where: str) -> bool:

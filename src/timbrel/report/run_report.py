@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from timbrel.config.schema import STAGES
+from timbrel.config.walk import leaves
 from timbrel.errors import override_text
 from timbrel.metrics.scores import SCORES
 from timbrel.report.page import number, render_page, write_page
@@ -156,28 +157,17 @@ def config_sections(config: Mapping[str, Any], overrides: tuple[str, ...]) -> li
     general: list[Setting] = []
     sections = []
     for name, value in config.items():
-        leaves = [
+        settings = [
             Setting(
                 key, override_text(leaf), any(key == g or key.startswith(f"{g}.") for g in given)
             )
-            for key, leaf in _leaves(name, value)
+            for key, leaf in leaves(value, name)
         ]
         if isinstance(value, dict):
-            sections.append(Section(name, tuple(leaves)))
+            sections.append(Section(name, tuple(settings)))
         else:
-            general.extend(leaves)
+            general.extend(settings)
     return [Section("general", tuple(general)), *sections] if general else sections
-
-
-def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _leaves(f"{prefix}.{key}", inner)
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        for index, inner in enumerate(value):
-            yield from _leaves(f"{prefix}.{index}", inner)
-    else:
-        yield prefix, value
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:

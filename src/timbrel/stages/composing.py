@@ -1,7 +1,7 @@
 """A stage's config: composed from `conf/` and the command line, completed and checked."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from timbrel.audio.names import fitting
 from timbrel.config import checks as config_checks
 from timbrel.config.options import conf_folder, user_conf_folder
 from timbrel.config.schema import OPEN_SECTIONS, STAGES
+from timbrel.config.walk import leaves
 from timbrel.errors import UserError, without_trace
 from timbrel.files import refusal
 from timbrel.paths import absolute_path
@@ -186,13 +187,5 @@ def _open_keys(stage: str, overrides: Sequence[str]) -> list[str]:
         config = compose(stage, choices, complete=False)
     except UserError:
         return []
-    return [key for section in OPEN_SECTIONS & set(config) for key in _leaves(config, str(section))]
-
-
-def _leaves(config: DictConfig, prefix: str) -> Iterator[str]:
-    node = OmegaConf.select(config, prefix)
-    if isinstance(node, DictConfig):
-        for key in node:
-            yield from _leaves(config, f"{prefix}.{key}")
-    else:
-        yield prefix
+    sections = {name: config[name] for name in OPEN_SECTIONS & set(config)}
+    return [key for key, _ in leaves(OmegaConf.to_container(OmegaConf.create(sections)))]

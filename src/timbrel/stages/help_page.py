@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from timbrel.config.options import groups_of
 from timbrel.config.schema import stage_named
+from timbrel.config.walk import leaves
 from timbrel.errors import override_text
 from timbrel.stages.overrides import schema_keys
 
@@ -60,16 +61,10 @@ def _shown(config: DictConfig, key: str) -> str:
 
 
 def _pluggable(config: DictConfig) -> list[str]:
-    found: list[str] = []
-
-    def walk(node: Any, path: str) -> None:
-        for key, value in node.items():
-            if isinstance(value, dict):
-                walk(value, f"{path}.{key}")
-            elif "_target_" not in f"{key}{value}" and not str(value).startswith("${"):
-                found.append(f"{path}.{key}={value}".replace(", ", ","))
-
-    for section in ("architecture", "latent", "augmentation", "loss"):
-        if section in config:
-            walk(OmegaConf.to_container(config[section], resolve=False), section)
-    return found
+    return [
+        f"{key}={override_text(value)}"
+        for section in ("architecture", "latent", "augmentation", "loss")
+        if section in config
+        for key, value in leaves(OmegaConf.to_container(config[section], resolve=False), section)
+        if "_target_" not in f"{key}{value}" and not str(value).startswith("${") and value != {}
+    ]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import timbrel
+from timbrel.config.walk import walk
 from timbrel.data.scan.tree import entries
 from timbrel.files import write_text
 from timbrel.paths import user_path
@@ -246,14 +247,9 @@ def _source(path: Path, modified_ns: int) -> tuple[str, tuple[str, ...]]:
 
 
 def _targets(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        if isinstance(node.get("_target_"), str):
-            yield node["_target_"]
-        for value in node.values():
-            yield from _targets(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            yield from _targets(value)
+    for key, value in walk(node):
+        if key.rpartition(".")[2] == "_target_" and isinstance(value, str):
+            yield value
 
 
 def _foreign(packages: Iterable[str]) -> tuple[list[str], list[str]]:
