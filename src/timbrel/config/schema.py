@@ -170,6 +170,7 @@ class TrainConfig:
     seed: int = _key(0, "all randomness of the run", least=0)
     name: str | None = _key(None, "name of the run (default: data, architecture and latent)")
     run: str | None = _key(None, "resume this run folder; only device and logger may change")
+    trust: bool = _key(False, "true: go on with a run= whose parts lie outside timbrel and torch")
     data_root: str | None = _key(None, "where the recordings of run= lie now, if they have moved")
     init_from: str | None = _place(
         None, "a model bundle or run folder whose weights it starts from"

@@ -150,6 +150,10 @@ def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """
     folder = check_run(config.run)
     merged = saved_config(folder)
+    if not config.trust:
+        from timbrel.library.targets import check_run_targets  # takes torch, which few need here
+
+        check_run_targets(OmegaConf.to_container(merged), f"run={folder}: its config")
     find_recordings(merged, folder, config.data_root)
     overlay(merged, config, overrides, ("device", "logger"))
     merged.run = literal(str(folder))

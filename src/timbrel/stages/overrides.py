@@ -18,7 +18,7 @@ from timbrel.config.schema import OPEN_SECTIONS, STAGES, stage_named
 from timbrel.errors import UserError, did_you_mean
 from timbrel.paths import user_path
 
-RESUME_KEYS = ("run", "data_root", "device", "logger", "hydra")
+RESUME_KEYS = ("run", "trust", "data_root", "device", "logger", "hydra")
 _FOLDERS_OF_HYDRA = ("hydra.run.dir", "hydra.sweep.dir")
 
 _OVERRIDE = re.compile(

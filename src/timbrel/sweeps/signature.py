@@ -29,6 +29,7 @@ _ENTRY = "timbrel.stages.train"
 _UNHEARD_KEYS = (
     "name",
     "run",
+    "trust",
     "data_root",
     "init_from",
     "dry_run",
