@@ -1,4 +1,4 @@
-"""What a run folder may name without being trusted: going on with it calls what its config names."""
+"""What a run folder may name untrusted: going on with it calls what its config names."""
 
 import pytest
 
