@@ -15,6 +15,7 @@ from timbrel.contracts import Batch, Conditions, Latent
 from timbrel.losses.adversary import Pass
 from timbrel.losses.latent import nats_per_frame
 from timbrel.losses.mix import LossMix, Objective
+from timbrel.losses.terms import Terms
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.dropout import drawing, drop_dimensions
 from timbrel.models.posteriors import sample
@@ -85,7 +86,7 @@ def loss_terms(
     batch: Batch,
     step: int,
     rng: torch.Generator,
-) -> dict[str, Tensor]:
+) -> Terms:
     """Every named term of the two losses that a training always has (fp32)."""
     return {
         **reconstruction(forward.estimate, batch.target),
@@ -219,16 +220,14 @@ class Training(pl.LightningModule):
     def _weights_of(self, adversaries: Collection[str]) -> list[str]:
         return [name for name in self.mix.weights if name.partition("/")[0] in adversaries]
 
-    def _terms_of(
-        self, adversaries: Mapping[str, nn.Module], forward: Pass, batch: Batch
-    ) -> dict[str, Tensor]:
+    def _terms_of(self, adversaries: Mapping[str, nn.Module], forward: Pass, batch: Batch) -> Terms:
         return adversary_terms(
             adversaries, forward, batch, self.step, self._generator, self.autocast
         )
 
     def _check_weights(
         self,
-        terms: Mapping[str, Tensor],
+        terms: Terms,
         resting: Mapping[str, nn.Module],
         forward: Pass,
         batch: Batch,
