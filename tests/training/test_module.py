@@ -12,7 +12,7 @@ from timbrel.losses.terms import value_of
 from timbrel.models.dropout import SeededDropout
 from timbrel.training.callbacks import training_values
 from timbrel.training.module import forward_pass
-from training.tiny import FAMILIES, choices, curve, measured, moved, training, weights_of
+from training.tiny import FAMILIES, adamw, choices, curve, measured, moved, training, weights_of
 
 
 @pytest.mark.parametrize("latent", LATENTS)
@@ -161,7 +161,7 @@ def test_every_gaussian_option_takes_a_target_rate(latent: str, term: str) -> No
 def test_weight_decay_draws_the_model_to_zero_and_nothing_else(decay: float) -> None:
     """Without a gradient AdamW multiplies by 1 - rate x decay; the adversary has no decay."""
     module = training(choices("rave", "factor_vae"))
-    module.settings = replace(module.settings, weight_decay=decay)
+    module.settings = replace(module.settings, make=adamw(1e-3, decay))
     main, own = module.configure_optimizers()
     before = weights_of(module)
     for parameter in (*module.model.parameters(), *module.penalty.parameters()):

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from timbrel.config.additions import addition_problems
 from timbrel.config.choices import (
     Accelerator,
     DataKind,
@@ -60,6 +61,7 @@ def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig)
         problems += [*_device(config.device), *_seed(config.seed), *_alarms(config.alarms)]
         problems += [*objective_problems(config), *phase_problems(config)]
         problems += [*_limits(config.limits), *_logger(config.logger)]
+        problems += addition_problems(config)
         if config.data_root is not None and config.run is None:
             problems.append(
                 f"data_root={config.data_root}: where the recordings of run= lie now; a new run "

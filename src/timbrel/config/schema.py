@@ -1,7 +1,7 @@
 """The typed schema of every stage. Knows neither Hydra nor torch.
 
-Pluggable parts (architecture, latent, augmentation, loss) are plain mappings with `_target_`s:
-`target_checks.check_targets` compares them with the signatures they name. Everything else is
+Pluggable parts (`OPEN_SECTIONS`) are plain mappings with `_target_`s:
+`config.targets.check_targets` compares them with the signatures they name. Everything else is
 typed here, and a default that is not set in `conf/` is the default written here.
 """
 
@@ -31,8 +31,8 @@ from timbrel.errors import UserError
 
 def _key(default: Any, help: str) -> Any:
     """A field with its one-line explanation (printed by `timbrel STAGE --help`)."""
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata={"help": help})
+    if isinstance(default, list | dict):
+        return field(default_factory=default.copy, metadata={"help": help})
     return field(default=default, metadata={"help": help})
 
 
@@ -87,9 +87,9 @@ class TrainerConfig:
     batch_size: int = _key(8, "chunks per step")
     max_time: str | None = _key(None, "stop after 8m, 1h30m, 90s, 00:08:00 or seconds")
     max_steps: int | None = _key(None, "stop after this many steps; whichever limit comes first")
-    learning_rate: float = _key(1e-3, "peak learning rate")
-    betas: list[float] = _key([0.9, 0.99], "decay of the optimizer's two moments")
-    weight_decay: float = _key(0.01, "decoupled weight decay")
+    learning_rate: float = _key(1e-3, "peak learning rate (an optimizer.lr of its own wins)")
+    betas: list[float] = _key([0.9, 0.99], "decay of the two moments (optimizer=adamw)")
+    weight_decay: float = _key(0.01, "decoupled weight decay (optimizer=adamw)")
     warmup_steps: int = _key(20, "steps over which the learning rate rises from 0")
     gradient_clip_norm: float | None = _key(1.0, "largest gradient norm; null: no limit")
     ema_decay: float | None = _key(0.995, "decay per step of the weights' average; null: none")
@@ -125,6 +125,9 @@ class LoggerConfig:
     tags: list[str] = _key([], "W&B tags")
     clips: int = _key(4, "held-out clips whose audio is logged")
     every_validations: int = _key(5, "validations between audio logs")
+    extra: dict[str, Any] = _key(
+        {}, "loggers of Lightning's or your own: +logger.extra.NAME._target_=MODULE.CLASS"
+    )
 
 
 @dataclass
@@ -183,6 +186,8 @@ class TrainConfig:
     latent: dict[str, Any] = _section(dict)
     augmentation: dict[str, Any] = _section(dict)
     loss: dict[str, Any] = _section(dict)
+    optimizer: dict[str, Any] = _section(dict)
+    callbacks: dict[str, Any] = _section(dict)
     device: DeviceConfig = _section(DeviceConfig)
     trainer: TrainerConfig = _section(TrainerConfig)
     logger: LoggerConfig = _section(LoggerConfig)
@@ -314,8 +319,20 @@ STAGES = {
     ),
 }
 
-OPEN_SECTIONS = frozenset({"architecture", "latent", "augmentation", "loss"})
-"""Sections whose keys are the arguments of their `_target_`, not fields of the schema."""
+OPEN_SECTIONS = frozenset(
+    {"architecture", "latent", "augmentation", "loss", "optimizer", "callbacks", "logger.extra"}
+)
+"""Sections whose keys are names and arguments of `_target_`s, not fields of the schema."""
+
+
+def in_open_section(key: str) -> bool:
+    """Whether `key` lies below one of the open sections.
+
+    >>> in_open_section("logger.extra.csv.name"), in_open_section("logger.mode")
+    (True, False)
+    """
+    return any(key.startswith(f"{section}.") for section in OPEN_SECTIONS)
+
 
 _DURATION = re.compile(
     r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+(?:\.\d+)?)s?)?"

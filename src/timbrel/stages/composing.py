@@ -187,7 +187,8 @@ def _open_keys(stage: str, overrides: Sequence[str]) -> list[str]:
         config = compose(stage, choices, complete=False)
     except UserError:
         return []
-    return [key for section in OPEN_SECTIONS & set(config) for key in _leaves(config, str(section))]
+    sections = [name for name in OPEN_SECTIONS if name.split(".")[0] in config]
+    return [key for section in sections for key in _leaves(config, section)]
 
 
 def _leaves(config: DictConfig, prefix: str) -> Iterator[str]:

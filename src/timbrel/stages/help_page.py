@@ -72,7 +72,7 @@ def _pluggable(config: DictConfig) -> list[str]:
             elif "_target_" not in f"{key}{value}" and not str(value).startswith("${"):
                 found.append(f"{path}.{key}={value}".replace(", ", ","))
 
-    for section in ("architecture", "latent", "augmentation", "loss"):
+    for section in ("architecture", "latent", "augmentation", "loss", "optimizer", "callbacks"):
         if section in config:
             walk(OmegaConf.to_container(config[section], resolve=False), section)
     return found
