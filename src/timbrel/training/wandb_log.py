@@ -171,7 +171,7 @@ def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in config.items():
         if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
             value = {str(index): item for index, item in enumerate(value)}
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):  # an empty one says nothing
             flat |= dotted(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
