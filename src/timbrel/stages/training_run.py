@@ -267,7 +267,7 @@ def _save_model(
 ) -> None:
     """The bundle: weights averaged over steps, moments of the training latents, the card."""
     architecture = parts.model_config(config)
-    train_s = sum(segment.frames for segment in found.split.train) / config.data.sample_rate_hz
+    train_s = sum(segment.n_samples for segment in found.split.train) / config.data.sample_rate_hz
     names = (config.data.name, *(Path(text).name for text in config.data.also))
     parent = parent_of(folder)
     save_bundle(

@@ -58,7 +58,7 @@ def watchers(
     validation = Validation(batches, trainer.validate_every_steps, train_clean)
     curves = Curves(log, validation, trainer.log_every_steps)
     step_s = trainer.batch_size * data.chunk_samples / data.sample_rate_hz
-    train_s = sum(segment.frames for segment in found.split.train) / data.sample_rate_hz
+    train_s = sum(segment.n_samples for segment in found.split.train) / data.sample_rate_hz
     callbacks: list[Any] = [clock, validation, curves]
     alarms: Alarms | None = None
     if _watches(config, "alarms"):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ def test_a_folder_is_cataloged_in_order(folder: Path) -> None:
         *("WAV", "PCM_16"),
         *(48_000, 1),
     )
-    assert report.frames == report.header_frames == 24_000
+    assert report.n_samples == report.header_samples == 24_000
     assert report.peak == pytest.approx(0.5, abs=1e-4)
     assert report.duration_s == 0.5
     assert catalog.absolute(report) == folder / "a.wav"
@@ -141,6 +142,22 @@ def test_nothing_is_written_in_the_folder(folder: Path, tmp_path: Path) -> None:
     before = state()
     scan(folder, memory=tmp_path / "memory", workers=0).to_csv(tmp_path / "catalog.csv")
     assert state() == before
+
+
+def test_files_of_earlier_versions_keep_their_names(folder: Path, tmp_path: Path) -> None:
+    """Columns of the CSV and records of remembered measurements call numbers of samples frames."""
+    scan(folder, workers=0).to_csv(tmp_path / "catalog.csv")
+    row = next(csv.DictReader((tmp_path / "catalog.csv").open()))
+    assert (row["frames"], row["header_frames"]) == ("24000", "24000")
+    assert list(row)[:8] == [
+        *("path", "verdict", "reasons", "format", "subtype", "rate_hz", "channels"),
+        "header_frames",
+    ]
+    found = measure(folder / "a.wav")
+    record = asdict(found)
+    record["frames"] = record.pop("n_samples")
+    record["header_frames"] = record.pop("header_samples")
+    assert Measurement.from_json(record) == found
 
 
 CRASHING_WORKER = """

@@ -16,7 +16,7 @@ from typing import Literal, TypeVar, get_args
 import numpy as np
 
 from timbrel.audio.normalise import Normalise
-from timbrel.audio.resample import resampled_frames
+from timbrel.audio.resample import resampled_length
 from timbrel.data.cache.decode_process import decode, decoding_process
 from timbrel.data.cache.entry import (
     HEADER_BYTES,
@@ -46,7 +46,7 @@ SPARE_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Clip:
-    """One decoded recording: `frames` samples per channel at `rate_hz`, in the `.npy` at `path`.
+    """One decoded recording: `n_samples` samples per channel at `rate_hz`, in the `.npy` at `path`.
 
     `clip_id` counts the catalog's training files in order of `name`, the path relative to the
     data folder with forward slashes. Files of equal content share a `path`.
@@ -56,14 +56,14 @@ class Clip:
     name: str
     content_hash: str
     rate_hz: int
-    frames: int
+    n_samples: int
     channels: int
     path: Path
 
     @property
     def duration_s(self) -> float:
         """The length in seconds."""
-        return self.frames / self.rate_hz
+        return self.n_samples / self.rate_hz
 
     def open(self) -> np.memmap:
         """The samples `(channel, time)`, float32, read-only.
@@ -74,10 +74,10 @@ class Clip:
             present = self.path.stat().st_size
         except OSError as error:
             raise self._lost(error.strerror or str(error)) from error
-        expected = data_bytes(self.channels, self.frames)
+        expected = data_bytes(self.channels, self.n_samples)
         if present != expected:
             raise self._lost(f"{present} bytes instead of {expected}")
-        shape = (self.channels, self.frames)
+        shape = (self.channels, self.n_samples)
         return np.memmap(
             self.path, np.float32, mode="r", offset=HEADER_BYTES, shape=shape, order="F"
         )
@@ -170,7 +170,7 @@ class Cache:
                 name=file.path,
                 content_hash=_known(file.content_hash, file),
                 rate_hz=sample_rate_hz,
-                frames=entries[job.data_path].frames,
+                n_samples=entries[job.data_path].n_samples,
                 channels=channels,
                 path=job.data_path,
             )
@@ -197,7 +197,7 @@ class Cache:
             data_path=self.folder / f"{key}.npy",
             name=file.path,
             source_rate_hz=_known(file.rate_hz, file),
-            source_frames=_known(file.frames, file),
+            source_samples=_known(file.n_samples, file),
             sample_rate_hz=sample_rate_hz,
             channels=channels,
             downmix=merging,
@@ -208,7 +208,7 @@ class Cache:
         needed = sum(
             data_bytes(
                 job.channels,
-                resampled_frames(job.source_frames, job.source_rate_hz, job.sample_rate_hz),
+                resampled_length(job.source_samples, job.source_rate_hz, job.sample_rate_hz),
             )
             for job in jobs
         )
