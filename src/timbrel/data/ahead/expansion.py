@@ -21,9 +21,8 @@ from timbrel.data.cache.entry import (
 )
 from timbrel.data.cache.store import SPARE_BYTES
 from timbrel.data.chunks.chunk import Variant
-from timbrel.data.scan.probing import available_cores
 from timbrel.data.split.parts import Segment
-from timbrel.data.worker_process import in_parallel
+from timbrel.data.worker_process import available_cores, in_parallel
 from timbrel.errors import UserError
 from timbrel.files import remove_stale_temporaries
 
