@@ -58,7 +58,6 @@ class WandbSettings:
     group: str | None
     tags: tuple[str, ...]
     name: str
-    job_type: str = "train"
 
 
 class HarmlessRun:
@@ -115,7 +114,7 @@ def _started(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) -
         "resume": "allow",
         "project": settings.project,
         "group": None if group is None else fitted(readable(group), _LONGEST_NAME_BYTES),
-        "job_type": settings.job_type,
+        "job_type": "train",
         "tags": list(settings.tags),
         "name": fitted(readable(settings.name), _LONGEST_NAME_BYTES),
         "config": dotted(config),
@@ -162,7 +161,7 @@ def log_gates(run: wandb.Run, gates: Iterable[Gate]) -> None:
 
 
 def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`config` with one level of dotted keys; parts in a list are numbered.
+    """`config` with one level of dotted keys; parts in a list are numbered, empty ones left out.
 
     >>> dotted({"a": {"b": 1, "c": [2, 3]}, "d": [{"e": 4}]})
     {'a.b': 1, 'a.c': [2, 3], 'd.0.e': 4}
@@ -171,7 +170,7 @@ def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in config.items():
         if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
             value = {str(index): item for index, item in enumerate(value)}
-        if isinstance(value, Mapping):  # an empty one says nothing
+        if isinstance(value, Mapping):
             flat |= dotted(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
