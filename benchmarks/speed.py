@@ -146,7 +146,7 @@ def examples_per_s(augmentation: str) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         clips = Cache(folder).ensure(scan(demo_folder()), sample_rate_hz=RATE_HZ)
         loader = train_loader(
-            [Segment(clip, 0, clip.frames) for clip in clips],
+            [Segment(clip, 0, clip.n_samples) for clip in clips],
             seed=0,
             batch_size=BATCH,
             chunk_samples=CHUNK_SAMPLES,

@@ -52,7 +52,7 @@ class _Unbroken(io.FileIO):
             self.lost = error
         if error.errno not in _FULL:  # a disk may have room again
             # The descriptor too: of C code and of processes started from now on.
-            _to_nowhere(self.fileno())
+            to_nowhere(self.fileno())
 
 
 @final
@@ -97,7 +97,7 @@ def guard() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            _to_nowhere(descriptor)
+            to_nowhere(descriptor)
     codecs.register_error(_ERRORS, _plain)
     if sys.stdout is sys.__stdout__:
         sys.stdout = sys.__stdout__ = _guarded(sys.stdout, 1)  # type: ignore[misc]
@@ -144,7 +144,8 @@ def _disarmed(text: str) -> str:
     return "".join(c if c in _HARMLESS else printable(c) for c in text)
 
 
-def _to_nowhere(descriptor: int) -> None:
+def to_nowhere(descriptor: int) -> None:
+    """Have whatever is written to `descriptor` be dropped, by this process and what it starts."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     if nowhere == descriptor:
         os.set_inheritable(nowhere, True)

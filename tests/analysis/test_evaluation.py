@@ -49,7 +49,7 @@ def segments(root: Path) -> tuple[Segment, ...]:
     soundfile.write(root / "noise.wav", noise(2.0, seed=1), 48_000)
     soundfile.write(root / "tone.wav", sine(440.0, 0.7, rate_hz=44_100), 44_100)
     clips = Cache().ensure(scan(root), sample_rate_hz=48_000, channels=1, downmix="mean")
-    return tuple(Segment(clip, 0, clip.frames) for clip in clips)
+    return tuple(Segment(clip, 0, clip.n_samples) for clip in clips)
 
 
 def test_a_file_is_reconstructed_as_the_model_decodes_it_whole(model) -> None:
@@ -180,7 +180,7 @@ def test_training_and_generation_hear_the_same(
     model, segments, root: Path, chunk_samples: int
 ) -> None:
     for segment in segments:
-        middle = replace(segment, start_sample=100, stop_sample=segment.frames - 200)
+        middle = replace(segment, start_sample=100, stop_sample=segment.n_samples - 200)
         for heard in (segment, middle):
             assert (
                 front_end_difference(

@@ -48,7 +48,7 @@ class _Clip:
         return self.name
 
     @property
-    def frames(self) -> int:
+    def n_samples(self) -> int:
         return self.audio.shape[1]
 
     def open(self) -> np.ndarray:
@@ -167,7 +167,7 @@ def test_long_recordings_give_several_excerpts_and_silence_none() -> None:
     found = embedded([long, *tones(2)], 12_000, 10, RATE_HZ)
     assert [e.clip.name for e in found.excerpts] == ["long", "long", "0.wav", "1.wav"]
     assert [e.start_sample for e in found.excerpts[:2]] == [0, 12_000]
-    assert found.excerpts[2].frames == 9600  # a shorter one as it is
+    assert found.excerpts[2].n_samples == 9600  # a shorter one as it is
     assert found.points.shape == (4, DIMENSIONS)
     few = embedded([long, *tones(2)], 4800, 3, RATE_HZ)  # 10 + 2 + 2 excerpts, 3 of them
     assert [e.start_sample for e in few.excerpts] == [0, 19_200]

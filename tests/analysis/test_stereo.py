@@ -76,7 +76,7 @@ def segments(tmp_path_factory: pytest.TempPathFactory) -> tuple[Segment, ...]:
     for i in range(FILES):
         soundfile.write(root / f"{i}.wav", wide(i).T, 48_000, subtype="FLOAT")
     clips = Cache().ensure(scan(root), sample_rate_hz=48_000, channels=2, downmix="mean")
-    return tuple(Segment(clip, 0, clip.frames) for clip in clips)
+    return tuple(Segment(clip, 0, clip.n_samples) for clip in clips)
 
 
 def scored(model: Autoencoder, segments: tuple[Segment, ...], folder: Path) -> dict[str, float]:
@@ -153,7 +153,7 @@ def test_sets_of_sounds_are_compared_with_their_sides_and_copies_without() -> No
 def test_mono_has_an_empty_cell_and_no_mean(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", noise(0.3), 48_000, subtype="FLOAT")
     clips = Cache().ensure(scan(tmp_path), sample_rate_hz=48_000, channels=1, downmix="mean")
-    parts = {"test": [Segment(clip, 0, clip.frames) for clip in clips]}
+    parts = {"test": [Segment(clip, 0, clip.n_samples) for clip in clips]}
     rows = score_parts(perfect(1), parts, tmp_path / "audio", seed=0)
     assert all(set(row.scores) == set(SCORES) - {"width_error"} for row in rows)
     summary = summarise(rows, seed=0, draws=20)

@@ -34,7 +34,7 @@ def opened(tmp_path: Path, content: bytes) -> tuple[Sound, np.ndarray]:
 def assert_whole(tmp_path: Path, content: bytes) -> Sound:
     sound, samples = opened(tmp_path, content)
     np.testing.assert_array_equal(samples, codes() / np.float32(32768))
-    assert sound.header.frames == len(samples)
+    assert sound.header.n_samples == len(samples)
     return sound
 
 
@@ -76,7 +76,7 @@ SHORT = {
 def test_samples_behind_a_size_too_small_are_read(
     tmp_path: Path, content: bytes, said: float
 ) -> None:
-    assert assert_whole(tmp_path, content).header_frames == round(said * len(codes()))
+    assert assert_whole(tmp_path, content).header_samples == round(said * len(codes()))
 
 
 OPEN = {
@@ -96,7 +96,7 @@ OPEN = {
 @pytest.mark.parametrize("content", OPEN.values(), ids=OPEN)
 def test_sizes_of_writers_that_stream_leave_the_length_open(tmp_path: Path, content: bytes) -> None:
     sound = assert_whole(tmp_path, content)
-    assert sound.header_frames is None
+    assert sound.header_samples is None
     assert sound.extent.missing == 0
 
 
@@ -111,7 +111,7 @@ def test_chunks_and_padding_are_never_sound(
     tmp_path: Path, rest: bytes, riff_size: int | None
 ) -> None:
     sound = assert_whole(tmp_path, wav(PCM, None, riff_size) + rest)
-    assert sound.header_frames == len(codes())
+    assert sound.header_samples == len(codes())
     assert sound.extent.junk == sound.extent.unread == 0
 
 
@@ -121,7 +121,7 @@ def test_chunks_at_the_end_of_other_containers_are_no_sound(tmp_path: Path) -> N
     guid = b"LIST" + bytes.fromhex("2F91CF11A5D628DB04C10000") + struct.pack("<q", 64) + bytes(40)
     for content in (AIFF + name, CAF + info, W64 + guid):
         sound = assert_whole(tmp_path, bytes(content))
-        assert sound.header_frames == len(codes())
+        assert sound.header_samples == len(codes())
         assert sound.extent.junk == sound.extent.unread == 0
 
 
@@ -138,7 +138,7 @@ JUNK = {
 def test_junk_is_not_sound(tmp_path: Path, rest: bytes, subtype: str) -> None:
     content = encoded("WAV", subtype, codes() / 32768)
     sound, samples = opened(tmp_path, bytes(content) + rest)
-    assert len(samples) == sound.header_frames == len(codes())
+    assert len(samples) == sound.header_samples == len(codes())
     assert (sound.extent.junk, sound.extent.unread) == (len(rest), 0)
 
 
@@ -182,7 +182,7 @@ ODD = {
 @pytest.mark.parametrize("body", ODD.values(), ids=ODD)
 def test_chunks_in_odd_places(tmp_path: Path, body: bytes) -> None:
     sound = assert_whole(tmp_path, riff(body))
-    assert sound.header_frames == len(codes())
+    assert sound.header_samples == len(codes())
     assert sound.extent.joined == 1
 
 
@@ -212,7 +212,7 @@ def test_a_size_that_wrapped_at_4_gib(tmp_path: Path, rest: bytes) -> None:
     with path.open("ab") as file:
         file.write(rest)
     with open_sound(path) as sound:
-        assert (sound.header.frames, sound.header_frames) == (size // 2, headers.RATE_HZ)
+        assert (sound.header.n_samples, sound.header_samples) == (size // 2, headers.RATE_HZ)
         assert sound.header.format == "WAV"
         first = sound.decoders[0].read(len(codes()), dtype="float32")
     np.testing.assert_array_equal(first, codes() / np.float32(32768))
@@ -222,5 +222,5 @@ def test_what_a_cut_file_promises_is_counted(tmp_path: Path) -> None:
     for content in (wav(PCM), AIFF, CAF, AU, W64, long_wav(PCM, len(PCM), b"RF64")):
         sound, samples = opened(tmp_path, bytes(content[:-1000]))
         assert sound.extent.missing == 1000
-        assert len(samples) == sound.header_frames == describe(tmp_path / "x").frames
+        assert len(samples) == sound.header_samples == describe(tmp_path / "x").n_samples
         assert len(samples) == len(codes()) - 500

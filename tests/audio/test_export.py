@@ -109,7 +109,7 @@ def test_24_bit_codes_come_back_exactly(tmp_path: Path, format: str) -> None:
 
 @pytest.mark.parametrize(("format", "encoding"), FORMATS)
 def test_metadata_reads_back_and_bytes_repeat(tmp_path, monkeypatch, format, encoding) -> None:
-    monkeypatch.setattr(export_module, "_BLOCK_FRAMES", 4096)
+    monkeypatch.setattr(export_module, "_BLOCK_SAMPLES", 4096)
     sound = noise(0.5)[None]
     settings = ExportSettings(format=format, encoding=encoding)
     cuts = ([sound], [sound[:, :1], sound[:, 1:9000], sound[:, 9000:]])
@@ -138,14 +138,14 @@ def test_resampled_at_the_rate_of_the_file(tmp_path: Path, rate_hz: int) -> None
     tone = sine(1000.0, 1.0, amplitude=0.5)
     report = _export(tmp_path / "a.wav", tone, sample_rate_hz=rate_hz, encoding="32f")
     back, found_hz = soundfile.read(tmp_path / "a.wav")
-    assert (found_hz, len(back), report.frames) == (rate_hz, rate_hz, rate_hz)
+    assert (found_hz, len(back), report.n_samples) == (rate_hz, rate_hz, rate_hz)
     wanted = sine(1000.0, 1.0, rate_hz=rate_hz, amplitude=0.5)
     middle = slice(rate_hz // 10, -rate_hz // 10)
     assert_allclose(back[middle], wanted[middle], atol=2e-5)
 
 
 def test_one_sample_is_a_file(tmp_path: Path) -> None:
-    assert _export(tmp_path / "a.flac", [[0.25]], format="flac").frames == 1
+    assert _export(tmp_path / "a.flac", [[0.25]], format="flac").n_samples == 1
     assert_allclose(soundfile.read(tmp_path / "a.flac")[0], [0.25], atol=2**-22)
 
 
@@ -195,7 +195,7 @@ def test_a_wav_ends_at_four_gigabytes(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(export_module, "_WAV_LIMIT_BYTES", 1000)
     with pytest.raises(UserError, match=r"export\.format=flac"):
         _export(tmp_path / "a.wav", noise(0.1))
-    assert _export(tmp_path / "a.flac", noise(0.1), format="flac").frames == 4800
+    assert _export(tmp_path / "a.flac", noise(0.1), format="flac").n_samples == 4800
 
 
 @pytest.mark.parametrize(

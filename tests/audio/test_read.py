@@ -27,13 +27,13 @@ def test_samples_come_back_as_they_were_stored(recording: Path) -> None:
     np.testing.assert_array_equal(audio[0], sine(440, 0.5))
 
 
-@pytest.mark.parametrize("block_frames", [1, 1000, 24_000, None])
-def test_blocks_equal_the_whole(recording: Path, block_frames: int | None) -> None:
-    if block_frames == 1:
+@pytest.mark.parametrize("block_samples", [1, 1000, 24_000, None])
+def test_blocks_equal_the_whole(recording: Path, block_samples: int | None) -> None:
+    if block_samples == 1:
         first = next(iter(read_blocks(recording, 1)))
         assert first.shape == (1, 2)
         return
-    blocks = np.concatenate(list(read_blocks(recording, block_frames)))
+    blocks = np.concatenate(list(read_blocks(recording, block_samples)))
     np.testing.assert_array_equal(blocks.T, read(recording)[0])
 
 
@@ -52,7 +52,7 @@ def test_blocks_of_lossy_files_equal_the_whole(shared: Path, name: str) -> None:
 
 def test_header_tells_without_decoding(recording: Path) -> None:
     header = describe(recording)
-    assert (header.rate_hz, header.channels, header.frames) == (48_000, 2, 24_000)
+    assert (header.rate_hz, header.channels, header.n_samples) == (48_000, 2, 24_000)
     assert (header.format, header.subtype) == ("WAV", "FLOAT")
     assert header.duration_s == 0.5
 
@@ -88,7 +88,7 @@ def test_any_name_and_any_suffix(recording: Path, name: str) -> None:
 def test_a_name_that_is_not_unicode(recording: Path) -> None:
     odd = os.fsdecode(os.fsencode(recording.parent) + b"/\xff\xfe.wav")
     os.rename(recording, odd)
-    assert describe(odd).frames == 24_000
+    assert describe(odd).n_samples == 24_000
 
 
 def test_noise_with_an_audio_suffix_is_not_guessed_to_be_headerless_audio(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from signals import impulse, noise, sine
-from timbrel.audio.resample import resample, resample_blocks, resampled_frames
+from timbrel.audio.resample import resample, resample_blocks, resampled_length
 
 INSIDE = slice(4800, -4800)
 
@@ -33,26 +33,26 @@ def test_the_same_rate_passes_through() -> None:
     assert resample(audio, 48_000, 48_000) is audio
 
 
-@pytest.mark.parametrize("block_frames", [1, 333, 4096, 100_000])
+@pytest.mark.parametrize("block_samples", [1, 333, 4096, 100_000])
 @pytest.mark.parametrize(
     ("from_hz", "to_hz"), [(44_100, 48_000), (44_056, 48_000), (48_000, 8_000)]
 )
-def test_streamed_equals_whole(from_hz: int, to_hz: int, block_frames: int) -> None:
-    duration_s = 0.05 if block_frames == 1 else 1.0
+def test_streamed_equals_whole(from_hz: int, to_hz: int, block_samples: int) -> None:
+    duration_s = 0.05 if block_samples == 1 else 1.0
     audio = np.stack([noise(duration_s, seed=seed) for seed in (1, 2)])
-    blocks = (audio.T[i : i + block_frames] for i in range(0, audio.shape[1], block_frames))
+    blocks = (audio.T[i : i + block_samples] for i in range(0, audio.shape[1], block_samples))
     streamed = np.concatenate(list(resample_blocks(blocks, from_hz, to_hz)))
     np.testing.assert_array_equal(streamed.T, resample(audio, from_hz, to_hz))
 
 
-@pytest.mark.parametrize("frames", [1, 2, 3, 10, 240, 999, 1000, 1001])
+@pytest.mark.parametrize("n_samples", [1, 2, 3, 10, 240, 999, 1000, 1001])
 @pytest.mark.parametrize(
     ("from_hz", "to_hz"), [(44_100, 48_000), (48_000, 44_100), (192_000, 48_000), (44_056, 48_000)]
 )
-def test_the_length_is_the_rounded_ratio(frames: int, from_hz: int, to_hz: int) -> None:
-    assert resampled_frames(frames, from_hz, to_hz) == int(frames * to_hz / from_hz + 0.5)
-    resampled = resample(np.ones((2, frames), np.float32), from_hz, to_hz)
-    assert resampled.shape == (2, resampled_frames(frames, from_hz, to_hz))
+def test_the_length_is_the_rounded_ratio(n_samples: int, from_hz: int, to_hz: int) -> None:
+    assert resampled_length(n_samples, from_hz, to_hz) == int(n_samples * to_hz / from_hz + 0.5)
+    resampled = resample(np.ones((2, n_samples), np.float32), from_hz, to_hz)
+    assert resampled.shape == (2, resampled_length(n_samples, from_hz, to_hz))
 
 
 def test_time_is_kept() -> None:

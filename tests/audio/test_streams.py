@@ -33,8 +33,8 @@ def test_flac_is_read_to_its_last_frame(
     path = stored(tmp_path, with_total(FLAC, said) + tag)
     np.testing.assert_array_equal(read(path)[0][0], codes(2.0) / np.float32(32768))
     with open_sound(path) as sound:
-        assert sound.header_frames == expected
-        assert sound.header.frames == 96_000
+        assert sound.header_samples == expected
+        assert sound.header.n_samples == 96_000
 
 
 def test_flac_streams_one_behind_the_other(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_an_ogg_stream_whose_last_page_ends_too_early(
     assert whole.shape[1] <= samples.shape[1] < whole.shape[1] + 2048
     np.testing.assert_array_equal(samples[:, : whole.shape[1] - 4096], whole[:, :-4096])
     with open_sound(path) as sound:
-        assert sound.header_frames is None
+        assert sound.header_samples is None
 
 
 def checksum(page: bytes) -> int:

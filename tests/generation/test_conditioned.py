@@ -80,7 +80,7 @@ def segment_of(folder: Path, audio: np.ndarray) -> Segment:
     path = folder / "clip.npy"
     path.write_bytes(npy_header(*audio.shape) + audio.astype("<f4").T.tobytes())
     clip = Clip(0, "notes.wav", "0", RATE_HZ, audio.shape[1], 1, path)
-    return Segment(clip, 0, clip.frames)
+    return Segment(clip, 0, clip.n_samples)
 
 
 def test_tracks_are_those_of_the_sound(notes: np.ndarray) -> None:

@@ -103,7 +103,7 @@ def test_silence_of_any_length(tmp_path: Path, n_samples: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("samples", "message"), [(np.zeros((1, 0)), "0 frames"), ([[0.0, np.nan]], "not finite")]
+    ("samples", "message"), [(np.zeros((1, 0)), "no samples"), ([[0.0, np.nan]], "not finite")]
 )
 def test_what_holds_no_sound_is_named(tmp_path, samples, message: str) -> None:
     model, _ = small_model()

@@ -75,7 +75,10 @@ def test_every_option_composes(stage, group, name):
 def test_every_file_of_conf_is_an_option_or_a_root():
     reached = {conf_folder() / group / f"{name}.yaml" for _, group, name in OPTIONS}
     roots = {conf_folder() / f"{stage}.yaml" for stage in STAGES}
-    assert set(FILES) == reached | roots
+    bases = set(conf_folder().glob("*/base/*.yaml"))
+    assert set(FILES) == reached | roots | bases
+    options = "\n".join(path.read_text("utf-8") for path in reached)
+    assert all(f"- base/{path.stem}@_here_" in options for path in bases)
 
 
 @pytest.mark.parametrize("file", [f for f in FILES if f.parent.name == "experiment"])
@@ -216,7 +219,7 @@ def test_every_architecture_with_every_latent(architecture, latent):
             "logger may change",
         ),
         ("train", ["run=outputs/gone", "latent=vae"], "latent=vae: run= goes on with"),
-        ("train", ["data=demo", "trainer.max_time=8x"], "trainer.max_time: '8x' is no duration"),
+        ("train", ["data=demo", "trainer.max_time=8x"], "trainer.max_time: '8x' is not a duration"),
         (
             "inspect",
             ["data=demi"],
@@ -329,12 +332,12 @@ def test_a_refused_job_of_a_sweep_stops_no_other(here, capsys):
 def test_a_users_error_inside_the_job_is_told_without_a_stack_trace(here, capsys):
     def act(config):
         try:
-            raise UserError("kick.wav: 0 frames; remove it")
+            raise UserError("kick.wav: no samples; remove it")
         except UserError as error:
             raise RuntimeError("while instantiating") from error
 
     assert app.run_stage("train", ["data=demo"], Recorder(act)) == 2
-    assert capsys.readouterr().err == "timbrel train: kick.wav: 0 frames; remove it\n"
+    assert capsys.readouterr().err == "timbrel train: kick.wav: no samples; remove it\n"
 
 
 def test_a_bug_keeps_its_traceback(here):

@@ -76,7 +76,7 @@ def test_timbrels_own_studies_are_found_anywhere_and_the_users_come_first(here) 
         ({"seeds": [0, 0]}, "seeds: one is there twice"),
         ({"seeds": ["a"]}, "seeds: expected whole numbers"),
         ({"metrics": ["mrstf"]}, "no score 'mrstf' .*; did you mean 'mrstft'"),
-        ({"budget": "soon"}, "budget: 'soon' is no duration"),
+        ({"budget": "soon"}, "budget: 'soon' is not a duration"),
         ({"base": {f"loss.weights.w{i}": 1 for i in range(40)}}, "a delta of under 40"),
     ],
 )

@@ -263,7 +263,7 @@ def embedded(segments: Sequence[Segment], length: int, most: int, rate_hz: int) 
             stop_sample=min(segment.stop_sample, segment.start_sample + (i + 1) * length),
         )
         for segment in segments
-        for i in range(max(1, segment.frames // length))
+        for i in range(max(1, segment.n_samples // length))
     ]
     excerpts = [excerpts[i] for i in _evenly(len(excerpts), most)]
     points, kept = [], []
@@ -315,7 +315,7 @@ def _evenly(available: int, most: int) -> list[int]:
 
 
 def _clip_samples(segments: Sequence[Segment], chunk_samples: int) -> int:
-    lengths = [segment.frames for segment in segments]
+    lengths = [segment.n_samples for segment in segments]
     return min([chunk_samples, *([max(1, int(np.median(lengths)))] if lengths else [])])
 
 

@@ -34,7 +34,7 @@ def front_end_difference(
     Raises UserError where the file cannot be read.
     """
     source = FileSource(file, model=model, downmix=downmix, normalise=normalise)
-    if source.n_samples != segment.clip.frames:
+    if source.n_samples != segment.clip.n_samples:
         return float("inf")
     heard = np.concatenate(
         list(_cut(source.audio(), segment.start_sample, segment.stop_sample)), axis=1

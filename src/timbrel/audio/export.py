@@ -31,7 +31,7 @@ from timbrel.randomness import numpy_generator
 
 Block = NDArray[np.float32]
 
-_BLOCK_FRAMES = 1 << 16
+_BLOCK_SAMPLES = 1 << 16
 _BITS = {"16": 16, "24": 24, "32f": None}
 _SUBTYPE = {"16": "PCM_16", "24": "PCM_24", "32f": "FLOAT"}
 # Dither and rounding move a sample by at most 1.5 LSB; between samples the errors of neighbours add
@@ -75,7 +75,7 @@ class ExportReport:
     """What was written: `true_peak_dbtp` after the gain, `gain_db` 0 or negative."""
 
     path: Path
-    frames: int
+    n_samples: int
     rate_hz: int
     true_peak_dbtp: float
     gain_db: float
@@ -108,7 +108,7 @@ def export(
         with replacing(path) as finished, temporary(path.parent) as raw:
             with raw.open("wb") as file:
                 rendered = _render(file, blocks, rate_hz, settings.sample_rate_hz)
-            _check_size(path, rendered.frames, rendered.channels, settings)
+            _check_size(path, rendered.n_samples, rendered.channels, settings)
             gain_db = min(0.0, _peak_limit_db(settings) - rendered.true_peak_dbtp)
             gain = 10 ** (gain_db / 20)
             with raw.open("rb") as file:
@@ -119,19 +119,19 @@ def export(
                 with finished.open("r+b") as file:
                     clear_peak_time(file)
     except soundfile.LibsndfileError as error:  # it tells no reason
-        check_room(path.parent, rendered.frames * rendered.channels * _LARGEST_SAMPLE)
+        check_room(path.parent, rendered.n_samples * rendered.channels * _LARGEST_SAMPLE)
         raise UserError(f"'{path}' cannot be written: {error}") from error
     return ExportReport(
         path=path,
-        frames=rendered.frames,
+        n_samples=rendered.n_samples,
         rate_hz=settings.sample_rate_hz,
         true_peak_dbtp=rendered.true_peak_dbtp + gain_db,
         gain_db=gain_db,
     )
 
 
-def fixed_blocks(blocks: Iterable[Block], frames: int) -> Iterator[Block]:
-    """The same sound in blocks of exactly `frames`, the last one shorter.
+def fixed_blocks(blocks: Iterable[Block], block_samples: int) -> Iterator[Block]:
+    """The same sound in blocks of exactly `block_samples` samples, the last one shorter.
 
     >>> [b.shape[1] for b in fixed_blocks([np.zeros((1, 5)), np.zeros((1, 2))], 3)]
     [3, 3, 1]
@@ -141,12 +141,12 @@ def fixed_blocks(blocks: Iterable[Block], frames: int) -> Iterator[Block]:
     for block in blocks:
         pending.append(block)
         held += block.shape[1]
-        if held < frames:
+        if held < block_samples:
             continue
         joined = np.concatenate(pending, axis=1)
-        whole = held - held % frames
-        for start in range(0, whole, frames):
-            yield joined[:, start : start + frames]
+        whole = held - held % block_samples
+        for start in range(0, whole, block_samples):
+            yield joined[:, start : start + block_samples]
         pending, held = [joined[:, whole:]], held - whole
     if held:
         yield np.concatenate(pending, axis=1)
@@ -154,7 +154,7 @@ def fixed_blocks(blocks: Iterable[Block], frames: int) -> Iterator[Block]:
 
 @dataclass(frozen=True)
 class _Rendered:
-    frames: int
+    n_samples: int
     channels: int
     true_peak_dbtp: float
 
@@ -162,26 +162,26 @@ class _Rendered:
 def _render(file: BinaryIO, blocks: Iterable[Block], rate_hz: int, file_rate_hz: int) -> _Rendered:
     """First pass: everything at the file's rate into `file`, its true peak measured."""
     meter: TruePeakMeter | None = None
-    frames = channels = 0
-    transposed = (block.T for block in fixed_blocks(blocks, _BLOCK_FRAMES))
-    for block in resample_blocks(transposed, rate_hz, file_rate_hz):  # frames channels
+    n_samples = channels = 0
+    transposed = (block.T for block in fixed_blocks(blocks, _BLOCK_SAMPLES))
+    for block in resample_blocks(transposed, rate_hz, file_rate_hz):  # time channel
         if not np.isfinite(block).all():
             raise UserError(
-                f"the sound is not finite (NaN or infinity) near {frames / file_rate_hz:.2f} s; "
+                f"the sound is not finite (NaN or infinity) near {n_samples / file_rate_hz:.2f} s; "
                 "nothing was written"
             )
         channels = block.shape[1]
         meter = meter or TruePeakMeter(channels)
         meter.update(block.T)
-        frames += len(block)
+        n_samples += len(block)
         file.write(np.ascontiguousarray(block, "<f4").data)
-    if meter is None or frames == 0:
-        raise UserError("the sound is empty (0 frames); nothing was written")
-    return _Rendered(frames, channels, meter.dbtp)
+    if meter is None or n_samples == 0:
+        raise UserError("the sound is empty (no samples); nothing was written")
+    return _Rendered(n_samples, channels, meter.dbtp)
 
 
 def _read_raw(file: BinaryIO, channels: int) -> Iterator[Block]:
-    while data := file.read(_BLOCK_FRAMES * channels * 4):
+    while data := file.read(_BLOCK_SAMPLES * channels * 4):
         yield np.frombuffer(data, "<f4").reshape(-1, channels).T
 
 
@@ -245,8 +245,8 @@ def _peak_limit_db(settings: ExportSettings) -> float:
     return decibels(ceiling - margin)
 
 
-def _check_size(path: Path, frames: int, channels: int, settings: ExportSettings) -> None:
-    size = frames * channels * (_BITS[settings.encoding] or 32) // 8
+def _check_size(path: Path, n_samples: int, channels: int, settings: ExportSettings) -> None:
+    size = n_samples * channels * (_BITS[settings.encoding] or 32) // 8
     if settings.format == "wav" and size > _WAV_LIMIT_BYTES:
         raise UserError(
             f"'{path}' would hold {size / 2**30:.1f} GiB; a WAV file ends at 4 GiB: "

@@ -14,7 +14,7 @@ LOUDNESS_BLOCK_S = 0.4
 LOUDNESS_FLOOR_LUFS = -70.0
 SILENCE_DBFS = -60.0
 _SHELF_HZ = 1500.0
-_CHUNK_FRAMES = 1 << 18
+_CHUNK_SAMPLES = 1 << 18
 
 
 def decibels(amplitude: float) -> float:
@@ -65,38 +65,38 @@ class TruePeakMeter:
 def true_peak_dbtp(audio: NDArray[np.float32]) -> float:
     """The true peak of `audio`, `(channel, time)`, in dBTP; silence is -inf."""
     meter = TruePeakMeter(len(audio))
-    for start in range(0, audio.shape[1], _CHUNK_FRAMES):
-        meter.update(audio[:, start : start + _CHUNK_FRAMES])
+    for start in range(0, audio.shape[1], _CHUNK_SAMPLES):
+        meter.update(audio[:, start : start + _CHUNK_SAMPLES])
     return meter.dbtp
 
 
 class Hops:
-    """A per-frame value gathered over equal hops of a stream, by sum or by maximum."""
+    """A value per sample gathered over equal hops of a stream, by sum or by maximum."""
 
     def __init__(self, gather: np.ufunc, rate_hz: int, hops_per_second: int) -> None:
         self._gather = gather
         self._rate_hz = rate_hz
         self._hops_per_second = hops_per_second
         self._parts: list[NDArray[np.float64]] = []
-        self._frames = 0
+        self._n_samples = 0
 
     @property
-    def frames(self) -> int:
-        """How many frames were taken in."""
-        return self._frames
+    def n_samples(self) -> int:
+        """The number of samples taken in."""
+        return self._n_samples
 
     def update(self, values: NDArray[np.floating]) -> None:
-        """Take in the next values, one per frame and not negative."""
+        """Take in the next values, one per sample and not negative."""
         if not len(values):
             return
-        first = self._frames * self._hops_per_second // self._rate_hz
-        self._frames += len(values)
-        last = (self._frames - 1) * self._hops_per_second // self._rate_hz
-        # Hop k starts at the first frame not before k / hops_per_second.
+        first = self._n_samples * self._hops_per_second // self._rate_hz
+        self._n_samples += len(values)
+        last = (self._n_samples - 1) * self._hops_per_second // self._rate_hz
+        # Hop k starts at the first sample not before k / hops_per_second.
         starts = -(np.arange(first + 1, last + 1) * -self._rate_hz // self._hops_per_second)
-        offset = self._frames - len(values)
+        offset = self._n_samples - len(values)
         edges = np.concatenate([[0], starts - offset]).astype(np.intp)
-        # A rate below the hop rate leaves hops without a frame; they repeat their neighbour's.
+        # A rate below the hop rate leaves hops without a sample; they repeat their neighbour's.
         gathered = self._gather.reduceat(values.astype(np.float64), edges)
         begun = sum(map(len, self._parts))
         if first < begun:
@@ -148,7 +148,7 @@ class LoudnessMeter:
     @property
     def lufs(self) -> float:
         """Loudness so far in LUFS; -inf where nothing exceeds -70 LUFS."""
-        blocks = max(1, round(self._hops.frames * 10 / self._rate_hz - 4) + 1)
+        blocks = max(1, round(self._hops.n_samples * 10 / self._rate_hz - 4) + 1)
         energy = np.zeros(blocks + 3)
         measured = self._hops.values[: len(energy)]
         energy[: len(measured)] = measured
@@ -165,8 +165,8 @@ class LoudnessMeter:
 def loudness_lufs(audio: NDArray[np.float32], rate_hz: int) -> float:
     """Gated loudness of `audio`, `(channel, time)`, in LUFS; silence is -inf."""
     meter = LoudnessMeter(rate_hz, len(audio))
-    for start in range(0, audio.shape[1], _CHUNK_FRAMES):
-        meter.update(audio[:, start : start + _CHUNK_FRAMES])
+    for start in range(0, audio.shape[1], _CHUNK_SAMPLES):
+        meter.update(audio[:, start : start + _CHUNK_SAMPLES])
     return meter.lufs
 
 

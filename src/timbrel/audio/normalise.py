@@ -26,7 +26,7 @@ def level_gain(
 
     `peak` means a true peak of -1 dBTP, `loudness` -23 LUFS or, where that is less, a true peak of
     -1 dBTP; `none` and silence give 1. Each call of `blocks` gives the recording from its start,
-    as blocks `(frames, channels)`. Raises ValueError for another name.
+    as blocks `(time, channel)`. Raises ValueError for another name.
     """
     if normalise not in get_args(Normalise):
         raise ValueError(f"normalise={normalise!r} is none of {', '.join(get_args(Normalise))}")

@@ -26,26 +26,26 @@ BLOCK_SAMPLES = 1 << 18
 _HEARD_S, _LEAST_S = 1.0, 0.02
 # Of full scale: what sound does not exceed unless it did so before.
 _STEP, _OFFSET = 0.25, 0.2
-_UNKNOWN_FRAMES = 1 << 62
+_UNKNOWN_LENGTH = 1 << 62
 
 
 @dataclass(frozen=True)
 class Header:
     """What a sound file holds by its header, or by its content where its header is wrong.
 
-    `frames` is still a claim that decoding may not keep.
+    `n_samples` is still a claim that decoding may not keep.
     """
 
     rate_hz: int
     channels: int
-    frames: int
+    n_samples: int
     format: str
     subtype: str
 
     @property
     def duration_s(self) -> float:
         """The claimed length in seconds."""
-        return self.frames / self.rate_hz
+        return self.n_samples / self.rate_hz
 
 
 class ForwardSoundFile(soundfile.SoundFile):
@@ -64,11 +64,11 @@ class ForwardSoundFile(soundfile.SoundFile):
 class Sound:
     """An open sound file: its decoders, to be read one after the other.
 
-    `header_frames` is the length that the file's own header gives, None where it gives none.
+    `header_samples` is the length that the file's own header gives, None where it gives none.
     """
 
     header: Header
-    header_frames: int | None
+    header_samples: int | None
     extent: Extent
     decoders: tuple[ForwardSoundFile, ...]
 
@@ -137,16 +137,16 @@ def _plain_decoder(path: str | Path, stack: ExitStack) -> ForwardSoundFile:
 
 def _sound(decoders: tuple[ForwardSoundFile, ...], extent: Extent) -> Sound:
     first = decoders[0]
-    frames = sum(decoder.frames for decoder in decoders)
+    n_samples = sum(decoder.frames for decoder in decoders)
     claimed: int | None = first.frames
     if len(decoders) == 1 and extent.claimed is None:
         claimed = None
     elif len(decoders) == 1 and extent.views and extent.present and not extent.missing:
-        claimed = round(frames * (extent.claimed or 0) / extent.present)
-    if claimed is not None and claimed >= _UNKNOWN_FRAMES:
+        claimed = round(n_samples * (extent.claimed or 0) / extent.present)
+    if claimed is not None and claimed >= _UNKNOWN_LENGTH:
         claimed = None
     container = extent.container or first.format
-    header = Header(first.samplerate, first.channels, frames, container, first.subtype)
+    header = Header(first.samplerate, first.channels, n_samples, container, first.subtype)
     return Sound(header, claimed, extent, decoders)
 
 
@@ -193,31 +193,33 @@ def describe(path: str | Path) -> Header:
         return sound.header
 
 
-def blocks_of(sound: Sound, block_frames: int | None = None) -> Iterator[NDArray[np.float32]]:
-    """The samples of an open sound file, `(frames, channels)`, until it gives no more.
+def blocks_of(sound: Sound, block_samples: int | None = None) -> Iterator[NDArray[np.float32]]:
+    """The samples of an open sound file, `(time, channel)`, until it gives no more.
 
-    Every block is a new array. Without `block_frames` a block holds about a megabyte, however
+    Every block is a new array. Without `block_samples` a block holds about a megabyte, however
     many channels there are.
     """
-    frames = block_frames or max(1, BLOCK_SAMPLES // sound.header.channels)
+    n_samples = block_samples or max(1, BLOCK_SAMPLES // sound.header.channels)
     for decoder in sound.decoders:
         left = decoder.frames
         # Asked for more than its frames, the FLAC decoder stumbles over a tag behind them.
         while left > 0:
-            block = decoder.read(min(frames, left), dtype="float32", always_2d=True)
+            block = decoder.read(min(n_samples, left), dtype="float32", always_2d=True)
             if not len(block):
                 break
             left -= len(block)
             yield block
 
 
-def read_blocks(path: str | Path, block_frames: int | None = None) -> Iterator[NDArray[np.float32]]:
-    """The samples of a file, `(frames, channels)` per block, in constant memory.
+def read_blocks(
+    path: str | Path, block_samples: int | None = None
+) -> Iterator[NDArray[np.float32]]:
+    """The samples of a file, `(time, channel)` per block, in constant memory.
 
     Raises `UserError` as `open_sound`, and where decoding breaks off with an error.
     """
     with open_sound(path) as sound:
-        yield from blocks_of(sound, block_frames)
+        yield from blocks_of(sound, block_samples)
 
 
 def read(path: str | Path) -> tuple[NDArray[np.float32], int]:

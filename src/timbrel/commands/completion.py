@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from timbrel.config.options import groups_of
-from timbrel.config.schema import STAGES, stage_named
+from timbrel.config.options import groups_of, stage_named
+from timbrel.config.schema import STAGES
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import write_text
 

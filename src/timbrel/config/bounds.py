@@ -74,8 +74,8 @@ def key(default: Any, help: str, **bounds: Any) -> Any:
     about: dict[str, Any] = {"help": help}
     if bounds:
         about["bounds"] = Bounds(**bounds)
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=about)
+    if isinstance(default, list | dict):
+        return field(default_factory=default.copy, metadata=about)
     return field(default=default, metadata=about)
 
 

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from timbrel.config.additions import addition_problems
 from timbrel.config.bounds import out_of_bounds, refuse
 from timbrel.config.choices import (
     Accelerator,
@@ -66,6 +67,7 @@ def _train(config: TrainConfig) -> Iterator[str]:
     yield from _device(config.device)
     yield from objective_problems(config)
     yield from phase_problems(config)
+    yield from addition_problems(config)
     yield from _logger(config.logger)
     if config.data_root is not None and config.run is None:
         yield (

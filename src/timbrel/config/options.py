@@ -3,9 +3,17 @@
 import os
 from pathlib import Path
 
-from timbrel.config.schema import stage_named
-from timbrel.errors import UserError
+from timbrel.config.schema import STAGES, Stage
+from timbrel.errors import UserError, did_you_mean
 from timbrel.paths import user_path
+
+
+def stage_named(name: str) -> Stage:
+    """The stage called `name`. Raises UserError where there is none."""
+    if name not in STAGES:
+        hint = did_you_mean(name, STAGES)
+        raise UserError(f"{name}: no such stage ({', '.join(STAGES)}){hint}")
+    return STAGES[name]
 
 
 def conf_folder() -> Path:

@@ -1,8 +1,8 @@
 """The typed schema of every stage. Knows neither Hydra nor torch.
 
-Pluggable parts (architecture, latent, augmentation, loss) are plain mappings with `_target_`s:
-`timbrel.config.targets.check_targets` compares them with the signatures they name. Everything else
-is typed here, and a default that is not set in `conf/` is the default written here.
+Pluggable parts (`OPEN_SECTIONS`) are plain mappings with `_target_`s:
+`config.targets.check_targets` compares them with the signatures they name. Everything else is
+typed here, and a default that is not set in `conf/` is the default written here.
 """
 
 # ruff: noqa: RUF009 - `_key` and `_section` return fields, which is what the rule asks for.
@@ -28,7 +28,6 @@ from timbrel.config.choices import (
     Source,
 )
 from timbrel.config.limits import LimitsConfig
-from timbrel.errors import UserError, did_you_mean
 
 
 @dataclass
@@ -84,9 +83,13 @@ class TrainerConfig:
     max_steps: int | None = _key(
         None, "stop after this many steps; whichever limit comes first", least=1
     )
-    learning_rate: float = _key(1e-3, "peak learning rate", above=0)
-    betas: list[float] = _key([0.9, 0.99], "decay of the optimizer's two moments", least=0, below=1)
-    weight_decay: float = _key(0.01, "decoupled weight decay", least=0)
+    learning_rate: float = _key(
+        1e-3, "peak learning rate (an optimizer.lr of its own wins)", above=0
+    )
+    betas: list[float] = _key(
+        [0.9, 0.99], "decay of the two moments (optimizer=adamw)", least=0, below=1
+    )
+    weight_decay: float = _key(0.01, "decoupled weight decay (optimizer=adamw)", least=0)
     warmup_steps: int = _key(20, "steps over which the learning rate rises from 0", least=0)
     gradient_clip_norm: float | None = _key(1.0, "largest gradient norm; null: no limit", above=0)
     ema_decay: float | None = _key(
@@ -126,6 +129,9 @@ class LoggerConfig:
     tags: list[str] = _key([], "W&B tags")
     clips: int = _key(4, "held-out clips whose audio is logged", least=0)
     every_validations: int = _key(5, "validations between audio logs", least=1)
+    extra: dict[str, Any] = _key(
+        {}, "loggers of Lightning's or your own: +logger.extra.NAME._target_=MODULE.CLASS"
+    )
 
 
 @dataclass
@@ -185,6 +191,8 @@ class TrainConfig:
     latent: dict[str, Any] = _section(dict)
     augmentation: dict[str, Any] = _section(dict)
     loss: dict[str, Any] = _section(dict)
+    optimizer: dict[str, Any] = _section(dict)
+    callbacks: dict[str, Any] = _section(dict)
     device: DeviceConfig = _section(DeviceConfig)
     trainer: TrainerConfig = _section(TrainerConfig)
     logger: LoggerConfig = _section(LoggerConfig)
@@ -320,14 +328,16 @@ STAGES = {
     ),
 }
 
-
-def stage_named(name: str) -> Stage:
-    """The stage called `name`. Raises UserError where there is none."""
-    if name not in STAGES:
-        hint = did_you_mean(name, STAGES)
-        raise UserError(f"{name}: no such stage ({', '.join(STAGES)}){hint}")
-    return STAGES[name]
+OPEN_SECTIONS = frozenset(
+    {"architecture", "latent", "augmentation", "loss", "optimizer", "callbacks", "logger.extra"}
+)
+"""Sections whose keys are names and arguments of `_target_`s, not fields of the schema."""
 
 
-OPEN_SECTIONS = frozenset({"architecture", "latent", "augmentation", "loss"})
-"""Sections whose keys are the arguments of their `_target_`, not fields of the schema."""
+def in_open_section(key: str) -> bool:
+    """Whether `key` lies below one of the open sections.
+
+    >>> in_open_section("logger.extra.csv.name"), in_open_section("logger.mode")
+    (True, False)
+    """
+    return any(key.startswith(f"{section}.") for section in OPEN_SECTIONS)

@@ -53,7 +53,7 @@ class FileSource:
         )
         self.n_samples = sum(block.shape[1] for block in self.audio())
         if self.n_samples == 0:
-            raise UserError(f"'{self.path}': 0 frames; give a file that holds sound")
+            raise UserError(f"'{self.path}': no samples; give a file that holds sound")
         self._conditions = self._measured()
         self._clip = self._clip_code()
 

@@ -28,9 +28,9 @@ class TargetRate:
     up, and at e^4 where it is too low: a code about to collapse must be freed in tens of steps.
 
     The rate counts the frame codes and the clip code, per latent frame. Goes with the weight of a
-    term that is the whole rate: `latent.weights.kl`, which every Gaussian option has, `floored_kl`
-    (targets above the floor). A part of it, such as `total_correlation`, may be near 0 while the
-    rate is far from its target: then the weight climbs to `highest`.
+    term that is the whole rate: `latent.weights.kl` (with a `+` where `kl` is but a diagnostic), or
+    `floored_kl` (targets above the floor). A part of it, such as `total_correlation`, may be near 0
+    while the rate is far from its target: then the weight climbs to `highest`.
 
     >>> weight = TargetRate(target_nats_per_frame=10.0, start=1.0)
     >>> weight.observe(20.0)  # too high a rate: the price rises

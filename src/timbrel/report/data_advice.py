@@ -124,7 +124,7 @@ def _notices(catalog: Catalog) -> Iterator[Notice]:
 
 
 def _silent(file: FileReport) -> bool:
-    return bool(file.frames) and file.peak is not None and file.peak <= SILENT_PEAK
+    return bool(file.n_samples) and file.peak is not None and file.peak <= SILENT_PEAK
 
 
 def _of_files(

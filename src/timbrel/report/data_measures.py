@@ -33,14 +33,14 @@ class Look:
     centroid_hz: float
 
 
-def look(path: Path, frames: int) -> Look | None:
-    """One pass over a file of about `frames` frames, in constant memory; None if unreadable.
+def look(path: Path, n_samples: int) -> Look | None:
+    """One pass over a file of about `n_samples` samples, in constant memory; None if unreadable.
 
     The centroid is the mean frequency of the magnitude spectrum (Hann, 2,048 samples) of all
     windows together, so that loud passages count for more; at most 64 windows of every block of
     262,144 samples are looked at.
     """
-    hop = max(1, -(-frames // _SEGMENTS))
+    hop = max(1, -(-n_samples // _SEGMENTS))
     parts: list[NDArray[np.float32]] = []
     spectrum = np.zeros(_WINDOW // 2 + 1)
     energy, samples = 0.0, 0
@@ -78,7 +78,7 @@ def look_at_all(
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Look | None]:
-    """`look` at pairs of path and frames, in threads: decoding and transforms leave the lock.
+    """`look` at pairs of path and length in samples, in threads (decoding releases the lock).
 
     None, and a line in the log, where looking at a file fails.
     """

@@ -88,7 +88,7 @@ def write_data_report(
         key=lambda file: (_ORDER.index(file.verdict), file.path),
     )
     usable = [file for file in shown if file.verdict is not Verdict.SKIP_WARN]
-    paths = [(catalog.absolute(file), file.frames or 0) for file in usable]
+    paths = [(catalog.absolute(file), file.n_samples or 0) for file in usable]
     seconds = _player_seconds(usable)
     with _quiet_decoders():
         found = look_at_all(paths, threads=threads or min(4, os.cpu_count() or 1))

@@ -191,5 +191,6 @@ def _open_keys(stage: str, overrides: Sequence[str]) -> list[str]:
         config = compose(stage, choices, complete=False)
     except UserError:
         return []
-    sections = {name: config[name] for name in OPEN_SECTIONS & set(config)}
-    return [key for key, _ in leaves(OmegaConf.to_container(OmegaConf.create(sections)))]
+    sections = [name for name in OPEN_SECTIONS if name.split(".")[0] in config]
+    plain = OmegaConf.to_container(config)
+    return [key for key, _ in leaves(plain) if any(key.startswith(f"{s}.") for s in sections)]

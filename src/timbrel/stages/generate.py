@@ -196,7 +196,7 @@ def _device(device: DictConfig) -> "torch.device":
 def _line(report: "ExportReport", settings: "ExportSettings") -> str:
     """`a.wav: 4.00 s, peak -1.0 dBTP, gain reduced by 2.3 dB to stay under -1 dBTP`."""
     peak = report.true_peak_dbtp
-    text = f"{printable(str(report.path))}: {report.frames / report.rate_hz:.2f} s, " + (
+    text = f"{printable(str(report.path))}: {report.n_samples / report.rate_hz:.2f} s, " + (
         "silent" if peak == float("-inf") else f"peak {peak:.1f} dBTP"
     )
     if report.gain_db < 0:

@@ -5,8 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from timbrel.config.options import groups_of
-from timbrel.config.schema import stage_named
+from timbrel.config.options import groups_of, stage_named
 from timbrel.config.walk import leaves
 from timbrel.errors import override_text
 from timbrel.stages.overrides import schema_keys
@@ -63,7 +62,7 @@ def _shown(config: DictConfig, key: str) -> str:
 def _pluggable(config: DictConfig) -> list[str]:
     return [
         f"{key}={override_text(value)}"
-        for section in ("architecture", "latent", "augmentation", "loss")
+        for section in ("architecture", "latent", "augmentation", "loss", "optimizer", "callbacks")
         if section in config
         for key, value in leaves(OmegaConf.to_container(config[section], resolve=False), section)
         if "_target_" not in f"{key}{value}" and not str(value).startswith("${") and value != {}

@@ -13,8 +13,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from timbrel.config.options import groups_of, options, shadowed_options
-from timbrel.config.schema import OPEN_SECTIONS, STAGES, stage_named
+from timbrel.config.options import groups_of, options, shadowed_options, stage_named
+from timbrel.config.schema import STAGES, in_open_section
 from timbrel.errors import UserError, did_you_mean
 from timbrel.paths import user_path
 
@@ -200,8 +200,8 @@ def _check_choice(
 def _check_key(stage: str, sign: str, key: str, folders: Sequence[Path]) -> None:
     schema = stage_named(stage).schema
     known = [name for name, _, _ in schema_keys(schema)]
-    section = key.split(".")[0]
-    if key in known or (section in OPEN_SECTIONS and section in known and "." in key):
+    sections = {name.split(".")[0] for name in known}
+    if key in known or (in_open_section(key) and key.split(".")[0] in sections):
         if sign and key in known:
             raise UserError(f"{sign}{key}: the key exists; write {key}=..., without the {sign}")
         return
@@ -326,8 +326,7 @@ def _in_a_list(whole: str, key: str, kind: type) -> str:
 
 
 def _unknown(stage: str, key: str, open_keys: Callable[[], Sequence[str]]) -> str:
-    section, _, rest = key.partition(".")
-    if section in OPEN_SECTIONS and rest:
+    if in_open_section(key):
         hint = did_you_mean(key, open_keys())
         otherwise = f"; +{key}=... sets an argument that its YAML leaves out"
         return f"{key}: no such key{hint or otherwise}"

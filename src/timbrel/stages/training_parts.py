@@ -13,6 +13,7 @@ from timbrel.library.bundle import (
 )
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages import parts
+from timbrel.stages.additions import build_optimizer, peak_learning_rate
 from timbrel.stages.expanding import expanded
 from timbrel.stages.recordings import Recordings
 from timbrel.training.compute import Compute, resolve_compute
@@ -75,9 +76,8 @@ def training_module(config: DictConfig, model: Autoencoder, compute: Compute) ->
         penalty=parts.build_penalty(config),
         mix=parts.build_mix(config),
         optimizer=OptimizerSettings(
-            learning_rate=trainer.learning_rate,
-            betas=(trainer.betas[0], trainer.betas[1]),
-            weight_decay=trainer.weight_decay,
+            make=build_optimizer(config, model, compute.accelerator),
+            learning_rate=peak_learning_rate(config),
             warmup_steps=trainer.warmup_steps,
             gradient_clip_norm=trainer.gradient_clip_norm or float("inf"),
             ema_decay=trainer.ema_decay or 0.0,

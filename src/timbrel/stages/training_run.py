@@ -22,6 +22,7 @@ from timbrel.library.card import Card, Frontend, TrainingData
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.runs.folder import CONFIG_FILE, MODEL_FOLDER
 from timbrel.stages import parts
+from timbrel.stages.additions import build_loggers
 from timbrel.stages.composing import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.measuring import measuring
@@ -162,7 +163,16 @@ def _trained(
         tracks = measured if module.model.conditions else None
         callbacks, wandb_run = watchers(config, found, compute, folder, log, first_step, tracks)
         loader = training_loader(config, found, compute, first_step, measured)
-        fitted = fit(module, loader, callbacks, folder, compute, names)
+        fitted = fit(
+            module,
+            loader,
+            callbacks,
+            folder,
+            compute,
+            names,
+            loggers=build_loggers(config, folder),
+            log_every_steps=config.trainer.log_every_steps,
+        )
         part = compared_part(found.split.parts())
         sys.stderr.write(f"trained {fitted.steps} steps; scoring the {part or 'held-out'} files\n")
         for name in module.phases.after(fitted.steps, module.horizon):
@@ -258,7 +268,7 @@ def _save_model(
 ) -> None:
     """The bundle: weights averaged over steps, moments of the training latents, the card."""
     architecture = parts.model_config(config)
-    train_s = sum(segment.frames for segment in found.split.train) / config.data.sample_rate_hz
+    train_s = sum(segment.n_samples for segment in found.split.train) / config.data.sample_rate_hz
     names = (config.data.name, *(Path(text).name for text in config.data.also))
     parent = parent_of(folder)
     save_bundle(

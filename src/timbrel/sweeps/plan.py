@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,25 @@ class PlannedRun:
     def label(self) -> str:
         """As people read it."""
         return f"{self.cell.label} seed={self.seed}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The run in what JSON knows, for a process that is to run it."""
+        return asdict(self) | {"folder": str(self.folder)}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "PlannedRun":
+        """The run that `to_json` made `record` of."""
+        settings = tuple((key, value) for key, value in record["cell"]["settings"])
+        found = record["standing"]
+        return cls(
+            cell=Cell(settings, record["cell"]["folder"]),
+            seed=record["seed"],
+            folder=Path(record["folder"]),
+            overrides=tuple(record["overrides"]),
+            config=record["config"],
+            signature=Signature(**record["signature"]),
+            standing=Standing(**{**found, "state": State(found["state"])}),
+        )
 
 
 @dataclass(frozen=True)

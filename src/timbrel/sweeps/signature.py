@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import timbrel
+from timbrel.config.additions import own_callbacks
 from timbrel.config.walk import walk
 from timbrel.data.scan.tree import entries
 from timbrel.files import write_text
@@ -54,6 +55,7 @@ _UNHEARD_MODULES = (
     "timbrel.training.held_out_audio",
     "timbrel.training.wandb_log",
     # These make the config, which counts as it came out.
+    "timbrel.config.additions",
     "timbrel.config.bounds",
     "timbrel.config.choices",
     "timbrel.config.schema",
@@ -135,6 +137,8 @@ def sign(config: Mapping[str, Any], digests: FileDigests) -> Signature:
 def config_digest(config: Mapping[str, Any]) -> str:
     """Of everything in `config` that can change what is learned or scored."""
     kept = {key: value for key, value in config.items() if key not in _UNHEARD_KEYS}
+    if own := own_callbacks(kept.pop("callbacks", {})):
+        kept["callbacks"] = own
     data = config["data"]
     kept["data"] = {key: value for key, value in data.items() if key not in _UNHEARD_DATA_KEYS}
     if data.get("split_file") and not data.get("split_theme"):
@@ -185,7 +189,8 @@ def code_digest(config: Mapping[str, Any]) -> str:
     a `_target_` count whole, with those of your own and of timbrel that they import; of installed
     packages named there, the version. Versions of torch and other dependencies do not count.
     """
-    targets = sorted(set(_targets(config)))
+    heard = {key: section for key, section in config.items() if key not in _UNHEARD_KEYS}
+    targets = sorted(set(_targets(heard)))
     foreign, ours = _foreign({_top(name) for name in targets} - {"timbrel"})
     named = [name for name in targets if _top(name) == "timbrel"]
     files = source_files([_ENTRY, *named, *ours])

@@ -41,10 +41,10 @@ class Console(pl.Callback):
             self._validated = f"  validation {self.validation.result['loss']:.3f}"
         now_s = time.monotonic()
         due = now_s - self._last_line_s >= self.every_s or trainer.should_stop
-        if trainer.is_global_zero and due and module.objective is not None:
+        if due and module.objective is not None:
             self._last_line_s = now_s
             sys.stderr.write(self.line(module) + "\n")
-        if trainer.is_global_zero and self.alarms is not None:
+        if self.alarms is not None:
             sys.stderr.writelines(f"{change.line}\n" for change in self.alarms.changes)
         sys.stderr.flush()
 

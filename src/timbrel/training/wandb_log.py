@@ -59,7 +59,6 @@ class WandbSettings:
     group: str | None
     tags: tuple[str, ...]
     name: str
-    job_type: str = "train"
 
 
 class HarmlessRun:
@@ -116,10 +115,10 @@ def _started(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) -
         "resume": "allow",
         "project": settings.project,
         "group": None if group is None else fitted(readable(group), _LONGEST_NAME_BYTES),
-        "job_type": settings.job_type,
+        "job_type": "train",
         "tags": list(settings.tags),
         "name": fitted(readable(settings.name), _LONGEST_NAME_BYTES),
-        "config": dict(leaves(config)),
+        "config": {key: value for key, value in leaves(config) if value != {}},
     }
     if settings.mode == "online":
         try:

@@ -38,7 +38,7 @@ def clip_of(folder: Path, clip_id: int, audio: np.ndarray) -> Clip:
 
 
 def whole(clip: Clip) -> Segment:
-    return Segment(clip, 0, clip.frames)
+    return Segment(clip, 0, clip.n_samples)
 
 
 @pytest.fixture

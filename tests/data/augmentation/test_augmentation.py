@@ -327,7 +327,7 @@ def test_strong_is_the_same_whatever_the_workers(tmp_path):
     batches = []
     for workers in (0, 2):
         loader = train_loader(
-            [Segment(clip, 0, clip.frames)],
+            [Segment(clip, 0, clip.n_samples)],
             seed=3,
             batch_size=2,
             chunk_samples=4096,

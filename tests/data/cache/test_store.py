@@ -50,7 +50,7 @@ def catalog_of(folder: Path) -> Catalog:
                 verdict=Verdict.ACCEPT,
                 rate_hz=rate_hz,
                 channels=audio.shape[1],
-                frames=len(audio),
+                n_samples=len(audio),
                 duration_s=len(audio) / rate_hz,
                 content_hash=str(hash(audio.tobytes())),
                 trains=True,
@@ -101,10 +101,19 @@ def test_samples_at_their_own_rate_survive_to_the_bit(sounds, tmp_path):
     assert [clip.clip_id for clip in clips] == [0, 1, 2]
     for clip in clips:
         samples, source = clip.open(), samples_of(sounds / clip.name)
-        assert samples.shape == (2, clip.frames)
+        assert samples.shape == (2, clip.n_samples)
         assert samples.dtype == np.float32
         np.testing.assert_array_equal(samples, np.broadcast_to(source, samples.shape))
         assert not samples.flags.writeable
+
+
+def test_a_sidecar_has_the_names_of_every_earlier_version(sounds, tmp_path):
+    (clip, *_) = ensure(sounds, tmp_path / "cache")
+    record = json.loads(clip.path.with_suffix(".json").read_text("utf-8"))
+    assert record["frames"] == clip.n_samples
+    assert record.keys() == {
+        *("frames", "channels", "rate_hz", "checksum", "size_bytes", "mtime_ns", "source")
+    }
 
 
 def test_numpy_reads_the_entries(sounds, tmp_path):
@@ -112,15 +121,15 @@ def test_numpy_reads_the_entries(sounds, tmp_path):
         np.testing.assert_array_equal(np.load(clip.path, mmap_mode="r"), clip.open())
 
 
-@pytest.mark.parametrize(("channels", "frames"), [(1, 1), (2, 48_000), (64, 10**15)])
-def test_the_header_has_one_length_and_is_numpys(channels, frames):
-    header = cache_entry.npy_header(channels, frames)
+@pytest.mark.parametrize(("channels", "n_samples"), [(1, 1), (2, 48_000), (64, 10**15)])
+def test_the_header_has_one_length_and_is_numpys(channels, n_samples):
+    header = cache_entry.npy_header(channels, n_samples)
     assert len(header) == cache_entry.HEADER_BYTES
 
     stream = io.BytesIO(header)
     assert np.lib.format.read_magic(stream) == (1, 0)
     shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
-    assert (shape, fortran_order, dtype) == ((channels, frames), True, np.dtype("<f4"))
+    assert (shape, fortran_order, dtype) == ((channels, n_samples), True, np.dtype("<f4"))
 
 
 @pytest.mark.parametrize("downmix", ["mean", "left", "loudest"])
@@ -184,10 +193,10 @@ def test_resampling_keeps_the_sine_and_the_length(tmp_path):
     audio = sine(frequency_hz, duration_s, rate_hz=44_100)
     write(tmp_path / "sounds", "sine.wav", np.stack([audio, audio]), rate_hz=44_100)
     clip = ensure(tmp_path / "sounds", tmp_path / "cache", channels=2)[0]
-    assert abs(clip.frames - duration_s * RATE_HZ) <= 1
+    assert abs(clip.n_samples - duration_s * RATE_HZ) <= 1
     assert clip.rate_hz == RATE_HZ
     inner = slice(4800, -4800)
-    error = clip.open()[0, inner] - sine(frequency_hz, duration_s)[: clip.frames][inner]
+    error = clip.open()[0, inner] - sine(frequency_hz, duration_s)[: clip.n_samples][inner]
     assert 20 * np.log10(np.sqrt(np.mean(error**2)) / (0.5 / np.sqrt(2))) < -100
 
 
@@ -224,7 +233,7 @@ def test_size_is_that_of_the_files(sounds, tmp_path):
     cache = Cache(tmp_path / "cache")
     assert cache.size_bytes == 0
     clips = ensure(sounds, tmp_path / "cache")
-    expected = sum(128 + 4 * clip.frames for clip in clips)
+    expected = sum(128 + 4 * clip.n_samples for clip in clips)
     sidecars = sum(p.stat().st_size for p in (tmp_path / "cache").glob("*.json"))
     assert cache.size_bytes == expected + sidecars
 
@@ -400,20 +409,38 @@ def test_decoding_imports_no_torch():
 
 
 def test_decoding_processes_give_the_same_samples(sounds, tmp_path, monkeypatch):
-    inline = ensure(sounds, tmp_path / "inline")
-    monkeypatch.setattr(cache_module, "POOL_FROM_S", 0.0)
+    inline = ensure(sounds, tmp_path / "inline", workers=0)
+    # Short as they are, and whatever this machine has.
+    monkeypatch.setattr(cache_module, "SECONDS_PER_WORKER", 0.01)
+    monkeypatch.setattr(cache_module, "available_cores", lambda: 2)
     monkeypatch.setattr(decode_process, "write_entry", None)  # not to be used in this process
     seen = []
-    pooled = ensure(
-        sounds, tmp_path / "pooled", workers=2, progress=lambda *state: seen.append(state)
-    )
+    pooled = ensure(sounds, tmp_path / "pooled", progress=lambda *state: seen.append(state))
     for one, other in zip(inline, pooled, strict=True):
         assert one.path.read_bytes() == other.path.read_bytes()
     assert sorted(name for *_, name in seen) == [clip.name for clip in pooled]
 
 
-def test_an_error_in_a_decoding_process_reaches_the_person(sounds, tmp_path, monkeypatch):
-    monkeypatch.setattr(cache_module, "POOL_FROM_S", 0.0)
+def test_interrupted_amid_its_processes_it_goes_on_where_it_was(sounds, tmp_path):
+    catalog, cache = catalog_of(sounds), Cache(tmp_path / "cache")
+
+    def interrupt(done: int, total: int, name: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.ensure(catalog, sample_rate_hz=RATE_HZ, workers=2, progress=interrupt)
+    assert not list(cache.folder.glob("*.tmp"))  # what was at work left nothing half done
+    kept = {path: path.stat().st_mtime_ns for path in cache.folder.glob("*.npy")}
+    assert kept
+    told = []
+    clips = cache.ensure(
+        catalog, sample_rate_hz=RATE_HZ, workers=2, progress=lambda *words: told.append(words)
+    )
+    assert len(told) == len({clip.path for clip in clips}) - len(kept)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_an_error_in_a_decoding_process_reaches_the_person(sounds, tmp_path):
     catalog = catalog_of(sounds)
     (sounds / "mono.wav").unlink()
     with pytest.raises(UserError, match=r"mono\.wav.*is gone"):
@@ -424,7 +451,10 @@ def test_a_decoder_that_dies_is_told_with_the_file(sounds, tmp_path):
     job = Cache(tmp_path)._job(
         catalog_of(sounds), catalog_of(sounds).files[1], 48_000, 1, "mean", "none"
     )
-    for code in ("pass", "import sys; sys.stdin.buffer.read(1)"):
+    begins = (
+        "import sys; sys.stdout.write('ready\\n'); sys.stdout.flush(); sys.stdin.buffer.read(1)"
+    )
+    for code in ("pass", begins):
         process = decode_process.decoding_process([sys.executable, "-c", code])
         with pytest.raises(UserError, match=r"mono\.wav.*decoding process ended"):
             process.call(job)
@@ -475,7 +505,7 @@ def test_a_killed_process_leaves_nothing_that_the_next_start_does_not_mend(tmp_p
     process.kill()
     process.wait()
     clip = ensure(sounds, cache)[0]
-    assert clip.frames == 60 * RATE_HZ
+    assert clip.n_samples == 60 * RATE_HZ
     assert sorted(path.suffix for path in cache.iterdir()) == [".json", ".npy"]
 
 
@@ -490,7 +520,7 @@ def test_real_recordings_of_many_formats(shared, tmp_path):
     reports = catalog_of(folder).training_files
     assert len(clips) > 8
     for clip, report in zip(clips, reports, strict=True):
-        assert abs(clip.frames - report.duration_s * RATE_HZ) <= 1
+        assert abs(clip.n_samples - report.duration_s * RATE_HZ) <= 1
         assert np.isfinite(clip.open()).all()
     sidecar = json.loads(clips[0].path.with_suffix(".json").read_text())
     assert sidecar["source"] == clips[0].name

@@ -31,7 +31,7 @@ def segments(tmp_path: Path) -> list[Segment]:
         path.write_bytes(npy_header(*audio.shape) + audio.T.tobytes())
         name = f"folder/{clip_id}.wav"
         clip = Clip(clip_id, name, str(clip_id), 48_000, audio.shape[1], 2, path)
-        made.append(Segment(clip, 0, clip.frames))
+        made.append(Segment(clip, 0, clip.n_samples))
     return made
 
 
@@ -139,7 +139,7 @@ def test_validation_is_the_same_at_every_pass_and_worker(segments):
     assert_equal(first, second)
     assert_equal(first, list(validation_loader(segments, **settings, workers=1)))
     sizes = [len(batch.input) for batch in first]
-    expected = sum(-(-segment.frames // CHUNK) for segment in segments)
+    expected = sum(-(-segment.n_samples // CHUNK) for segment in segments)
     assert sum(sizes) == expected
     assert sizes[:-1] == [4] * (len(sizes) - 1)
     limited = list(validation_loader(segments, **settings, limit=6))

@@ -42,7 +42,7 @@ def ramp(frames: int, offset: int = 0) -> np.ndarray:
 
 
 def whole(clip: Clip) -> Segment:
-    return Segment(clip, 0, clip.frames)
+    return Segment(clip, 0, clip.n_samples)
 
 
 @pytest.fixture
@@ -71,13 +71,13 @@ def test_start_sample_tells_where_every_sample_comes_from(segments, short):
         assert example.audio.shape == (2, CHUNK)
         np.testing.assert_array_equal(example.audio[1], -example.audio[0])
         position = example.start_sample + np.arange(CHUNK)
-        if short == "loop" and segment.frames < CHUNK:
-            expected = 1 + position % segment.frames
+        if short == "loop" and segment.n_samples < CHUNK:
+            expected = 1 + position % segment.n_samples
         else:
             inside = (position >= segment.start_sample) & (position < segment.stop_sample)
             expected = np.where(inside, position + 1, 0)
             # Every sample of a segment too short for a chunk is there.
-            assert inside.sum() == min(CHUNK, segment.frames)
+            assert inside.sum() == min(CHUNK, segment.n_samples)
         np.testing.assert_array_equal(example.audio[0], expected)
 
 
@@ -182,17 +182,17 @@ def test_a_resumed_sampler_goes_on_where_the_first_would_be():
 def test_validation_chunks_cover_every_sample(segments):
     chunks = validation_chunks(segments, CHUNK)
     for segment in segments:
-        heard = np.zeros(segment.clip.frames, bool)
+        heard = np.zeros(segment.clip.n_samples, bool)
         starts = [c.start_sample for c in chunks if c.segment is segment]
         for start in starts:
             assert start >= segment.start_sample
             heard[start : start + CHUNK] = True
         assert heard[segment.start_sample : segment.stop_sample].all()
-        if segment.frames >= CHUNK:
+        if segment.n_samples >= CHUNK:
             assert not heard[: segment.start_sample].any()
             assert not heard[segment.stop_sample :].any()
             assert max(starts) == segment.stop_sample - CHUNK
-        assert len(starts) == -(-segment.frames // CHUNK)
+        assert len(starts) == -(-segment.n_samples // CHUNK)
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 3, 4, 7, 20, 54, 55, 56, 1000])

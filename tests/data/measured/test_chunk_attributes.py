@@ -45,7 +45,7 @@ def two_notes() -> np.ndarray:
 @pytest.fixture
 def recording(tmp_path: Path) -> Segment:
     clip = clip_of(tmp_path, 3, two_notes())
-    return Segment(clip, 0, clip.frames)
+    return Segment(clip, 0, clip.n_samples)
 
 
 def attributes(*segments: Segment, short: str = "pad", clips=()) -> ChunkAttributes:
@@ -98,18 +98,18 @@ def test_f0_follows_the_known_ratio(recording):
 def test_f0_follows_a_rendered_variant(recording, tmp_path):
     measuring = attributes(recording)
     speed = 1.25
-    times = np.arange(int(recording.frames / speed)) * speed
-    faster = np.interp(times, np.arange(recording.frames), recording.samples()[0])[None]
+    times = np.arange(int(recording.n_samples / speed)) * speed
+    faster = np.interp(times, np.arange(recording.n_samples), recording.samples()[0])[None]
     clip = clip_of(tmp_path, 9, faster.astype(np.float32))
     clip = Clip(3, *(getattr(clip, n) for n in list(clip.__dataclass_fields__)[1:]))
-    variant = Variant(Segment(clip, 0, clip.frames), Change(speed, 1 / speed), recording)
+    variant = Variant(Segment(clip, 0, clip.n_samples), Change(speed, 1 / speed), recording)
     found = examples(recording, measuring, steps=24, variants=[[variant]])
     assert sum(assert_like_measured(example) for example in found) > 300
 
 
 def test_f0_beyond_what_the_attribute_can_hold_is_left_out(tmp_path):
     clip = clip_of(tmp_path, 3, 0.5 * sine(3900.0, 1.0)[None])
-    segment = Segment(clip, 0, clip.frames)
+    segment = Segment(clip, 0, clip.n_samples)
     faster = Augment(transforms={"speed": Varispeed(octaves=0.5)})
     found = examples(segment, attributes(segment), steps=12, augmentation=faster)
     values = [example.measures.frame_values[0][example.measures.frame_mask[0]] for example in found]
@@ -120,7 +120,7 @@ def test_f0_beyond_what_the_attribute_can_hold_is_left_out(tmp_path):
 
 def test_the_harmonic_to_noise_ratio_is_that_of_the_noisy_sound(tmp_path):
     clip = clip_of(tmp_path, 3, 0.5 * sine(220.0, 1.0)[None])
-    segment = Segment(clip, 0, clip.frames)
+    segment = Segment(clip, 0, clip.n_samples)
     measuring = ChunkAttributes(
         {3: measure(segment.samples(), RATE_HZ)},
         ("log_f0_octaves", "hnr_db"),
@@ -141,7 +141,7 @@ def test_the_harmonic_to_noise_ratio_is_that_of_the_noisy_sound(tmp_path):
 
 def test_the_harmonic_to_noise_ratio_of_noise_is_that_of_the_chunk(tmp_path):
     clip = clip_of(tmp_path, 3, noise(1.0)[None])
-    segment = Segment(clip, 0, clip.frames)
+    segment = Segment(clip, 0, clip.n_samples)
     measuring = ChunkAttributes(
         {3: measure(segment.samples(), RATE_HZ)}, ("hnr_db",), ("hnr_db",), HOP, "pad"
     )
@@ -191,7 +191,7 @@ def test_a_chunk_of_the_end_alone_has_no_attack(tmp_path):
 
 def test_the_harmonic_to_noise_ratio_is_known_where_there_is_no_pitch(tmp_path):
     clip = clip_of(tmp_path, 3, (sine(220.0, 1.0) + noise(1.0))[None])
-    recording = Segment(clip, 0, clip.frames)
+    recording = Segment(clip, 0, clip.n_samples)
     measuring = ChunkAttributes(
         {3: measure(clip.open(), RATE_HZ)}, ("hnr_db", "log_f0_octaves"), (), HOP, "pad"
     )
@@ -251,7 +251,7 @@ def test_whatever_a_recording_holds_its_chunks_have_values_or_masks(
         {0: measure(audio, rate_hz)}, FRAME_NAMES, CLIP_NAMES, hop_samples, short
     )
     chunks = TrainingChunks(
-        [Segment(clip, 0, clip.frames)],
+        [Segment(clip, 0, clip.n_samples)],
         seed=0,
         chunk_samples=chunk_samples,
         short=short,

@@ -38,9 +38,9 @@ def test_both_lengths_and_the_way_to_mend_it_are_told(tmp_path: Path, name: str)
     report = report_on(tmp_path, name, MORE[name])
     assert report.verdict == "accept_warn"
     assert report.trains
-    assert report.frames == len(codes())
+    assert report.n_samples == len(codes())
     (reason,) = report.reasons
-    said = (report.header_frames or 0) / 48_000
+    said = (report.header_samples or 0) / 48_000
     assert f"says {said:.2f} s, but the file holds 0.40 s" in reason
     assert "ffmpeg" in reason
     assert "remove" not in reason
@@ -93,7 +93,7 @@ def test_junk_is_a_note_and_much_of_it_a_warning(tmp_path: Path) -> None:
     report = report_on(tmp_path, "junk.wav", wav(PCM) + np.random.default_rng(0).bytes(90_000))
     assert report.verdict == "accept_warn"
     assert "0.40 s are read, as its header says, but 90000 bytes more" in report.reasons[0]
-    assert report.header_frames == report.frames == len(codes())
+    assert report.header_samples == report.n_samples == len(codes())
 
 
 def test_only_an_empty_file_is_to_be_removed(tmp_path: Path) -> None:

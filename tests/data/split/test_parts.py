@@ -19,10 +19,10 @@ from timbrel.data.split.parts import (
 )
 from timbrel.errors import UserError
 
-FRAMES = 480_000
+N_SAMPLES = 480_000
 
 
-def clips_of(*contents: str, frames: int = FRAMES) -> list[Clip]:
+def clips_of(*contents: str, n_samples: int = N_SAMPLES) -> list[Clip]:
     """Clips named after their content; "a=x" is a file a of content x."""
     return [
         Clip(
@@ -30,7 +30,7 @@ def clips_of(*contents: str, frames: int = FRAMES) -> list[Clip]:
             name=text.split("=")[0] + ".wav",
             content_hash=text.split("=")[-1],
             rate_hz=48_000,
-            frames=frames,
+            n_samples=n_samples,
             channels=1,
             path=Path("nowhere.npy"),
         )
@@ -55,7 +55,7 @@ def assert_disjoint(split: Split, guard_samples: int = 0) -> None:
                     gap = max(b.start_sample - a.stop_sample, a.start_sample - b.stop_sample)
                     assert gap >= guard_samples, (a, b)
     for segments in split.parts().values():
-        assert all(0 <= s.start_sample < s.stop_sample <= s.clip.frames for s in segments)
+        assert all(0 <= s.start_sample < s.stop_sample <= s.clip.n_samples for s in segments)
 
 
 def part_of(split: Split) -> dict[str, str]:
@@ -165,9 +165,11 @@ def test_below_five_pieces_are_held_out_with_a_guard(count, seed):
     split = split_clips(many(count), plan)
     assert_disjoint(split, guard_samples=30_000)
     assert all(len(segments) == count for segments in split.parts().values())
-    assert all(s.frames == round(0.1 * (FRAMES - 60_000)) for s in split.test + split.validation)
+    assert all(
+        s.n_samples == round(0.1 * (N_SAMPLES - 60_000)) for s in split.test + split.validation
+    )
     # All samples but the two gaps are used.
-    assert all(s.frames == FRAMES - 60_000 - 2 * 42_000 for s in split.train)
+    assert all(s.n_samples == N_SAMPLES - 60_000 - 2 * 42_000 for s in split.train)
     assert "fewer than 5" in split.notes[0]
     assert "30000" in split.notes[0]
 
@@ -185,23 +187,23 @@ def test_tests_are_at_either_end():
 
 def test_the_shortest_that_can_be_cut():
     plan = SplitPlan(guard_samples=1000, segment_samples=500)
-    split = split_clips(clips_of("a", frames=3500), plan)
+    split = split_clips(clips_of("a", n_samples=3500), plan)
     assert [len(range(s.start_sample, s.stop_sample)) for s in split.train] == [500]
     assert_disjoint(split, guard_samples=1000)
     with pytest.raises(UserError, match="has 3499 samples, and 3500 are needed"):
-        split_clips(clips_of("a", frames=3499), plan)
+        split_clips(clips_of("a", n_samples=3499), plan)
 
 
 def test_too_few_and_too_short_names_the_ways_out():
     with pytest.raises(UserError, match=r"'sound000.wav'.*add recordings") as one:
-        split_clips(clips_of("sound000", frames=100), SplitPlan())
+        split_clips(clips_of("sound000", n_samples=100), SplitPlan())
     assert "folds" not in str(one.value)
     with pytest.raises(UserError, match=r"data\.folds=3"):
-        split_clips(clips_of("a", "b", "c", frames=100), SplitPlan())
+        split_clips(clips_of("a", "b", "c", n_samples=100), SplitPlan())
 
 
 def test_a_short_one_among_long_ones_trains_whole():
-    clips = [*clips_of("long"), *[c for c in clips_of("x", "short", frames=9000) if c.clip_id]]
+    clips = [*clips_of("long"), *[c for c in clips_of("x", "short", n_samples=9000) if c.clip_id]]
     split = split_clips(clips, SplitPlan())
     assert names(split.train) == {"long.wav", "short.wav"}
     assert names(split.test) == {"long.wav"}
@@ -305,11 +307,11 @@ def test_a_train_list_below_five_holds_out_pieces_of_it(tmp_path):
     split = split_clips(many(3), plan_of(tmp_path, lists))
     assert_disjoint(split, guard_samples=65_536)
     assert names(split.validation) == names(split.train) == set(lists["train"])
-    assert [(s.start_sample, s.stop_sample) for s in split.test] == [(0, FRAMES)]
+    assert [(s.start_sample, s.stop_sample) for s in split.test] == [(0, N_SAMPLES)]
 
 
 def test_a_short_train_list_below_five_holds_out_one_of_it(tmp_path):
-    clips = clips_of("a", "b", "c", frames=100)
+    clips = clips_of("a", "b", "c", n_samples=100)
     plan = plan_of(tmp_path, {"train": ["a.wav", "b.wav"], "test": ["c.wav"]})
     split = split_clips(clips, plan)
     assert [len(segments) for segments in split.parts().values()] == [1, 1, 1]
@@ -379,6 +381,6 @@ def test_samples_of_a_segment_are_its_own_array(tmp_path):
 
 def test_labels_tell_the_pieces_of_a_recording_apart():
     (clip,) = clips_of("long")
-    assert Segment(clip, 0, FRAMES).label == "long.wav"
-    labels = [Segment(clip, *ends).label for ends in ((0, 24_000), (24_000, FRAMES))]
+    assert Segment(clip, 0, N_SAMPLES).label == "long.wav"
+    labels = [Segment(clip, *ends).label for ends in ((0, 24_000), (24_000, N_SAMPLES))]
     assert labels == ["long.wav [0.000-0.500 s]", "long.wav [0.500-10.000 s]"]

@@ -21,9 +21,8 @@ from timbrel.data.cache.entry import (
 )
 from timbrel.data.cache.store import SPARE_BYTES
 from timbrel.data.chunks.chunk import Variant
-from timbrel.data.scan.probing import available_cores
 from timbrel.data.split.parts import Segment
-from timbrel.data.worker_process import in_parallel
+from timbrel.data.worker_process import available_cores, in_parallel
 from timbrel.errors import UserError
 from timbrel.files import remove_stale_temporaries
 from timbrel.words import duration
@@ -132,7 +131,7 @@ def _in_order(missing: Sequence[Rendering]) -> list[Rendering]:
     spread = [missing[k * len(missing) // timed] for k in range(timed)]
     chosen = {job.data_path for job in spread}
     rest = [job for job in missing if job.data_path not in chosen]
-    return [*spread, *sorted(rest, key=lambda job: -job.segment.frames)]
+    return [*spread, *sorted(rest, key=lambda job: -job.segment.n_samples)]
 
 
 def _rendered(jobs: Sequence[Rendering]) -> Generator[Rendering, None, None]:
@@ -152,8 +151,8 @@ def _rendered(jobs: Sequence[Rendering]) -> Generator[Rendering, None, None]:
 
 
 def _pieces(segment: Segment) -> list[Segment]:
-    count = max(1, math.ceil(segment.frames / (LONGEST_S * segment.clip.rate_hz)))
-    bounds = [segment.start_sample + segment.frames * k // count for k in range(count + 1)]
+    count = max(1, math.ceil(segment.n_samples / (LONGEST_S * segment.clip.rate_hz)))
+    bounds = [segment.start_sample + segment.n_samples * k // count for k in range(count + 1)]
     return [Segment(segment.clip, start, stop) for start, stop in pairwise(bounds)]
 
 
@@ -176,8 +175,8 @@ def _check_room(folder: Path, count: int, needed: float) -> None:
 
 
 def _audio_s(jobs: Sequence[Rendering]) -> float:
-    return sum(job.segment.frames / job.segment.clip.rate_hz for job in jobs)
+    return sum(job.segment.n_samples / job.segment.clip.rate_hz for job in jobs)
 
 
 def _bytes(jobs: Sequence[Rendering]) -> int:
-    return sum(BYTES_PER_SAMPLE * job.segment.clip.channels * job.segment.frames for job in jobs)
+    return sum(BYTES_PER_SAMPLE * job.segment.clip.channels * job.segment.n_samples for job in jobs)

@@ -74,15 +74,15 @@ def load_variant(job: Rendering) -> Variant | None:
     """The variant, where it has been rendered and is whole; else None."""
     try:
         found = json.loads(job.data_path.with_suffix(".json").read_text("utf-8"))
-        frames, f0_ratio, time_ratio = found["frames"], found["f0_ratio"], found["time_ratio"]
+        n_samples, f0_ratio, time_ratio = found["frames"], found["f0_ratio"], found["time_ratio"]
         size = job.data_path.stat().st_size
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if size != data_bytes(job.segment.clip.channels, frames):
+    if size != data_bytes(job.segment.clip.channels, n_samples):
         return None
     change = Change(math.nan if f0_ratio is None else f0_ratio, time_ratio)
-    clip = replace(job.segment.clip, frames=frames, path=job.data_path)
-    return Variant(Segment(clip, 0, frames), change, job.segment)
+    clip = replace(job.segment.clip, n_samples=n_samples, path=job.data_path)
+    return Variant(Segment(clip, 0, n_samples), change, job.segment)
 
 
 def render(job: Rendering) -> Variant:
@@ -105,14 +105,14 @@ def render(job: Rendering) -> Variant:
             f"{segment.label!r}: its variant {job.number} could not be rendered "
             f"({type(error).__name__}: {error}); take augmentation.expansion=0, or leave it out"
         ) from error
-    frames = changed.audio.shape[1]
+    n_samples = changed.audio.shape[1]
     change = {k: None if math.isnan(v) else v for k, v in asdict(changed.change).items()}
     try:
         with replacing(job.data_path) as samples:
             with samples.open("wb") as file:
-                file.write(npy_header(clip.channels, frames))
+                file.write(npy_header(clip.channels, n_samples))
                 file.write(np.ascontiguousarray(changed.audio.T, "<f4").data)
-            sidecar = json.dumps({"frames": frames, **change})
+            sidecar = json.dumps({"frames": n_samples, **change})
             write_text(job.data_path.with_suffix(".json"), sidecar)
     except WriteError as error:
         raise cache_folder_error(job.data_path.parent, error) from error

@@ -37,9 +37,12 @@ class DamagedEntryError(Exception):
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What the `.json` says of its `.npy`; `checksum` covers the samples without the header."""
+    """The content of the `.json` beside a `.npy`; `checksum` covers the samples, not the header.
 
-    frames: int
+    In the file `n_samples` is called `frames`, as in the caches of every earlier timbrel.
+    """
+
+    n_samples: int
     channels: int
     rate_hz: int
     checksum: str
@@ -47,20 +50,33 @@ class Sidecar:
     mtime_ns: int
     source: str
 
+    @classmethod
+    def from_json(cls, text: str) -> "Sidecar":
+        """Raises ValueError or TypeError where `text` is not what `json` wrote."""
+        record = dict(json.loads(text))
+        return cls(n_samples=record.pop("frames", None), **record)
+
+    @property
+    def json(self) -> str:
+        """The text of the file."""
+        record = {"frames": self.n_samples, **asdict(self)}
+        del record["n_samples"]
+        return json.dumps(record, ensure_ascii=False)
+
 
 @dataclass(frozen=True)
 class Job:
     """One recording to decode: from where, to where, and into what.
 
     `downmix` is "none" where no channels are merged, so that such entries serve every setting.
-    `source_frames` is what the catalog counted; a different count means that the file changed.
+    `source_samples` is what the catalog counted; a different count means that the file changed.
     """
 
     source: Path
     data_path: Path
     name: str
     source_rate_hz: int
-    source_frames: int
+    source_samples: int
     sample_rate_hz: int
     channels: int
     downmix: Downmix | Literal["none"]
@@ -69,7 +85,7 @@ class Job:
     @property
     def source_duration_s(self) -> float:
         """The recording's length in seconds."""
-        return self.source_frames / self.source_rate_hz
+        return self.source_samples / self.source_rate_hz
 
 
 def entry_key(
@@ -82,16 +98,16 @@ def entry_key(
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def npy_header(channels: int, frames: int) -> bytes:
+def npy_header(channels: int, n_samples: int) -> bytes:
     """The header (`.npy` version 1.0) of a Fortran-ordered float32 array, always 128 bytes."""
-    text = f"{{'descr': '<f4', 'fortran_order': True, 'shape': ({channels}, {frames}), }}"
+    text = f"{{'descr': '<f4', 'fortran_order': True, 'shape': ({channels}, {n_samples}), }}"
     text = text.ljust(HEADER_BYTES - 11) + "\n"
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1")
 
 
-def data_bytes(channels: int, frames: int) -> int:
+def data_bytes(channels: int, n_samples: int) -> int:
     """The size of the `.npy` in bytes."""
-    return HEADER_BYTES + BYTES_PER_SAMPLE * channels * frames
+    return HEADER_BYTES + BYTES_PER_SAMPLE * channels * n_samples
 
 
 def load_entry(data_path: Path) -> Sidecar | None:
@@ -109,9 +125,9 @@ def load_entry(data_path: Path) -> Sidecar | None:
     except OSError as error:
         raise cache_folder_error(data_path.parent, error, "read") from error
     try:
-        sidecar = Sidecar(**json.loads(data_path.with_suffix(".json").read_text("utf-8")))
-        header = npy_header(int(sidecar.channels), int(sidecar.frames))
-        expected_bytes = data_bytes(sidecar.channels, sidecar.frames)
+        sidecar = Sidecar.from_json(data_path.with_suffix(".json").read_text("utf-8"))
+        header = npy_header(int(sidecar.channels), int(sidecar.n_samples))
+        expected_bytes = data_bytes(sidecar.channels, sidecar.n_samples)
     except FileNotFoundError:
         raise DamagedEntryError("its .json is missing") from None
     except (ValueError, TypeError):
@@ -146,7 +162,7 @@ def write_entry(job: Job) -> Sidecar:
     Each of the two files appears whole or not at all. Raises `UserError` where the recording no
     longer reads as the catalog found it, and where the cache folder cannot be written.
     """
-    checksum, frames = _checksum(), 0
+    checksum, n_samples = _checksum(), 0
     blocks = resample_blocks(_mixed_blocks(job), job.source_rate_hz, job.sample_rate_hz)
     with _cache_folder_errors(job.data_path.parent), replacing(job.data_path) as draft:
         with draft.open("wb") as file:
@@ -155,14 +171,14 @@ def write_entry(job: Job) -> Sidecar:
                 samples = np.ascontiguousarray(block, dtype="<f4")
                 file.write(samples.data)
                 checksum.update(samples.data)
-                frames += len(samples)
+                n_samples += len(samples)
             file.seek(0)
-            file.write(npy_header(job.channels, frames))
-        if not frames:
-            raise UserError(f"{str(job.source)!r}: 0 frames; leave it out, or record it again")
+            file.write(npy_header(job.channels, n_samples))
+        if not n_samples:
+            raise UserError(f"{str(job.source)!r}: no samples; leave it out, or record it again")
         stat = draft.stat()
         sidecar = Sidecar(
-            frames=frames,
+            n_samples=n_samples,
             channels=job.channels,
             rate_hz=job.sample_rate_hz,
             checksum=checksum.hexdigest(),
@@ -195,8 +211,7 @@ def cache_folder_error(
 
 
 def _write_sidecar(data_path: Path, sidecar: Sidecar) -> None:
-    text = json.dumps(asdict(sidecar), ensure_ascii=False)
-    write_text(data_path.with_suffix(".json"), text)
+    write_text(data_path.with_suffix(".json"), sidecar.json)
 
 
 def _checksum() -> hashlib.blake2b:
@@ -204,7 +219,7 @@ def _checksum() -> hashlib.blake2b:
 
 
 def _mixed_blocks(job: Job) -> Iterator[NDArray[np.float32]]:
-    """The recording's blocks `(frames, channels)` at its own rate, as they are to be heard."""
+    """The recording's blocks `(time, channel)` at its own rate, as they are to be heard."""
     if not os.path.exists(job.source):
         raise UserError(
             f"{str(job.source)!r}: it was there when the folder was looked at, and is gone; put it "
@@ -214,24 +229,24 @@ def _mixed_blocks(job: Job) -> Iterator[NDArray[np.float32]]:
     gain = file_gain(
         job.source, channels=job.channels, downmix=job.downmix, normalise=job.normalise
     )
-    frames = 0
+    n_samples = 0
     for block in read_blocks(job.source):
-        frames += len(block)
+        n_samples += len(block)
         if not np.isfinite(block).all():
             raise UserError(f"{str(job.source)!r}: samples that are not finite; export it again")
         mixed = mix(block, channels=job.channels, downmix=job.downmix, loudest=loudest)
         yield amplified(mixed, gain)
-    if frames != job.source_frames:
+    if n_samples != job.source_samples:
         raise UserError(
-            f"{str(job.source)!r}: {frames} frames where the catalog found {job.source_frames}; "
-            f"the file changed in between: start again"
+            f"{str(job.source)!r}: {n_samples} samples, but {job.source_samples} when the folder "
+            f"was scanned: the file has changed; start again"
         )
 
 
 def mix(
     block: NDArray[np.float32], *, channels: int, downmix: str, loudest: int = 0
 ) -> NDArray[np.float32]:
-    """`(frames, channels)` with any number of channels, as 1 or 2.
+    """`(time, channel)` with any number of channels, as 1 or 2.
 
     To one: the mean of all, the first ("left"), or the channel `loudest`. To two: mono is
     doubled; of more than two the first two stay (front left and right in every common layout).

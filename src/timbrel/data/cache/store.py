@@ -7,7 +7,7 @@ are decoded once, and a second start decodes nothing. Nothing here imports torch
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Literal, TypeVar, get_args
 import numpy as np
 
 from timbrel.audio.normalise import Normalise
-from timbrel.audio.resample import resampled_frames
+from timbrel.audio.resample import resampled_length
 from timbrel.config.bounds import check_values
 from timbrel.config.schema import DataConfig
 from timbrel.data.cache.decode_process import decode, decoding_process
@@ -32,7 +32,7 @@ from timbrel.data.cache.entry import (
     load_entry,
 )
 from timbrel.data.scan.catalog import Catalog, FileReport
-from timbrel.data.worker_process import in_parallel
+from timbrel.data.worker_process import available_cores, in_parallel
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import remove_stale_temporaries
 from timbrel.paths import absolute_path
@@ -42,13 +42,14 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
 Value = TypeVar("Value")
 
-POOL_FROM_S = 60.0  # starting processes takes longer than decoding less than this
+# Starting a process takes as long as decoding this much.
+SECONDS_PER_WORKER = 60.0
 SPARE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One decoded recording: `frames` samples per channel at `rate_hz`, in the `.npy` at `path`.
+    """One decoded recording: `n_samples` samples per channel at `rate_hz`, in the `.npy` at `path`.
 
     `clip_id` counts the catalog's training files in order of `name`, the path relative to the
     data folder with forward slashes. Files of equal content share a `path`.
@@ -58,14 +59,14 @@ class Clip:
     name: str
     content_hash: str
     rate_hz: int
-    frames: int
+    n_samples: int
     channels: int
     path: Path
 
     @property
     def duration_s(self) -> float:
         """The length in seconds."""
-        return self.frames / self.rate_hz
+        return self.n_samples / self.rate_hz
 
     def open(self) -> np.memmap:
         """The samples `(channel, time)`, float32, read-only.
@@ -76,10 +77,10 @@ class Clip:
             present = self.path.stat().st_size
         except OSError as error:
             raise self._lost(error.strerror or str(error)) from error
-        expected = data_bytes(self.channels, self.frames)
+        expected = data_bytes(self.channels, self.n_samples)
         if present != expected:
             raise self._lost(f"{present} bytes instead of {expected}")
-        shape = (self.channels, self.frames)
+        shape = (self.channels, self.n_samples)
         return np.memmap(
             self.path, np.float32, mode="r", offset=HEADER_BYTES, shape=shape, order="F"
         )
@@ -125,7 +126,7 @@ class Cache:
         channels: int = 1,
         downmix: Downmix = "mean",
         normalise: Normalise = "none",
-        workers: int = 0,
+        workers: int | None = None,
         progress: Progress | None = None,
     ) -> tuple[Clip, ...]:
         """Every training file of `catalog` as a clip, decoding those not decoded yet.
@@ -133,9 +134,10 @@ class Cache:
         `channels=1` merges by `downmix`: the mean of all channels, the first (`left`), or the
         one with the largest energy (`loudest`). `channels=2` doubles mono and takes the first
         two of more. `normalise` brings each file to one level (`timbrel.audio.normalise`); "none"
-        leaves it. `workers` decoding processes (0: none) are started where there is enough
-        to do; `progress(done, total, name)` follows each decoded file. Damaged entries are
-        decoded again, with a warning in the log.
+        leaves it. `workers` processes decode (None: by cores and seconds of sound; 0 and 1: this
+        one); `progress(done, total, name)` follows each decoded file. Each is kept as soon as it
+        is decoded, so that an interrupted call goes on where it was. Damaged entries are decoded
+        again, with a warning in the log.
 
         Raises `UserError` for settings that are not offered, a cache folder that cannot be
         written or is too full, and recordings that changed since they were catalogued.
@@ -162,17 +164,18 @@ class Cache:
                 entries[job.data_path] = entry
         if missing:
             self._check_space(missing.values())
-            for done, (job, entry) in enumerate(_decode(list(missing.values()), workers), 1):
-                entries[job.data_path] = entry
-                if progress is not None:
-                    progress(done, len(missing), job.name)
+            with closing(_decoded(list(missing.values()), workers)) as decoded:
+                for done, (job, entry) in enumerate(decoded, 1):
+                    entries[job.data_path] = entry
+                    if progress is not None:
+                        progress(done, len(missing), job.name)
         return tuple(
             Clip(
                 clip_id=clip_id,
                 name=file.path,
                 content_hash=_known(file.content_hash, file),
                 rate_hz=sample_rate_hz,
-                frames=entries[job.data_path].frames,
+                n_samples=entries[job.data_path].n_samples,
                 channels=channels,
                 path=job.data_path,
             )
@@ -199,7 +202,7 @@ class Cache:
             data_path=self.folder / f"{key}.npy",
             name=file.path,
             source_rate_hz=_known(file.rate_hz, file),
-            source_frames=_known(file.frames, file),
+            source_samples=_known(file.n_samples, file),
             sample_rate_hz=sample_rate_hz,
             channels=channels,
             downmix=merging,
@@ -210,7 +213,7 @@ class Cache:
         needed = sum(
             data_bytes(
                 job.channels,
-                resampled_frames(job.source_frames, job.source_rate_hz, job.sample_rate_hz),
+                resampled_length(job.source_samples, job.source_rate_hz, job.sample_rate_hz),
             )
             for job in jobs
         )
@@ -251,9 +254,14 @@ def _checked(job: Job) -> Sidecar | None:
         return None
 
 
-def _decode(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Sidecar]]:
+def _decoded(
+    jobs: Sequence[Job], workers: int | None
+) -> Generator[tuple[Job, Sidecar], None, None]:
     """Each job with its entry, in the order in which they are done."""
-    if min(workers, len(jobs)) < 2 or sum(job.source_duration_s for job in jobs) < POOL_FROM_S:
+    if workers is None:
+        seconds = sum(job.source_duration_s for job in jobs)
+        workers = min(available_cores(), int(seconds / SECONDS_PER_WORKER))
+    if min(workers, len(jobs)) < 2:
         for job in jobs:
             yield job, decode(job)
         return

@@ -122,7 +122,7 @@ def read_chunk(
     first = chunk.start_sample
     if short == "repeat" and chunk.gaps:
         return _copies(samples[:, start:stop], start - first, chunk.gaps, chunk_samples)
-    if short == "loop" and chunk.segment.frames < chunk_samples:
+    if short == "loop" and chunk.segment.n_samples < chunk_samples:
         phase = first - start + np.arange(chunk_samples)
         return np.ascontiguousarray(samples[:, start + phase % (stop - start)])
     begin, end = max(first, start), min(first + chunk_samples, stop)
@@ -142,15 +142,15 @@ def positions(
 
     Between the copies of a short segment, and outside of one that was padded, there is none.
     """
-    start, frames = chunk.segment.start_sample, chunk.segment.frames
+    start, n_samples = chunk.segment.start_sample, chunk.segment.n_samples
     offset = at + (chunk.start_sample - start)
     if short == "repeat" and chunk.gaps:
-        begins = np.cumsum([0, *(frames + gap for gap in chunk.gaps[:-1])])
+        begins = np.cumsum([0, *(n_samples + gap for gap in chunk.gaps[:-1])])
         copy = np.maximum(np.searchsorted(begins, offset, side="right") - 1, 0)
         offset = offset - begins[copy]
     elif short == "loop":
-        offset = offset % frames
-    return start + offset, (offset >= 0) & (offset < frames)
+        offset = offset % n_samples
+    return start + offset, (offset >= 0) & (offset < n_samples)
 
 
 def _copies(

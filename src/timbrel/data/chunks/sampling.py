@@ -72,7 +72,7 @@ class TrainingChunks(Dataset[Example]):
         self._pieces = [len({v.original for v in of_segment}) for of_segment in self.variants]
         self.measuring = measuring
         self._read_samples = math.ceil(chunk_samples * self.augmentation.live.max_speed)
-        weights = [max(segment.frames, chunk_samples) for segment in self.segments]
+        weights = [max(segment.n_samples, chunk_samples) for segment in self.segments]
         self._cumulative = np.cumsum(weights, dtype=np.int64)
         self._maps = MemoryMaps()
 
@@ -93,14 +93,16 @@ class TrainingChunks(Dataset[Example]):
         return replace(crop, original=variant.original, change=variant.change)
 
     def _crop(self, segment: Segment, rng: np.random.Generator) -> Chunk:
-        spare = segment.frames - self._read_samples
+        spare = segment.n_samples - self._read_samples
         if spare >= 0:
             return Chunk(segment, segment.start_sample + int(rng.integers(spare + 1)))
         if self.short == "loop":
-            return Chunk(segment, segment.start_sample + int(rng.integers(segment.frames)))
+            return Chunk(segment, segment.start_sample + int(rng.integers(segment.n_samples)))
         if self.short == "repeat":
-            start = segment.start_sample + int(rng.integers(segment.frames)) - segment.frames // 2
-            copies = math.ceil(self._read_samples / segment.frames) + 1
+            start = (
+                segment.start_sample + int(rng.integers(segment.n_samples)) - segment.n_samples // 2
+            )
+            copies = math.ceil(self._read_samples / segment.n_samples) + 1
             gaps = rng.integers(round(MAX_GAP_S * segment.clip.rate_hz) + 1, size=copies)
             return Chunk(segment, start, tuple(int(gap) for gap in gaps))
         return Chunk(segment, segment.start_sample - int(rng.integers(-spare + 1)))
@@ -217,7 +219,7 @@ def _check(chunk_samples: int, short: str) -> None:
 
 
 def _covering_starts(segment: Segment, chunk_samples: int) -> list[int]:
-    if segment.frames <= chunk_samples:
+    if segment.n_samples <= chunk_samples:
         return [segment.start_sample]
     last = segment.stop_sample - chunk_samples
     return [*range(segment.start_sample, last, chunk_samples), last]

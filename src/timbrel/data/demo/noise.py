@@ -16,7 +16,7 @@ def shaped_noise(
     model: str,
     f0_hz: float,
     centroid_hz: float,
-    frames: int,
+    n_samples: int,
     sample_rate_hz: int,
 ) -> Array:
     """Stationary noise `(2, time)`: the model's resonances under a slope with that centroid (Hz).
@@ -24,7 +24,7 @@ def shaped_noise(
     Mid and side are independent, each of the spectrum that `model` has at `f0_hz`; the mid has
     root mean square 1.
     """
-    size = next_fast_len(frames, real=True)
+    size = next_fast_len(n_samples, real=True)
     frequency_hz = rfftfreq(size, 1 / sample_rate_hz)
     spectrum = rng.standard_normal((2, len(frequency_hz), 2)).view(np.complex128)[..., 0]
     spectrum *= _resonances(model, frequency_hz, f0_hz, centroid_hz, sample_rate_hz)
@@ -40,7 +40,7 @@ def shaped_noise(
 
     tilt = bisect(centroid, centroid_hz, np.log(20.0 / sample_rate_hz), 4.0)
     spectrum *= _slope(frequency_hz, tilt, sample_rate_hz)
-    shaped = irfft(spectrum, size)[:, :frames]
+    shaped = irfft(spectrum, size)[:, :n_samples]
     return shaped / np.sqrt(np.mean(shaped[0] ** 2))
 
 
@@ -74,17 +74,19 @@ def _resonances(
     return response * np.sin(np.pi / 2 * edge) ** 2
 
 
-def grains(rng: np.random.Generator, frames: int, sample_rate_hz: int) -> Array:
+def grains(rng: np.random.Generator, n_samples: int, sample_rate_hz: int) -> Array:
     """The level of beans in a gourd: exponential grains at random times, of mean square 1."""
     grain = np.exp(-np.arange(round(0.03 * sample_rate_hz)) / (0.006 * sample_rate_hz))
     onset = round(0.001 * sample_rate_hz)  # beans are not so hard that they would click
     grain[:onset] *= np.sin(np.pi / 2 * np.arange(onset) / onset) ** 2
-    level = np.zeros(frames + 2 * len(grain))
+    level = np.zeros(n_samples + 2 * len(grain))
     # Some begin before the sound, so that its start is as dense as the rest.
-    starts = rng.integers(0, frames + len(grain), rng.poisson(220 * frames / sample_rate_hz) + 1)
+    starts = rng.integers(
+        0, n_samples + len(grain), rng.poisson(220 * n_samples / sample_rate_hz) + 1
+    )
     for start, amplitude in zip(starts, rng.lognormal(0.0, 0.5, len(starts)), strict=True):
         level[start : start + len(grain)] += amplitude * grain
-    level = 0.1 * level.mean() + level[len(grain) :][:frames]
+    level = 0.1 * level.mean() + level[len(grain) :][:n_samples]
     return level / np.sqrt(np.mean(level**2))
 
 

@@ -109,16 +109,16 @@ def synthesize(sound: Sound, sample_rate_hz: int) -> Array:
 
     Brightness that the model cannot have at this pitch and rate is met as nearly as it can.
     """
-    frames = round(sound.duration_s * sample_rate_hz)
-    window = _fade(frames, sample_rate_hz)
+    n_samples = round(sound.duration_s * sample_rate_hz)
+    window = _fade(n_samples, sample_rate_hz)
 
     def tone_at(centroid_hz: float) -> Array:
         parts = partials(sound, sample_rate_hz, centroid_hz)
-        tone = window * _tone(sound, parts, frames, sample_rate_hz)
+        tone = window * _tone(sound, parts, n_samples, sample_rate_hz)
         return tone * np.sqrt((1 - sound.noisiness) / np.sum(tone[0] ** 2))
 
     def noise_at(centroid_hz: float) -> Array:
-        noise = window * _noise(sound, centroid_hz, frames, sample_rate_hz)
+        noise = window * _noise(sound, centroid_hz, n_samples, sample_rate_hz)
         return noise * np.sqrt(sound.noisiness / np.sum(noise[0] ** 2))
 
     tone_hz, noise_hz = _centroids_hz(sound, sample_rate_hz)
@@ -251,68 +251,70 @@ def _exponent(sound: Sound, modes: Modes, centroid_hz: float) -> float:
     return bisect(centroid_ratio, centroid_hz / sound.f0_hz, -30.0, 6.0)
 
 
-def _tone(sound: Sound, partials: Partials, frames: int, sample_rate_hz: int) -> Array:
+def _tone(sound: Sound, partials: Partials, n_samples: int, sample_rate_hz: int) -> Array:
     """Mid and side `(2, time)` of the tone, before any gain."""
     attack = round(sound.attack_s * sample_rate_hz)
     turn = np.multiply(2j * np.pi / sample_rate_hz, partials.frequency_hz, dtype=np.complex128)
     rising = _sum_of_exponentials(partials.amplitude, turn, attack)
     held = partials.amplitude * np.exp(turn * attack)
     turn -= partials.decay_per_s / sample_rate_hz
-    falling = _sum_of_exponentials(held, turn, frames - attack)
+    falling = _sum_of_exponentials(held, turn, n_samples - attack)
     return np.concatenate([rising * _rise(attack), falling], axis=1)
 
 
-def _sum_of_exponentials(amplitude: ComplexArray, exponent: ComplexArray, frames: int) -> Array:
-    """Re sum_k amplitude[c, k] exp(exponent[k] n), as `(channel, frames)`.
+def _sum_of_exponentials(amplitude: ComplexArray, exponent: ComplexArray, n_samples: int) -> Array:
+    """Re sum_k amplitude[c, k] exp(exponent[k] n), as `(channel, n_samples)`.
 
     With n = L i + j the exponential factors, and the sum over k is one matrix product.
     """
-    length = max(1, int(np.ceil(np.sqrt(frames))))
-    rows = -(-frames // length)
+    length = max(1, int(np.ceil(np.sqrt(n_samples))))
+    rows = -(-n_samples // length)
     coarse = exponent * (length * np.arange(rows))[:, None]
     # Far below any audible level, denormal numbers would only cost time.
     coarse = np.exp(np.maximum(coarse.real, -40.0) + 1j * coarse.imag)
     fine = np.exp(exponent * np.arange(length)[:, None]).T
     left = (amplitude[:, None, :] * coarse).reshape(-1, len(exponent))
     real = left.real @ fine.real - left.imag @ fine.imag
-    return real.reshape(len(amplitude), -1)[:, :frames]
+    return real.reshape(len(amplitude), -1)[:, :n_samples]
 
 
-def _noise(sound: Sound, centroid_hz: float, frames: int, sample_rate_hz: int) -> Array:
+def _noise(sound: Sound, centroid_hz: float, n_samples: int, sample_rate_hz: int) -> Array:
     """Mid and side `(2, time)` of the noise, before any gain."""
     rng = np.random.default_rng((sound.seed, 2))
     attack = round(sound.attack_s * sample_rate_hz)
-    time_s = np.maximum(np.arange(frames) - attack, 0) / sample_rate_hz
+    time_s = np.maximum(np.arange(n_samples) - attack, 0) / sample_rate_hz
     # The scrape of a pick, the knock of a mallet: over well before the tone.
     haste = 1.0 if sound.kind == "noise" else 4.0
     level = np.exp(-haste * sound.decay_db_per_s / _DECIBELS_PER_NEPER * time_s)
     level[:attack] *= _rise(attack)
     if sound.model == "shaker":
-        level *= grains(rng, frames, sample_rate_hz)
+        level *= grains(rng, n_samples, sample_rate_hz)
     if sound.model == "wind":
         gust_hz, phase = rng.uniform(2.5, 5.0), rng.uniform(0, 2 * np.pi)
-        level *= 1 + 0.25 * np.sin(2 * np.pi * gust_hz * np.arange(frames) / sample_rate_hz + phase)
+        level *= 1 + 0.25 * np.sin(
+            2 * np.pi * gust_hz * np.arange(n_samples) / sample_rate_hz + phase
+        )
 
     def shaped(f0_hz: float) -> Array:
-        return shaped_noise(rng, sound.model, f0_hz, centroid_hz, frames, sample_rate_hz)
+        return shaped_noise(rng, sound.model, f0_hz, centroid_hz, n_samples, sample_rate_hz)
 
     if sound.model != "wind":
         return level * shaped(sound.f0_hz)
     glide = 2 ** (rng.choice([-1, 1]) * 2 / 12)
-    fade = np.linspace(0, np.pi / 2, frames)
+    fade = np.linspace(0, np.pi / 2, n_samples)
     start, end = shaped(sound.f0_hz * glide), shaped(sound.f0_hz / glide)
     return level * (np.cos(fade) * start + np.sin(fade) * end)
 
 
-def _rise(frames: int) -> Array:
-    return np.sin(np.pi / 2 * np.arange(frames) / max(frames, 1)) ** 2
+def _rise(n_samples: int) -> Array:
+    return np.sin(np.pi / 2 * np.arange(n_samples) / max(n_samples, 1)) ** 2
 
 
-def _fade(frames: int, sample_rate_hz: int) -> Array:
+def _fade(n_samples: int, sample_rate_hz: int) -> Array:
     """One, a raised cosine down over `FADE_S`, and `SILENCE_S` of zeros."""
-    window = np.ones(frames)
+    window = np.ones(n_samples)
     silent = round(SILENCE_S * sample_rate_hz)
     fading = round(FADE_S * sample_rate_hz)
-    window[frames - silent - fading : frames - silent] = _rise(fading)[::-1]
-    window[frames - silent :] = 0.0
+    window[n_samples - silent - fading : n_samples - silent] = _rise(fading)[::-1]
+    window[n_samples - silent :] = 0.0
     return window

@@ -19,14 +19,16 @@ from timbrel.files import write_bytes
 
 CSV_ENCODING = "utf-8"
 CSV_ERRORS = "surrogateescape"
+_COLUMNS = {"n_samples": "frames", "header_samples": "header_frames"}
+"""Columns whose names are those of every earlier CSV, not of the field."""
 
 
 @dataclass(frozen=True)
 class FileReport:
     """One entry of the folder. Measures are None where nothing could be decoded.
 
-    `path` is relative to the catalog's root, with forward slashes; `frames` is what decoding
-    really gave where `header_frames` is what the file claims. `content_hash` is taken over the
+    `path` is relative to the catalog's root, with forward slashes; `n_samples` is what decoding
+    really gave where `header_samples` is what the file claims. `content_hash` is taken over the
     decoded samples, so a WAV and a FLAC of the same samples share it; `duplicate_of` is the path
     of the first file with that hash. `trains` says whether training uses the file. `own_product`:
     timbrel wrote it, or what lies in this folder, and it is left out.
@@ -39,8 +41,8 @@ class FileReport:
     subtype: str | None = None
     rate_hz: int | None = None
     channels: int | None = None
-    header_frames: int | None = None
-    frames: int | None = None
+    header_samples: int | None = None
+    n_samples: int | None = None
     duration_s: float | None = None
     peak: float | None = None
     loudness_lufs: float | None = None
@@ -103,10 +105,12 @@ class Catalog:
     def to_csv(self, path: Path) -> None:
         """One row per entry; names that are not valid Unicode keep their bytes."""
         text = io.StringIO()
-        table = csv.DictWriter(text, [column.name for column in fields(FileReport)])
-        table.writeheader()
+        names = [column.name for column in fields(FileReport)]
+        table = csv.writer(text)
+        table.writerow(_COLUMNS.get(name, name) for name in names)
         for file in self.files:
-            table.writerow(asdict(file) | {"reasons": " ".join(file.reasons)})
+            row = asdict(file) | {"reasons": " ".join(file.reasons)}
+            table.writerow(row[name] for name in names)
         write_bytes(path, text.getvalue().encode(CSV_ENCODING, CSV_ERRORS))
 
 
@@ -121,9 +125,9 @@ def _why_left_out(file: FileReport) -> str | None:
         return "silent"
     if file.verdict is Verdict.SKIP:
         return None
-    if file.frames and (file.duration_s or 0.0) < MINIMUM_S:
+    if file.n_samples and (file.duration_s or 0.0) < MINIMUM_S:
         return "too short"
-    return "empty" if file.frames == 0 else "that cannot be read"
+    return "empty" if file.n_samples == 0 else "that cannot be read"
 
 
 def scan(
@@ -262,9 +266,9 @@ def _with_measures(
         subtype=measured.subtype,
         rate_hz=measured.rate_hz,
         channels=measured.channels,
-        header_frames=measured.header_frames,
-        frames=measured.frames,
-        duration_s=measured.frames / (measured.rate_hz or 1),
+        header_samples=measured.header_samples,
+        n_samples=measured.n_samples,
+        duration_s=measured.n_samples / (measured.rate_hz or 1),
         peak=measured.peak,
         loudness_lufs=measured.loudness_lufs,
         silence_share=measured.silence_share,

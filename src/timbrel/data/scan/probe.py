@@ -1,15 +1,7 @@
-"""What one sound file holds, measured by decoding all of it, in constant memory.
-
-Also the worker process of a scan (`python -m timbrel.data.scan.probe`): a line when it is ready,
-then one path per line in, one measurement per line out. A scan runs these instead of a pool so that
-a decoder's crash costs one file, and so that no worker imports what the calling program has.
-"""
+"""What one sound file holds, measured by decoding all of it, in constant memory."""
 
 import hashlib
-import json
-import os
-import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +15,6 @@ from timbrel.errors import UserError
 
 FULL_SCALE = 0.999
 OPEN_LENGTH = -1
-READY = "ready\n"
 _FOREIGN = (
     (4, b"ftyp", "AAC or ALAC in MP4"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media Audio"),
@@ -38,13 +29,16 @@ _FOREIGN = (
 )
 
 
+_EARLIER_NAMES = {"frames": "n_samples", "header_frames": "header_samples"}
+
+
 @dataclass(frozen=True)
 class Measurement:
     """The facts of one file; `failure` says why there are none, or why they end early, and
     `foreign` names a format that only other programs read; `refused` where the system would not
     open the file, which another time it may.
 
-    `header_frames` is None where the file does not claim a length; `missing_bytes` is what its
+    `header_samples` is None where the file does not claim a length; `missing_bytes` is what its
     header promises beyond its end, -1 where the header leaves the length open; `junk_bytes` follow
     the samples and are no sound, `unread_bytes` may be sound; `parts` were joined. `clipped_share`
     is the share of samples that are the third or later at full scale in a row. `mono_gain_db` is
@@ -58,12 +52,12 @@ class Measurement:
     subtype: str | None = None
     rate_hz: int | None = None
     channels: int | None = None
-    header_frames: int | None = None
+    header_samples: int | None = None
     missing_bytes: int = 0
     junk_bytes: int = 0
     unread_bytes: int = 0
     parts: int = 1
-    frames: int = 0
+    n_samples: int = 0
     peak: float = 0.0
     loudness_lufs: float = -float("inf")
     silence_share: float = 1.0
@@ -76,15 +70,18 @@ class Measurement:
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> "Measurement":
-        """The measurement that `asdict` made `record` of. TypeError where fields differ."""
-        return cls(**record)
+        """The measurement that `asdict` made `record` of. TypeError where fields differ.
+
+        A record of an earlier timbrel calls numbers of samples `frames` and `header_frames`.
+        """
+        return cls(**{_EARLIER_NAMES.get(name, name): value for name, value in record.items()})
 
 
 class _ChannelMeter:
     """Energy, mean and clipping per channel, and how two channels go together."""
 
     def __init__(self, channels: int) -> None:
-        self._frames = 0
+        self._n_samples = 0
         self._sum = np.zeros(channels)
         self._energy = np.zeros(channels)
         self._product = 0.0
@@ -93,7 +90,7 @@ class _ChannelMeter:
 
     def update(self, block: NDArray[np.float32]) -> None:
         """Take in the next block, `(channel, time)`."""
-        self._frames += block.shape[1]
+        self._n_samples += block.shape[1]
         self._sum += block.sum(axis=1, dtype=np.float64)
         self._energy += np.einsum("ct,ct->c", block, block, dtype=np.float64)
         if len(block) == 2:
@@ -106,12 +103,12 @@ class _ChannelMeter:
     @property
     def dc_offset(self) -> float:
         """The mean of the channel that lies farthest from 0."""
-        mean = self._sum / max(1, self._frames)
+        mean = self._sum / max(1, self._n_samples)
         return float(mean[np.abs(mean).argmax()])
 
     @property
     def clipped_share(self) -> float:
-        return self._clipped / max(1, self._frames * len(self._sum))
+        return self._clipped / max(1, self._n_samples * len(self._sum))
 
     @property
     def silent_channels(self) -> int:
@@ -172,7 +169,7 @@ def _measure_open(sound: Sound) -> Measurement:
         "subtype": sound.header.subtype,
         "rate_hz": rate_hz,
         "channels": channels,
-        "header_frames": sound.header_frames,
+        "header_samples": sound.header_samples,
         "missing_bytes": OPEN_LENGTH if is_open else extent.missing,
         "junk_bytes": extent.junk,
         "unread_bytes": extent.unread,
@@ -182,13 +179,13 @@ def _measure_open(sound: Sound) -> Measurement:
     silence = SilenceMeter(rate_hz)
     channel_meter = _ChannelMeter(channels)
     content = hashlib.blake2b(f"{rate_hz}/{channels}/".encode(), digest_size=16)
-    frames = nonfinite = 0
+    n_samples = nonfinite = 0
     peak = 0.0
     failure = None
     try:
         for block in blocks_of(sound):
             content.update(block.data)
-            frames += len(block)
+            n_samples += len(block)
             samples = np.ascontiguousarray(block.T)
             finite = np.isfinite(samples)
             if not finite.all():
@@ -201,11 +198,11 @@ def _measure_open(sound: Sound) -> Measurement:
             silence.update(samples)
             channel_meter.update(samples)
     except soundfile.LibsndfileError as error:
-        failure = f"decoding broke off after {frames} frames ({_said(error)})"
+        failure = f"decoding broke off after {n_samples} samples ({_said(error)})"
     return Measurement(
         **header,
         failure=failure,
-        frames=frames,
+        n_samples=n_samples,
         peak=peak,
         loudness_lufs=loudness.lufs,
         silence_share=silence.share,
@@ -214,22 +211,5 @@ def _measure_open(sound: Sound) -> Measurement:
         nonfinite=nonfinite,
         silent_channels=channel_meter.silent_channels,
         mono_gain_db=channel_meter.mono_gain_db,
-        content_hash=content.hexdigest() if frames else None,
+        content_hash=content.hexdigest() if n_samples else None,
     )
-
-
-def _serve() -> None:
-    # Decoders write notes of their own to both streams: answers get a stream to themselves.
-    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    answers.write(READY)
-    answers.flush()
-    for line in sys.stdin:
-        answers.write(json.dumps(asdict(measure(json.loads(line)))) + "\n")
-        answers.flush()
-
-
-if __name__ == "__main__":
-    _serve()

@@ -80,14 +80,14 @@ def _why_unusable(name: str, measured: "Measurement") -> str | None:
     if measured.failure:
         failure = measured.failure
         return f"Damaged: {failure}; restore it from its source."
-    if measured.frames == 0:
-        return "Holds no samples (0 frames); record it again."
+    if measured.n_samples == 0:
+        return "Holds no samples; record it again."
     if measured.nonfinite:
         return f"{measured.nonfinite} samples are NaN or infinite; export it again."
-    duration_s = measured.frames / measured.rate_hz
+    duration_s = measured.n_samples / measured.rate_hz
     if duration_s < MINIMUM_S:
         return (
-            f"Too short: {1000 * duration_s:.3g} ms ({measured.frames} samples); at least "
+            f"Too short: {1000 * duration_s:.3g} ms ({measured.n_samples} samples); at least "
             f"{1000 * MINIMUM_S:.0f} ms are needed."
         )
     return None
@@ -115,7 +115,7 @@ def _repair(name: str, container: str | None) -> str:
 def _length_warnings(name: str, measured: "Measurement") -> Iterator[str]:
     """What its header says of a file's length, where that is not what was read."""
     rate_hz = measured.rate_hz or 1
-    read_s, claimed = measured.frames / rate_hz, measured.header_frames
+    read_s, claimed = measured.n_samples / rate_hz, measured.header_samples
     slack = MPEG_FRAME if measured.format == "MP3" else 0
     mend = f"for programs that trust it: {_repair(name, measured.format)}"
     if measured.missing_bytes > 0:
@@ -130,7 +130,7 @@ def _length_warnings(name: str, measured: "Measurement") -> Iterator[str]:
         )
     if measured.parts > 1:
         yield f"Its sound comes in {measured.parts} parts, one after the other; all are read."
-    if claimed is not None and measured.frames > claimed + slack:
+    if claimed is not None and measured.n_samples > claimed + slack:
         yield (
             f"Its header says {claimed / rate_hz:.2f} s, but the file holds {read_s:.2f} s: all "
             f"of it is read; {mend}."
@@ -141,7 +141,7 @@ def _length_warnings(name: str, measured: "Measurement") -> Iterator[str]:
             "follow that do not look like the same sound; if they are sound, "
             f"{_repair(name, measured.format)}."
         )
-    elif claimed is not None and measured.frames < claimed - slack:
+    elif claimed is not None and measured.n_samples < claimed - slack:
         yield (
             f"Damaged: {read_s:.2f} of {claimed / rate_hz:.2f} s could be decoded; only these are "
             "used."

@@ -39,7 +39,7 @@ class Segment:
     stop_sample: int
 
     @property
-    def frames(self) -> int:
+    def n_samples(self) -> int:
         """The length in samples per channel."""
         return self.stop_sample - self.start_sample
 
@@ -49,7 +49,7 @@ class Segment:
 
         The pieces of one recording are told apart by it.
         """
-        if self.frames == self.clip.frames:
+        if self.n_samples == self.clip.n_samples:
             return self.clip.name
         start_s, stop_s = (x / self.clip.rate_hz for x in (self.start_sample, self.stop_sample))
         return f"{self.clip.name} [{start_s:.3f}-{stop_s:.3f} s]"
@@ -159,11 +159,11 @@ class _Recording:
         return self.clips[0].name
 
     @property
-    def frames(self) -> int:
-        return self.clips[0].frames
+    def n_samples(self) -> int:
+        return self.clips[0].n_samples
 
     def whole(self) -> tuple[Segment, ...]:
-        return tuple(Segment(clip, 0, clip.frames) for clip in self.clips)
+        return tuple(Segment(clip, 0, clip.n_samples) for clip in self.clips)
 
     def segment(self, start: int, stop: int) -> tuple[Segment, ...]:
         return tuple(Segment(clip, start, stop) for clip in self.clips)
@@ -247,13 +247,13 @@ def _split_by_time(
     if not held_out:
         return _assemble(parts, ())
     if len(too_short) == len(recordings):
-        longest = max(recordings, key=lambda recording: recording.frames)
+        longest = max(recordings, key=lambda recording: recording.n_samples)
         needed = held_out * plan.guard_samples + (held_out + 1) * plan.segment_samples
         by_file = ", set data.folds=3 to hold out whole recordings" if len(recordings) > 2 else ""
         raise TooFewError(
             f"{_recordings_are(len(recordings))} too few to hold out whole ones (that begins at "
             f"{FEWEST_BY_FILE}) and too short to hold out pieces: the longest, {longest.name!r}, "
-            f"has {longest.frames} samples, and {needed} are needed ({held_out} gap(s) of "
+            f"has {longest.n_samples} samples, and {needed} are needed ({held_out} gap(s) of "
             f"{plan.guard_samples}, the model's receptive field, and {held_out + 1} pieces of "
             f"{plan.segment_samples}); add recordings{by_file}, or train on all there is: "
             f"data.validation_fraction=0 data.test_fraction=0"
@@ -283,16 +283,16 @@ def _pieces(
     """
     shares = {"validation": plan.validation_fraction, "test": test_fraction}
     asked = {part: share for part, share in shares.items() if share > 0}
-    usable = recording.frames - len(asked) * plan.guard_samples
+    usable = recording.n_samples - len(asked) * plan.guard_samples
     lengths = {
         part: max(round(share * usable), plan.segment_samples) for part, share in asked.items()
     }
     if not asked or usable - sum(lengths.values()) < plan.segment_samples:
-        return {"train": (0, recording.frames)}
+        return {"train": (0, recording.n_samples)}
     mirrored = int(recording.position * 2**20) % 2 == 1
     first, last = ("test", "validation") if mirrored else ("validation", "test")
     pieces = {}
-    start, stop = 0, recording.frames
+    start, stop = 0, recording.n_samples
     if first in lengths:
         pieces[first] = (0, lengths[first])
         start = lengths[first] + plan.guard_samples

@@ -32,7 +32,7 @@ def draw_train_files(split: Split, count: int, *, seed: int) -> Split:
 
 def with_further(split: Split, clips: Sequence[Clip], lists: Path) -> Split:
     """`split`, which follows `lists`, with all of `clips` in its train part."""
-    segments = [*split.train, *(Segment(clip, 0, clip.frames) for clip in clips)]
+    segments = [*split.train, *(Segment(clip, 0, clip.n_samples) for clip in clips)]
     note = (
         f"the lists of {lists.name!r} govern data.root alone: {len(clips)} recording(s) of "
         f"data.also all train"
