@@ -64,7 +64,7 @@ def duration_s(text: str) -> float:
     elif words and compact:
         parts = [float(words[unit] or 0) for unit in "hms"]
     else:
-        raise UserError(f"'{text}' is no duration: write 8m, 1h30m, 90s, 00:08:00 or seconds")
+        raise UserError(f"'{text}' is not a duration: write 8m, 1h30m, 90s, 00:08:00 or seconds")
     seconds = 3600 * parts[0] + 60 * parts[1] + parts[2]
     if not 0 < seconds < math.inf:
         raise UserError(f"'{text}': a duration is above 0")

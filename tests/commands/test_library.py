@@ -89,7 +89,7 @@ def test_an_empty_place_says_so(tmp_path, monkeypatch, capsys) -> None:
 
 
 def test_a_narrow_terminal_keeps_names_and_scores(here, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_: os.terminal_size((90, 24)))
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_, **__: os.terminal_size((90, 24)))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     assert cli.main(["library", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()

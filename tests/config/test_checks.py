@@ -86,7 +86,7 @@ def test_defaults_pass_every_check(tmp_path):
         ("data.fold", 1, "needs data.folds"),
         ("trainer.batch_size", 0, "trainer.batch_size=0: 1 or more"),
         ("trainer.max_time", None, "it never ends"),
-        ("trainer.max_time", "8x", "trainer.max_time: '8x' is no duration"),
+        ("trainer.max_time", "8x", "trainer.max_time: '8x' is not a duration"),
         ("trainer.max_steps", 0, "trainer.max_steps=0: 1 or more"),
         ("trainer.learning_rate", 0.0, "above 0"),
         ("trainer.learning_rate", float("nan"), "above 0"),
