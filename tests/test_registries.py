@@ -13,7 +13,7 @@ from report_pages import Page
 from run_folders import write_evaluation, write_run
 from signals import noise
 from timbrel import cli
-from timbrel.analysis import generation_gates, latent_gates
+from timbrel.analysis import generation_gates, held_gates, latent_gates
 from timbrel.analysis.evaluation import MeanScore
 from timbrel.attributes.measurement import measure
 from timbrel.attributes.registry import ATTRIBUTES, CLIP_ATTRIBUTES, FRAME_ATTRIBUTES
@@ -22,6 +22,8 @@ from timbrel.config.limits import LIMITS
 from timbrel.config.options import conf_folder
 from timbrel.config.schema import OPEN_SECTIONS, STAGES
 from timbrel.data.measured.chunk_attributes import check_names
+from timbrel.metrics.attributes import attribute_errors
+from timbrel.metrics.frame_rate import frame_rate_lines_db
 from timbrel.metrics.intervals import Interval
 from timbrel.metrics.reconstruction import evaluate
 from timbrel.metrics.scores import RUN_SCORES, SCORES
@@ -39,8 +41,17 @@ MEANS = dict.fromkeys(SCORES, (0.5, 0.4, 0.6))
 
 
 def test_of_two_channels_every_score_is_measured() -> None:
-    sound = np.stack([noise(0.5, seed=seed) for seed in (0, 1)]).astype(np.float32)
-    assert list(evaluate(sound, 0.5 * sound)) == list(SCORES)
+    time_s = np.arange(48_000) / 48_000
+    note = 10 ** (-2 * time_s) * np.sin(2 * np.pi * 220 * time_s)
+    sound = np.stack([note + noise(1.0, seed=seed) / 100 for seed in (0, 1)]).astype(np.float32)
+    measured = measure(sound, 48_000)
+    found = [
+        *evaluate(sound, 0.5 * sound),
+        *attribute_errors(measured, measured),
+        "frame_rate_lines_db",
+    ]
+    assert found == list(SCORES)
+    assert frame_rate_lines_db(sound, sound, rate_hz=48_000, frame_rate_hz=93.75) == 0
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +111,8 @@ def test_a_study_may_ask_for_every_score(tmp_path: Path, monkeypatch) -> None:
 
 def test_every_limit_has_a_gate_and_every_gate_of_a_table_a_limit() -> None:
     apart = {"kl_floor", "held_out_loss", "generalisation_gap", "front_end_parity"}
-    assert {*generation_gates.GATES, *latent_gates.GATES} | apart == LIMITS.keys()
+    of_tables = {*generation_gates.GATES, *latent_gates.GATES, *held_gates.GATES}
+    assert of_tables | apart == LIMITS.keys()
     assert RUN_SCORES.keys() == LIMITS.keys() - {"front_end_parity"}
     for limit in LIMITS.values():
         assert limit.help

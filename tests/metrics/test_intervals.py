@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from timbrel.metrics.intervals import Interval, bootstrap_mean
+from timbrel.metrics.intervals import Interval, bootstrap
 
 
 def _coverage(draw, true_mean: float, trials: int = 400) -> float:
     rng = np.random.default_rng(0)
     inside = 0
     for _ in range(trials):
-        interval = bootstrap_mean(draw(rng), rng, 300)
+        interval = bootstrap(draw(rng), rng, 300)
         inside += interval.low <= true_mean <= interval.high
     return inside / trials
 
@@ -29,21 +29,21 @@ def test_skewed_values_are_covered_nearly_as_promised() -> None:
 
 def test_a_large_sample_has_the_normal_interval() -> None:
     values = np.random.default_rng(1).normal(0.0, 1.0, 2000)
-    interval = bootstrap_mean(values, np.random.default_rng(0), 4000)
+    interval = bootstrap(values, np.random.default_rng(0), 4000)
     error = values.std() / math.sqrt(2000)
     assert interval.mean == pytest.approx(values.mean())
     assert interval.low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
     assert interval.high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
-    narrow = bootstrap_mean(values, np.random.default_rng(0), 4000, level=0.5)
+    narrow = bootstrap(values, np.random.default_rng(0), 4000, level=0.5)
     assert narrow.high - narrow.low == pytest.approx(2 * 0.6745 * error, rel=0.1)
 
 
 def test_equal_values_have_no_width() -> None:
-    assert bootstrap_mean([1.5] * 7, np.random.default_rng(0), 50) == Interval(1.5, 1.5, 1.5, 7)
+    assert bootstrap([1.5] * 7, np.random.default_rng(0), 50) == Interval(1.5, 1.5, 1.5, 7)
 
 
 def test_one_value_has_no_interval() -> None:
-    interval = bootstrap_mean([4.0], np.random.default_rng(0), 1000)
+    interval = bootstrap([4.0], np.random.default_rng(0), 1000)
     assert (interval.mean, interval.n) == (4.0, 1)
     assert math.isnan(interval.low)
     assert math.isnan(interval.high)
@@ -51,14 +51,14 @@ def test_one_value_has_no_interval() -> None:
 
 def test_two_values_bound_their_interval() -> None:
     """Student's interval of two is twelve deviations wide; no draw leaves the two values."""
-    assert bootstrap_mean([1.0, 2.0], np.random.default_rng(0), 500) == Interval(1.5, 1.0, 2.0, 2)
+    assert bootstrap([1.0, 2.0], np.random.default_rng(0), 500) == Interval(1.5, 1.0, 2.0, 2)
 
 
 def test_the_generator_decides() -> None:
     values = np.arange(20.0)
-    first = bootstrap_mean(values, np.random.default_rng(5), 200)
-    assert first == bootstrap_mean(values, np.random.default_rng(5), 200)
-    assert first != bootstrap_mean(values, np.random.default_rng(6), 200)
+    first = bootstrap(values, np.random.default_rng(5), 200)
+    assert first == bootstrap(values, np.random.default_rng(5), 200)
+    assert first != bootstrap(values, np.random.default_rng(6), 200)
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ def test_the_generator_decides() -> None:
 )
 def test_what_has_no_mean_is_refused(values, settings) -> None:
     with pytest.raises(ValueError, match=r"finite|between 0 and 1"):
-        bootstrap_mean(values, np.random.default_rng(0), **{"draws": 10, **settings})
+        bootstrap(values, np.random.default_rng(0), **{"draws": 10, **settings})

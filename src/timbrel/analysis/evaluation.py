@@ -1,14 +1,14 @@
 """How well a model knows recordings: whole files through it, scored beside two controls.
 
 Posterior means in, decoder out, streamed as generation does it, so that what is scored is what is
-heard. Scores are those of `metrics.reconstruction`, of all channels; a model's rate is the KL of
-its posterior, in nats.
+heard. Scores are those of `metrics.scores`, of all channels: distances of spectra, errors of what
+is measured anew, lines at the frame rate. A model's rate is the KL of its posterior, in nats.
 """
 
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from timbrel.attributes.measurement import measure
 from timbrel.audio.export import clear_peak_time
 from timbrel.audio.names import file_stem
 from timbrel.audio.origin import comment_of, mark
@@ -26,8 +27,10 @@ from timbrel.files import write_bytes, write_text
 from timbrel.generation.engine import decode_stream
 from timbrel.generation.file_source import conditions_of, encode_posteriors, mean_clip
 from timbrel.losses.latent import kl_nats
-from timbrel.metrics import controls, reconstruction
-from timbrel.metrics.intervals import Interval, bootstrap_mean
+from timbrel.metrics import attributes, controls, reconstruction
+from timbrel.metrics.attributes import HELD
+from timbrel.metrics.frame_rate import frame_rate_lines_db
+from timbrel.metrics.intervals import Interval, bootstrap
 from timbrel.metrics.scores import SCORES
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import numpy_generator
@@ -44,8 +47,9 @@ _BLOCK_SAMPLES = 1 << 20
 class FileScore:
     """One file of one part through one system.
 
-    `scores` are those of `metrics.reconstruction.evaluate`, without those that do not exist of it;
-    `nats_per_second` is the posterior's rate, nan for the controls and for a deterministic
+    `scores` are those of `metrics.scores.SCORES` that exist of it. `held` are the reference's
+    values of the attributes whose errors are scores, by the name of the score; nan where it has
+    none. `nats_per_second` is the posterior's rate, nan for the controls and for a deterministic
     posterior.
     """
 
@@ -55,11 +59,12 @@ class FileScore:
     seconds: float
     scores: Mapping[str, float]
     nats_per_second: float = float("nan")
+    held: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class MeanScore:
-    """A metric's mean over the files of a part through a system, with its interval."""
+    """A metric's mean (or median: `Score.centre`) over the files of a part, with its interval."""
 
     part: str
     system: str
@@ -143,10 +148,20 @@ def _scored(
     """The model's row, and those of the controls where there is a seed for them."""
     rate_hz = model.sample_rate_hz
     seconds = original.shape[1] / rate_hz
+    wanted = measure(original, rate_hz)
+    held = {name: attributes.value_of(wanted, attribute) for name, attribute in HELD.items()}
 
     def row(system: str, given: NDArray[np.float32], nats: float = float("nan")) -> FileScore:
-        scores = reconstruction.evaluate(original, given, rate_hz=rate_hz)
-        return FileScore(part, segment.label, system, seconds, scores, nats / seconds)
+        scores = {
+            **reconstruction.evaluate(original, given, rate_hz=rate_hz),
+            **attributes.attribute_errors(wanted, measure(given, rate_hz)),
+        }
+        lines_db = frame_rate_lines_db(
+            original, given, rate_hz=rate_hz, frame_rate_hz=rate_hz / model.hop_samples
+        )
+        if lines_db is not None:
+            scores["frame_rate_lines_db"] = lines_db
+        return FileScore(part, segment.label, system, seconds, scores, nats / seconds, held)
 
     yield row(MODEL, decoded.audio, decoded.nats)
     if control_seed is not None:
@@ -186,7 +201,8 @@ def _nats(coded: Sequence[Posterior]) -> float:
 def summarise(rows: Sequence[FileScore], *, seed: int, draws: int) -> list[MeanScore]:
     """Means with 95 % intervals over files, of every part, system and metric, in their order.
 
-    Of a metric that not every file has, over those that have it.
+    Of a metric that not every file has, over those that have it; medians of those that are
+    summarised so.
     """
     groups: dict[tuple[str, str], list[FileScore]] = {}
     for row in rows:
@@ -202,7 +218,9 @@ def summarise(rows: Sequence[FileScore], *, seed: int, draws: int) -> list[MeanS
                 continue  # the width of mono, the rate of what has none
             # The same draws of files for every system and metric: they compare like with like.
             rng = numpy_generator(seed, 0, f"bootstrap/{part}")
-            summary.append(MeanScore(part, system, metric, bootstrap_mean(values, rng, draws)))
+            centre = SCORES[metric].centre if metric in SCORES else "mean"
+            interval = bootstrap(values, rng, draws, centre=centre)
+            summary.append(MeanScore(part, system, metric, interval))
     return summary
 
 

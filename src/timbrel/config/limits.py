@@ -22,6 +22,7 @@ _LESS_BY_HEART = (
     "train again with augmentation=standard or strong, with more recordings, with a narrower or "
     "more strongly penalised code (latent=...), or from a related model (init_from=)"
 )
+_HOLD_PITCH = "train longer, or with another architecture (architecture=rave_small)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class Limit:
     """Which way is better where runs are compared; None where neither way is."""
     held: str
     broken: str
+    attribute: str | None = None
+    """What the page says that the model holds, or does not; None where it is another matter."""
     reads: str | None = None
     """The number of a validation that an alarm watches; None where there is no alarm."""
     alarm: str = ""
@@ -51,6 +54,23 @@ class Limit:
         if self.direction == "above":
             return value > limit
         return value >= limit if self.direction == "at_least" else value <= limit
+
+
+def _held(attribute: str) -> Limit:
+    """A limit on the median error of an attribute, as a share of the recordings' own range."""
+    return Limit(
+        key=f"{attribute}_error",
+        default=0.15,
+        direction="at_most",
+        help=f"median error of the {attribute} of reconstructions over its range in the recordings "
+        "(5 to 95 %), at most",
+        title=f"{attribute} error over range",
+        better="lower",
+        held=f"the model holds {attribute} (median error over the recordings' range; {{counts}})",
+        broken=f"the model does not hold {attribute} (median error over the recordings' range; "
+        "{counts}): train longer, or give it more latent values (architecture.latent_dim)",
+        attribute=attribute,
+    )
 
 
 LIMITS = {
@@ -137,6 +157,38 @@ LIMITS = {
         held="training and generation hear the same samples",
         broken="training and generation hear different samples of the same file: scores do not "
         "speak for source=file; clear the cache folder and train again, and report it if it stays",
+    ),
+    "pitch": Limit(
+        key="pitch",
+        default=0.8,
+        direction="at_least",
+        help="held-out recordings with a pitch whose reconstruction is within 50 cents of it, as "
+        "a share, at least",
+        title="recordings in tune",
+        better="higher",
+        held="the model holds pitch (share of recordings with a pitch that come out within 50 "
+        "cents; {counts})",
+        broken="the model does not hold pitch (share of recordings with a pitch that come out "
+        "within 50 cents; {counts}): " + _HOLD_PITCH,
+        attribute="pitch",
+    ),
+    "level": _held("level"),
+    "brightness": _held("brightness"),
+    "noisiness": _held("noisiness"),
+    "attack": _held("attack"),
+    "decay": _held("decay"),
+    "frame_rate_lines": Limit(
+        key="frame_rate_lines_db",
+        default=3.0,
+        direction="at_most",
+        help="how far lines at the frame rate stand out, mean over held-out recordings, in dB, at "
+        "most",
+        title="frame-rate lines",
+        unit="dB",
+        better="lower",
+        held="reconstructions do not hum at the model's frame rate ({rate_hz:g} Hz; dB)",
+        broken="reconstructions hum at multiples of the model's frame rate ({rate_hz:g} Hz; dB "
+        "that these lines stand out): " + _HOLD_PITCH,
     ),
     "memorisation": Limit(
         key="memorisation",

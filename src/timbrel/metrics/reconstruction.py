@@ -97,7 +97,7 @@ def loudness_error_lu(reference: Signal, reconstruction: Signal, *, rate_hz: int
 def evaluate(
     reference: Signal, reconstruction: Signal, *, rate_hz: int = 48_000
 ) -> dict[str, float]:
-    """The scores of one file that exist, named and ordered as in `metrics.scores.SCORES`.
+    """The spectral scores of one file, named and ordered as in `metrics.scores.SCORES`.
 
     `width_error` exists of two channels whose reference is not silent.
     """

@@ -16,7 +16,8 @@ class Score:
     `meaning` says to a reader of the page what the number tells.
 
     A `stereo` score does not exist of one channel: it has an empty cell in a file's row, and of
-    mono runs no row of the summary and no column of a page.
+    mono runs no row of the summary and no column of a page. `centre` is what files are summarised
+    by: the median where an error may be a whole octave and says no more than that it is wrong.
     """
 
     title: str
@@ -24,6 +25,7 @@ class Score:
     better: Literal["lower", "higher"] | None
     meaning: str
     stereo: bool = False
+    centre: Literal["mean", "median"] = "mean"
 
     @property
     def arrow(self) -> str:
@@ -80,8 +82,69 @@ SCORES = {
         "and 1 for antiphase.",
         stereo=True,
     ),
+    "pitch_accuracy": Score(
+        "pitch accuracy",
+        "",
+        "higher",
+        "Of recordings with a pitch: the share of their voiced time in which the reconstruction's "
+        "pitch is within 50 cents, half a semitone.",
+    ),
+    "octave_errors": Score(
+        "octave errors",
+        "",
+        "lower",
+        "Of recordings with a pitch: the share of their voiced time in which the reconstruction "
+        "has the right note in another octave.",
+    ),
+    "pitch_error_cents": Score(
+        "pitch error",
+        "cents",
+        "lower",
+        "Of recordings with a pitch: how far the pitch is off, the median of recordings. 100 cents "
+        "are a semitone, 5 are just heard; 4,800 where there is no pitch any more.",
+        centre="median",
+    ),
+    "brightness_error_octaves": Score(
+        "brightness error",
+        "octaves",
+        "lower",
+        "How far the spectral centroid is off, the median of recordings.",
+        centre="median",
+    ),
+    "hnr_error_db": Score(
+        "HNR error",
+        "dB",
+        "lower",
+        "Of recordings with a pitch: how far the harmonic-to-noise ratio is off, the median of "
+        "recordings.",
+        centre="median",
+    ),
+    "attack_error_decades": Score(
+        "attack error",
+        "decades",
+        "lower",
+        "Of recordings with an onset: how far the attack time is off, the median of recordings. "
+        "0.3 is twice as long or half as long.",
+        centre="median",
+    ),
+    "decay_error_octaves": Score(
+        "decay error",
+        "octaves",
+        "lower",
+        "Of recordings that fade: how far the rate of the decay is off, the median of recordings. "
+        "1 is twice as fast or half as fast.",
+        centre="median",
+    ),
+    "frame_rate_lines_db": Score(
+        "frame-rate lines",
+        "dB",
+        "lower",
+        "How far lines at multiples of the model's frame rate stand out, where the recording has "
+        "none: a hum of the model's own. 10 is a sound that is nothing else.",
+    ),
 }
-"""In the order of tables; `metrics.reconstruction.evaluate` returns those that exist."""
+"""In the order of tables. `metrics.reconstruction.evaluate` returns the spectral ones,
+`metrics.attributes.attribute_errors` those of attributes, where they exist."""
 
 RUN_SCORES = {
     gate: Score(limit.title, limit.unit, limit.better, limit.help)

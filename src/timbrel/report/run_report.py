@@ -14,7 +14,7 @@ from timbrel.report.page import number, render_page, write_page
 from timbrel.report.run_curves import curve_groups
 from timbrel.report.run_generated import invented
 from timbrel.report.run_listening import development, listening
-from timbrel.report.run_scores import scale, scores, verdict
+from timbrel.report.run_scores import holds, scale, scores, verdict
 from timbrel.report.run_warnings import command, finished, reported_part, warnings_of
 from timbrel.runs.folder import Run, read_run
 from timbrel.words import duration
@@ -121,7 +121,7 @@ def _paragraph(run: Run) -> str:
         f" It works at {rate / 1000:g} kHz{', ' + channels if channels else ''}." if rate else ""
     )
     good = verdict(run) or "How good it is has not been measured yet."
-    return f"{what}.{sound} {good}"
+    return f"{what}.{sound} {good} {holds(run)}".rstrip()
 
 
 def _file_scores(run: Run) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from timbrel.config.limits import LIMITS
 from timbrel.metrics.scores import SCORES
 from timbrel.report.figures import score_scale
 from timbrel.report.page import MINUS, drawing, number
@@ -87,6 +88,32 @@ def verdict(run: Run) -> str:
         said += f" Silence scores {number(silence['mean'])}"
         said += f", noise of the same spectrum {number(noise['mean'])}." if noise else "."
     return said + (" " + _against_noise(model, noise) if noise else "")
+
+
+def holds(run: Run) -> str:
+    """Which attributes of a recording the model holds and which not; empty where not judged."""
+    gates = run.evaluation.gates if run.evaluation else ()
+    attributes = {name: limit.attribute for name, limit in LIMITS.items() if limit.attribute}
+    kept, lost = (
+        [attributes[g["gate"]] for g in gates if g["gate"] in attributes and g["passed"] is passed]
+        for passed in (True, False)
+    )
+    said = []
+    if kept:
+        said.append(f"This model holds {_listed(kept, 'and')}.")
+    if lost:
+        said.append(f"It does not hold {_listed(lost, 'or')}.")
+    return " ".join(said) if kept else " ".join(said).replace("It does", "This model does")
+
+
+def _listed(words: list[str], joint: str) -> str:
+    """Words as a list in a sentence.
+
+    >>> _listed(["pitch", "level", "attack"], "and")
+    'pitch, level and attack'
+    """
+    *most, last = words
+    return f"{', '.join(most)} {joint} {last}" if most else last
 
 
 def _against_noise(model: dict[str, Any], noise: dict[str, Any]) -> str:

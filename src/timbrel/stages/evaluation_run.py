@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from timbrel.analysis import gates as gate_rows
-from timbrel.analysis import generation_gates, latent_gates
+from timbrel.analysis import generation_gates, held_gates, latent_gates
 from timbrel.analysis.evaluation import (
     FileScore,
     MeanScore,
@@ -157,6 +157,7 @@ def evaluate_model(
         raise UserError(f"evaluate.parts: {', '.join(unknown)} is none of {', '.join(known)}")
     parts = {name: segments for name, segments in known.items() if name in settings.parts}
     compared = compared_part(parts)
+    frame_rate_hz = model.sample_rate_hz / model.hop_samples
     say = now_and_then()
 
     def scored(done: int, files: int, part: str) -> None:
@@ -185,9 +186,7 @@ def evaluate_model(
             embedding=settings.embedding,
         )
         gates = [
-            gate_rows.kl_floor(
-                rows, model.sample_rate_hz / model.hop_samples, limits["kl_floor_nats"]
-            ),
+            gate_rows.kl_floor(rows, frame_rate_hz, limits["kl_floor_nats"]),
             *latent_gates.code_gates(code, limits),
             gate_rows.held_out_loss(held_out_loss(curves), limits["held_out_ratio"]),
             latent_gates.generalisation_gap(
@@ -199,6 +198,7 @@ def evaluate_model(
             gate_rows.latent_parity(coded),
             gate_rows.better_than_silence(rows, compared),
             gate_rows.better_than_noise(rows, compared),
+            *held_gates.held_gates(rows, compared, frame_rate_hz, limits),
         ]
         if settings.generated_clips:
             gates += generation_gates.generation_gates(generated, limits)

@@ -1,0 +1,117 @@
+"""Errors of what is measured anew: known changes come back as their own size."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from timbrel.attributes.measurement import Measurement, measure
+from timbrel.metrics.attributes import HELD, LOST_CENTS, attribute_errors, value_of
+from timbrel.metrics.scores import SCORES
+
+RATE_HZ = 48_000
+TIME_S = np.arange(round(1.5 * RATE_HZ)) / RATE_HZ
+
+
+def note(f0_hz: float = 220.0, *, decay_db_per_s: float = 30.0, tilt: float = 1.0) -> NDArray:
+    """A decaying note of twenty partials; `tilt` is the exponent of their amplitudes' fall."""
+    partials = [np.sin(2 * np.pi * f0_hz * k * TIME_S + k * k) / k**tilt for k in range(1, 21)]
+    fall = 10 ** (-decay_db_per_s * TIME_S / 20)
+    return (0.1 * fall * np.sum(partials, 0))[None].astype(np.float32)
+
+
+def white(level: float = 0.01) -> NDArray:
+    rng = np.random.default_rng(0)
+    return (level * rng.standard_normal((1, len(TIME_S)))).astype(np.float32)
+
+
+def measured(audio: NDArray) -> Measurement:
+    return measure(audio, RATE_HZ)
+
+
+@pytest.fixture(scope="module")
+def original() -> Measurement:
+    return measured(note())
+
+
+def test_a_copy_has_no_error(original: Measurement) -> None:
+    errors = attribute_errors(original, original)
+    assert errors.pop("pitch_accuracy") == 1
+    assert set(errors.values()) == {0.0}
+    assert list(errors) == [n for n in SCORES if n in errors]  # in the order of tables
+
+
+@pytest.mark.parametrize("cents", [-300, -60, -40, 15, 40, 60])
+def test_cents_come_back(original: Measurement, cents: int) -> None:
+    errors = attribute_errors(original, measured(note(220 * 2 ** (cents / 1200))))
+    assert errors["pitch_error_cents"] == pytest.approx(abs(cents), abs=2)
+    assert errors["pitch_accuracy"] == (1 if abs(cents) <= 50 else 0)
+    assert errors["octave_errors"] == 0
+
+
+@pytest.mark.parametrize("octaves", [-1, 1, 2])
+def test_another_octave_is_wrong_and_is_called_so(original: Measurement, octaves: int) -> None:
+    errors = attribute_errors(original, measured(note(220 * 2**octaves)))
+    assert errors["pitch_error_cents"] == pytest.approx(1200 * abs(octaves), abs=3)
+    assert (errors["pitch_accuracy"], errors["octave_errors"]) == (0, 1)
+
+
+def test_a_melody_is_compared_note_by_note() -> None:
+    half = len(TIME_S) // 2
+    up = np.concatenate([note(220)[:, :half], note(330)[:, :half]], axis=1)
+    down = np.concatenate([note(330)[:, :half], note(220)[:, :half]], axis=1)
+    one = np.concatenate([note(220)[:, :half], note(220)[:, :half]], axis=1)
+    assert attribute_errors(measured(up), measured(down))["pitch_accuracy"] < 0.1
+    assert 0.4 < attribute_errors(measured(up), measured(one))["pitch_accuracy"] < 0.6
+
+
+def test_decay_and_brightness_come_back(original: Measurement) -> None:
+    faster = attribute_errors(original, measured(note(decay_db_per_s=60)))
+    assert faster["decay_error_octaves"] == pytest.approx(1, abs=0.05)
+    darker = measured(note(tilt=2.0))
+    wanted = original.value("log_centroid_octaves") - darker.value("log_centroid_octaves")
+    assert attribute_errors(original, darker)["brightness_error_octaves"] == pytest.approx(wanted)
+    assert wanted > 0.5
+
+
+def test_noise_over_a_note_is_an_error_of_its_harmonic_to_noise_ratio(
+    original: Measurement,
+) -> None:
+    noisy = measured(note() + white(0.03))
+    errors = attribute_errors(original, noisy)
+    assert errors["hnr_error_db"] > 6
+    assert errors["pitch_error_cents"] < 10  # of what is still heard as a note
+    assert errors["pitch_accuracy"] < 0.5  # most of its tail is not
+
+
+def test_a_later_rise_is_an_error_of_the_attack(original: Measurement) -> None:
+    slow = note() * np.minimum(1, TIME_S / 0.3).astype(np.float32)
+    assert attribute_errors(original, measured(slow))["attack_error_decades"] > 0.5
+
+
+def test_what_silence_lacks_is_lost(original: Measurement) -> None:
+    errors = attribute_errors(original, measured(np.zeros_like(note())))
+    assert errors["pitch_error_cents"] == LOST_CENTS
+    assert (errors["pitch_accuracy"], errors["octave_errors"]) == (0, 0)
+    for name in errors.keys() & HELD.keys():
+        assert errors[name] == HELD[name].lost, name
+
+
+def test_noise_has_no_pitch_to_be_wrong() -> None:
+    errors = attribute_errors(measured(white()), measured(note()))
+    assert not {"pitch_accuracy", "pitch_error_cents", "octave_errors", "hnr_error_db"} & set(
+        errors
+    )
+    assert "brightness_error_octaves" in errors
+
+
+def test_a_shorter_answer_lacks_the_rest(original: Measurement) -> None:
+    cut = measured(note()[:, : len(TIME_S) // 2])
+    voiced_s = np.flatnonzero(original.track("f0_hz")[1])[-1] * 0.01
+    accuracy = attribute_errors(original, cut)["pitch_accuracy"]
+    assert accuracy == pytest.approx(0.5 * TIME_S[-1] / voiced_s, abs=0.03)
+
+
+def test_values_are_in_the_unit_of_the_error(original: Measurement) -> None:
+    assert value_of(original, HELD["decay_error_octaves"]) == pytest.approx(np.log2(30), abs=0.05)
+    assert value_of(original, HELD["hnr_error_db"]) == 30  # where the ear has had enough
+    assert np.isnan(value_of(measured(white()), HELD["hnr_error_db"]))
