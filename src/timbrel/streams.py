@@ -2,7 +2,8 @@
 
 A pager, a dead `tee`, a closed terminal (EPIPE, EIO), a full disk behind a redirection (ENOSPC), a
 terminal that knows ASCII alone: what is written is a message, and a message that cannot be told is
-no reason to end a training. Every text that leaves for the terminal passes here.
+no reason to end a training. Every text that leaves for the terminal passes here, and nothing
+in it that a terminal would obey: names of files, cards and configs may come from strangers.
 """
 
 import codecs
@@ -13,10 +14,13 @@ import select
 import stat
 import sys
 from contextlib import suppress
-from typing import TextIO, final
+from typing import Any, TextIO, cast, final
+
+from timbrel.words import printable
 
 # Where a terminal lacks a mark of ours; of the same width, so that tables stay aligned.
-_PLAIN = {"✓": "+", "✗": "x", "…": "~", "↓": "v", "↑": "^", "∞": "~", "·": "-", "²": "2"}
+_PLAIN = dict(zip("✓✗…↓↑∞·²\N{EN DASH}", "+x~v^~-2-", strict=True))
+_HARMLESS = "\n\t\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
 _ERRORS = "timbrel.plain"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _GONE = (errno.EPIPE, errno.ECONNRESET)
@@ -49,6 +53,37 @@ class _Unbroken(io.FileIO):
         if error.errno not in _FULL:  # a disk may have room again
             # The descriptor too: of C code and of processes started from now on.
             to_nowhere(self.fileno())
+
+
+@final
+class _Told(io.TextIOWrapper):
+    """A stream whose text holds no sign that a terminal obeys, but line ends and tabs."""
+
+    def write(self, text: str) -> int:
+        """Write `text`, such signs as escapes; how many characters of it are done with."""
+        super().write(_disarmed(text))
+        return len(text)
+
+
+@final
+class _Styled:
+    """A stream for a library that colours its text, and whose names are `printable` already."""
+
+    def __init__(self, stream: _Told) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write `text` as it is."""
+        return io.TextIOWrapper.write(self._stream, text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def styled() -> TextIO:
+    """Standard output for `rich.console.Console(file=)`: its colours pass, so escape the names."""
+    stream = sys.stdout
+    return cast(TextIO, _Styled(stream)) if isinstance(stream, _Told) else stream
 
 
 def guard() -> None:
@@ -95,12 +130,18 @@ def _guarded(stream: TextIO | None, descriptor: int) -> TextIO | None:
         at_once = stream.line_buffering or stream.write_through
     elif stream is not None:
         return stream
-    return io.TextIOWrapper(
+    return _Told(
         io.BufferedWriter(_Unbroken(descriptor)),
         encoding=encoding,
         errors=_ERRORS,
         line_buffering=at_once,
     )
+
+
+def _disarmed(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c in _HARMLESS else printable(c) for c in text)
 
 
 def to_nowhere(descriptor: int) -> None:

@@ -137,7 +137,7 @@ def cut(
         section, _, leaf = key.rpartition(".")
         del (OmegaConf.select(config, section) if section else config)[leaf]
     OmegaConf.save(config, again / "config.yaml")
-    assert train.main([f"run={again}"]) == 0
+    assert train.main([f"run={again}", "trust=true"]) == 0
     return again
 
 

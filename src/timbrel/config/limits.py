@@ -4,9 +4,12 @@
 off. A training keeps its limits in its config, and `timbrel evaluate` takes them from there.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any, Literal
+
+from timbrel.config.bounds import Bounds
 
 WEAKER_PENALTY = (
     "lower the penalty (latent=free_bits or latent=target_kl, which keep a rate, or a smaller "
@@ -195,7 +198,10 @@ DEFAULTS: ByKey = {limit.key: limit.default for limit in LIMITS.values()}
 
 
 def _field(limit: Limit) -> tuple[str, Any, Any]:
-    about = {"help": ("alarm and gate: " if limit.reads else "gate: ") + limit.help}
+    about = {
+        "help": ("alarm and gate: " if limit.reads else "gate: ") + limit.help,
+        "bounds": Bounds(above=0, most=math.inf),
+    }
     return limit.key, type(limit.default) | None, field(default=limit.default, metadata=about)
 
 

@@ -7,10 +7,12 @@ typed here, and a default that is not set in `conf/` is the default written here
 
 # ruff: noqa: RUF009 - `_key` and `_section` return fields, which is what the rule asks for.
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from timbrel.config.bounds import key as _key
+from timbrel.config.bounds import place as _place
+from timbrel.config.bounds import section as _section
 from timbrel.config.choices import (
     Accelerator,
     DataKind,
@@ -26,25 +28,6 @@ from timbrel.config.choices import (
     Source,
 )
 from timbrel.config.limits import LimitsConfig
-from timbrel.errors import UserError
-
-
-def _key(default: Any, help: str) -> Any:
-    """A field with its one-line explanation (printed by `timbrel STAGE --help`)."""
-    if isinstance(default, list | dict):
-        return field(default_factory=default.copy, metadata={"help": help})
-    return field(default=default, metadata={"help": help})
-
-
-def _place(default: Any, help: str) -> Any:
-    """A key that takes a path, or several: it is kept from the root (stages/app.py)."""
-    item = _key(default, help)
-    item.metadata = {**item.metadata, "place": True}
-    return item
-
-
-def _section(kind: Any) -> Any:
-    return field(default_factory=kind)
 
 
 @dataclass
@@ -57,26 +40,37 @@ class DataConfig:
     also: list[str] = _place([], "further folders of recordings: data.also=[FOLDER,FOLDER]")
     split_file: str | None = _place(None, "JSON with train and test lists, instead of shares")
     split_theme: str | None = _key(None, "the entry of split_file to use, where it holds several")
-    sample_rate_hz: int = _key(48000, "rate to train at, in Hz; files are resampled to it")
-    channels: int = _key(1, "1 mono, 2 stereo")
+    sample_rate_hz: int = _key(
+        48000,
+        "rate to train at, in Hz; files are resampled to it",
+        least=8000,
+        most=192_000,
+    )
+    channels: int = _key(1, "1 mono, 2 stereo", choices=(1, 2))
     downmix: Downmix = _key(Downmix.mean, "mono from stereo: the mean, the left or the louder side")
     normalise: Normalise | None = _key(
         None,
         "bring each file to one level: peak (-1 dBTP) or loudness (-23 LUFS, at most -1 dBTP)",
     )
-    chunk_samples: int = _key(65536, "samples per training example")
+    chunk_samples: int = _key(65536, "samples per training example", least=1024)
     short: Short = _key(
         Short.repeat, "clips shorter than a chunk: pad, loop, or repeat with short silences"
     )
-    validation_fraction: float = _key(0.1, "share of files that selects checkpoints")
-    test_fraction: float = _key(0.1, "share of files that only reports")
-    train_files: int | None = _key(None, "train on so many files only, drawn by the seed")
-    folds: int | None = _key(None, "cross-fit over this many folds of files, instead of shares")
-    fold: int = _key(0, "which fold is held out, from 0")
+    validation_fraction: float = _key(
+        0.1, "share of files that selects checkpoints", least=0, below=1
+    )
+    test_fraction: float = _key(0.1, "share of files that only reports", least=0, below=1)
+    train_files: int | None = _key(None, "train on so many files only, drawn by the seed", least=1)
+    folds: int | None = _key(
+        None, "cross-fit over this many folds of files, instead of shares", least=3
+    )
+    fold: int = _key(0, "which fold is held out, from 0", least=0)
     include_silent: bool = _key(False, "train on silent files too")
     include_generated: bool = _key(False, "train on sounds that timbrel rendered, too")
     skip_unreadable: bool = _key(True, "leave unreadable files out; false: stop at the first")
-    files: int | None = _key(None, "how many clips the demo set renders (data=demo only)")
+    files: int | None = _key(
+        None, "how many clips the demo set renders (data=demo only)", least=1, most=100_000
+    )
     cache_dir: str | None = _place(None, "where decoded audio is kept (default: the user's cache)")
 
 
@@ -84,22 +78,30 @@ class DataConfig:
 class TrainerConfig:
     """How long, how fast, how often."""
 
-    batch_size: int = _key(8, "chunks per step")
+    batch_size: int = _key(8, "chunks per step", least=1)
     max_time: str | None = _key(None, "stop after 8m, 1h30m, 90s, 00:08:00 or seconds")
-    max_steps: int | None = _key(None, "stop after this many steps; whichever limit comes first")
-    learning_rate: float = _key(1e-3, "peak learning rate (an optimizer.lr of its own wins)")
-    betas: list[float] = _key([0.9, 0.99], "decay of the two moments (optimizer=adamw)")
-    weight_decay: float = _key(0.01, "decoupled weight decay (optimizer=adamw)")
-    warmup_steps: int = _key(20, "steps over which the learning rate rises from 0")
-    gradient_clip_norm: float | None = _key(1.0, "largest gradient norm; null: no limit")
-    ema_decay: float | None = _key(0.995, "decay per step of the weights' average; null: none")
-    validate_every_steps: int = _key(100, "steps between validations")
-    checkpoint_every_steps: int = _key(100, "steps between checkpoints, to resume from")
-    early_stop_patience: int | None = _key(
-        None, "validations without gain (in the last phase) that stop it"
+    max_steps: int | None = _key(
+        None, "stop after this many steps; whichever limit comes first", least=1
     )
-    validation_chunks: int = _key(32, "chunks per validation, at most")
-    log_every_steps: int = _key(10, "steps between lines of metrics.csv")
+    learning_rate: float = _key(
+        1e-3, "peak learning rate (an optimizer.lr of its own wins)", above=0
+    )
+    betas: list[float] = _key(
+        [0.9, 0.99], "decay of the two moments (optimizer=adamw)", least=0, below=1
+    )
+    weight_decay: float = _key(0.01, "decoupled weight decay (optimizer=adamw)", least=0)
+    warmup_steps: int = _key(20, "steps over which the learning rate rises from 0", least=0)
+    gradient_clip_norm: float | None = _key(1.0, "largest gradient norm; null: no limit", above=0)
+    ema_decay: float | None = _key(
+        0.995, "decay per step of the weights' average; null: none", least=0, below=1
+    )
+    validate_every_steps: int = _key(100, "steps between validations", least=1)
+    checkpoint_every_steps: int = _key(100, "steps between checkpoints, to resume from", least=1)
+    early_stop_patience: int | None = _key(
+        None, "validations without gain (in the last phase) that stop it", least=1
+    )
+    validation_chunks: int = _key(32, "chunks per validation, at most", least=1)
+    log_every_steps: int = _key(10, "steps between lines of metrics.csv", least=1)
 
 
 @dataclass
@@ -108,8 +110,10 @@ class DeviceConfig:
 
     accelerator: Accelerator = _key(Accelerator.auto, "auto takes cuda, then mps, then cpu")
     precision: Precision = _key(Precision.auto, "auto takes bf16 where it is fast, else fp32")
-    workers: int | None = _key(None, "processes that load data (default: chosen by the machine)")
-    threads: int | None = _key(None, "threads of CPU arithmetic (default: all cores)")
+    workers: int | None = _key(
+        None, "processes that load data (default: chosen by the machine)", least=0
+    )
+    threads: int | None = _key(None, "threads of CPU arithmetic (default: all cores)", least=1)
     pin_memory: bool | None = _key(None, "page-locked batches (default: with cuda)")
     tf32: bool = _key(True, "TF32 matrix products on cuda")
 
@@ -123,8 +127,8 @@ class LoggerConfig:
     project: str = _key("timbrel", "W&B project")
     group: str | None = _key(None, "W&B group")
     tags: list[str] = _key([], "W&B tags")
-    clips: int = _key(4, "held-out clips whose audio is logged")
-    every_validations: int = _key(5, "validations between audio logs")
+    clips: int = _key(4, "held-out clips whose audio is logged", least=0)
+    every_validations: int = _key(5, "validations between audio logs", least=1)
     extra: dict[str, Any] = _key(
         {}, "loggers of Lightning's or your own: +logger.extra.NAME._target_=MODULE.CLASS"
     )
@@ -135,18 +139,18 @@ class ExportConfig:
     """How audio is written."""
 
     format: ExportFormat = _key(ExportFormat.wav, "wav or flac")
-    encoding: str = _key("24", "16, 24, or 32f (float, wav only)")
-    sample_rate_hz: int = _key(48000, "rate of the file, in Hz")
+    encoding: str = _key("24", "16, 24, or 32f (float, wav only)", choices=("16", "24", "32f"))
+    sample_rate_hz: int = _key(48000, "rate of the file, in Hz", least=1000, most=384_000)
     dither: bool = _key(True, "TPDF dither for 16 and 24 bits")
-    ceiling_dbtp: float = _key(-1.0, "true peak never exceeded, in dBTP")
+    ceiling_dbtp: float = _key(-1.0, "true peak never exceeded, in dBTP", least=-60, most=0)
 
 
 @dataclass
 class AlarmsConfig:
     """When a training tells that a number is beyond its limit (`limits.*`)."""
 
-    grace_steps: int = _key(100, "first steps, in which nothing is judged")
-    patience: int = _key(3, "validations beyond a limit in a row that raise an alarm")
+    grace_steps: int = _key(100, "first steps, in which nothing is judged", least=0)
+    patience: int = _key(3, "validations beyond a limit in a row that raise an alarm", least=1)
 
 
 @dataclass
@@ -169,9 +173,10 @@ class PhaseConfig:
 class TrainConfig:
     """`timbrel train`."""
 
-    seed: int = _key(0, "all randomness of the run")
+    seed: int = _key(0, "all randomness of the run", least=0)
     name: str | None = _key(None, "name of the run (default: data, architecture and latent)")
     run: str | None = _key(None, "resume this run folder; only device and logger may change")
+    trust: bool = _key(False, "true: go on with a run= whose parts lie outside timbrel and torch")
     data_root: str | None = _key(None, "where the recordings of run= lie now, if they have moved")
     init_from: str | None = _place(
         None, "a model bundle or run folder whose weights it starts from"
@@ -210,7 +215,9 @@ class InspectConfig:
     )
     attributes: bool = _key(True, "measure attributes (pitch, brightness, attack ...) for the page")
     pitch: Pitch = _key(Pitch.yin, "how f0 is found: yin, or crepe (slower; timbrel[crepe])")
-    workers: int | None = _key(None, "processes that read files (default: chosen by the machine)")
+    workers: int | None = _key(
+        None, "processes that read files (default: chosen by the machine)", least=0
+    )
     augmentation: dict[str, Any] = _section(dict)
 
 
@@ -220,8 +227,8 @@ class EvaluateSection:
 
     parts: list[str] = _key(["train", "validation", "test"], "which parts of the split are scored")
     strict: bool = _key(False, "exit with status 1 where a gate fails")
-    bootstrap_draws: int = _key(2000, "draws of the intervals over files")
-    generated_clips: int = _key(32, "clips drawn from the prior and compared; 0: none")
+    bootstrap_draws: int = _key(2000, "draws of the intervals over files", least=100)
+    generated_clips: int = _key(32, "clips drawn from the prior and compared; 0: none", least=0)
     embedding: Embedding = _key(
         Embedding.log_mel,
         "of kernel and Fréchet distance: log_mel, or aisfx (a package of its own)",
@@ -235,7 +242,7 @@ class EvaluateConfig:
     run: str = _key("???", "the run folder to evaluate")
     data_root: str | None = _key(None, "where its recordings lie now, if they have moved")
     output: str | None = _key(None, "folder for tables, sounds and page (default: the run's own)")
-    seed: int = _key(0, "randomness of the noise control and of the intervals")
+    seed: int = _key(0, "randomness of the noise control and of the intervals", least=0)
     evaluate: EvaluateSection = _section(EvaluateSection)
     limits: LimitsConfig = _section(LimitsConfig)  # type: ignore[valid-type]
     device: DeviceConfig = _section(DeviceConfig)
@@ -253,12 +260,14 @@ class GenerateConfig:
         "audio file, or folder of them, to encode (source=file); data.normalise stays applied",
     )
     output: str | None = _key(None, "file or folder to write (default: outputs/generated)")
-    seed: int = _key(0, "all randomness of the sound")
-    seconds: float | None = _key(None, "length in s (default: the input's; 4 for the prior)")
-    temperature: float = _key(1.0, "spread around the mean: 0 the mean, 1 as learned")
-    gain_db: float = _key(0.0, "gain before the ceiling, in dB")
-    fade_in_s: float = _key(0.0, "fade-in, in s")
-    fade_out_s: float = _key(0.01, "fade-out, in s")
+    seed: int = _key(0, "all randomness of the sound", least=0)
+    seconds: float | None = _key(
+        None, "length in s (default: the input's; 4 for the prior)", above=0, most=86_400
+    )
+    temperature: float = _key(1.0, "spread around the mean: 0 the mean, 1 as learned", least=0)
+    gain_db: float = _key(0.0, "gain before the ceiling, in dB", least=-200, most=200)
+    fade_in_s: float = _key(0.0, "fade-in, in s", least=0)
+    fade_out_s: float = _key(0.01, "fade-out, in s", least=0)
     device: DeviceConfig = _section(DeviceConfig)
     export: ExportConfig = _section(ExportConfig)
 
@@ -332,31 +341,3 @@ def in_open_section(key: str) -> bool:
     (True, False)
     """
     return any(key.startswith(f"{section}.") for section in OPEN_SECTIONS)
-
-
-_DURATION = re.compile(
-    r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+(?:\.\d+)?)s?)?"
-)
-
-
-def duration_s(text: str) -> float:
-    """Seconds of `8m`, `1h30m`, `90s`, `00:08:00`, `08:00` (minutes and seconds) or `480`.
-
-    Raises UserError where it is none of them, or not above 0.
-
-    >>> duration_s("1h30m"), duration_s("00:08:00"), duration_s("90")
-    (5400.0, 480.0, 90.0)
-    """
-    compact = text.strip().lower().replace(" ", "")
-    clock = re.fullmatch(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)", compact)
-    words = _DURATION.fullmatch(compact)
-    if clock:
-        parts = [float(part or 0) for part in clock.groups()]
-    elif words and compact:
-        parts = [float(words[unit] or 0) for unit in "hms"]
-    else:
-        raise UserError(f"'{text}' is not a duration: write 8m, 1h30m, 90s, 00:08:00 or seconds")
-    seconds = 3600 * parts[0] + 60 * parts[1] + parts[2]
-    if seconds <= 0:
-        raise UserError(f"'{text}': a duration is above 0")
-    return seconds

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from timbrel.audio.names import printable
+from timbrel.words import printable
 
 _EVERY_S = 10.0
 

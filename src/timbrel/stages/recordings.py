@@ -6,7 +6,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from timbrel.audio.names import printable
 from timbrel.data.cache.store import Cache, Clip
 from timbrel.data.demo.demo_set import ensure_demo_set
 from timbrel.data.scan.catalog import Catalog, scan
@@ -16,6 +15,7 @@ from timbrel.data.split.train_part import draw_train_files, with_further
 from timbrel.errors import UserError
 from timbrel.paths import user_path
 from timbrel.stages.progress import decoded_recordings, scanned_files
+from timbrel.words import printable
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from timbrel.config.schema import duration_s
 from timbrel.data.chunks.loaders import train_loader
 from timbrel.data.measured.chunk_attributes import ChunkAttributes
 from timbrel.errors import UserError
@@ -20,6 +19,7 @@ from timbrel.stages.recordings import Recordings
 from timbrel.training.compute import Compute, resolve_compute
 from timbrel.training.horizon import Horizon
 from timbrel.training.module import OptimizerSettings, Training
+from timbrel.words import duration_s
 
 
 def fitting_model(config: DictConfig) -> Autoencoder:

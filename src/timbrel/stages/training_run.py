@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from timbrel.analysis.evaluation import MODEL, compared_part, means_of
 from timbrel.analysis.latent_statistics import fit_latent_statistics
-from timbrel.config.schema import EvaluateSection, duration_s
+from timbrel.config.schema import EvaluateSection
 from timbrel.data.split.parts import data_hash
 from timbrel.errors import UserError
 from timbrel.files import WriteError, check_room, remove_stale_temporaries
@@ -50,6 +50,7 @@ from timbrel.training.provenance import (
     parent_of,
     write_provenance,
 )
+from timbrel.words import duration_s
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ class _Runner:
     def _train(self, run: PlannedRun, resumes: bool, descriptor: int | None) -> tuple[int, int]:
         """The exit status of the training, and where its part of the log begins."""
         where = f"hydra.run.dir='{run.folder}'"
-        words = [f"run={run.folder}", where] if resumes else [*run.overrides, where]
+        words = [f"run={run.folder}", "trust=true", where] if resumes else [*run.overrides, where]
         with (run.folder / LOG_FILE).open("ab") as log:
             start = log.tell()
             process = subprocess.Popen(

@@ -19,6 +19,7 @@ from typing import Any
 
 import timbrel
 from timbrel.config.additions import own_callbacks
+from timbrel.config.walk import walk
 from timbrel.data.scan.tree import entries
 from timbrel.files import write_text
 from timbrel.paths import user_path
@@ -29,6 +30,7 @@ _ENTRY = "timbrel.stages.train"
 _UNHEARD_KEYS = (
     "name",
     "run",
+    "trust",
     "data_root",
     "init_from",
     "dry_run",
@@ -53,20 +55,13 @@ _UNHEARD_MODULES = (
     "timbrel.training.held_out_audio",
     "timbrel.training.wandb_log",
     # These make the config, which counts as it came out.
-    "timbrel.config.additions",
-    "timbrel.config.choices",
-    "timbrel.config.schema",
-    "timbrel.config.checks",
+    "timbrel.config",
     "timbrel.errors",
-    "timbrel.config.limits",
-    "timbrel.config.objective",
-    "timbrel.config.options",
-    "timbrel.config.phases",
     "timbrel.stages.app",
     "timbrel.stages.composing",
     "timbrel.stages.overrides",
     "timbrel.stages.run_folders",
-    "timbrel.config.targets",
+    "timbrel.words",
 )
 
 
@@ -249,14 +244,9 @@ def _source(path: Path, modified_ns: int) -> tuple[str, tuple[str, ...]]:
 
 
 def _targets(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        if isinstance(node.get("_target_"), str):
-            yield node["_target_"]
-        for value in node.values():
-            yield from _targets(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            yield from _targets(value)
+    for key, value in walk(node):
+        if key.rpartition(".")[2] == "_target_" and isinstance(value, str):
+            yield value
 
 
 def _foreign(packages: Iterable[str]) -> tuple[list[str], list[str]]:

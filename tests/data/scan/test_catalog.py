@@ -18,7 +18,6 @@ from rich.console import Console
 import timbrel.data.scan.catalog as catalog_module
 from signals import noise, sine
 from timbrel.audio.level import LoudnessMeter
-from timbrel.audio.names import printable
 from timbrel.data.scan import probe
 from timbrel.data.scan.catalog import Catalog, FileReport, scan
 from timbrel.data.scan.catalog_table import catalog_table, shortened, summary
@@ -27,6 +26,7 @@ from timbrel.data.scan.probe_process import probing_process
 from timbrel.data.scan.probing import measure_all
 from timbrel.data.scan.verdicts import Verdict
 from timbrel.errors import UserError
+from timbrel.words import printable
 
 
 def write(path: Path, audio: np.ndarray | None = None, **settings: object) -> Path:

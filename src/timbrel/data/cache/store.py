@@ -17,6 +17,8 @@ import numpy as np
 
 from timbrel.audio.normalise import Normalise
 from timbrel.audio.resample import resampled_length
+from timbrel.config.bounds import check_values
+from timbrel.config.schema import DataConfig
 from timbrel.data.cache.decode_process import decode, decoding_process
 from timbrel.data.cache.entry import (
     HEADER_BYTES,
@@ -229,10 +231,7 @@ class Cache:
 
 
 def _check_settings(sample_rate_hz: int, channels: int, downmix: str, normalise: str) -> None:
-    if sample_rate_hz < 1:
-        raise UserError(f"a sample rate of {sample_rate_hz} Hz; give one such as 48000")
-    if channels not in (1, 2):
-        raise UserError(f"{channels} channels; 1 (mono) and 2 (stereo) are offered")
+    check_values(DataConfig, "data.", sample_rate_hz=sample_rate_hz, channels=channels)
     for key, given, kind in (("downmix", downmix, Downmix), ("normalise", normalise, Normalise)):
         if given not in (known := get_args(kind)):
             nearest = did_you_mean(given, known)

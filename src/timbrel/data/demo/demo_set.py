@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from timbrel.config.bounds import check_values
+from timbrel.config.schema import DataConfig, TrainConfig
 from timbrel.data.cache.entry import cache_folder_error
 from timbrel.data.cache.store import default_folder
 from timbrel.data.demo.noise import Array
@@ -33,8 +35,6 @@ DEMO_VERSION = 1  # raise it with any change to a sample or a factor
 LICENCE = "CC0-1.0"
 FACTORS_FILE = "factors.csv"
 IDENTITY_FILE = "demo.json"
-MOST_FILES = 100_000
-SAMPLE_RATES_HZ = (8_000, 192_000)
 
 _SHORTEST_S, _LONGEST_S = 0.8, 2.5
 _AUDIBLE_DB = 52.0
@@ -195,15 +195,8 @@ def read_factors(folder: Path) -> tuple[Sound, ...]:
 
 
 def _check(files: int, seed: int, sample_rate_hz: int) -> None:
-    if not 1 <= files <= MOST_FILES:
-        raise UserError(f"data.files={files}: the demo set has 1 to {MOST_FILES} files")
-    if seed < 0:
-        raise UserError(f"a demo set of seed {seed}; give a whole number from 0")
-    low, high = SAMPLE_RATES_HZ
-    if not low <= sample_rate_hz <= high:
-        raise UserError(
-            f"data.sample_rate_hz={sample_rate_hz}: the demo set is rendered at {low} to {high} Hz"
-        )
+    check_values(DataConfig, "data.", files=files, sample_rate_hz=sample_rate_hz)
+    check_values(TrainConfig, seed=seed)
 
 
 def _points(seed: int, stream: int, count: int) -> Array:
