@@ -50,7 +50,7 @@ def test_of_two_channels_every_score_is_measured() -> None:
         *attribute_errors(measured, measured),
         "frame_rate_lines_db",
     ]
-    assert found == list(SCORES)
+    assert found == [name for name in SCORES if not name.startswith("second_")]
     assert frame_rate_lines_db(sound, sound, rate_hz=48_000, frame_rate_hz=93.75) == 0
 
 

@@ -22,6 +22,7 @@ from timbrel.analysis.evaluation import (
     write_tables,
 )
 from timbrel.analysis.parity import front_end_difference, latent_difference
+from timbrel.attributes.pitch import PitchTrack
 from timbrel.data.cache.store import Cache
 from timbrel.data.scan.catalog import scan
 from timbrel.data.split.parts import Segment
@@ -104,6 +105,19 @@ def test_parts_are_scored_and_one_is_compared(model, segments, tmp_path: Path) -
     assert rows[0].nats_per_second > 0
     assert math.isnan(rows[3].nats_per_second)
     assert all(math.isfinite(value) for row in rows for value in row.scores.values())
+
+
+def test_a_second_tracker_judges_what_has_a_pitch(model, segments, tmp_path: Path) -> None:
+    def deaf(audio: np.ndarray, rate_hz: int) -> PitchTrack:
+        return PitchTrack(np.full(3, rate_hz / 100.0), np.ones(3))
+
+    rows = score_parts(model, {"test": segments}, tmp_path, seed=0, second_pitch=deaf)
+    by_file = {(row.file, row.system): row.scores for row in rows}
+    assert by_file["tone.wav", "model"]["second_pitch_accuracy"] == 1
+    assert by_file["tone.wav", "silence"]["second_pitch_error_cents"] == 0
+    assert "second_pitch_accuracy" not in by_file["noise.wav", "model"]
+    assert "pitch_accuracy" not in by_file["noise.wav", "model"]
+    assert by_file["tone.wav", "silence"]["pitch_accuracy"] == 0
 
 
 def test_noise_is_the_files_own_whatever_else_is_scored(model, segments, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_wrong_side_costs_in_every_file_score_that_can_hear_it(
 ) -> None:
     right = scored(perfect(), segments, tmp_path / "right")
     wrong = scored(with_side(gain), segments, tmp_path / "wrong")
-    assert set(SCORES) < {*right, "nats_per_second"}
+    assert {"mrstft", "log_mel_l1", "si_sdr_db", "loudness_error_lu", "width_error"} < right.keys()
     hearing = ["mrstft", "log_mel_l1", "si_sdr_db"]
     if gain == 0.0:  # an exchanged side, and another of the same level, are as wide and as loud
         hearing += ["loudness_error_lu", "width_error"]
@@ -155,7 +155,8 @@ def test_mono_has_an_empty_cell_and_no_mean(tmp_path: Path) -> None:
     clips = Cache().ensure(scan(tmp_path), sample_rate_hz=48_000, channels=1, downmix="mean")
     parts = {"test": [Segment(clip, 0, clip.n_samples) for clip in clips]}
     rows = score_parts(perfect(1), parts, tmp_path / "audio", seed=0)
-    assert all(set(row.scores) == set(SCORES) - {"width_error"} for row in rows)
+    assert all({"mrstft", "loudness_error_lu"} < row.scores.keys() for row in rows)
+    assert not any("width_error" in row.scores for row in rows)
     summary = summarise(rows, seed=0, draws=20)
     assert "width_error" not in {score.metric for score in summary}
     write_tables(tmp_path, rows, summary)

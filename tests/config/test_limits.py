@@ -35,7 +35,7 @@ def test_a_gate_judges_by_its_direction_and_says_what_to_do(name: str) -> None:
     above, below = limit.default * 1.01, limit.default * 0.99
     good, bad = (below, above) if limit.direction == "at_most" else (above, below)
     for value, passed in ((good, True), (bad, False), (limit.default, limit.direction != "above")):
-        row = judged(name, value, limit.default, start_s=0.5, **WORDS)
+        row = judged(name, value, limit.default, start_s=0.5, rate_hz=93.75, **WORDS)
         assert (row.name, row.value, row.limit, row.passed) == (name, value, limit.default, passed)
         assert "{" not in row.meaning
     assert unknown(name, limit.default, "why").passed is None

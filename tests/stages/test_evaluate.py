@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import math
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,18 @@ def test_what_the_model_invents_is_measured(copied: Path, capsys) -> None:
     assert evaluate.main([*chosen, "evaluate.generated_clips=0"]) == 0
     assert not set(INVENTED) & set(gates(run))
     assert not (run / "evaluation" / "generated.csv").exists()
+
+
+def test_a_second_judge_of_pitch_is_asked_for_by_name(copied: Path, capsys, monkeypatch) -> None:
+    chosen = (f"run={only_run(copied)}", *FAST, "evaluate.parts=[test]")
+    chosen += ("evaluate.second_pitch=swift_f0",)
+    if importlib.util.find_spec("swift_f0"):
+        assert evaluate.main([*chosen]) == 0
+    monkeypatch.setitem(sys.modules, "swift_f0", None)
+    monkeypatch.setattr("timbrel.config.checks.find_spec", lambda name: None)
+    capsys.readouterr()
+    assert evaluate.main([*chosen]) == 2
+    assert "pip install 'timbrel[swiftf0]', or take none" in capsys.readouterr().err
 
 
 def test_sets_of_sounds_by_a_network(copied: Path, capsys, monkeypatch) -> None:

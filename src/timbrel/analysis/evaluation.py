@@ -17,6 +17,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from timbrel.attributes.measurement import measure
+from timbrel.attributes.pitch import PitchTrack
 from timbrel.audio.export import clear_peak_time
 from timbrel.audio.names import file_stem
 from timbrel.audio.origin import comment_of, mark
@@ -36,6 +37,7 @@ from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import numpy_generator
 
 Progress = Callable[[int, int, str], None]  # files done, of how many, in which part
+SecondPitch = Callable[[NDArray[np.float32], int], PitchTrack]  # audio (channel, time), rate in Hz
 
 MODEL, SILENCE, NOISE = "model", "silence", "noise"
 NATS_PER_SECOND = "nats_per_second"
@@ -48,8 +50,7 @@ class FileScore:
     """One file of one part through one system.
 
     `scores` are those of `metrics.scores.SCORES` that exist of it. `held` are the reference's
-    values of the attributes whose errors are scores, by the name of the score; nan where it has
-    none. `nats_per_second` is the posterior's rate, nan for the controls and for a deterministic
+    values of the attributes whose errors are scores, by the name of the score. `nats_per_second` is the posterior's rate, nan for the controls and for a deterministic
     posterior.
     """
 
@@ -97,12 +98,14 @@ def score_parts(
     audio_folder: Path,
     *,
     seed: int,
+    second_pitch: SecondPitch | None = None,
     progress: Progress = lambda done, files, part: None,
 ) -> list[FileScore]:
     """Every segment of `parts` through the model; those of `compared_part` through controls too.
 
     Of the compared part, float WAVs go into `<audio_folder>/<part>/reference|reconstruction`. One
-    file at a time is in memory. `seed` is the noise control's.
+    file at a time is in memory. `seed` is the noise control's; `second_pitch` is another tracker,
+    which judges the pitch too.
 
     Raises UserError where the model's output is not finite.
     """
@@ -129,9 +132,8 @@ def score_parts(
                     model.sample_rate_hz,
                     made="reconstruction",
                 )
-            rows += _scored(
-                part, segment, original, decoded, model, seed if part == compared else None
-            )
+            control_seed = seed if part == compared else None
+            rows += _scored(part, segment, original, decoded, model, control_seed, second_pitch)
             done += 1
             progress(done, files, part)
     return rows
@@ -144,12 +146,16 @@ def _scored(
     decoded: Reconstruction,
     model: Autoencoder,
     control_seed: int | None,
+    second_pitch: SecondPitch | None,
 ) -> Iterator[FileScore]:
     """The model's row, and those of the controls where there is a seed for them."""
     rate_hz = model.sample_rate_hz
     seconds = original.shape[1] / rate_hz
     wanted = measure(original, rate_hz)
-    held = {name: attributes.value_of(wanted, attribute) for name, attribute in HELD.items()}
+    values = {name: attributes.value_of(wanted, attribute) for name, attribute in HELD.items()}
+    held = {name: value for name, value in values.items() if np.isfinite(value)}
+    voiced = wanted.value("f0_hz") is not None
+    wanted_pitch = second_pitch(original, rate_hz) if second_pitch and voiced else None
 
     def row(system: str, given: NDArray[np.float32], nats: float = float("nan")) -> FileScore:
         scores = {
@@ -161,6 +167,11 @@ def _scored(
         )
         if lines_db is not None:
             scores["frame_rate_lines_db"] = lines_db
+        if second_pitch and wanted_pitch:
+            heard = attributes.pitch_errors(wanted_pitch, second_pitch(given, rate_hz))
+            scores |= {
+                f"second_{name}": heard[name] for name in heard if f"second_{name}" in SCORES
+            }
         return FileScore(part, segment.label, system, seconds, scores, nats / seconds, held)
 
     yield row(MODEL, decoded.audio, decoded.nats)

@@ -64,7 +64,7 @@ def _error(
     errors = _values(held_out, score)
     if not len(errors):
         return unknown(name, limit, f"nothing to judge: no held-out recording has a {name}")
-    spans = np.array([row.held[score] for row in model if np.isfinite(row.held.get(score, np.nan))])
+    spans = np.array([row.held[score] for row in model if score in row.held])
     low, high = np.quantile(spans, _RANGE)
     span = max(float(high - low), HELD[score].audible)
     counts = f"{_recordings(errors)}, median error {np.median(errors):.2g} of {span:.2g}"

@@ -71,6 +71,13 @@ class Pitch(StrEnum):
     crepe = "crepe"
 
 
+class SecondPitch(StrEnum):
+    """Who else judges the pitch of reconstructions."""
+
+    none = "none"
+    swift_f0 = "swift_f0"
+
+
 class Embedding(StrEnum):
     """By what sets of sounds are compared."""
 

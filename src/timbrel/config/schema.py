@@ -24,6 +24,7 @@ from timbrel.config.choices import (
     Normalise,
     Pitch,
     Precision,
+    SecondPitch,
     Short,
     Source,
 )
@@ -232,6 +233,9 @@ class EvaluateSection:
     embedding: Embedding = _key(
         Embedding.log_mel,
         "of kernel and Fréchet distance: log_mel, or aisfx (a package of its own)",
+    )
+    second_pitch: SecondPitch = _key(
+        SecondPitch.none, "another judge of pitch: none, or swift_f0 (timbrel[swiftf0])"
     )
 
 

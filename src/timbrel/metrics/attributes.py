@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrel.attributes.measurement import Measurement
+from timbrel.attributes.pitch import PitchTrack
 
 HALF_SEMITONE_CENTS = 50.0
 LOST_CENTS = 4800.0
@@ -77,7 +78,9 @@ def attribute_errors(wanted: Measurement, given: Measurement) -> dict[str, float
 
     The loudness has its own score (`reconstruction.loudness_error_lu`) and is left out.
     """
-    errors = pitch_errors(wanted, given)
+    errors = {}
+    if wanted.value("f0_hz") is not None:
+        errors = pitch_errors(measured_pitch(wanted), measured_pitch(given))
     for name, held in HELD.items():
         reference = value_of(wanted, held)
         if name == "loudness_error_lu" or np.isnan(reference):
@@ -89,8 +92,14 @@ def attribute_errors(wanted: Measurement, given: Measurement) -> dict[str, float
     return errors
 
 
-def pitch_errors(wanted: Measurement, given: Measurement) -> dict[str, float]:
-    """Of a voiced reference: pitch accuracy, octave errors, and the pitch error in cents.
+def measured_pitch(measured: Measurement) -> PitchTrack:
+    """The pitch track of a measurement."""
+    f0_hz, voiced = measured.track("f0_hz")
+    return PitchTrack(f0_hz.astype(np.float64), voiced.astype(np.float64), voiced)
+
+
+def pitch_errors(wanted: PitchTrack, given: PitchTrack) -> dict[str, float]:
+    """Pitch accuracy, octave errors and the pitch error in cents; empty without a voiced frame.
 
     The accuracy is the raw pitch accuracy of Poliner et al. 2007: the share of the reference's
     voiced frames whose f0 is within 50 cents. Differs: a frame that is not voiced in the
@@ -99,7 +108,7 @@ def pitch_errors(wanted: Measurement, given: Measurement) -> dict[str, float]:
     in both, so that a tail that has become noise does not hide a note in tune; where these are
     fewer than a tenth of the reference's, the pitch is lost.
     """
-    if wanted.value("f0_hz") is None:
+    if not wanted.voiced.any():
         return {}
     cents = np.abs(pitch_difference_cents(wanted, given))
     octaves = np.round(cents / 1200)
@@ -113,17 +122,15 @@ def pitch_errors(wanted: Measurement, given: Measurement) -> dict[str, float]:
     }
 
 
-def pitch_difference_cents(wanted: Measurement, given: Measurement) -> NDArray[np.float64]:
+def pitch_difference_cents(wanted: PitchTrack, given: PitchTrack) -> NDArray[np.float64]:
     """Cents of the reconstruction above the reference, for each voiced frame of the latter.
 
     nan where the reconstruction is not voiced; a difference is at most four octaves.
     """
-    f0_hz, voiced = wanted.track("f0_hz")
-    other_hz, other_voiced = given.track("f0_hz")
-    frames = np.flatnonzero(voiced)
-    there = frames[frames < len(other_hz)]
+    frames = np.flatnonzero(wanted.voiced)
+    there = frames[frames < len(given.f0_hz)]
     cents = np.full(len(frames), np.nan)
-    ratio = other_hz[there].astype(np.float64) / f0_hz[there]
-    found = np.clip(1200 * np.log2(ratio), -LOST_CENTS, LOST_CENTS)
-    cents[: len(there)] = np.where(other_voiced[there], found, np.nan)
+    found = 1200 * np.log2(given.f0_hz[there] / wanted.f0_hz[there])
+    found = np.clip(found, -LOST_CENTS, LOST_CENTS)
+    cents[: len(there)] = np.where(given.voiced[there], found, np.nan)
     return cents

@@ -104,6 +104,19 @@ SCORES = {
         "are a semitone, 5 are just heard; 4,800 where there is no pitch any more.",
         centre="median",
     ),
+    "second_pitch_accuracy": Score(
+        "pitch accuracy by SwiftF0",
+        "",
+        "higher",
+        "The pitch accuracy as another tracker hears it (evaluate.second_pitch=swift_f0).",
+    ),
+    "second_pitch_error_cents": Score(
+        "pitch error by SwiftF0",
+        "cents",
+        "lower",
+        "The pitch error as another tracker hears it (evaluate.second_pitch=swift_f0).",
+        centre="median",
+    ),
     "brightness_error_octaves": Score(
         "brightness error",
         "octaves",

@@ -26,6 +26,8 @@ from timbrel.analysis.gates import Gate
 from timbrel.analysis.generated_sounds import GeneratedSounds, measure_generated
 from timbrel.analysis.generated_tables import write_generated
 from timbrel.analysis.parity import front_end_difference, latent_difference
+from timbrel.attributes.swift_f0 import swift_pitch
+from timbrel.config.choices import SecondPitch
 from timbrel.config.limits import ByKey
 from timbrel.config.schema import EvaluateSection
 from timbrel.data.scan.catalog import Catalog
@@ -49,6 +51,7 @@ from timbrel.stages.run_folders import check_run, find_recordings, saved_config
 from timbrel.training.compute import resolve_compute
 from timbrel.training.provenance import check_same_data
 
+_SECOND_PITCH = {SecondPitch.none: None, SecondPitch.swift_f0: swift_pitch}
 _PARITY_FILES = 16  # of training, where nothing is held out
 
 
@@ -164,7 +167,14 @@ def evaluate_model(
         say(f"scored {done} of {files} files ({part})")
 
     with full_precision(), replacing_folder(output / EVALUATION_FOLDER) as draft:
-        rows = score_parts(model, parts, draft / "audio", seed=seed, progress=scored)
+        rows = score_parts(
+            model,
+            parts,
+            draft / "audio",
+            seed=seed,
+            second_pitch=_SECOND_PITCH[settings.second_pitch],
+            progress=scored,
+        )
         summary = summarise(rows, seed=seed, draws=settings.bootstrap_draws)
         held_out = [*found.split.validation, *found.split.test]
         # How a file is heard can be checked of any; what was trained on says nothing else.
