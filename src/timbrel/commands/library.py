@@ -19,10 +19,10 @@ timbrel library: the runs and models you have.
 
 Usage
   timbrel library list [FOLDER ...] [--sort KEY] [--csv]   one line per run, newest first
-  timbrel library show RUN                                 one run or model on one screen
+  timbrel library show RUN                                 settings and scores of one run or model
   timbrel library compare RUN RUN ...                      the same as timbrel compare
 
-RUN is a run folder, a model bundle, or a part of a run's name that no other has.
+RUN is a run folder, a model bundle, or a part of a run's name that no other run has.
 `list` searches outputs/ and sweeps/ unless you name folders.
 
 Keys of --sort

@@ -1,4 +1,4 @@
-"""Checks across fields of a composed config; nothing heavy is imported."""
+"""Checks of a composed config, across its fields. Imports nothing heavy."""
 
 import importlib.util
 import math
@@ -41,7 +41,7 @@ _NOT_IN_PROJECTS = "/\\#?%:"
 
 
 def missing_message(stage: str, keys: Collection[str]) -> str:
-    """How to give the required keys that a config lacks."""
+    """The message for required keys that are not set, with how to set them."""
     hints = {
         "data.root": "data.root=FOLDER with your recordings"
         + (", or data=demo for the built-in set" if stage != "generate" else ""),
@@ -53,7 +53,7 @@ def missing_message(stage: str, keys: Collection[str]) -> str:
 
 
 def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig) -> None:
-    """Refuse what cannot work, all problems at once. Raises UserError."""
+    """Raises UserError with every mistake in `config`."""
     problems: list[str] = []
     if isinstance(config, TrainConfig):
         problems += [*_data(config.data), *_chunks(config), *_trainer(config.trainer)]
@@ -62,8 +62,7 @@ def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig)
         problems += [*_limits(config.limits), *_logger(config.logger)]
         if config.data_root is not None and config.run is None:
             problems.append(
-                f"data_root={config.data_root}: where the recordings of run= lie now; a new run "
-                "takes data.root"
+                f"data_root={config.data_root}: goes with run= only; give a new run data.root"
             )
     elif isinstance(config, InspectConfig):
         problems += _data(config.data)
@@ -138,7 +137,7 @@ def _shares(data: DataConfig) -> Iterator[str]:
             yield f"data.{name}={share}: a share, from 0 to below 1"
     total = data.validation_fraction + data.test_fraction
     if total >= 1:
-        yield f"data.validation_fraction and data.test_fraction add up to {total:g}: nothing trains"
+        yield f"data.validation_fraction + data.test_fraction = {total:g}: no file is left to train"
     if data.folds is None:
         if data.fold != 0:
             yield f"data.fold={data.fold}: needs data.folds, the number of folds"
@@ -148,7 +147,7 @@ def _shares(data: DataConfig) -> Iterator[str]:
     elif not 0 <= data.fold < data.folds:
         yield f"data.fold={data.fold}: from 0 to {data.folds - 1} (data.folds={data.folds})"
     if data.split_file is not None:
-        yield "data.folds and data.split_file: the file says who is held out; set only one"
+        yield "data.folds and data.split_file: both say which files are held out; set only one"
 
 
 def _chunks(config: TrainConfig) -> Iterator[str]:
@@ -169,9 +168,9 @@ def _chunks(config: TrainConfig) -> Iterator[str]:
 
 
 def _numbers(node: Any, path: str, name: str) -> Iterator[tuple[str, int]]:
-    """Every whole number (or the largest of a list) called `name` under `node`.
+    """The path and value of every integer `name` under `node` (of a list: its largest).
 
-    What a part of the user's own means by the name is not known here.
+    Parts outside timbrel are skipped, because they may use the name for something else.
     """
     if not isinstance(node, Mapping):
         return
@@ -187,7 +186,7 @@ def _numbers(node: Any, path: str, name: str) -> Iterator[tuple[str, int]]:
 
 def _trainer(trainer: TrainerConfig) -> Iterator[str]:
     if trainer.max_time is None and trainer.max_steps is None:
-        yield "trainer.max_time and trainer.max_steps are both null: set one, or it never ends"
+        yield "trainer.max_time and trainer.max_steps are null: set one, or training never ends"
     if trainer.max_time is not None:
         try:
             duration_s(trainer.max_time)
@@ -221,7 +220,7 @@ def _alarms(alarms: AlarmsConfig) -> Iterator[str]:
 def _limits(limits: object) -> Iterator[str]:
     for name, value in vars(limits).items():
         if value is not None and not value > 0:
-            yield f"limits.{name}={value}: above 0, or null for no such limit"
+            yield f"limits.{name}={value}: above 0, or null for no limit"
 
 
 def _logger(logger: LoggerConfig) -> Iterator[str]:
@@ -241,7 +240,7 @@ def _logger(logger: LoggerConfig) -> Iterator[str]:
 
 
 def _wandb_name(key: str, name: str, longest: int) -> Iterator[str]:
-    """What W&B refuses of any name: here or, later, on its server."""
+    """Names that W&B refuses, at once or later on its server."""
     if not name.strip():
         yield f"{key}={name}: empty; W&B takes 1 to {longest} characters"
     elif len(name) > longest:
@@ -284,7 +283,7 @@ def _evaluation(evaluate: EvaluateSection) -> Iterator[str]:
     if evaluate.bootstrap_draws < 100:
         yield (
             f"evaluate.bootstrap_draws={evaluate.bootstrap_draws}: 100 or more, "
-            "or the intervals say nothing"
+            "as fewer draws give no usable intervals"
         )
     if evaluate.generated_clips < 0:
         yield f"evaluate.generated_clips={evaluate.generated_clips}: 1 or more, or 0 for none"
@@ -304,7 +303,7 @@ def _generate(config: GenerateConfig) -> Iterator[str]:
         elif fault := _input_fault(user_path(config.input, "input")):
             yield f"input={config.input}: {fault}"
     elif config.input is not None:
-        yield f"input={config.input}: only with source=file; the prior needs no input"
+        yield f"input={config.input}: only for source=file; the prior takes no input"
     for name in ("temperature", "fade_in_s", "fade_out_s"):
         if getattr(config, name) < 0:
             yield f"{name}={getattr(config, name)}: 0 or more"

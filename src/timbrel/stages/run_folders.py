@@ -231,14 +231,14 @@ def find_recordings(config: DictConfig, folder: Path, data_root: str | None) -> 
         data.root = literal(data_root)
     elif not user_path(data.root, "data.root").is_dir():
         raise UserError(
-            f"run={folder}: its recordings were in {data.root}, which is not there (any more); "
+            f"run={folder}: its recordings were in {data.root}, which is not there; "
             "give data_root=FOLDER, where they lie now"
         )
     for text in data.also:
         if not user_path(text, "data.also").is_dir():
             raise UserError(
                 f"run={folder}: it was trained on {text} (data.also) as well, which is not there "
-                "(any more); put that folder back, or a link to it"
+                "now; put that folder back, or a link to it"
             )
     if data.split_file is not None and not user_path(data.split_file, "data.split_file").is_file():
         raise UserError(

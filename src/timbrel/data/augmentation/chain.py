@@ -73,7 +73,7 @@ class Augment:
     ) -> None:
         if not isinstance(transforms, Mapping):
             raise UserError(
-                "augmentation.transforms: they go by name, such as gain: {...}, no list"
+                "augmentation.transforms: a mapping by name, such as gain: {...}, not a list"
             )
         parts = {f"transforms.{name}": part for name, part in transforms.items()}
         for name, part in (parts | {"mix": mix, "mask": mask}).items():
@@ -94,7 +94,7 @@ class Augment:
         light = {name: transform for name, transform in used.items() if not transform.heavy}
         if not 0 <= expansion <= MOST_EXPANSION:
             raise UserError(
-                f"augmentation.expansion={expansion}: give 0 (all live) to {MOST_EXPANSION}"
+                f"augmentation.expansion={expansion}: give 0 (none) to {MOST_EXPANSION} variants"
             )
         if expansion and not heavy:
             raise UserError(

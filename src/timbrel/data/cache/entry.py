@@ -222,7 +222,7 @@ def _mixed_blocks(job: Job) -> Iterator[NDArray[np.float32]]:
     """The recording's blocks `(time, channel)` at its own rate, as they are to be heard."""
     if not os.path.exists(job.source):
         raise UserError(
-            f"{str(job.source)!r}: it was there when the folder was looked at, and is gone; put it "
+            f"{str(job.source)!r}: it has gone since the folder was scanned; put it "
             f"back, or start again without it"
         )
     loudest = loudest_channel(job.source) if job.downmix == "loudest" else 0
