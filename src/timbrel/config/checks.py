@@ -62,7 +62,7 @@ def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig)
         problems += [*_limits(config.limits), *_logger(config.logger)]
         if config.data_root is not None and config.run is None:
             problems.append(
-                f"data_root={config.data_root}: goes with run= only; give a new run data.root"
+                f"data_root={config.data_root}: goes with run= only; a new run takes data.root"
             )
     elif isinstance(config, InspectConfig):
         problems += _data(config.data)
