@@ -51,7 +51,7 @@ class DivergedError(Exception):
 
 
 def anywhere(latent: Latent, rng: torch.Generator) -> Conditions:
-    """The code's conditions at drawn positions: a decoder must not learn its noise by heart."""
+    """The code's conditions at random positions, so that a decoder cannot overfit to its noise."""
     shape = (len(latent.frames),)
     first_frame = torch.randint(1 << 20, shape, generator=rng, device=rng.device)
     return replace(latent.conditions, first_frame=first_frame)

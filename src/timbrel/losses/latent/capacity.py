@@ -1,4 +1,4 @@
-"""A rate held at a capacity that grows (Burgess et al. 2018)."""
+"""A penalty that holds the KL at a capacity, which may grow with the step (Burgess et al. 2018)."""
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,9 @@ from timbrel.losses.schedules import Schedule
 class Capacity(nn.Module):
     """|KL - C| (Burgess et al. 2018, "Understanding disentangling in beta-VAE", eq. 8).
 
-    Terms: `capacity`, the distance of the batch's mean rate from C, and `kl`, to be seen (weight
-    0). `target_nats_per_frame` is C, a number or a schedule. Differs: the distance is that of the
-    batch's mean, for the paper's rate is an average over the data.
+    Terms: `capacity`, the distance of the batch's mean KL from C, and `kl`, which is logged only
+    (weight 0). `target_nats_per_frame` is C, a number or a schedule. Differs: the distance is that
+    of the batch's mean, because the KL of the paper is an average over the data.
     """
 
     def __init__(self, *, target_nats_per_frame: float | Schedule) -> None:

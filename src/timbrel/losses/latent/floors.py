@@ -1,4 +1,4 @@
-"""Floors under the rate: what lies below them costs nothing more, and so is not squeezed out."""
+"""KL penalties with a floor, below which the KL is not penalised and so not driven to 0."""
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,10 @@ from timbrel.losses.latent.rate import gaussian, kl_nats, nats_per_frame
 class FreeBits(nn.Module):
     """sum_j max(floor, KL_j) (Kingma et al. 2016, "Inverse autoregressive flow", appendix C.8).
 
-    KL_j is the mean rate of dimension j over the batch and its frames, so that a dimension pays
-    nothing for its first nats. Terms: `floored_kl`, and `kl` to be seen (weight 0). A dimension of
-    the frame code has its floor per frame, one of the clip code per clip. Differs: one dimension
-    is one group, over all frames.
+    KL_j is the mean KL of dimension j over the batch and its frames; below its floor a dimension is
+    not penalised. Terms: `floored_kl`, and `kl`, which is logged only (weight 0). The floor is per
+    frame for a dimension of the frame code, per clip for one of the clip code. Differs: each
+    dimension is a group of its own, over all frames.
     """
 
     def __init__(self, *, floor_nats_per_frame: float, clip_floor_nats: float) -> None:
@@ -38,11 +38,11 @@ class FreeBits(nn.Module):
 
 
 class KLFloor(nn.Module):
-    """max(floor, KL): a floor under the whole rate, whichever dimensions carry it.
+    """max(floor, KL): a floor for the KL summed over all dimensions.
 
-    Terms: `floored_kl`, and `kl` to be seen (weight 0). The floor is that of the batch's mean. Not
-    the delta-VAE (Razavi et al. 2019), whose posterior and prior cannot come closer than a rate:
-    here nothing but the price ends at the floor, and a rate below it is allowed.
+    Terms: `floored_kl`, and `kl`, which is logged only (weight 0). The floor applies to the batch's
+    mean. Not the delta-VAE (Razavi et al. 2019), whose posteriors cannot have a KL below the floor:
+    here a KL below it is possible, but not rewarded.
     """
 
     def __init__(self, *, floor_nats_per_frame: float) -> None:

@@ -1,6 +1,6 @@
 """What training asks of a penalty: `(posterior, latent, batch, step, rng) -> named terms`.
 
-Every term that is a rate or a divergence is in nats per audio sample, the scale of losses/mix.py;
+Every term that is a KL or another divergence is in nats per audio sample, as in losses/mix.py;
 settings are in nats per latent frame and are converted inside.
 """
 
