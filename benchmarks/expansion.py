@@ -16,7 +16,7 @@ from pathlib import Path
 
 from timbrel.data.ahead.expansion import expand, plan
 from timbrel.data.chunks.loaders import train_loader
-from timbrel.data.scan.probing import available_cores
+from timbrel.data.worker_process import available_cores
 from timbrel.stages import parts
 from timbrel.stages.composing import compose
 from timbrel.stages.recordings import recordings

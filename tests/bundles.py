@@ -33,7 +33,7 @@ def small_config(
     root = OmegaConf.create(
         {
             "architecture": architecture,
-            "latent": OmegaConf.load(CONF / "latent/vae.yaml"),
+            "latent": OmegaConf.load(CONF / "latent/base/gaussian.yaml"),
             "data": {"sample_rate_hz": rate_hz, "channels": channels},
         }
     )

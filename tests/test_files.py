@@ -17,6 +17,7 @@ from timbrel import files
 from timbrel.files import (
     WriteError,
     check_room,
+    remove_folder,
     remove_stale_temporaries,
     replacing,
     replacing_folder,
@@ -100,6 +101,38 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         (faster / "other").touch()
     assert [p.name for p in folder.iterdir()] == ["new"]
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_that_another_was_faster_with_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    with replacing_folder(folder, unless=lambda: (folder / "whole").exists()) as draft:
+        (draft / "whole").touch()
+    with replacing_folder(folder, unless=lambda: (folder / "whole").exists()) as draft:
+        (draft / "later").touch()
+    assert [p.name for p in folder.iterdir()] == ["whole"]
+    (folder / "whole").unlink()  # damaged: it is replaced
+    with replacing_folder(folder, unless=lambda: (folder / "whole").exists()) as draft:
+        (draft / "later").touch()
+    assert [p.name for p in folder.iterdir()] == ["later"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_is_gone_under_its_name_before_its_files_are(tmp_path: Path, monkeypatch) -> None:
+    folder = tmp_path / "seed0"
+    (folder / "model").mkdir(parents=True)
+
+    def killed(path: Path) -> None:
+        assert (path / "model").is_dir()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            remove_folder(folder)
+    assert not folder.exists()
+    folder.mkdir()
+    remove_folder(folder)
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(

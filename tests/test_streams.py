@@ -1,11 +1,14 @@
 """Whoever reads the messages may leave: real processes with real pipes, terminals and disks."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from run_folders import write_bundle
 
 GUARDED = "import os, sys; from timbrel import streams; streams.guard(); "
 FULL = Path("/dev/full")
@@ -124,3 +127,38 @@ def test_the_module_is_the_program_wherever_it_is_started(tmp_path: Path):
         assert (done.returncode, done.stderr) == (0, "")
     mistake = subprocess.run([*words, "trian"], cwd=tmp_path, capture_output=True, text=True)
     assert mistake.stderr.startswith("timbrel: trian: no such stage")
+
+
+HOSTILE = "\x1b[2J\x07\r\x9b\x08gpj.\u202ewav"
+ESCAPED = "\\x1b[2J\\x07\\r\\x9b\\x08gpj.\\u202ewav"
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_nothing_that_a_terminal_obeys_leaves(name):
+    write = (
+        f"sys.{name}.write({HOSTILE!r} + '\\n\\tend\\xa0'); sys.{name}.writelines([{HOSTILE!r}])"
+    )
+    done = run(write, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "utf-8"})
+    assert getattr(done, name).decode() == f"{ESCAPED}\n\tend\xa0{ESCAPED}"
+
+
+def test_a_library_may_colour_what_it_prints():
+    program = (
+        "from rich.console import Console; "
+        "Console(file=streams.styled(), force_terminal=True).print('[red]told[/red]')"
+    )
+    assert b"\x1b[31mtold\x1b[0m" in run(program, capture_output=True).stdout
+
+
+def test_names_of_runs_and_cards_reach_no_terminal(tmp_path):
+    folder = tmp_path / "outputs" / f"a{HOSTILE}\nb"
+    card = write_bundle(folder) / "card.json"
+    told = json.loads(card.read_text()) | {"name": HOSTILE, "licence": HOSTILE, "parent": HOSTILE}
+    card.write_text(json.dumps(told))
+    for words in (["library", "list"], ["library", "show", str(folder)], ["compare", str(folder)]):
+        done = timbrel(*words, capture_output=True, cwd=tmp_path)
+        shown = (done.stdout + done.stderr).decode()
+        assert shown.replace("\n", "").isprintable()
+        assert words[0] == "compare" or f"a{ESCAPED}\\nb" in shown
+    offered = timbrel("_complete", "timbrel library show ", capture_output=True, cwd=tmp_path)
+    assert offered.stdout == b""

@@ -3,7 +3,7 @@
 import difflib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,15 @@ def folder_fault(folder: Path) -> str | None:
 
 
 def override_text(value: Any) -> str:
-    """`value` as the command line writes it."""
-    if isinstance(value, list):
-        return "[" + ",".join(override_text(item) for item in value) + "]"
+    """`value` as the command line writes it.
+
+    >>> override_text([None, True, 0.1]), override_text({"low": 1, "high": None})
+    ('[null,true,0.1]', '{low:1,high:null}')
+    """
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(override_text, value)) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{override_text(item)}" for key, item in value.items()) + "}"
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     return str(value)

@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from timbrel.errors import UserError
@@ -96,21 +96,31 @@ def write_text(path: Path, text: str, *, advice: str = "") -> None:
 
 
 @contextlib.contextmanager
-def replacing_folder(folder: Path, *, advice: str = "") -> Iterator[Path]:
+def replacing_folder(
+    folder: Path, *, advice: str = "", unless: Callable[[], bool] = lambda: False
+) -> Iterator[Path]:
     """A new folder beside `folder`, which takes its place once the block ends without an error.
 
-    What was there is removed after the move. Raises WriteError for every OSError of the block.
+    What was there is removed after the move; where `unless()` holds then, because another process
+    was faster, it stays and the new one goes. Raises WriteError for every OSError of the block.
     """
     draft = _beside(folder.parent)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft.mkdir()
         yield draft
-        _swap(draft, folder)
+        _swap(draft, folder, unless)
     except OSError as error:
         raise write_error(folder, error, advice=advice) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove `folder` with all it holds; a kill amid it leaves nothing under its name."""
+    aside = _beside(folder.parent)
+    os.rename(folder, aside)
+    shutil.rmtree(aside)
 
 
 def check_room(folder: Path, needed_bytes: int = 1, *, advice: str = "") -> None:
@@ -207,9 +217,11 @@ def _to_disk(path: Path) -> None:
                 raise
 
 
-def _swap(draft: Path, folder: Path) -> None:
+def _swap(draft: Path, folder: Path, unless: Callable[[], bool]) -> None:
     """Put `draft` at `folder`; what is there moves aside first, and back if that fails."""
     for _ in range(_SWAPS):
+        if unless():
+            return
         aside = _beside(folder.parent)
         with contextlib.suppress(FileNotFoundError):
             os.rename(folder, aside)

@@ -2,7 +2,8 @@
 
 A pager, a dead `tee`, a closed terminal (EPIPE, EIO), a full disk behind a redirection (ENOSPC), a
 terminal that knows ASCII alone: what is written is a message, and a message that cannot be told is
-no reason to end a training. Every text that leaves for the terminal passes here.
+no reason to end a training. Every text that leaves for the terminal passes here, and nothing
+in it that a terminal would obey: names of files, cards and configs may come from strangers.
 """
 
 import codecs
@@ -13,10 +14,13 @@ import select
 import stat
 import sys
 from contextlib import suppress
-from typing import TextIO, final
+from typing import Any, TextIO, cast, final
+
+from timbrel.words import printable
 
 # Where a terminal lacks a mark of ours; of the same width, so that tables stay aligned.
-_PLAIN = {"✓": "+", "✗": "x", "…": "~", "↓": "v", "↑": "^", "∞": "~", "·": "-", "²": "2"}
+_PLAIN = dict(zip("✓✗…↓↑∞·²\N{EN DASH}", "+x~v^~-2-", strict=True))
+_HARMLESS = "\n\t\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
 _ERRORS = "timbrel.plain"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _GONE = (errno.EPIPE, errno.ECONNRESET)
@@ -48,7 +52,38 @@ class _Unbroken(io.FileIO):
             self.lost = error
         if error.errno not in _FULL:  # a disk may have room again
             # The descriptor too: of C code and of processes started from now on.
-            _to_nowhere(self.fileno())
+            to_nowhere(self.fileno())
+
+
+@final
+class _Told(io.TextIOWrapper):
+    """A stream whose text holds no sign that a terminal obeys, but line ends and tabs."""
+
+    def write(self, text: str) -> int:
+        """Write `text`, such signs as escapes; how many characters of it are done with."""
+        super().write(_disarmed(text))
+        return len(text)
+
+
+@final
+class _Styled:
+    """A stream for a library that colours its text, and whose names are `printable` already."""
+
+    def __init__(self, stream: _Told) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write `text` as it is."""
+        return io.TextIOWrapper.write(self._stream, text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def styled() -> TextIO:
+    """Standard output for `rich.console.Console(file=)`: its colours pass, so escape the names."""
+    stream = sys.stdout
+    return cast(TextIO, _Styled(stream)) if isinstance(stream, _Told) else stream
 
 
 def guard() -> None:
@@ -62,7 +97,7 @@ def guard() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            _to_nowhere(descriptor)
+            to_nowhere(descriptor)
     codecs.register_error(_ERRORS, _plain)
     if sys.stdout is sys.__stdout__:
         sys.stdout = sys.__stdout__ = _guarded(sys.stdout, 1)  # type: ignore[misc]
@@ -95,7 +130,7 @@ def _guarded(stream: TextIO | None, descriptor: int) -> TextIO | None:
         at_once = stream.line_buffering or stream.write_through
     elif stream is not None:
         return stream
-    return io.TextIOWrapper(
+    return _Told(
         io.BufferedWriter(_Unbroken(descriptor)),
         encoding=encoding,
         errors=_ERRORS,
@@ -103,7 +138,14 @@ def _guarded(stream: TextIO | None, descriptor: int) -> TextIO | None:
     )
 
 
-def _to_nowhere(descriptor: int) -> None:
+def _disarmed(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c in _HARMLESS else printable(c) for c in text)
+
+
+def to_nowhere(descriptor: int) -> None:
+    """Have whatever is written to `descriptor` be dropped, by this process and what it starts."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     if nowhere == descriptor:
         os.set_inheritable(nowhere, True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from timbrel.audio.names import file_name, fitted
+from timbrel.audio.names import file_name, file_stem, fitted, fitting
 
 
 @pytest.mark.parametrize("name", ["k" * 300, "録" * 100, "🥁" * 100, "é" * 200, "k\udcff" * 150])
@@ -19,3 +19,25 @@ def test_what_fits_is_left_alone() -> None:
     assert fitted("録" * 40, 120) == "録" * 40
     assert file_name("kick_spectral_vae", 200) == "kick_spectral_vae"
     assert file_name("../a b/${n}", 200) == "a_b_n"
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("../../x", "_.._x"),
+        ("/tmp/x", "_tmp_x"),
+        ("..", "_"),
+        (".", "_"),
+        ("", "_"),
+        ("a\0b\x1b[2J", "a\\x00b\\x1b[2J"),
+        ("a\nb", "a b"),
+        ("gpj.\u202ewav", "gpj.\\u202ewav"),
+    ],
+)
+def test_the_stem_of_a_file_is_no_path_and_obeyed_by_no_terminal(name: str, stem: str) -> None:
+    assert fitting(name) == stem
+    assert file_stem("kicks/..\x1bdeep.wav") == "\\x1bdeep"
+
+
+def test_a_stem_of_any_length_fits() -> None:
+    assert len(fitting("n" * 300).encode()) <= 200

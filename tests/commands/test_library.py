@@ -43,9 +43,9 @@ def test_list_has_one_line_per_run_newest_first(here, capsys) -> None:
     assert len(lines) == 5
     new, old = lines[1], lines[2]
     assert "2026-01-03 03:04  kicks  spectral" in new
-    assert " 250  2m05s  1.500 [1.38 1.75] " in new
+    assert " 250  2 min 5 s  1.500 [1.38 1.75] " in new
     assert new.endswith("finished")
-    assert " 100  0m50s  1.250 " in old
+    assert " 100  50.0 s  1.250 " in old
     assert " 16  finished" in old  # 3 x 5 + 1 numbers in the header of its weights
     (killed,) = [line for line in lines if "sweeps/2026-01-01_000000_abcd/1" in line]
     assert killed.endswith("-  unfinished")
@@ -89,7 +89,7 @@ def test_an_empty_place_says_so(tmp_path, monkeypatch, capsys) -> None:
 
 
 def test_a_narrow_terminal_keeps_names_and_scores(here, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_: os.terminal_size((90, 24)))
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_, **__: os.terminal_size((90, 24)))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     assert cli.main(["library", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -105,7 +105,7 @@ def test_show_tells_all_of_a_run(here, capsys) -> None:
         "kicks: 12 files, 20.5 s to train on (hash aaaaaaaa)",
         "spectral, 16 parameters",
         "vae, 32 per frame",
-        "250 steps, 125 s, limit 8m, best held-out loss 0.048 at step 250",
+        "250 steps, 2 min 5 s, limit 8m, best held-out loss 0.048 at step 250",
         "timbrel train data.root=/sounds/kicks",
         "trainer.max_time = 8m   (default 30m)",
         "1.500 [1.375, 1.750]",

@@ -19,9 +19,9 @@ from timbrel.config.schema import (
     GenerateConfig,
     InspectConfig,
     TrainConfig,
-    duration_s,
 )
 from timbrel.errors import UserError
+from timbrel.words import duration_s
 
 
 @pytest.mark.parametrize(
@@ -73,16 +73,16 @@ def test_defaults_pass_every_check(tmp_path):
     [
         ("seed", -1, "seed=-1: 0 or more"),
         ("data.root", "/x", "the demo set has no folder"),
-        ("data.files", 0, "data.files=0: 1 or more"),
+        ("data.files", 0, "data.files=0: between 1 and 100000"),
         ("data.files", None, "data.files=null: 1 or more"),
         ("data.split_file", "/no/such.json", "data.split_file=/no/such.json: no such file"),
         ("data.split_theme", "drums", "needs data.split_file"),
         ("data.sample_rate_hz", 48, "between 8000 and 192000"),
-        ("data.channels", 3, "data.channels=3: 1 (mono) or 2 (stereo)"),
+        ("data.channels", 3, "data.channels=3: one of 1, 2"),
         ("data.chunk_samples", 100, "1024 or more"),
-        ("data.validation_fraction", -0.1, "a share"),
+        ("data.validation_fraction", -0.1, "from 0 to below 1"),
         ("data.test_fraction", 0.95, "no file is left to train"),
-        ("data.folds", 1, "data.folds=1: 2 or more"),
+        ("data.folds", 2, "data.folds=2: 3 or more, or null"),
         ("data.fold", 1, "needs data.folds"),
         ("trainer.batch_size", 0, "trainer.batch_size=0: 1 or more"),
         ("trainer.max_time", None, "training never ends"),
@@ -203,7 +203,7 @@ def test_generate_checks(tmp_path):
     config.export.encoding = "12"
     assert "one of 16, 24, 32f" in message(config)
     config.export.encoding, config.export.ceiling_dbtp = "16", 1.0
-    assert "0 or below" in message(config)
+    assert "between -60 and 0" in message(config)
 
 
 def test_every_key_is_explained():

@@ -52,7 +52,7 @@ def _this_module() -> Any:
         ({"_target_": HERE, "width": 1, "noise": 0.1}, "a.noise=0.1: expected a mapping or null"),
         (
             {"_target_": HERE, "width": 1, "noise": {"x": "y"}},
-            "a.noise={'x': 'y'}: expected a mapping to a number or null",
+            "a.noise={x:y}: expected a mapping to a number or null",
         ),
         (
             {"_target_": HERE, "width": 1, "schedule": "up"},

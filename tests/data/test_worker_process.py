@@ -7,6 +7,7 @@ import pytest
 
 from timbrel.data.worker_process import (
     SINGLE_THREADED,
+    EndedError,
     WorkerProcess,
     in_parallel,
     module_command,
@@ -23,6 +24,9 @@ def answer(job):
         os._exit(1)
     if job == "sleep":
         time.sleep(60)
+    if job == "chatter":
+        os.write(1, b"a decoder's note")
+        print("another")
     if job == "refuse":
         raise UserError("refuse: no")
     return os.getpid() if job == "pid" else os.environ.get(job, "")
@@ -59,6 +63,30 @@ def test_a_death_is_told_with_the_job_and_the_next_gets_a_fresh_process():
     assert isinstance(fresh, int)
     assert fresh != pid
     process.close()
+
+
+def test_what_a_decoder_writes_to_standard_output_is_no_answer(capfd):
+    process = worker()
+    assert process.call("chatter") == ""
+    assert process.call("TIMBREL_TEST") == "given"
+    process.close()
+    assert capfd.readouterr().out == ""
+
+
+def test_a_process_that_does_not_start_is_no_process_that_ended_on_its_job():
+    process: WorkerProcess[str, object] = WorkerProcess(
+        (sys.executable, "-c", ""), ended=lambda job: f"{job}: ended on it"
+    )
+    with pytest.raises(UserError, match=r"^pid: ended on it: it did not start \(") as raised:
+        process.call("pid")
+    assert not isinstance(raised.value, EndedError)
+
+
+def test_a_stopped_process_starts_no_other():
+    process = worker()
+    process.stop()
+    with pytest.raises(UserError):
+        process.call("sleep")
 
 
 def test_jobs_in_parallel_each_have_their_outcome_or_error():

@@ -70,7 +70,7 @@ def test_gain_and_fades_arrive(instrument: Instrument) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"seconds": 0}, "seconds=0: give a length above 0"),
+        ({"seconds": 0}, "seconds=0: above 0"),
         ({"seconds": -1.0}, "above 0"),
         ({"seconds": float("nan")}, "above 0"),
         ({"temperature": -0.1}, "temperature=-0.1"),

@@ -7,6 +7,7 @@ from torch import Tensor
 from timbrel.errors import UserError
 from timbrel.losses.mix import LossMix
 from timbrel.losses.schedules import Ramp
+from timbrel.losses.terms import Diagnostic
 
 
 def _terms(leaf: Tensor) -> dict[str, Tensor]:
@@ -35,6 +36,19 @@ def test_the_log_tells_terms_before_weighting() -> None:
     kept = objective.detached()
     assert not kept.total.requires_grad
     assert kept.total.item() == objective.total.item()
+
+
+def test_a_diagnostic_is_told_and_weighs_what_it_is_given() -> None:
+    """Without a weight it is no part of the sum; with one it is a term as every other."""
+    leaf = torch.tensor([0.3, -1.2], requires_grad=True)
+    terms = {"stft_log": leaf.square(), "kl": Diagnostic(leaf.exp())}
+    seen = LossMix({"stft_log": 3.0})(terms, step=0)
+    seen.total.backward()
+    torch.testing.assert_close(leaf.grad, 3.0 * leaf.detach())
+    assert seen.terms["kl"].item() == pytest.approx(float(leaf.detach().exp().mean()))
+    assert seen.weights == {"stft_log": 3.0}
+    weighed = LossMix({"stft_log": 3.0, "kl": 2.0})(terms, step=0)
+    torch.testing.assert_close(weighed.total, seen.total + 2.0 * leaf.exp().mean())
 
 
 def test_schedules_are_read_at_the_step() -> None:

@@ -20,7 +20,8 @@ def option(group: str, name: str) -> DictConfig:
     """One YAML of `conf/` over the YAMLs of its own group that it names as defaults."""
     own = OmegaConf.load(CONF / group / f"{name}.yaml")
     defaults = own.pop("defaults", [])
-    return OmegaConf.merge(*(option(group, parent) for parent in defaults), own)
+    parents = [parent.removesuffix("@_here_") for parent in defaults]
+    return OmegaConf.merge(*(option(group, parent) for parent in parents), own)
 
 
 def config(architecture: str, latent: str, *, channels: int = 1, **changes: Any) -> DictConfig:

@@ -316,8 +316,8 @@ def test_recordings_that_went_while_it_trained_do_not_cost_the_training(
     shutil.copytree(recordings, tmp_path / "drive")
     fit = training_run.fit
 
-    def unplugged(*arguments):
-        fitted = fit(*arguments)
+    def unplugged(*arguments, **named):
+        fitted = fit(*arguments, **named)
         shutil.rmtree(tmp_path / "drive")
         return fitted
 

@@ -18,7 +18,10 @@ def options(*groups: str) -> list[str]:
     return [f"{group}={path.stem}" for group in groups for path in (CONF / group).glob("*.yaml")]
 
 
-TRAINED = options("architecture", "latent", "augmentation", "loss", "trainer", "logger", "data")
+TRAINED = options(
+    "architecture", "latent", "augmentation", "loss", "optimizer", "callbacks", "trainer", "logger",
+    "data",
+)  # fmt: skip
 DEVICES = options("device")
 EXPERIMENTS = options("experiment")
 EXPORTS = options("export")

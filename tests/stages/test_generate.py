@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,33 @@ def test_python_writes_the_same_bytes(model: Path, format: str, source: str) -> 
     audio.save(f"python.{format}", encoding="24")
     assert path.read_bytes() == Path(f"python.{format}").read_bytes()
     assert soundfile.info(path).duration == (0.4 if source == "prior" else 0.3)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../x", "/tmp/x", "", ".", "..", "n" * 300, "a\0b", "a\nb", "\x1b[2J\x07", "gpj.\u202ewav"],
+)
+def test_a_models_name_is_no_path(model: Path, tmp_path: Path, name: str, capsys) -> None:
+    stranger = shutil.copytree(model / "model", tmp_path / "stranger")
+    card = stranger / "card.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"name": name}))
+    [path] = _generate(stranger, "seconds=0.05")
+    assert path.parent == Path("outputs", "generated")
+    assert path.name.isprintable()
+    assert path.is_file()
+    assert capsys.readouterr().out.rstrip("\n").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("name", 5), ("name", ["a"]), ("name", None), ("metrics", []), ("licence", 1)],
+)
+def test_a_card_of_other_kinds_is_damaged(model: Path, tmp_path: Path, key: str, value) -> None:
+    stranger = shutil.copytree(model / "model", tmp_path / "stranger")
+    card = stranger / "card.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {key: value}))
+    with pytest.raises(UserError, match=f"card.json' is damaged: {key} is no"):
+        _generate(stranger)
 
 
 def test_names_are_given_in_turn_and_one_line_says_what(model: Path, capsys) -> None:

@@ -223,11 +223,22 @@ def test_it_resumes_and_is_evaluated(here: Path) -> None:
     run = only_run(here)
     before = (run / "model" / "weights.safetensors").read_bytes()
     shutil.rmtree(run / "model")
-    assert train.main([f"run={run}"]) == 0
+    assert train.main([f"run={run}", "trust=true"]) == 0
     assert (run / "model" / "weights.safetensors").read_bytes() == before
     shutil.rmtree(run / "evaluation")
     assert evaluate.main([f"run={run}", "device=cpu"]) == 0
     assert (run / "evaluation" / "summary.csv").is_file()
+
+
+def test_going_on_with_a_strangers_run_asks_first(here: Path, capsys) -> None:
+    run = only_run(here)
+    (here / "witness").unlink(missing_ok=True)
+    sys.modules.pop("mine", None)
+    assert train.main([f"run={run}"]) == 2
+    told = capsys.readouterr().err
+    assert "names 'mine.build'" in told
+    assert "give trust=true" in told
+    assert not (here / "witness").exists()
 
 
 def test_a_training_starts_from_it(here: Path, recordings: Path, capsys) -> None:

@@ -123,7 +123,7 @@ def test_killed_in_a_phase_it_goes_on_in_it(
     process.join()
     assert process.exitcode == -9
     run = only_run(tmp_path / "killed")
-    assert train.main([f"run={run}"]) == 0
+    assert train.main([f"run={run}", "trust=true"]) == 0
     assert outcome(run) == expected
 
 

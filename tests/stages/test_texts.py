@@ -92,6 +92,13 @@ def test_the_page_of_a_long_name_fits(here: Path) -> None:
     assert Path(app.compose("inspect", ["data.root=~/kicks"]).report).name == "inspect_kicks.html"
 
 
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "\x1b[2J", ".."])
+def test_the_page_of_any_name_lies_in_outputs(here: Path, name: str) -> None:
+    page = Path(app.compose("inspect", ["data.root=~/kicks", f"data.name={name}"]).report)
+    assert page.parent == Path("outputs")
+    assert page.name.isprintable()
+
+
 def test_what_is_saved_starts_at_the_root(here: Path) -> None:
     (here / "lists.json").touch()
     (here / "more").mkdir()

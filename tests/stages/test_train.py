@@ -136,13 +136,6 @@ def test_gates_have_the_runs_limits_at_the_end_and_when_evaluated_again(run_trai
         assert {**gates[name], "value": ""} == {**again[name], "value": ""}, name
 
 
-def test_time_limit_fixes_a_horizon_and_ends_near_it(run_train) -> None:
-    status, run = run_train("trainer.max_time=3s", "trainer.max_steps=null")
-    assert status == 0
-    rates = read_metrics(run / "metrics.csv")["train/learning_rate"]
-    assert rates[-1][1] < 0.7 * max(rate for _, rate in rates)  # well down the cosine
-
-
 def test_a_resumed_run_refuses_other_settings(run_train, capsys) -> None:
     _, run = run_train()
     assert train.main([f"run={run}", "trainer.max_steps=9"]) == 2

@@ -3,6 +3,7 @@
 tests/commands/test_ablate.py runs the real one.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -97,6 +98,15 @@ def test_every_run_runs_once(here, jobs) -> None:
     assert {run.standing.state for run in planned()} == {State.finished}
     assert launch(planned()) == {}
     assert Path("sweeps/s/x-a/seed0/output.log").read_text() == "starting\n"
+
+
+def test_a_run_reaches_another_process_as_json(here) -> None:
+    launch(planned()[:1])
+    for run in planned(width=2, max_steps=3):
+        found = PlannedRun.from_json(json.loads(json.dumps(run.to_json())))
+        assert found == run
+        assert found.cell.settings == run.cell.settings
+        assert isinstance(found.standing.state, State)
 
 
 def test_failures_are_told_and_alone_run_again(here, monkeypatch) -> None:

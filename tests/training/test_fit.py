@@ -18,6 +18,7 @@ from timbrel.training.alarms import Alarms
 from timbrel.training.callbacks import BEST, LAST, Checkpoints, Clock, EarlyStop, Validation
 from timbrel.training.compute import Compute
 from timbrel.training.fit import Fitted, fit
+from timbrel.training.horizon import Horizon
 from timbrel.training.module import Training
 from timbrel.training.phases import Phase
 from timbrel.training.validation import validate
@@ -146,6 +147,23 @@ def test_weights_of_a_phase_do_not_reach_the_validation(whole: Any, tmp_path: Pa
     _, _, recorder, _ = fitted(tmp_path, louder, Phase(name="two", from_step=4))
     for step, loss in recorder.told.items():
         assert loss == recorder.expected[step]["averaged"] > 1.0
+
+
+def test_a_time_limit_fixes_a_horizon_and_ends_at_it(tmp_path: Path) -> None:
+    """Of 100 s, at a second a step: fixed after 10 steps at 97 % of the 90 s left."""
+    module = training(choices("rave", "vae"))
+    for name in ("optimizers", "manual_backward"):
+        delattr(module, name)  # Lightning's own
+    module.horizon = Horizon(max_time_s=100.0)
+    ticks = iter(range(1000))
+    validation = Validation([measured("rave")], 1000)
+    clock = Clock(now_s=lambda: float(next(ticks)))
+    callbacks = [clock, validation, Checkpoints(tmp_path, validation, clock, 1000)]
+    batches = DataLoader([measured("rave", n=1)] * 200, batch_size=None)  # type: ignore[arg-type, var-annotated]
+    ended = fit(module, batches, callbacks, tmp_path, CPU, {})
+    assert (module.horizon.fixed_at_step, module.horizon.last_step) == (10, 97)
+    assert ended.steps == 97
+    assert module.learning_rate < 0.01 * module.settings.learning_rate  # down the cosine
 
 
 def test_early_stop_counts_in_the_last_phase_alone(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from models.presets import LATENTS, config
+from timbrel.losses.terms import value_of
 from timbrel.models.dropout import SeededDropout
+from timbrel.training.callbacks import training_values
 from timbrel.training.module import forward_pass
-from training.tiny import FAMILIES, choices, curve, measured, moved, training, weights_of
+from training.tiny import FAMILIES, adamw, choices, curve, measured, moved, training, weights_of
 
 
 @pytest.mark.parametrize("latent", LATENTS)
@@ -24,7 +26,28 @@ def test_every_pair_takes_steps(architecture: str, latent: str) -> None:
     assert module.step == 2
     assert all(torch.isfinite(p).all() for p in module.parameters())
     assert module.objective is not None
-    assert module.objective.terms.keys() - {"adversary"} == module.mix.weights.keys()
+    unweighted = module.objective.terms.keys() - module.mix.weights.keys()
+    assert unweighted == ({"kl"} if latent in WATCHED else set()) | (
+        {"adversary"} if latent == "factor_vae" else set()
+    )
+
+
+WATCHED = ["beta_tcvae", "capacity", "free_bits", "kl_floor"]
+
+
+@pytest.mark.parametrize("latent", WATCHED)
+def test_a_diagnostic_is_told_and_moves_nothing(latent: str) -> None:
+    """Runs of before weigh it with 0: they go on as they began, and so does one without."""
+    batch = measured("rave")
+    old = training(choices("rave", latent), more_weights={"kl": 0.0})
+    new = training(choices("rave", latent))
+    assert curve(old, batch, 3) == pytest.approx(curve(new, batch, 3), rel=1e-6)
+    for before, after in zip(old.model.parameters(), new.model.parameters(), strict=True):
+        assert torch.equal(before, after)
+    assert old.objective is not None
+    assert new.objective is not None
+    assert old.objective.terms["kl"] == new.objective.terms["kl"] > 0
+    assert training_values(new)["train/kl"] == float(new.objective.terms["kl"])
 
 
 PENALISED = [(name, term) for name in LATENTS for term in config("rave", name).latent.weights]
@@ -48,7 +71,7 @@ def test_every_term_alone_reaches_the_encoder(latent: str, term: str) -> None:
     if term == "clip_order":  # no clip attribute is named
         assert float(terms[term]) == 0.0
         return
-    terms[term].mean().backward()
+    value_of(terms[term]).mean().backward()
     reached = [p.grad for p in module.model.encoder.parameters() if p.grad is not None]
     assert reached
     assert any((gradient != 0).any() for gradient in reached)
@@ -114,7 +137,7 @@ def _copy(value: Any) -> Any:
 
 TAKES_A_TARGET = [
     (name, term)
-    for name, term in PENALISED
+    for name, term in [*PENALISED, *((name, "kl") for name in WATCHED)]
     if term in ("kl", "floored_kl")
     and name not in ("annealed", "target_kl")  # a ramp of its own; that option itself
 ]
@@ -138,7 +161,7 @@ def test_every_gaussian_option_takes_a_target_rate(latent: str, term: str) -> No
 def test_weight_decay_draws_the_model_to_zero_and_nothing_else(decay: float) -> None:
     """Without a gradient AdamW multiplies by 1 - rate x decay; the adversary has no decay."""
     module = training(choices("rave", "factor_vae"))
-    module.settings = replace(module.settings, weight_decay=decay)
+    module.settings = replace(module.settings, make=adamw(1e-3, decay))
     main, own = module.configure_optimizers()
     before = weights_of(module)
     for parameter in (*module.model.parameters(), *module.penalty.parameters()):

@@ -1,6 +1,7 @@
 """A training small enough for a step in milliseconds, without a trainer around it."""
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ from timbrel.losses.mix import LossMix
 from timbrel.losses.reconstruction import SpectralLoss
 from timbrel.training.horizon import Horizon
 from timbrel.training.module import OptimizerSettings, Training
+from timbrel.training.optimizers import MakeOptimizer
 
 TINY: dict[str, dict[str, Any]] = {
     "spectral": {
@@ -38,6 +40,16 @@ def choices(architecture: str, latent: str, **changes: Any) -> DictConfig:
     return config(architecture, latent, **small)
 
 
+def adamw(learning_rate: float, weight_decay: float = 0.01) -> MakeOptimizer:
+    return partial(
+        torch.optim.AdamW,
+        lr=learning_rate,
+        betas=(0.9, 0.99),
+        weight_decay=weight_decay,
+        fused=True,
+    )
+
+
 def training(
     chosen: DictConfig,
     *,
@@ -47,6 +59,7 @@ def training(
     autocast: bool = False,
     steps: int = 100,
     learning_rate: float = 1e-3,
+    make: MakeOptimizer | None = None,
     **settings: Any,
 ) -> Training:
     """The module, its optimizers made, without a trainer around it."""
@@ -61,7 +74,7 @@ def training(
         penalty=penalty,
         mix=LossMix({**RECONSTRUCTION, **weights, **more_weights}),
         optimizer=OptimizerSettings(
-            learning_rate=learning_rate, betas=(0.9, 0.99), weight_decay=0.01, warmup_steps=0,
+            make=make or adamw(learning_rate), learning_rate=learning_rate, warmup_steps=0,
             gradient_clip_norm=clip_norm, ema_decay=0.9,
         ),
         horizon=Horizon(max_steps=steps),

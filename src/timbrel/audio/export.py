@@ -10,6 +10,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +22,9 @@ from timbrel.audio.level import TruePeakMeter, decibels
 from timbrel.audio.names import readable
 from timbrel.audio.origin import comment_of, mark
 from timbrel.audio.resample import resample_blocks
+from timbrel.config.bounds import refuse, value_problems
+from timbrel.config.schema import ExportConfig
+from timbrel.config.values import encoding_problems
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import check_room, replacing, temporary
 from timbrel.randomness import numpy_generator
@@ -61,21 +65,9 @@ class ExportSettings:
         if self.format not in ("wav", "flac"):
             hint = did_you_mean(self.format, ("wav", "flac"))
             raise UserError(f"export.format={self.format}: choose wav or flac{hint}")
-        if self.encoding not in _BITS:
-            raise UserError(f"export.encoding={self.encoding}: choose 16, 24 or 32f")
-        if self.format == "flac" and self.encoding == "32f":
-            raise UserError(
-                "export.encoding=32f: FLAC holds whole numbers only; "
-                "use export.encoding=24, or export.format=wav"
-            )
-        if not 1_000 <= self.sample_rate_hz <= 384_000:
-            raise UserError(
-                f"export.sample_rate_hz={self.sample_rate_hz}: choose 1000 to 384000 Hz"
-            )
-        if not -60.0 <= self.ceiling_dbtp <= 0.0:
-            raise UserError(
-                f"export.ceiling_dbtp={self.ceiling_dbtp}: choose -60 to 0 dB below full scale"
-            )
+        names = ("encoding", "sample_rate_hz", "ceiling_dbtp")
+        values = {name: getattr(self, name) for name in names}
+        refuse(chain(value_problems(ExportConfig, "export.", **values), encoding_problems(self)))
 
 
 @dataclass(frozen=True)

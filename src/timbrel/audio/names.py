@@ -4,6 +4,8 @@ import hashlib
 import re
 from pathlib import Path
 
+from timbrel.words import printable
+
 _LONGEST_STEM = 80
 _LONGEST_STEM_BYTES = 200  # file systems take 255, with what is put around it
 
@@ -33,18 +35,6 @@ def file_name(name: str, most_bytes: int) -> str:
     return fitted(re.sub(r"[^\w.-]+", "_", name).strip("_."), most_bytes)
 
 
-def printable(name: str) -> str:
-    r"""`name` with everything a terminal might obey, or cannot encode, written as an escape.
-
-    >>> printable("new\nline")
-    'new\\nline'
-    """
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for c in name
-    )
-
-
 def readable(name: str) -> str:
     """`name` with the bytes that are no UTF-8 spelled out: what libsndfile and W&B can take."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
@@ -60,5 +50,6 @@ def file_stem(name: str) -> str:
 
 
 def fitting(stem: str) -> str:
-    """`stem` readable, on one line, and as much of it as the name of a file has room for."""
-    return fitted(readable(stem.replace("\n", " ")), _LONGEST_STEM_BYTES)
+    """`stem` as one part of a path: readable, without what a terminal obeys, of a file's length."""
+    told = printable(readable(stem.replace("\n", " "))).replace("/", "_").lstrip(".")
+    return fitted(told or "_", _LONGEST_STEM_BYTES)

@@ -15,13 +15,14 @@ from typing import Any
 
 from timbrel.audio.names import fitted
 from timbrel.errors import UserError, did_you_mean, override_text
-from timbrel.sweeps.plan import SWEEPS, PlannedRun, estimate, minutes, plan_run, plan_text
+from timbrel.sweeps.plan import SWEEPS, PlannedRun, estimate, plan_run, plan_text
 from timbrel.sweeps.record import State, standing
 from timbrel.sweeps.runner import PROCESS, Ending, environment_of, launch
 from timbrel.sweeps.signature import FileDigests
 from timbrel.sweeps.step_time import step_seconds
 from timbrel.sweeps.study import Cell, Study, read_study, study_names
 from timbrel.sweeps.written import PAGE, README, results_folder, up_to_date
+from timbrel.words import duration
 
 _PAGE = """\
 timbrel ablate: train a grid of settings with several seeds, and compare them on one page.
@@ -132,8 +133,8 @@ def _tell_time(
         _tell("how long it will take could not be told: no step could be timed")
         return
     over = study.budget_s is not None and found.seconds > study.budget_s
-    budget = f"; more than the budget of {minutes(study.budget_s)}" if over else ""
-    _tell(f"about {minutes(found.seconds)} (a step takes {step_s:.2f} s{budget})")
+    budget = f"; more than the budget of {duration(study.budget_s)}" if over else ""
+    _tell(f"about {duration(found.seconds)} (a step takes {step_s:.2f} s{budget})")
 
 
 def _launched(call: _Call) -> Callable[..., None]:
@@ -259,9 +260,9 @@ def _progress(total: int, jobs: int) -> Callable[[Ending], None]:
         seconds.append(ending.seconds)
         ended = len(seconds)
         left_s = (total - ended) / jobs * sum(seconds) / ended
-        words = f"{ending.state} after {minutes(ending.seconds)}"
+        words = f"{ending.state} after {duration(ending.seconds)}"
         reason = f": {ending.reason}" if ending.reason else ""
-        left = f" (about {minutes(left_s)} to go)" if ended < total else ""
+        left = f" (about {duration(left_s)} to go)" if ended < total else ""
         _tell(f"[{ended}/{total}] {ending.run.label}: {words}{reason}{left}")
 
     return tell

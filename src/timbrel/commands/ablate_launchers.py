@@ -6,7 +6,7 @@ whoever ran it, a failure is its own, and a killed run goes on. A launcher on ot
 this folder there.
 """
 
-import pickle
+import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -59,7 +59,9 @@ def launch(
     place = SWEEPS / study / ".launcher"
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=place, suffix=".runs") as file, _hydra(place) as hydra:
-        pickle.dump(list(runs), file)
+        # As a signature reads a config: what JSON does not know counts as its text.
+        text = json.dumps([run.to_json() for run in runs], default=str)
+        file.write(text.encode())
         file.flush()
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks()),
@@ -108,7 +110,8 @@ def _hydra(place: Path) -> Iterator[Hydra]:
 
 def run_one(config: DictConfig) -> dict[str, Any] | None:
     """A launcher's job: the run number `index` of those in the file `runs`."""
-    run = pickle.loads(Path(config.runs).read_bytes())[config.index]
+    runs = json.loads(Path(config.runs).read_text("utf-8"))
+    run = PlannedRun.from_json(runs[config.index])
     ending = run_alone(run, study=config.study, jobs=config.jobs, tell=_tell)
     if ending is None:
         return None

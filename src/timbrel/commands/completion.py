@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from timbrel.config.options import groups_of
+from timbrel.config.options import groups_of, stage_named
 from timbrel.config.schema import STAGES
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import write_text
@@ -100,7 +100,9 @@ def install(words: Sequence[str]) -> int:
 def answer(words: Sequence[str]) -> int:
     """Print the candidates for the last word of a command line, one per line."""
     line = words[-1] if words else ""
-    sys.stdout.write("".join(f"{candidate}\n" for candidate in candidates(line)))
+    # A shell takes each literally, one per line: what would not survive that is left out.
+    told = [candidate for candidate in candidates(line) if candidate.isprintable()]
+    sys.stdout.write("".join(f"{candidate}\n" for candidate in told))
     return 0
 
 
@@ -204,4 +206,4 @@ def _overrides(stage: str, before: list[str], word: str) -> list[str]:
 
 
 def _is_key(stage: str, name: str) -> bool:
-    return name in STAGES[stage].schema.__dataclass_fields__
+    return name in stage_named(stage).schema.__dataclass_fields__

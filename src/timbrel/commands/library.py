@@ -13,6 +13,7 @@ from timbrel.errors import UserError, did_you_mean, folder_fault
 from timbrel.metrics.scores import SCORES
 from timbrel.paths import user_path
 from timbrel.runs.finder import FOLDERS, Entry, find, locate, summarise
+from timbrel.words import duration, printable
 
 _PAGE = """\
 timbrel library: the runs and models you have.
@@ -156,9 +157,7 @@ def _score_words(name: str) -> Callable[[Entry], str]:
 def _time(entry: Entry) -> str:
     """The training's own clock; else the limit it was given, said to be one."""
     if entry.elapsed_s is not None:
-        minutes, seconds = divmod(round(entry.elapsed_s), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"
+        return duration(entry.elapsed_s)
     return f"max {entry.time_limit}" if entry.time_limit else UNKNOWN
 
 
@@ -183,7 +182,9 @@ _RIGHT = frozenset(["steps", "parameters"])
 def _table(entries: Sequence[Entry], width: int) -> str:
     columns = _columns()
     shown = [*_SHOWN]
-    cells = {key: [columns[key][0], *(columns[key][2](e) for e in entries)] for key in shown}
+    cells = {
+        key: [columns[key][0], *(printable(columns[key][2](e)) for e in entries)] for key in shown
+    }
     widths = {key: max(map(len, texts)) for key, texts in cells.items()}
     for key in _DISPENSABLE:
         if sum(widths[k] + 2 for k in shown) - 2 <= width:

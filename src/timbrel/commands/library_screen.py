@@ -13,9 +13,11 @@ import yaml
 from timbrel.commands.terminal import count
 from timbrel.config.options import conf_folder
 from timbrel.config.schema import STAGES
+from timbrel.errors import override_text
 from timbrel.metrics.scores import SCORES
 from timbrel.runs.finder import Entry, summarise
 from timbrel.runs.folder import MODEL_FOLDER, Run, held_out_loss, read_run
+from timbrel.words import duration, printable
 
 _SCHEMA_SECTIONS = ("data", "trainer", "device")
 _MOST_DIFFERENCES = 12
@@ -37,7 +39,7 @@ def screen(path: Path) -> str:
     """
     entry, run = summarise(path), read_run(path)
     blocks = [
-        [f"{run.name}   ({entry.status})", f"  {path}"],
+        [f"{printable(run.name)}   ({entry.status})", f"  {printable(str(path))}"],
         _about(entry, run),
         _given(run),
         _scores(run),
@@ -59,7 +61,7 @@ def _about(entry: Entry, run: Run) -> list[str]:
     latent = f"{entry.latent or 'unknown'}" + (f", {width} per frame" if width else "")
     training = [f"{entry.steps} steps" if entry.steps else "no step logged"]
     if entry.elapsed_s is not None:
-        training.append(f"{entry.elapsed_s:.0f} s")
+        training.append(duration(entry.elapsed_s))
     training += [f"limit {entry.time_limit}"] if entry.time_limit else []
     held_out = held_out_loss(run.curves)
     if held_out:
@@ -105,7 +107,7 @@ def _given(run: Run) -> list[str]:
     if differences:
         lines += ["Differs from the defaults"]
         lines += [
-            f"  {key} = {_plain(value)}   (default {_plain(default)})"
+            f"  {key} = {_told(value)}   (default {_told(default)})"
             for key, value, default in differences[:_MOST_DIFFERENCES]
         ]
         more = len(differences) - _MOST_DIFFERENCES
@@ -134,10 +136,8 @@ def differing(config: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
         yield "seed", config["seed"], schema.seed
 
 
-def _plain(value: Any) -> str:
-    if value is None or value == "???":
-        return "null" if value is None else "none: yours to give"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _told(value: Any) -> str:
+    return "none: yours to give" if value == "???" else override_text(value)
 
 
 def _scores(run: Run) -> list[str]:

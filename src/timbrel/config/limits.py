@@ -4,9 +4,12 @@
 limits in its config, and `timbrel evaluate` reads them there.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any, Literal
+
+from timbrel.config.bounds import Bounds
 
 WEAKER_PENALTY = (
     "lower the penalty (latent=free_bits or latent=target_kl, which keep the KL above 0, or a "
@@ -197,7 +200,10 @@ DEFAULTS: ByKey = {limit.key: limit.default for limit in LIMITS.values()}
 
 
 def _field(limit: Limit) -> tuple[str, Any, Any]:
-    about = {"help": ("alarm and gate: " if limit.reads else "gate: ") + limit.help}
+    about = {
+        "help": ("alarm and gate: " if limit.reads else "gate: ") + limit.help,
+        "bounds": Bounds(above=0, most=math.inf),
+    }
     return limit.key, type(limit.default) | None, field(default=limit.default, metadata=about)
 
 

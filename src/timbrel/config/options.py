@@ -3,9 +3,17 @@
 import os
 from pathlib import Path
 
-from timbrel.config.schema import STAGES
-from timbrel.errors import UserError
+from timbrel.config.schema import STAGES, Stage
+from timbrel.errors import UserError, did_you_mean
 from timbrel.paths import user_path
+
+
+def stage_named(name: str) -> Stage:
+    """The stage called `name`. Raises UserError where there is none."""
+    if name not in STAGES:
+        hint = did_you_mean(name, STAGES)
+        raise UserError(f"{name}: no such stage ({', '.join(STAGES)}){hint}")
+    return STAGES[name]
 
 
 def conf_folder() -> Path:
@@ -57,7 +65,7 @@ def options(*more_folders: Path) -> dict[str, list[str]]:
 
 def groups_of(stage: str, *more_folders: Path) -> dict[str, list[str]]:
     """The config groups that `stage` composes, with their options."""
-    known = set(STAGES[stage].schema.__dataclass_fields__)
+    known = set(stage_named(stage).schema.__dataclass_fields__)
     if stage == "train":
         known.add("experiment")
     return {group: names for group, names in options(*more_folders).items() if group in known}

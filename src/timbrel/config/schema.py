@@ -1,16 +1,18 @@
 """The typed schema of every stage. It imports neither Hydra nor torch.
 
-Pluggable parts (architecture, latent, augmentation, loss) are plain mappings with `_target_`s:
+Pluggable parts (`OPEN_SECTIONS`) are plain mappings with `_target_`s:
 `config.targets.check_targets` compares them with the signatures they name. Every other key has its
 type here, and its default too unless a file of `conf/` sets another.
 """
 
 # ruff: noqa: RUF009 - `_key` and `_section` return fields, which is what the rule asks for.
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from timbrel.config.bounds import key as _key
+from timbrel.config.bounds import place as _place
+from timbrel.config.bounds import section as _section
 from timbrel.config.choices import (
     Accelerator,
     DataKind,
@@ -26,25 +28,6 @@ from timbrel.config.choices import (
     Source,
 )
 from timbrel.config.limits import LimitsConfig
-from timbrel.errors import UserError
-
-
-def _key(default: Any, help: str) -> Any:
-    """A field with its one-line explanation (printed by `timbrel STAGE --help`)."""
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata={"help": help})
-    return field(default=default, metadata={"help": help})
-
-
-def _place(default: Any, help: str) -> Any:
-    """A key that takes a path or a list of paths; `stages/app.py` makes them absolute."""
-    item = _key(default, help)
-    item.metadata = {**item.metadata, "place": True}
-    return item
-
-
-def _section(kind: Any) -> Any:
-    return field(default_factory=kind)
 
 
 @dataclass
@@ -57,26 +40,43 @@ class DataConfig:
     also: list[str] = _place([], "further folders of recordings: data.also=[FOLDER,FOLDER]")
     split_file: str | None = _place(None, "JSON file with train and test lists (else by fraction)")
     split_theme: str | None = _key(None, "the entry of split_file to use, if it holds several")
-    sample_rate_hz: int = _key(48000, "sample rate of the model; files are resampled to it")
-    channels: int = _key(1, "1 mono, 2 stereo")
+    sample_rate_hz: int = _key(
+        48000,
+        "sample rate of the model; files are resampled to it",
+        least=8000,
+        most=192_000,
+    )
+    channels: int = _key(1, "1 mono, 2 stereo", choices=(1, 2))
     downmix: Downmix = _key(Downmix.mean, "mono from stereo: mean, left or loudest channel")
     normalise: Normalise | None = _key(
         None,
         "set each file to one level: peak (-1 dBTP) or loudness (-23 LUFS, at most -1 dBTP)",
     )
-    chunk_samples: int = _key(65536, "length of a training example (a chunk), in samples")
+    chunk_samples: int = _key(
+        65536, "length of a training example (a chunk), in samples", least=1024
+    )
     short: Short = _key(
         Short.repeat, "clips shorter than a chunk: pad, loop, or repeat with short silences"
     )
-    validation_fraction: float = _key(0.1, "share of files that choose the checkpoint, 0 to 1")
-    test_fraction: float = _key(0.1, "share of files used for the final scores only, 0 to 1")
-    train_files: int | None = _key(None, "train on this many files only, drawn by the seed")
-    folds: int | None = _key(None, "split into this many folds (cross-validation), not by fraction")
-    fold: int = _key(0, "the fold that is held out, counted from 0")
+    validation_fraction: float = _key(
+        0.1, "share of files that choose the checkpoint, 0 to 1", least=0, below=1
+    )
+    test_fraction: float = _key(
+        0.1, "share of files used for the final scores only, 0 to 1", least=0, below=1
+    )
+    train_files: int | None = _key(
+        None, "train on this many files only, drawn by the seed", least=1
+    )
+    folds: int | None = _key(
+        None, "split into this many folds (cross-validation), not by fraction", least=3
+    )
+    fold: int = _key(0, "the fold that is held out, counted from 0", least=0)
     include_silent: bool = _key(False, "train on silent files too")
     include_generated: bool = _key(False, "train on sounds that timbrel rendered, too")
     skip_unreadable: bool = _key(True, "skip unreadable files; false: stop at the first one")
-    files: int | None = _key(None, "number of clips to render (data=demo only)")
+    files: int | None = _key(
+        None, "number of clips to render (data=demo only)", least=1, most=100_000
+    )
     cache_dir: str | None = _place(None, "folder for decoded audio (default: the user's cache)")
 
 
@@ -84,22 +84,41 @@ class DataConfig:
 class TrainerConfig:
     """Length of a training, its optimizer, and how often it validates, saves and logs."""
 
-    batch_size: int = _key(8, "chunks per step")
+    batch_size: int = _key(8, "chunks per step", least=1)
     max_time: str | None = _key(None, "stop after this time: 8m, 1h30m, 90s, 00:08:00 or seconds")
-    max_steps: int | None = _key(None, "stop after this many steps (or at max_time if sooner)")
-    learning_rate: float = _key(1e-3, "peak learning rate")
-    betas: list[float] = _key([0.9, 0.99], "decay of the optimizer's first and second moment")
-    weight_decay: float = _key(0.01, "decoupled weight decay")
-    warmup_steps: int = _key(20, "steps over which the learning rate rises from 0 to its peak")
-    gradient_clip_norm: float | None = _key(1.0, "largest gradient norm; null: no clipping")
-    ema_decay: float | None = _key(0.995, "decay per step of the averaged weights; null: none")
-    validate_every_steps: int = _key(100, "steps between validations")
-    checkpoint_every_steps: int = _key(100, "steps between checkpoints that a run resumes from")
-    early_stop_patience: int | None = _key(
-        None, "stop after this many validations without improvement (counted in the last phase)"
+    max_steps: int | None = _key(
+        None, "stop after this many steps (or at max_time if sooner)", least=1
     )
-    validation_chunks: int = _key(32, "largest number of chunks per validation")
-    log_every_steps: int = _key(10, "steps between rows of metrics.csv")
+    learning_rate: float = _key(
+        1e-3, "peak learning rate (optimizer.lr, if set, takes precedence)", above=0
+    )
+    betas: list[float] = _key(
+        [0.9, 0.99],
+        "decay of the first and second moment (optimizer=adamw)",
+        least=0,
+        below=1,
+    )
+    weight_decay: float = _key(0.01, "decoupled weight decay (optimizer=adamw)", least=0)
+    warmup_steps: int = _key(
+        20, "steps over which the learning rate rises from 0 to its peak", least=0
+    )
+    gradient_clip_norm: float | None = _key(
+        1.0, "largest gradient norm; null: no clipping", above=0
+    )
+    ema_decay: float | None = _key(
+        0.995, "decay per step of the averaged weights; null: none", least=0, below=1
+    )
+    validate_every_steps: int = _key(100, "steps between validations", least=1)
+    checkpoint_every_steps: int = _key(
+        100, "steps between checkpoints that a run resumes from", least=1
+    )
+    early_stop_patience: int | None = _key(
+        None,
+        "stop after this many validations without improvement (counted in the last phase)",
+        least=1,
+    )
+    validation_chunks: int = _key(32, "largest number of chunks per validation", least=1)
+    log_every_steps: int = _key(10, "steps between rows of metrics.csv", least=1)
 
 
 @dataclass
@@ -108,8 +127,10 @@ class DeviceConfig:
 
     accelerator: Accelerator = _key(Accelerator.auto, "auto: the first of cuda, mps, cpu found")
     precision: Precision = _key(Precision.auto, "auto: bf16 where it is fast, else fp32")
-    workers: int | None = _key(None, "processes that load data (default: by the number of cores)")
-    threads: int | None = _key(None, "CPU threads for computing (default: all cores)")
+    workers: int | None = _key(
+        None, "processes that load data (default: by the number of cores)", least=0
+    )
+    threads: int | None = _key(None, "CPU threads for computing (default: all cores)", least=1)
     pin_memory: bool | None = _key(None, "keep batches in page-locked memory (default: with cuda)")
     tf32: bool = _key(True, "use TF32 for matrix products on cuda")
 
@@ -123,8 +144,11 @@ class LoggerConfig:
     project: str = _key("timbrel", "name of the W&B project")
     group: str | None = _key(None, "name of the W&B group")
     tags: list[str] = _key([], "W&B tags of the run")
-    clips: int = _key(4, "number of held-out clips whose audio is logged")
-    every_validations: int = _key(5, "validations between two logs of audio")
+    clips: int = _key(4, "number of held-out clips whose audio is logged", least=0)
+    every_validations: int = _key(5, "validations between two logs of audio", least=1)
+    extra: dict[str, Any] = _key(
+        {}, "further loggers, Lightning's or yours: +logger.extra.NAME._target_=MODULE.CLASS"
+    )
 
 
 @dataclass
@@ -132,18 +156,24 @@ class ExportConfig:
     """Format and level of the audio files that are written."""
 
     format: ExportFormat = _key(ExportFormat.wav, "file format: wav or flac")
-    encoding: str = _key("24", "bits per sample: 16, 24, or 32f (float, wav only)")
-    sample_rate_hz: int = _key(48000, "sample rate of the file, in Hz")
+    encoding: str = _key(
+        "24", "bits per sample: 16, 24, or 32f (float, wav only)", choices=("16", "24", "32f")
+    )
+    sample_rate_hz: int = _key(48000, "sample rate of the file, in Hz", least=1000, most=384_000)
     dither: bool = _key(True, "add TPDF dither (16 and 24 bits only)")
-    ceiling_dbtp: float = _key(-1.0, "highest true peak, in dBTP; louder sound is turned down")
+    ceiling_dbtp: float = _key(
+        -1.0, "highest true peak, in dBTP; louder sound is turned down", least=-60, most=0
+    )
 
 
 @dataclass
 class AlarmsConfig:
     """When a training raises an alarm, because a number is beyond its limit (`limits.*`)."""
 
-    grace_steps: int = _key(100, "raise no alarm in the first steps, this many")
-    patience: int = _key(3, "raise an alarm after this many validations in a row beyond a limit")
+    grace_steps: int = _key(100, "raise no alarm in the first steps, this many", least=0)
+    patience: int = _key(
+        3, "raise an alarm after this many validations in a row beyond a limit", least=1
+    )
 
 
 @dataclass
@@ -166,9 +196,12 @@ class PhaseConfig:
 class TrainConfig:
     """`timbrel train`."""
 
-    seed: int = _key(0, "seed of all random choices of the run")
+    seed: int = _key(0, "seed of all random choices of the run", least=0)
     name: str | None = _key(None, "name of the run (default: data, architecture and latent)")
     run: str | None = _key(None, "run folder to resume; only device and logger may change")
+    trust: bool = _key(
+        False, "true: resume a run= whose config names code outside timbrel and torch; it is run"
+    )
     data_root: str | None = _key(None, "new folder of the recordings of run=, if they have moved")
     init_from: str | None = _place(
         None, "model bundle or run folder whose weights the training starts from"
@@ -184,6 +217,8 @@ class TrainConfig:
     latent: dict[str, Any] = _section(dict)
     augmentation: dict[str, Any] = _section(dict)
     loss: dict[str, Any] = _section(dict)
+    optimizer: dict[str, Any] = _section(dict)
+    callbacks: dict[str, Any] = _section(dict)
     device: DeviceConfig = _section(DeviceConfig)
     trainer: TrainerConfig = _section(TrainerConfig)
     logger: LoggerConfig = _section(LoggerConfig)
@@ -206,7 +241,9 @@ class InspectConfig:
     )
     attributes: bool = _key(True, "measure attributes (pitch, brightness, attack ...) for the page")
     pitch: Pitch = _key(Pitch.yin, "how f0 is measured: yin, or crepe (slower; timbrel[crepe])")
-    workers: int | None = _key(None, "processes that read files (default: by the number of cores)")
+    workers: int | None = _key(
+        None, "processes that read files (default: by the number of cores)", least=0
+    )
     augmentation: dict[str, Any] = _section(dict)
 
 
@@ -216,8 +253,10 @@ class EvaluateSection:
 
     parts: list[str] = _key(["train", "validation", "test"], "parts of the split that are scored")
     strict: bool = _key(False, "exit with status 1 if a gate fails")
-    bootstrap_draws: int = _key(2000, "bootstrap draws for each confidence interval over files")
-    generated_clips: int = _key(32, "clips to generate from the prior and score; 0: none")
+    bootstrap_draws: int = _key(
+        2000, "bootstrap draws for each confidence interval over files", least=100
+    )
+    generated_clips: int = _key(32, "clips to generate from the prior and score; 0: none", least=0)
     embedding: Embedding = _key(
         Embedding.log_mel,
         "embedding for kernel and Fréchet distance: log_mel, or aisfx (a package to install)",
@@ -231,7 +270,7 @@ class EvaluateConfig:
     run: str = _key("???", "run folder to evaluate")
     data_root: str | None = _key(None, "new folder of its recordings, if they have moved")
     output: str | None = _key(None, "folder for tables, sounds and page (default: the run folder)")
-    seed: int = _key(0, "seed of the noise control, the generated clips and the intervals")
+    seed: int = _key(0, "seed of the noise control, the generated clips and the intervals", least=0)
     evaluate: EvaluateSection = _section(EvaluateSection)
     limits: LimitsConfig = _section(LimitsConfig)  # type: ignore[valid-type]
     device: DeviceConfig = _section(DeviceConfig)
@@ -249,12 +288,16 @@ class GenerateConfig:
         "audio file or folder to encode (source=file); the model's data.normalise is applied",
     )
     output: str | None = _key(None, "file or folder to write (default: outputs/generated)")
-    seed: int = _key(0, "seed of all random choices")
-    seconds: float | None = _key(None, "length in seconds (default: 4, or the length of input=)")
-    temperature: float = _key(1.0, "spread of the code around its mean: 0 none, 1 as learned")
-    gain_db: float = _key(0.0, "gain before the true-peak ceiling, in dB")
-    fade_in_s: float = _key(0.0, "length of the fade-in, in seconds")
-    fade_out_s: float = _key(0.01, "length of the fade-out, in seconds")
+    seed: int = _key(0, "seed of all random choices", least=0)
+    seconds: float | None = _key(
+        None, "length in seconds (default: 4, or the length of input=)", above=0, most=86_400
+    )
+    temperature: float = _key(
+        1.0, "spread of the code around its mean: 0 none, 1 as learned", least=0
+    )
+    gain_db: float = _key(0.0, "gain before the true-peak ceiling, in dB", least=-200, most=200)
+    fade_in_s: float = _key(0.0, "length of the fade-in, in seconds", least=0)
+    fade_out_s: float = _key(0.01, "length of the fade-out, in seconds", least=0)
     device: DeviceConfig = _section(DeviceConfig)
     export: ExportConfig = _section(ExportConfig)
 
@@ -315,32 +358,16 @@ STAGES = {
     ),
 }
 
-OPEN_SECTIONS = frozenset({"architecture", "latent", "augmentation", "loss"})
-"""Sections whose keys are arguments of a `_target_`, not fields of the schema."""
-
-_DURATION = re.compile(
-    r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+(?:\.\d+)?)s?)?"
+OPEN_SECTIONS = frozenset(
+    {"architecture", "latent", "augmentation", "loss", "optimizer", "callbacks", "logger.extra"}
 )
+"""Sections whose keys are names of `_target_`s and their arguments, not fields of the schema."""
 
 
-def duration_s(text: str) -> float:
-    """Seconds of `8m`, `1h30m`, `90s`, `00:08:00`, `08:00` (minutes and seconds) or `480`.
+def in_open_section(key: str) -> bool:
+    """Whether `key` lies below one of the open sections.
 
-    Raises UserError if `text` is none of these, or not above 0.
-
-    >>> duration_s("1h30m"), duration_s("00:08:00"), duration_s("90")
-    (5400.0, 480.0, 90.0)
+    >>> in_open_section("logger.extra.csv.name"), in_open_section("logger.mode")
+    (True, False)
     """
-    compact = text.strip().lower().replace(" ", "")
-    clock = re.fullmatch(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)", compact)
-    words = _DURATION.fullmatch(compact)
-    if clock:
-        parts = [float(part or 0) for part in clock.groups()]
-    elif words and compact:
-        parts = [float(words[unit] or 0) for unit in "hms"]
-    else:
-        raise UserError(f"'{text}' is not a duration: write 8m, 1h30m, 90s, 00:08:00 or seconds")
-    seconds = 3600 * parts[0] + 60 * parts[1] + parts[2]
-    if seconds <= 0:
-        raise UserError(f"'{text}': a duration must be above 0")
-    return seconds
+    return any(key.startswith(f"{section}.") for section in OPEN_SECTIONS)

@@ -1,9 +1,9 @@
 """A function in processes of its own, for what may crash and what threads would give one core.
 
 A module names its function in its last lines, `if __name__ == "__main__": serve(function)`, and
-`WorkerProcess(module_command("timbrel.…"), …)` runs it there. Jobs and outcomes are pickled, so
-their classes belong into other modules than the one that runs. Not `multiprocessing`: that runs the
-caller's script again in every child, and imports torch if the script does.
+`WorkerProcess(module_command("timbrel.…"), …)` runs it there. Jobs and outcomes pass pipes as
+pickles, so their classes belong into other modules than the one that runs. Not `multiprocessing`:
+that runs the caller's script again in every child, and imports torch if the script does.
 """
 
 import os
@@ -25,6 +25,20 @@ Outcome = TypeVar("Outcome")
 
 # Where the cores are taken by processes, threads of their own would get in each other's way.
 SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+# What a process says first: one that never comes up must not be taken for one that a job ended.
+READY = b"ready\n"
+
+
+class EndedError(UserError):
+    """A process that ended on its job: killed, out of memory, or crashed."""
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def module_command(module: str) -> tuple[str, ...]:
@@ -51,33 +65,24 @@ class WorkerProcess(Generic[Job, Outcome]):
         self._ended = ended
         self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
 
     def call(self, job: Job) -> Outcome:
         """The outcome of `job`.
 
-        Raises the `UserError` of the function there, and one where the process ends on the job, or
-        cannot be started for it; the next job then gets a fresh process.
+        Raises the `UserError` of the function there, `EndedError` where the process ends on the
+        job, and another `UserError` where it does not start; the next job gets a fresh process.
         """
-        if self._process is None:
-            try:
-                self._process = subprocess.Popen(
-                    self._command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    env=os.environ | self._environment,
-                    start_new_session=True,  # Ctrl-C is this process's: it ends its workers itself
-                )
-            except OSError as error:  # no memory, or too many processes
-                raise UserError(f"{self._ended(job)}: {error.strerror or error}") from error
-        if self._process.stdin is None or self._process.stdout is None:
+        process = self._process or self._start(job)
+        if process.stdin is None or process.stdout is None:
             raise RuntimeError("a worker process was started without pipes")
         try:
-            pickle.dump(job, self._process.stdin)
-            self._process.stdin.flush()
-            outcome = pickle.load(self._process.stdout)
+            pickle.dump(job, process.stdin)
+            process.stdin.flush()
+            outcome = pickle.load(process.stdout)
         except (BrokenPipeError, EOFError, pickle.UnpicklingError) as error:
             self.close()
-            raise UserError(self._ended(job)) from error
+            raise EndedError(self._ended(job)) from error
         except BaseException:
             self.stop()
             raise
@@ -85,8 +90,28 @@ class WorkerProcess(Generic[Job, Outcome]):
             raise outcome
         return outcome
 
+    def _start(self, job: Job) -> "subprocess.Popen[bytes]":
+        try:
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=os.environ | self._environment,
+                start_new_session=True,  # Ctrl-C is this process's: it ends its workers itself
+            )
+        except OSError as error:  # no memory, or too many processes
+            raise UserError(f"{self._ended(job)}: {error.strerror or error}") from error
+        self._process = process
+        if self._stopped:  # by another thread, which did not see this process yet
+            process.terminate()
+        if process.stdout is None or process.stdout.readline() != READY:
+            self.close()
+            raise UserError(f"{self._ended(job)}: it did not start ({' '.join(self._command)})")
+        return process
+
     def stop(self) -> None:
-        """Have the process end amid its job; `close` waits for it."""
+        """Have the process end amid its job, and none start from now on; `close` waits for it."""
+        self._stopped = True
         process = self._process
         if process is not None:
             process.terminate()
@@ -151,7 +176,11 @@ def serve(function: Callable[[Any], Any]) -> None:
     with suppress(FileNotFoundError):  # for parts of the user's own, after all other modules
         sys.path.append(os.getcwd())
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt, BrokenPipeError), os.fdopen(os.dup(1), "wb") as answers:
+        # Decoders and other C code write notes of their own: answers have a stream to themselves.
+        streams.to_nowhere(1)
+        answers.write(READY)
+        answers.flush()
         while True:
             try:
                 job = pickle.load(sys.stdin.buffer)
@@ -161,5 +190,5 @@ def serve(function: Callable[[Any], Any]) -> None:
                 outcome = function(job)
             except UserError as error:
                 outcome = error
-            pickle.dump(outcome, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+            pickle.dump(outcome, answers)
+            answers.flush()

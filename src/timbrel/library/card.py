@@ -11,6 +11,10 @@ from timbrel.errors import UserError
 from timbrel.files import write_text
 
 FORMAT_VERSION = 1
+_KINDS: tuple[tuple[str, type, str], ...] = (
+    *((key, str, "text") for key in ("name", "data_hash", "licence", "model_hash")),
+    *((key, dict, "mapping") for key in ("metrics", "checksums")),
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,9 @@ def read_card(folder: Path) -> Card:
             f"'{folder}' is of format {version} (timbrel {values.get('timbrel_version')}); "
             f"this timbrel {__version__} opens up to format {FORMAT_VERSION}: update timbrel"
         )
+    for key, kind, words in _KINDS:
+        if not isinstance(values.get(key, kind()), kind):
+            raise UserError(f"'{path}' is damaged: {key} is no {words}")
     data = values.pop("trained_on", None) or {}
     try:
         values["foreign"] = tuple(values.get("foreign", ()))

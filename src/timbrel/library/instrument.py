@@ -1,6 +1,5 @@
 """The instrument: a bundle that encodes and renders. One face for Python and the command line."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from timbrel.audio.export import ExportReport, ExportSettings, export
 from timbrel.audio.origin import tag
+from timbrel.config.bounds import check_values
+from timbrel.config.schema import GenerateConfig
 from timbrel.contracts import Latent, joined
 from timbrel.errors import UserError
 from timbrel.generation.engine import render
@@ -73,14 +74,7 @@ class RenderSettings:
         object.__setattr__(self, "seed", int(self.seed))
         for key in ("temperature", "gain_db", "fade_in_s", "fade_out_s"):
             object.__setattr__(self, key, float(getattr(self, key)))
-        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds > 0):
-            raise UserError(f"seconds={self.seconds}: give a length above 0")
-        for key in ("temperature", "fade_in_s", "fade_out_s"):
-            value = getattr(self, key)
-            if not (math.isfinite(value) and value >= 0):
-                raise UserError(f"{key}={value}: give 0 or more")
-        if not -200 <= self.gain_db <= 200:
-            raise UserError(f"gain_db={self.gain_db}: give -200 to 200 dB")
+        check_values(GenerateConfig, **asdict(self))
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,18 @@ from typing import Any
 
 from torch import nn
 
+from timbrel.config.walk import walk
 from timbrel.errors import UserError
 
 _PACKAGES = ("timbrel.models.", "timbrel.dsp.")
+_OF_TRAININGS = (
+    *_PACKAGES,
+    "timbrel.losses.",
+    "timbrel.data.augmentation.",
+    "timbrel.training.",
+    "torch.nn.",
+    "torch.optim.",
+)
 
 
 def check_targets(config: Any, where: str, *, trust: bool = False) -> None:
@@ -44,14 +53,13 @@ def foreign_parts(config: Any, where: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_foreign(config, where)))
 
 
-def _foreign(node: Any, where: str) -> Iterator[str]:
-    if isinstance(node, str) and "${" in node:
-        raise UserError(f"{where}: '{node}' refers to other values; a model's config holds them")
-    if isinstance(node, list):
-        for value in node:
-            yield from _foreign(value, where)
-    if isinstance(node, dict):
-        for key, value in node.items():
+def _foreign(config: Any, where: str) -> Iterator[str]:
+    for _, node in walk(config):
+        if isinstance(node, str) and "${" in node:
+            raise UserError(
+                f"{where}: '{node}' refers to other values; a model's config holds them"
+            )
+        for key, value in node.items() if isinstance(node, dict) else ():
             if key == "_target_":
                 if not _is_own(value, where):
                     yield str(value)
@@ -59,7 +67,37 @@ def _foreign(node: Any, where: str) -> Iterator[str]:
                 raise UserError(f"{where}: key '{key}' does not belong in a model's config")
             elif key.startswith("_") and key.endswith("_"):
                 yield f"{node.get('_target_', '')}.{key}".lstrip(".")
-            yield from _foreign(value, where)
+
+
+def check_run_targets(config: Any, where: str) -> None:
+    """Raise UserError where a training's config builds what neither timbrel nor torch has.
+
+    A run folder may come from a stranger, and resuming it calls what its config names. Of timbrel
+    and torch it may name classes, in the packages that hold parts of a training.
+    """
+    targets = [
+        str(node)
+        for key, node in walk(config)
+        if key.rpartition(".")[2] == "_target_" and not _is_part(str(node))
+    ]
+    if targets:
+        names = ", ".join(repr(name) for name in dict.fromkeys(targets))
+        raise UserError(
+            f"{where} names {names}, outside timbrel and torch: going on with the run calls that "
+            "code. If the run is yours, or you trust who made it, give trust=true"
+        )
+
+
+def _is_part(target: str) -> bool:
+    """Whether `target` is a class of timbrel's or torch's own that a training is made of."""
+    module_name, _, name = target.rpartition(".")
+    if not f"{module_name}.".startswith(_OF_TRAININGS):
+        return False
+    try:
+        part = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError):
+        return False
+    return inspect.isclass(part) and f"{part.__module__}.".startswith(_OF_TRAININGS)
 
 
 def _is_own(target: Any, where: str) -> bool:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from timbrel.contracts import Batch, Latent, Posterior
+from timbrel.losses.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,10 @@ class Adversary(Protocol):
 class AudioAdversary(Adversary, Protocol):
     """An adversary of `loss.adversaries`: it gives the model's objective terms of its own.
 
-    One value per example, or one where the examples are judged together. While it is asked for
+    One value per example, or one where the examples are judged together; a `Diagnostic` among them
+    is logged and needs no weight. While it is asked for
     terms its parameters take no gradient. Both methods run under the model's autocast, where
     networks answer in bfloat16; what they return is reduced in float32.
     """
 
-    def terms(
-        self, forward: Pass, batch: Batch, step: int, rng: torch.Generator
-    ) -> dict[str, Tensor]: ...
+    def terms(self, forward: Pass, batch: Batch, step: int, rng: torch.Generator) -> Terms: ...

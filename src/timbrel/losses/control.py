@@ -29,9 +29,10 @@ class TargetRate:
     posterior collapses.
 
     The KL is that of frame codes and clip code, per latent frame. Use it as the weight of a term
-    that is the whole KL: `latent.weights.kl`, which every Gaussian option has, or `floored_kl`
-    (with a target above the floor). A part of the KL, such as `total_correlation`, may be near 0
-    while the KL is far from its target: then the weight rises to `highest`.
+    that is the whole KL: `latent.weights.kl` (with a `+` where `kl` is only a diagnostic), or
+    `latent.weights.floored_kl` (with a target above the floor). A part of the KL, such as
+    `total_correlation`, may be near 0 while the KL is far from its target: then the weight rises to
+    `highest`.
 
     >>> weight = TargetRate(target_nats_per_frame=10.0, start=1.0)
     >>> weight.observe(20.0)  # the KL is too high: the weight rises

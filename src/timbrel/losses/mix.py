@@ -18,13 +18,14 @@ from torch import Tensor
 from timbrel.errors import UserError, did_you_mean
 from timbrel.losses.control import Controller
 from timbrel.losses.schedules import Schedule
+from timbrel.losses.terms import Diagnostic, value_of
 
 
 @dataclass(frozen=True)
 class Objective:
     """The weighted sum, and each term before weighting (batch means, for the log).
 
-    `weights` are those that were applied.
+    `weights` are those that were applied; a diagnostic may have none.
     """
 
     total: Float[Tensor, ""]
@@ -39,9 +40,10 @@ class Objective:
 class LossMix:
     """Weighs named terms. Every term needs a weight and every weight a term.
 
-    A weight is a number, a schedule, or a controller, which gets the KL by `observe`. In a call,
-    `replaced` are other weights for some terms, and `resting` names weights whose terms are not
-    given.
+    A diagnostic needs none: it is logged with the terms, and is part of the total only if it has a
+    weight. A weight is a number, a schedule, or a controller, which gets the KL by `observe`. In a
+    call, `replaced` are other weights for some terms, and `resting` names weights whose terms are
+    not given.
 
     Raises:
         UserError: a weight names no term, or a term has no weight (at the first call).
@@ -52,24 +54,29 @@ class LossMix:
 
     def __call__(
         self,
-        terms: Mapping[str, Tensor],
+        terms: Mapping[str, Tensor | Diagnostic],
         step: int,
         *,
         replaced: Mapping[str, float] = MappingProxyType({}),
         resting: Collection[str] = (),
     ) -> Objective:
         self.check(terms, resting)
-        means = {name: term.mean() for name, term in terms.items()}
+        means = {name: value_of(term).mean() for name, term in terms.items()}
         every = {**self.weights_at(step), **replaced}
         weights = {name: weight for name, weight in every.items() if name in terms}
-        total = torch.stack([weights[name] * means[name] for name in means]).sum()
+        total = torch.stack(
+            [weights[name] * means[name] for name in means if name in weights]
+        ).sum()
         return Objective(total, {k: v.detach() for k, v in means.items()}, weights)
 
-    def check(self, terms: Collection[str], resting: Collection[str] = ()) -> None:
+    def check(
+        self, terms: Mapping[str, Tensor | Diagnostic], resting: Collection[str] = ()
+    ) -> None:
         """Raises UserError unless terms and weights, but for the `resting` ones, are the same."""
         for name in sorted(self.weights.keys() - set(terms) - set(resting)):
             raise UserError(f"weight '{name}' names no loss term{did_you_mean(name, terms)}")
-        for name in sorted(set(terms) - self.weights.keys()):
+        needing = {name for name, term in terms.items() if not isinstance(term, Diagnostic)}
+        for name in sorted(needing - self.weights.keys()):
             raise UserError(f"loss term '{name}' has no weight; set it to 0 to switch it off")
 
     def weights_at(self, step: int) -> dict[str, float]:

@@ -4,15 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
-from timbrel.errors import UserError
+from timbrel.errors import UserError, override_text
 from timbrel.metrics.scores import SCORES
 from timbrel.report.comparison_listening import listening
 from timbrel.report.figures import PALETTE, curves_figure
-from timbrel.report.page import drawing, duration, number, render_page, write_page
+from timbrel.report.page import drawing, number, render_page, write_page
 from timbrel.runs.comparison import (
     MISSING,
     Difference,
@@ -33,6 +32,7 @@ from timbrel.runs.summary import (
     parameter_count,
     steps_done,
 )
+from timbrel.words import duration, printable
 
 MOST_RUNS = len(PALETTE)
 _LETTERS = "ABCDEFGHIJ"
@@ -117,7 +117,7 @@ def summary(runs: Sequence[Run]) -> str:
     letters = list(_LETTERS[: len(runs)])
     part = compared_part(runs)
     rows = score_rows(runs, letters, part)
-    lines = [f"{letter}  {run.name}" for letter, run in zip(letters, runs, strict=True)]
+    lines = [f"{letter}  {printable(run.name)}" for letter, run in zip(letters, runs, strict=True)]
     lines += [f"careful: {item.heading}: {item.text}" for item in cautions(runs, letters)]
     table = [[row.heading, *(_cell(row, i).line for i in range(len(runs))), row.verdict]
              for row in rows]  # fmt: skip
@@ -212,17 +212,11 @@ def _wins(runs: Sequence[Run], letters: Sequence[str], part: str) -> str:
 
 def _setting(row: Difference) -> tuple[str, list[str], str]:
     also = f"and {row.places - 1} more of that name" if row.places > 1 else ""
-    return row.key, [_shown(value) for value in row.values], also
-
-
-def _shown(value: Any) -> str:
-    if value is MISSING:
-        return _ABSENT
-    if value is None or isinstance(value, bool):
-        return {None: "none", True: "true", False: "false"}[value]
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return str(value)
+    return (
+        row.key,
+        [_ABSENT if value is MISSING else override_text(value) for value in row.values],
+        also,
+    )
 
 
 def _curves(runs: Sequence[Run], letters: Sequence[str]) -> tuple[list[Drawing], list[Drawing]]:

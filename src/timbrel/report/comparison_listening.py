@@ -8,12 +8,12 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from timbrel.audio.names import printable
 from timbrel.audio.read import describe
 from timbrel.report.figures import spectrogram_png
-from timbrel.report.page import audio_player, duration, number, picture
+from timbrel.report.page import audio_player, number, picture
 from timbrel.report.run_listening import excerpt, spread
 from timbrel.runs.folder import Run
+from timbrel.words import duration, printable
 
 MOST_CLIPS = 6
 # Of 16-bit audio before FLAC and base64, which about cancel: what the page will weigh in sound.

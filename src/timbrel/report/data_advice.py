@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from timbrel.audio.names import printable
 from timbrel.data.scan.catalog import Catalog, FileReport
 from timbrel.data.scan.catalog_table import shortened
 from timbrel.data.scan.verdicts import CLIPPED_SHARE, SILENT_PEAK, Verdict
-from timbrel.report.page import Notice, duration, number
+from timbrel.report.page import Notice, number
+from timbrel.words import duration, printable
 
 ENOUGH_FILES, ENOUGH_S = 20, 30.0
 LEAST_FILES, LEAST_S = 5, 10.0

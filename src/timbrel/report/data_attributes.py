@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from timbrel.attributes.measurement import Measurement
 from timbrel.attributes.registry import CLIP_ATTRIBUTES, Attribute
-from timbrel.audio.names import printable
 from timbrel.data.measured.attribute_table import AttributeTable
 from timbrel.data.scan.catalog import Catalog
 from timbrel.errors import UserError
 from timbrel.report.figures import histogram, spectrogram_png
 from timbrel.report.page import Notice, drawing, number, picture
 from timbrel.report.run_listening import excerpt
+from timbrel.words import printable
 
 # Shown on an axis that says the same.
 _SHOWN_OTHERWISE = frozenset({"loudness_lufs", "log_f0_octaves", "log_centroid_octaves"})

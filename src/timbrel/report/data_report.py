@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 
 from timbrel.attributes.measurement import PitchMethod
 from timbrel.audio.level import decibels
-from timbrel.audio.names import printable
 from timbrel.data.augmentation import Augment
 from timbrel.data.measured.attribute_table import MOST_S, AttributeTable, Progress, measure_files
 from timbrel.data.scan.catalog import Catalog, FileReport
@@ -31,12 +30,12 @@ from timbrel.report.figures import bars, histogram, waveform_thumbnail
 from timbrel.report.page import (
     audio_player,
     drawing,
-    duration,
     number,
     render_page,
     write_page,
 )
 from timbrel.report.run_listening import Hear, excerpt
+from timbrel.words import duration, printable
 
 MOST_PLAYERS = 40
 _PLAYER_BYTES = 8_000_000

@@ -22,14 +22,14 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from timbrel.audio.names import printable
 from timbrel.files import write_bytes
+from timbrel.words import NOT_KNOWN, duration, printable
 
 TEMPLATES = Path(__file__).with_name("templates")
 INK = "#010203"
 """Draw lines and letters in this colour: on the page they take the colour of its text."""
 
-MINUS, NOT_KNOWN = "\N{MINUS SIGN}", "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 _SVG_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "timbrel"}
 # What follows "url(#" or '="#', or stands in id="...": names that two drawings must not share.
 _SVG_NAME = re.compile(r'(\bid="|url\(#|href="#)')
@@ -121,25 +121,6 @@ def number(value: float | None, digits: int = 3) -> str:
     else:
         text = f"{value:,.{max(0, digits - 1 - magnitude)}f}"
     return text.replace("-", MINUS)
-
-
-def duration(seconds: float | None) -> str:
-    """`seconds` as a person says it.
-
-    >>> duration(0.0312), duration(4.26), duration(64), duration(7380)
-    ('31 ms', '4.3 s', '1 min 4 s', '2 h 3 min')
-    """
-    if seconds is None or not math.isfinite(seconds):
-        return NOT_KNOWN
-    if seconds < 0.9995:
-        return f"{1000 * seconds:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
 
 
 def _base64(data: bytes) -> str:

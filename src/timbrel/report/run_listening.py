@@ -14,9 +14,10 @@ from timbrel.audio.read import describe, read_blocks
 from timbrel.data.cache.entry import amplified, file_gain
 from timbrel.errors import UserError
 from timbrel.report.figures import spectrogram_png
-from timbrel.report.page import audio_player, duration, number, picture
+from timbrel.report.page import audio_player, number, picture
 from timbrel.report.run_warnings import reported_part
 from timbrel.runs.folder import Run
+from timbrel.words import duration
 
 Hear = Callable[[Path, float], tuple[NDArray[np.float32], int]]
 """Reads the first seconds of a file, as `excerpt` does."""

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from timbrel.config.schema import STAGES
+from timbrel.config.walk import leaves
+from timbrel.errors import override_text
 from timbrel.metrics.scores import SCORES
-from timbrel.report.page import duration, number, render_page, write_page
+from timbrel.report.page import number, render_page, write_page
 from timbrel.report.run_curves import curve_groups
 from timbrel.report.run_generated import invented
 from timbrel.report.run_listening import development, listening
 from timbrel.report.run_scores import scale, scores, verdict
 from timbrel.report.run_warnings import command, finished, reported_part, warnings_of
 from timbrel.runs.folder import Run, read_run
+from timbrel.words import duration
 
 REPORT_FILE = "report.html"
 _MOST_LISTED = 1000
@@ -154,32 +157,17 @@ def config_sections(config: Mapping[str, Any], overrides: tuple[str, ...]) -> li
     general: list[Setting] = []
     sections = []
     for name, value in config.items():
-        leaves = [
-            Setting(key, _written(leaf), any(key == g or key.startswith(f"{g}.") for g in given))
-            for key, leaf in _leaves(name, value)
+        settings = [
+            Setting(
+                key, override_text(leaf), any(key == g or key.startswith(f"{g}.") for g in given)
+            )
+            for key, leaf in leaves(value, name)
         ]
         if isinstance(value, dict):
-            sections.append(Section(name, tuple(leaves)))
+            sections.append(Section(name, tuple(settings)))
         else:
-            general.extend(leaves)
+            general.extend(settings)
     return [Section("general", tuple(general)), *sections] if general else sections
-
-
-def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _leaves(f"{prefix}.{key}", inner)
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        for index, inner in enumerate(value):
-            yield from _leaves(f"{prefix}.{index}", inner)
-    else:
-        yield prefix, value
-
-
-def _written(value: Any) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:

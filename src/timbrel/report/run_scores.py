@@ -9,9 +9,10 @@ from markupsafe import Markup
 
 from timbrel.metrics.scores import SCORES
 from timbrel.report.figures import score_scale
-from timbrel.report.page import MINUS, NOT_KNOWN, drawing, number
+from timbrel.report.page import MINUS, drawing, number
 from timbrel.report.run_warnings import reported_part
 from timbrel.runs.folder import Run
+from timbrel.words import NOT_KNOWN
 
 RATE = "nats_per_second"
 _RATE_MEANING = "Information that the code holds, as KL in nats per second."

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from timbrel.config.walk import leaves
+from timbrel.errors import override_text
 from timbrel.metrics.scores import SCORES
 from timbrel.runs.folder import Run
 from timbrel.runs.summary import Score, scores_of
@@ -61,23 +63,19 @@ class ScoreRow:
     verdict: str
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted keys; a part's `_target_` becomes the part's own key, its class the value.
 
     >>> flatten({"loss": {"_target_": "a.b.SpectralLoss", "overlap": 4}, "seed": 0})
     {'loss': 'SpectralLoss', 'loss.overlap': 4, 'seed': 0}
     """
     flat: dict[str, Any] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        if key == "_target_":
-            flat[prefix.rstrip(".")] = str(value).rpartition(".")[2]
-        elif isinstance(value, Mapping):
-            flat |= flatten(value, f"{name}.")
-        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-            flat |= flatten({str(index): item for index, item in enumerate(value)}, f"{name}.")
-        else:
-            flat[name] = value
+    for key, value in leaves(config):
+        part, _, name = key.rpartition(".")
+        if name == "_target_":
+            flat[part] = str(value).rpartition(".")[2]
+        elif value != {}:
+            flat[key] = value
     return flat
 
 
@@ -214,7 +212,7 @@ def _grouped(values: Sequence[Any], labels: Sequence[str]) -> str:
     """`A, B: 8m; C: 30m`."""
     groups: dict[str, list[str]] = {}
     for value, label in zip(values, labels, strict=True):
-        groups.setdefault(str(value), []).append(label)
+        groups.setdefault(override_text(value), []).append(label)
     return "; ".join(f"{', '.join(members)}: {value}" for value, members in groups.items())
 
 

@@ -17,3 +17,13 @@ def built(section: DictConfig | dict[str, Any], name: str) -> Any:
         if isinstance(cause, ValueError | UserError):
             raise UserError(f"{name}: {cause}") from error
         raise
+
+
+def built_of_others(section: dict[str, Any], name: str) -> Any:
+    """As `built`, for classes that are not timbrel's: whatever they raise is a UserError."""
+    try:
+        return instantiate(section, _convert_="all")
+    except Exception as error:
+        cause = error.__cause__ or error
+        told = str(cause) if isinstance(cause, ValueError | UserError) else None
+        raise UserError(f"{name}: {told or f'{type(cause).__name__}: {cause}'}") from error

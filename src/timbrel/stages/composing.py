@@ -1,7 +1,7 @@
 """A stage's config: composed from `conf/` and the command line, completed and checked."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,11 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
-from timbrel.audio.names import fitted
+from timbrel.audio.names import fitting
 from timbrel.config import checks as config_checks
 from timbrel.config.options import conf_folder, user_conf_folder
 from timbrel.config.schema import OPEN_SECTIONS, STAGES
+from timbrel.config.walk import leaves
 from timbrel.errors import UserError, without_trace
 from timbrel.files import refusal
 from timbrel.paths import absolute_path
@@ -31,7 +32,6 @@ from timbrel.stages.run_folders import (
     take_limits,
 )
 
-_LONGEST_NAME_BYTES = 200  # a file takes 255: words stand before and after it
 _CHOSEN = ("data", "architecture", "latent", "augmentation", "loss")
 
 
@@ -85,8 +85,8 @@ def compose(stage: str, overrides: Sequence[str] = (), *, complete: bool = True)
 
 
 def _short(name: str | None) -> str:
-    """A name within that of a file."""
-    return fitted(str(name), _LONGEST_NAME_BYTES)
+    """A name as that of a file, or as part of one."""
+    return fitting(str(name))
 
 
 def options_chosen() -> dict[str, str]:
@@ -150,6 +150,10 @@ def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """
     folder = check_run(config.run)
     merged = saved_config(folder)
+    if not config.trust:
+        from timbrel.library.targets import check_run_targets  # takes torch, which few need here
+
+        check_run_targets(OmegaConf.to_container(merged), f"run={folder}: its config")
     find_recordings(merged, folder, config.data_root)
     overlay(merged, config, overrides, ("device", "logger"))
     merged.run = literal(str(folder))
@@ -187,13 +191,6 @@ def _open_keys(stage: str, overrides: Sequence[str]) -> list[str]:
         config = compose(stage, choices, complete=False)
     except UserError:
         return []
-    return [key for section in OPEN_SECTIONS & set(config) for key in _leaves(config, str(section))]
-
-
-def _leaves(config: DictConfig, prefix: str) -> Iterator[str]:
-    node = OmegaConf.select(config, prefix)
-    if isinstance(node, DictConfig):
-        for key in node:
-            yield from _leaves(config, f"{prefix}.{key}")
-    else:
-        yield prefix
+    sections = [name for name in OPEN_SECTIONS if name.split(".")[0] in config]
+    plain = OmegaConf.to_container(config)
+    return [key for key, _ in leaves(plain) if any(key.startswith(f"{s}.") for s in sections)]

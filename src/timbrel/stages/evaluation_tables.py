@@ -7,12 +7,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from timbrel import streams
 from timbrel.analysis.evaluation import MODEL, NATS_PER_SECOND, NOISE, SILENCE, MeanScore
 from timbrel.analysis.gates import Gate
 from timbrel.analysis.generated_sounds import GeneratedSounds, SetDistances
 from timbrel.data.split.lists import PARTS
 from timbrel.metrics.intervals import Interval
 from timbrel.metrics.scores import SCORES
+from timbrel.words import printable
 
 _STYLES = {"yes": "green", "no": "bold red", "unknown": "yellow"}
 
@@ -25,7 +27,7 @@ def print_evaluation(
     console: Console | None = None,
 ) -> None:
     """Print both tables, what the code costs, and how far invented sounds lie from recordings."""
-    console = console or Console(highlight=False)
+    console = console or Console(highlight=False, file=streams.styled())
     console.print(_scores(summary))
     console.print(
         f"{latent_values_per_second:,.0f} latent values per second. Means over files, with 95 % "
@@ -94,5 +96,5 @@ def _gates(gates: Sequence[Gate]) -> Table:
     for gate in gates:
         value, limit = ("" if math.isnan(x) else f"{x:.3g}" for x in (gate.value, gate.limit))
         verdict = Text(gate.verdict, style=_STYLES[gate.verdict])
-        table.add_row(gate.name, value, limit, verdict, gate.meaning)
+        table.add_row(gate.name, value, limit, verdict, Text(printable(gate.meaning)))
     return table

@@ -11,6 +11,7 @@ from timbrel.data.augmentation import Augment
 from timbrel.data.cache.store import Cache
 from timbrel.data.chunks.chunk import Variant
 from timbrel.stages.recordings import Recordings
+from timbrel.words import duration
 
 
 def expanded(
@@ -35,7 +36,9 @@ def expanded(
     if only_told:
         return None
     if missing:
-        sys.stderr.write(f"rendered {missing} variants in {time.monotonic() - started_s:.0f} s\n")
+        sys.stderr.write(
+            f"rendered {missing} variants in {duration(time.monotonic() - started_s)}\n"
+        )
     return expansion.variants()
 
 

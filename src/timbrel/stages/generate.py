@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from timbrel.audio.names import fitting, printable
+from timbrel.audio.names import fitting
 from timbrel.data.scan.tree import AUDIO_SUFFIXES, entries
 from timbrel.data.scan.verdicts import Verdict
 from timbrel.errors import UserError, folder_fault
 from timbrel.files import check_room
 from timbrel.paths import user_path
 from timbrel.stages.app import run_stage
+from timbrel.words import printable
 
 if TYPE_CHECKING:
     import torch

@@ -5,8 +5,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from timbrel.config.options import groups_of
-from timbrel.config.schema import STAGES
+from timbrel.config.options import groups_of, stage_named
+from timbrel.config.walk import leaves
+from timbrel.errors import override_text
 from timbrel.stages.overrides import schema_keys
 
 _FLAGS = (
@@ -19,7 +20,7 @@ _FLAGS = (
 
 def stage_page(stage: str, config: DictConfig) -> str:
     """The help page of `stage`, with the values that `config` holds."""
-    about = STAGES[stage]
+    about = stage_named(stage)
     lines = [f"timbrel {stage}: {about.summary}", "", f"  writes: {about.writes}", "", "Examples"]
     lines += [f"  timbrel {stage} {example}" for example in about.examples]
     groups = groups_of(stage)
@@ -55,24 +56,14 @@ def _shown(config: DictConfig, key: str) -> str:
     if OmegaConf.is_missing(node, name):
         return "???"
     value: Any = node[name]
-    if OmegaConf.is_list(value):
-        return "[" + ",".join(str(item) for item in value) + "]"
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    return getattr(value, "name", None) or str(value)
+    return override_text(OmegaConf.to_object(value) if OmegaConf.is_config(value) else value)
 
 
 def _pluggable(config: DictConfig) -> list[str]:
-    found: list[str] = []
-
-    def walk(node: Any, path: str) -> None:
-        for key, value in node.items():
-            if isinstance(value, dict):
-                walk(value, f"{path}.{key}")
-            elif "_target_" not in f"{key}{value}" and not str(value).startswith("${"):
-                found.append(f"{path}.{key}={value}".replace(", ", ","))
-
-    for section in ("architecture", "latent", "augmentation", "loss"):
-        if section in config:
-            walk(OmegaConf.to_container(config[section], resolve=False), section)
-    return found
+    return [
+        f"{key}={override_text(value)}"
+        for section in ("architecture", "latent", "augmentation", "loss", "optimizer", "callbacks")
+        if section in config
+        for key, value in leaves(OmegaConf.to_container(config[section], resolve=False), section)
+        if "_target_" not in f"{key}{value}" and not str(value).startswith("${") and value != {}
+    ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
+from timbrel import streams
 from timbrel.errors import UserError
 from timbrel.files import check_room
 from timbrel.paths import user_path
@@ -44,7 +45,7 @@ def job(config: DictConfig) -> None:
     catalog = scanned(config.data, workers=config.workers)
     # Piped, the table has no terminal to fit: nothing of the reasons is cut.
     width = None if sys.stdout.isatty() else 200
-    Console(width=width).print(catalog_table(catalog))
+    Console(width=width, file=streams.styled()).print(catalog_table(catalog))
     if target is not None:
         catalog.to_csv(target)
         sys.stdout.write(f"wrote {target}: one line per file, every measure\n")

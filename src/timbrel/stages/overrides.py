@@ -13,12 +13,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from timbrel.config.options import groups_of, options, shadowed_options
-from timbrel.config.schema import OPEN_SECTIONS, STAGES
+from timbrel.config.options import groups_of, options, shadowed_options, stage_named
+from timbrel.config.schema import STAGES, in_open_section
 from timbrel.errors import UserError, did_you_mean
 from timbrel.paths import user_path
 
-RESUME_KEYS = ("run", "data_root", "device", "logger", "hydra")
+RESUME_KEYS = ("run", "trust", "data_root", "device", "logger", "hydra")
 _FOLDERS_OF_HYDRA = ("hydra.run.dir", "hydra.sweep.dir")
 
 _OVERRIDE = re.compile(
@@ -43,13 +43,13 @@ def schema_keys(schema: type, prefix: str = "") -> Iterator[tuple[str, Any, Any]
 
 def text_keys(stage: str) -> list[str]:
     """The keys of `stage` that take a text, or a list of them."""
-    kinds = schema_keys(STAGES[stage].schema)
+    kinds = schema_keys(stage_named(stage).schema)
     return [key for key, kind, _ in kinds if kind in (str, str | None, list[str])]
 
 
 def place_keys(stage: str) -> list[str]:
     """The keys of `stage` whose paths are kept from the root, as `data.root`."""
-    keys = schema_keys(STAGES[stage].schema)
+    keys = schema_keys(stage_named(stage).schema)
     return [key for key, _, item in keys if item.metadata.get("place")]
 
 
@@ -67,7 +67,7 @@ def quoted_texts(stage: str, overrides: Sequence[str], *, multirun: bool) -> lis
     OmegaConf: on the command line a text is never an interpolation. In a multirun, commas separate
     values unless the user quoted them.
     """
-    kinds = {key: kind for key, kind, _ in schema_keys(STAGES[stage].schema)}
+    kinds = {key: kind for key, kind, _ in schema_keys(stage_named(stage).schema)}
     texts = {key for key, kind in kinds.items() if kind in (str, str | None)}
     found = []
     for override in overrides:
@@ -158,7 +158,7 @@ def check_overrides(
 def _stage_hint(stage: str, word: str) -> str:
     if word in STAGES:
         return f"; one stage at a time: 'timbrel {word} ...'"
-    keys = [key for key, _, _ in schema_keys(STAGES[stage].schema)]
+    keys = [key for key, _, _ in schema_keys(stage_named(stage).schema)]
     return did_you_mean(f"{word}=", [f"{key}=" for key in keys])
 
 
@@ -198,10 +198,10 @@ def _check_choice(
 
 
 def _check_key(stage: str, sign: str, key: str, folders: Sequence[Path]) -> None:
-    schema = STAGES[stage].schema
+    schema = stage_named(stage).schema
     known = [name for name, _, _ in schema_keys(schema)]
-    section = key.split(".")[0]
-    if key in known or (section in OPEN_SECTIONS and section in known and "." in key):
+    sections = {name.split(".")[0] for name in known}
+    if key in known or (in_open_section(key) and key.split(".")[0] in sections):
         if sign and key in known:
             raise UserError(f"{sign}{key}: the key exists; write {key}=..., without the {sign}")
         return
@@ -221,7 +221,7 @@ def _nearest(key: str, known: Sequence[str], groups: Iterable[str] = ()) -> str:
 
 def expected(stage: str, key: str) -> str:
     """What a key takes, in words: `a number`, `one of auto, cpu, cuda, mps`."""
-    for name, annotation, _ in schema_keys(STAGES[stage].schema):
+    for name, annotation, _ in schema_keys(stage_named(stage).schema):
         if name == key:
             return _in_words(annotation)
     return "another type of value"
@@ -305,7 +305,7 @@ def retold(
 
 def _listed(stage: str, kind: str) -> tuple[str, type] | None:
     """The key whose value is a list of the schema's class called `kind`, and that class."""
-    for key, annotation, _ in schema_keys(STAGES[stage].schema):
+    for key, annotation, _ in schema_keys(stage_named(stage).schema):
         for item in typing.get_args(annotation):
             if is_dataclass(item) and getattr(item, "__name__", "") == kind:
                 return key, typing.cast(type, item)
@@ -326,18 +326,17 @@ def _in_a_list(whole: str, key: str, kind: type) -> str:
 
 
 def _unknown(stage: str, key: str, open_keys: Callable[[], Sequence[str]]) -> str:
-    section, _, rest = key.partition(".")
-    if section in OPEN_SECTIONS and rest:
+    if in_open_section(key):
         hint = did_you_mean(key, open_keys())
         otherwise = f"; +{key}=... sets an argument that its YAML leaves out"
         return f"{key}: no such key{hint or otherwise}"
-    known = [name for name, _, _ in schema_keys(STAGES[stage].schema)]
+    known = [name for name, _, _ in schema_keys(stage_named(stage).schema)]
     return f"{key}: no such key{_nearest(key, known)}"
 
 
 def values_of(stage: str, key: str) -> list[str]:
     """The values a key can take, where they are few: an enumeration's names, true and false."""
-    for name, annotation, _ in schema_keys(STAGES[stage].schema):
+    for name, annotation, _ in schema_keys(stage_named(stage).schema):
         if name == key and isinstance(annotation, type) and issubclass(annotation, Enum):
             return [member.name for member in annotation]
         if name == key and annotation in (bool, bool | None):

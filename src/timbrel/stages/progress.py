@@ -4,6 +4,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from timbrel.words import printable
+
 _EVERY_S = 10.0
 
 
@@ -24,5 +26,26 @@ def now_and_then() -> Callable[[str], None]:
 
 def measured_recordings() -> Callable[[int, int, str], None]:
     """Tells how many recordings are measured, of how many, and which was the last."""
+    return _counted("measured", "recordings")
+
+
+def scanned_files() -> Callable[[int, int, str], None]:
+    """Tells a terminal how many files of a folder are looked at, of how many, and the last."""
+    return _at_a_terminal(_counted("looked at", "files"))
+
+
+def decoded_recordings() -> Callable[[int, int, str], None]:
+    """Tells a terminal how many recordings are decoded, of how many, and which was the last."""
+    return _at_a_terminal(_counted("decoded", "recordings"))
+
+
+def _counted(done_what: str, of_what: str) -> Callable[[int, int, str], None]:
     say = now_and_then()
-    return lambda done, total, name: say(f"measured {done} of {total} recordings ({name})")
+    return lambda done, total, name: say(
+        f"{done_what} {done} of {total} {of_what} ({printable(name)})"
+    )
+
+
+def _at_a_terminal(tell: Callable[[int, int, str], None]) -> Callable[[int, int, str], None]:
+    """`tell`, and silence in a log: its lines depend on the machine's speed alone."""
+    return tell if sys.stderr.isatty() else lambda done, total, name: None

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from timbrel.audio.names import printable
 from timbrel.data.cache.store import Cache, Clip
 from timbrel.data.demo.demo_set import ensure_demo_set
 from timbrel.data.scan.catalog import Catalog, scan
@@ -15,6 +14,8 @@ from timbrel.data.split.parts import Split, SplitPlan, TooFewError, split_clips
 from timbrel.data.split.train_part import draw_train_files, with_further
 from timbrel.errors import UserError
 from timbrel.paths import user_path
+from timbrel.stages.progress import decoded_recordings, scanned_files
+from timbrel.words import printable
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def scanned(data: DictConfig, *, workers: int | None = None) -> Catalog:
         memory=memory,
         include_silent=data.include_silent,
         include_generated=data.include_generated,
+        progress=scanned_files(),
     )
 
 
@@ -78,6 +80,7 @@ def recordings(data: DictConfig, *, seed: int, guard_samples: int) -> Recordings
         channels=data.channels,
         downmix=str(data.downmix),
         normalise=normalisation(data),
+        progress=decoded_recordings(),
     )
     plan = SplitPlan(
         seed=seed,

@@ -5,7 +5,6 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from timbrel.config.schema import duration_s
 from timbrel.data.chunks.loaders import train_loader
 from timbrel.data.measured.chunk_attributes import ChunkAttributes
 from timbrel.errors import UserError
@@ -14,11 +13,13 @@ from timbrel.library.bundle import (
 )
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages import parts
+from timbrel.stages.additions import build_optimizer, peak_learning_rate
 from timbrel.stages.expanding import expanded
 from timbrel.stages.recordings import Recordings
 from timbrel.training.compute import Compute, resolve_compute
 from timbrel.training.horizon import Horizon
 from timbrel.training.module import OptimizerSettings, Training
+from timbrel.words import duration_s
 
 
 def fitting_model(config: DictConfig) -> Autoencoder:
@@ -75,9 +76,8 @@ def training_module(config: DictConfig, model: Autoencoder, compute: Compute) ->
         penalty=parts.build_penalty(config),
         mix=parts.build_mix(config),
         optimizer=OptimizerSettings(
-            learning_rate=trainer.learning_rate,
-            betas=(trainer.betas[0], trainer.betas[1]),
-            weight_decay=trainer.weight_decay,
+            make=build_optimizer(config, model, compute.accelerator),
+            learning_rate=peak_learning_rate(config),
             warmup_steps=trainer.warmup_steps,
             gradient_clip_norm=trainer.gradient_clip_norm or float("inf"),
             ema_decay=trainer.ema_decay or 0.0,

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from timbrel.analysis.evaluation import MODEL, compared_part, means_of
 from timbrel.analysis.latent_statistics import fit_latent_statistics
-from timbrel.config.schema import EvaluateSection, duration_s
+from timbrel.config.schema import EvaluateSection
 from timbrel.data.split.parts import data_hash
 from timbrel.errors import UserError
 from timbrel.files import WriteError, check_room, remove_stale_temporaries
@@ -22,6 +22,7 @@ from timbrel.library.card import Card, Frontend, TrainingData
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.runs.folder import CONFIG_FILE, MODEL_FOLDER
 from timbrel.stages import parts
+from timbrel.stages.additions import build_loggers
 from timbrel.stages.composing import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.measuring import measuring
@@ -49,6 +50,7 @@ from timbrel.training.provenance import (
     parent_of,
     write_provenance,
 )
+from timbrel.words import duration_s
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,16 @@ def _trained(
         tracks = measured if module.model.conditions else None
         callbacks, wandb_run = watchers(config, found, compute, folder, log, first_step, tracks)
         loader = training_loader(config, found, compute, first_step, measured)
-        fitted = fit(module, loader, callbacks, folder, compute, names)
+        fitted = fit(
+            module,
+            loader,
+            callbacks,
+            folder,
+            compute,
+            names,
+            loggers=build_loggers(config, folder),
+            log_every_steps=config.trainer.log_every_steps,
+        )
         part = compared_part(found.split.parts())
         sys.stderr.write(f"trained {fitted.steps} steps; scoring the {part or 'held-out'} files\n")
         for name in module.phases.after(fitted.steps, module.horizon):

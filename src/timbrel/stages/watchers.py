@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from timbrel.data.chunks.chunk import Measuring
 from timbrel.data.chunks.loaders import validation_loader
 from timbrel.data.split.parts import Segment
+from timbrel.stages.additions import with_own
 from timbrel.stages.recordings import Recordings
 from timbrel.stages.run_folders import fixed_folder
 from timbrel.training.alarms import Alarms
@@ -58,17 +59,23 @@ def watchers(
     curves = Curves(log, validation, trainer.log_every_steps)
     step_s = trainer.batch_size * data.chunk_samples / data.sample_rate_hz
     train_s = sum(segment.n_samples for segment in found.split.train) / data.sample_rate_hz
-    alarms = Alarms(folder / "alarms.csv", validation, config.limits, **config.alarms)
-    alarms.table.truncate(first_step)
-    callbacks: list[Any] = [clock, validation, curves, alarms]
-    audio = HeldOutAudio(
-        folder / "audio",
-        _held_out(choose_clips(found.split.validation, config.logger.clips), data.chunk_samples),
-        validation,
-        rate_hz=data.sample_rate_hz,
-        every_validations=config.logger.every_validations,
-    )
-    callbacks.append(audio)
+    callbacks: list[Any] = [clock, validation, curves]
+    alarms: Alarms | None = None
+    if _watches(config, "alarms"):
+        alarms = Alarms(folder / "alarms.csv", validation, config.limits, **config.alarms)
+        alarms.table.truncate(first_step)
+        callbacks.append(alarms)
+    audio: HeldOutAudio | None = None
+    if _watches(config, "audio"):
+        clips = choose_clips(found.split.validation, config.logger.clips)
+        audio = HeldOutAudio(
+            folder / "audio",
+            _held_out(clips, data.chunk_samples),
+            validation,
+            rate_hz=data.sample_rate_hz,
+            every_validations=config.logger.every_validations,
+        )
+        callbacks.append(audio)
     wandb_run = None
     if config.logger.kind == "wandb":
         from timbrel.training.wandb_log import WandbLog, WandbSettings, start_run
@@ -87,16 +94,19 @@ def watchers(
         callbacks.append(WandbLog(wandb_run, curves, audio, alarms))
     if trainer.early_stop_patience is not None:
         callbacks.append(EarlyStop(validation, trainer.early_stop_patience))
-    callbacks.append(
-        Console(
-            validation,
-            steps_per_epoch=max(1.0, train_s / step_s),
-            audio_s_per_step=step_s,
-            alarms=alarms,
+    if _watches(config, "console"):
+        epoch_steps = max(1.0, train_s / step_s)
+        callbacks.append(
+            Console(validation, steps_per_epoch=epoch_steps, audio_s_per_step=step_s, alarms=alarms)
         )
-    )
+    callbacks += with_own(callbacks, curves, config)
     callbacks.append(Checkpoints(folder, validation, clock, trainer.checkpoint_every_steps))
     return callbacks, wandb_run
+
+
+def _watches(config: DictConfig, name: str) -> bool:
+    """Whether that built-in watcher is there; in runs of before all of them are."""
+    return bool(config.callbacks.get(name, True))
 
 
 def _held_out(segments: Sequence[Segment], chunk_samples: int) -> list[HeldOutClip]:

@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from timbrel.config.schema import duration_s
 from timbrel.errors import UserError
 from timbrel.sweeps.record import Standing, State, read_record, standing
 from timbrel.sweeps.signature import FileDigests, Signature, sign
 from timbrel.sweeps.study import Cell, Study
+from timbrel.words import duration, duration_s
 
 SWEEPS = Path("sweeps")
 _STARTUP_S = 30.0  # imports, decoding, scoring, report; only until a run of the study was measured
@@ -34,6 +34,25 @@ class PlannedRun:
     def label(self) -> str:
         """As people read it."""
         return f"{self.cell.label} seed={self.seed}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The run in what JSON knows, for a process that is to run it."""
+        return asdict(self) | {"folder": str(self.folder)}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "PlannedRun":
+        """The run that `to_json` made `record` of."""
+        settings = tuple((key, value) for key, value in record["cell"]["settings"])
+        found = record["standing"]
+        return cls(
+            cell=Cell(settings, record["cell"]["folder"]),
+            seed=record["seed"],
+            folder=Path(record["folder"]),
+            overrides=tuple(record["overrides"]),
+            config=record["config"],
+            signature=Signature(**record["signature"]),
+            standing=Standing(**{**found, "state": State(found["state"])}),
+        )
 
 
 @dataclass(frozen=True)
@@ -132,22 +151,11 @@ def _left(study: Study, runs: Sequence[PlannedRun], jobs: int) -> str:
     if math.isnan(found.seconds):
         words.append(f"how long: {found.source}")
     else:
-        words.append(f"about {minutes(found.seconds)}{at_once} ({found.source})")
+        words.append(f"about {duration(found.seconds)}{at_once} ({found.source})")
     if study.budget_s is not None:
         over = found.seconds > study.budget_s
-        words.append(f"budget {minutes(study.budget_s)}{': too little' if over else ''}")
+        words.append(f"budget {duration(study.budget_s)}{': too little' if over else ''}")
     return "; ".join(words)
-
-
-def minutes(seconds: float) -> str:
-    """A duration in the words of a plan.
-
-    >>> minutes(42), minutes(150), minutes(5400)
-    ('42 s', '2.5 min', '90 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 600 else f"{seconds / 60:.0f} min"
 
 
 def _limit_s(config: Mapping[str, Any], step_s: float) -> float:

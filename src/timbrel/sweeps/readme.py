@@ -7,11 +7,12 @@ from pathlib import Path
 from timbrel.files import write_text
 from timbrel.sweeps.figure import save_figure, study_figure
 from timbrel.sweeps.page import write_study_page
-from timbrel.sweeps.plan import SWEEPS, PlannedRun, minutes
+from timbrel.sweeps.plan import SWEEPS, PlannedRun
 from timbrel.sweeps.results import StudyResult, collect
 from timbrel.sweeps.study import Study
 from timbrel.sweeps.tables import csv_text, latex, markdown
 from timbrel.sweeps.written import PAGE, README, remember, results_folder
+from timbrel.words import duration
 
 _OPEN, _CLOSE = "<!-- yours from here: kept when the rest is written again -->", "<!-- to here -->"
 _EMPTY = "\n_Not written yet: what the table and the sounds say about the question._\n"
@@ -38,7 +39,7 @@ def write_results(study: Study, runs: Sequence[PlannedRun], command: str) -> Stu
 def _readme(result: StudyResult, table: str, meaning: str) -> str:
     study = result.study
     spent = [cell.seconds * len(cell.runs) for cell in result.cells if cell.seconds == cell.seconds]
-    budget = f"{minutes(study.budget_s)} for all runs. " if study.budget_s else ""
+    budget = f"{duration(study.budget_s)} for all runs. " if study.budget_s else ""
     return f"""# {study.name}
 
 ## Question
@@ -56,7 +57,7 @@ The grid is in `study.yaml`. Finished runs are not repeated; sounds of every cel
 
 ## Budget
 
-{budget}The finished ones took {minutes(sum(spent))} one after another.
+{budget}The finished ones took {duration(sum(spent))} one after another.
 
 ## Table
 

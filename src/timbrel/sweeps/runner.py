@@ -6,8 +6,6 @@ a time; `timbrel.commands.ablate_launchers` through any launcher of Hydra's. Wha
 """
 
 import os
-import secrets
-import shutil
 import signal
 import subprocess
 import time
@@ -19,6 +17,7 @@ from itertools import dropwhile
 from pathlib import Path
 
 from timbrel.data.worker_process import module_command
+from timbrel.files import remove_folder, remove_stale_temporaries
 from timbrel.sweeps.plan import SWEEPS, PlannedRun
 from timbrel.sweeps.record import (
     Record,
@@ -148,7 +147,7 @@ class _Runner:
     def _train(self, run: PlannedRun, resumes: bool, descriptor: int | None) -> tuple[int, int]:
         """The exit status of the training, and where its part of the log begins."""
         where = f"hydra.run.dir='{run.folder}'"
-        words = [f"run={run.folder}", where] if resumes else [*run.overrides, where]
+        words = [f"run={run.folder}", "trust=true", where] if resumes else [*run.overrides, where]
         with (run.folder / LOG_FILE).open("ab") as log:
             start = log.tell()
             process = subprocess.Popen(
@@ -226,10 +225,8 @@ def _clear(folder: Path, study: str, run: PlannedRun, *, keep: bool) -> None:
             number += 1
         folder.rename(target)
         return
-    # Renamed first: a kill amid the removal leaves no folder without its record.
-    gone = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-    folder.rename(gone)
-    shutil.rmtree(gone)
+    remove_stale_temporaries(folder.parent)
+    remove_folder(folder)
 
 
 def _signal_name(status: int) -> str:

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import timbrel
+from timbrel.config.additions import own_callbacks
+from timbrel.config.walk import walk
 from timbrel.data.scan.tree import entries
 from timbrel.files import write_text
 from timbrel.paths import user_path
@@ -28,6 +30,7 @@ _ENTRY = "timbrel.stages.train"
 _UNHEARD_KEYS = (
     "name",
     "run",
+    "trust",
     "data_root",
     "init_from",
     "dry_run",
@@ -52,6 +55,8 @@ _UNHEARD_MODULES = (
     "timbrel.training.held_out_audio",
     "timbrel.training.wandb_log",
     # These make the config, which counts as it came out.
+    "timbrel.config.additions",
+    "timbrel.config.bounds",
     "timbrel.config.choices",
     "timbrel.config.schema",
     "timbrel.config.checks",
@@ -65,6 +70,7 @@ _UNHEARD_MODULES = (
     "timbrel.stages.overrides",
     "timbrel.stages.run_folders",
     "timbrel.config.targets",
+    "timbrel.words",
 )
 
 
@@ -131,6 +137,8 @@ def sign(config: Mapping[str, Any], digests: FileDigests) -> Signature:
 def config_digest(config: Mapping[str, Any]) -> str:
     """Of everything in `config` that can change what is learned or scored."""
     kept = {key: value for key, value in config.items() if key not in _UNHEARD_KEYS}
+    if own := own_callbacks(kept.pop("callbacks", {})):
+        kept["callbacks"] = own
     data = config["data"]
     kept["data"] = {key: value for key, value in data.items() if key not in _UNHEARD_DATA_KEYS}
     if data.get("split_file") and not data.get("split_theme"):
@@ -181,7 +189,8 @@ def code_digest(config: Mapping[str, Any]) -> str:
     a `_target_` count whole, with those of your own and of timbrel that they import; of installed
     packages named there, the version. Versions of torch and other dependencies do not count.
     """
-    targets = sorted(set(_targets(config)))
+    heard = {key: section for key, section in config.items() if key not in _UNHEARD_KEYS}
+    targets = sorted(set(_targets(heard)))
     foreign, ours = _foreign({_top(name) for name in targets} - {"timbrel"})
     named = [name for name in targets if _top(name) == "timbrel"]
     files = source_files([_ENTRY, *named, *ours])
@@ -244,14 +253,9 @@ def _source(path: Path, modified_ns: int) -> tuple[str, tuple[str, ...]]:
 
 
 def _targets(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        if isinstance(node.get("_target_"), str):
-            yield node["_target_"]
-        for value in node.values():
-            yield from _targets(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            yield from _targets(value)
+    for key, value in walk(node):
+        if key.rpartition(".")[2] == "_target_" and isinstance(value, str):
+            yield value
 
 
 def _foreign(packages: Iterable[str]) -> tuple[list[str], list[str]]:

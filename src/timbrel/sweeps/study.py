@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from timbrel.audio.names import fitted
-from timbrel.config.schema import duration_s
 from timbrel.errors import UserError, did_you_mean, override_text
 from timbrel.metrics.scores import RUN_SCORES, SCORES
+from timbrel.words import duration_s
 
 STUDY_FILE = "study.yaml"
 FOLDER = Path("experiments")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from timbrel.contracts import Batch
 from timbrel.errors import UserError
 from timbrel.losses.adversary import Adversary, AudioAdversary, Pass
+from timbrel.losses.terms import Terms, value_of
 
 Generators = Callable[[str], torch.Generator]
 """From the name of a draw to the generator of this step."""
@@ -36,9 +37,9 @@ def adversary_terms(
     step: int,
     generators: Generators,
     autocast: bool,
-) -> dict[str, Tensor]:
+) -> Terms:
     """The terms of some adversaries as `NAME/TERM`; none gives their parameters a gradient."""
-    terms: dict[str, Tensor] = {}
+    terms: Terms = {}
     for name, adversary in named.items():
         rng = generators(f"{name}/terms")
         with (
@@ -47,7 +48,7 @@ def adversary_terms(
         ):
             found = adversary.terms(forward, batch, step, rng)
         for term, value in found.items():
-            _check_float32(value, f"{name}/adversary", f"its term '{term}'")
+            _check_float32(value_of(value), f"{name}/adversary", f"its term '{term}'")
             terms[f"{name}/{term}"] = value
     return terms
 

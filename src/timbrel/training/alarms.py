@@ -131,7 +131,7 @@ class Alarms(pl.Callback):
         self.changes, self.raised = [], {}
         held_out, clean = self.validation.result, self.validation.train_clean
         self.read(module.step, held_out or {}, clean or {})
-        if self.changes and trainer.is_global_zero:
+        if self.changes:
             self.table.append([change.row() for change in self.changes])
 
     def read(

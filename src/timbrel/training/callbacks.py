@@ -6,7 +6,7 @@ that a checkpoint always holds a whole step: killed anywhere and resumed, a run 
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -24,19 +24,20 @@ from timbrel.training.validation import gap, validate
 class Clock(pl.Callback):
     """Tells the horizon the time and stops the training when it is reached."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
         self._start_s = 0.0
         self.just_fixed = False
 
     def on_train_start(self, trainer: pl.Trainer, module: Training) -> None:
         """Time counts from the first batch, and goes on from where a checkpoint left it."""
-        self._start_s = time.monotonic() - module.horizon.elapsed_s
+        self._start_s = self._now_s() - module.horizon.elapsed_s
         if module.horizon.reached(module.step):
             trainer.should_stop = True
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
         """Fix the horizon when it is due; stop at it."""
-        self.just_fixed = module.horizon.clock(module.step, time.monotonic() - self._start_s)
+        self.just_fixed = module.horizon.clock(module.step, self._now_s() - self._start_s)
         if module.horizon.reached(module.step):
             trainer.should_stop = True
 
@@ -107,8 +108,6 @@ class Curves(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
         """Write the values of this step; `latest` keeps them for other watchers."""
         self.latest = {}
-        if not trainer.is_global_zero:
-            return
         if module.step % self.every_steps == 0 or trainer.should_stop:
             self.latest = training_values(module)
         if self.validation.result is not None:

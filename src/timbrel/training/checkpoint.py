@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 import shlex
 import zipfile
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from timbrel.runs.folder import CARD_FILE, MODEL_FOLDER
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 _PARTS = {"timbrel": dict, "state_dict": dict, "optimizer_states": list, "callbacks": dict}
+_TENSORS = ("state_dict", "optimizer_states")
 _AT_ONCE = 3  # the last, the best, and the one being written before it replaces either
 
 
@@ -32,7 +34,17 @@ class CheckpointFiles(CheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        """Write it. Raises WriteError, which tells how many bytes it takes."""
+        """Write it.
+
+        Raises WriteError, which tells how many bytes it takes, and UserError where a callback
+        keeps in it what could not be read again.
+        """
+        kept = {key: value for key, value in checkpoint.items() if key not in _TENSORS}
+        if (what := unreadable(kept)) is not None:
+            raise UserError(
+                f"callbacks: what they keep in a checkpoint could not be read again: {what}; let "
+                "state_dict return numbers, texts, tensors, and lists and mappings of them"
+            )
         content = io.BytesIO()
         torch.save(checkpoint, content)
         write_bytes(Path(path), content.getbuffer())
@@ -75,6 +87,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(found["timbrel"].get("step"), int):
         raise DamagedError("it does not say of which step it is")
     return found
+
+
+def unreadable(state: Any) -> str | None:
+    """What a checkpoint with `state` in it could not give back; None where it is read again."""
+    content = io.BytesIO()
+    try:
+        torch.save(state, content)
+        content.seek(0)
+        torch.load(content, weights_only=True)
+    except Exception as error:  # pickle calls methods of anybody's
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        return named[1] if named else f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    return None
 
 
 def start_of(folder: Path) -> Path | None:

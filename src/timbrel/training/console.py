@@ -9,19 +9,7 @@ import lightning.pytorch as pl
 from timbrel.training.alarms import Alarms
 from timbrel.training.callbacks import Validation
 from timbrel.training.module import Training
-
-
-def clock_text(seconds: float | None) -> str:
-    """`m:ss` or `h:mm:ss`; `?` where unknown.
-
-    >>> clock_text(75.2), clock_text(3700), clock_text(None)
-    ('1:15', '1:01:40', '?')
-    """
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+from timbrel.words import duration
 
 
 class Console(pl.Callback):
@@ -53,10 +41,10 @@ class Console(pl.Callback):
             self._validated = f"  validation {self.validation.result['loss']:.3f}"
         now_s = time.monotonic()
         due = now_s - self._last_line_s >= self.every_s or trainer.should_stop
-        if trainer.is_global_zero and due and module.objective is not None:
+        if due and module.objective is not None:
             self._last_line_s = now_s
             sys.stderr.write(self.line(module) + "\n")
-        if trainer.is_global_zero and self.alarms is not None:
+        if self.alarms is not None:
             sys.stderr.writelines(f"{change.line}\n" for change in self.alarms.changes)
         sys.stderr.flush()
 
@@ -71,6 +59,6 @@ class Console(pl.Callback):
         terms = ", ".join(f"{name} {float(value):.3g}" for name, value in objective.terms.items())
         return (
             f"step {module.step}/{total}  {where}epoch {module.step / self.steps_per_epoch:.1f}  "
-            f"{clock_text(horizon.left_s(module.step))} left  {speed:.0f} audio-s/s  "
+            f"{duration(horizon.left_s(module.step))} left  {speed:.0f} audio-s/s  "
             f"loss {float(objective.total):.3f} ({terms}){self._validated}"
         )

@@ -20,8 +20,8 @@ from timbrel.training.adversaries import (
     learning,
     own_loss,
 )
-from timbrel.training.console import clock_text
 from timbrel.training.module import forward_pass, loss_terms
+from timbrel.words import duration
 
 _STEPS = 4
 _BYTES_PER_PARAMETER = 4 * 5  # weights, averaged weights, gradient, two moments
@@ -55,7 +55,7 @@ class DryRun:
             + (f" and {self.clip_values} per clip" if self.clip_values else ""),
             "memory": f"{self.memory_bytes / 2**30:.2f} GiB",
             "step": f"{self.step_s:.3f} s, {self.audio_s_per_step / self.step_s:.1f} audio-s/s",
-            "duration": f"{steps:,} steps, {clock_text(steps * self.step_s)}",
+            "duration": f"{steps:,} steps, {duration(steps * self.step_s)}",
         }
         width = max(map(len, rows))
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
 
 from timbrel.contracts import Batch
@@ -42,37 +44,47 @@ def fit(
     folder: Path,
     compute: Compute,
     clip_names: Mapping[int, str],
+    *,
+    loggers: Sequence[Logger] = (),
+    log_every_steps: int = 1,
 ) -> Fitted:
     """Train to the horizon, then load the best averaged weights into `module`.
 
     Goes on from the checkpoint in `folder` where there is one, which `resume_step` has checked;
-    `loader` must start at its step.
+    `loader` must start at its step. Callbacks of Lightning's log to `loggers` every
+    `log_every_steps` steps.
 
     Raises:
-        UserError: a loss or gradient is not finite; `diverged.json` names the batch's files.
+        UserError: a loss or gradient is not finite; `diverged.json` names the batch's files. Or
+            Lightning refuses a callback or a logger.
         WriteError: a checkpoint or a table cannot be written; the checkpoint before it stands.
         KeyboardInterrupt: stopped by Ctrl-C; the last checkpoint stands.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    trainer = pl.Trainer(
-        accelerator="gpu" if compute.accelerator == "cuda" else compute.accelerator,
-        devices=1,
-        max_epochs=-1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        use_distributed_sampler=False,
-        default_root_dir=folder,
-        callbacks=list(callbacks),
-        plugins=[CheckpointFiles()],
-    )
+    settings: dict[str, Any] = {
+        "accelerator": "gpu" if compute.accelerator == "cuda" else compute.accelerator,
+        "devices": 1,
+        "max_epochs": -1,
+        "logger": list(loggers) or False,
+        "log_every_n_steps": log_every_steps,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "limit_val_batches": 0,
+        "use_distributed_sampler": False,
+        "default_root_dir": folder,
+        "callbacks": list(callbacks),
+        "plugins": [CheckpointFiles()],
+    }
     try:
+        trainer = pl.Trainer(**settings)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own
             trainer.fit(module, loader, ckpt_path=start_of(folder), weights_only=True)
+    except MisconfigurationException as error:
+        told = str(error).strip().splitlines()[0]
+        raise UserError(f"callbacks, logger.extra: Lightning refuses them: {told}") from error
     except DivergedError as error:
         raise UserError(_diverged(error, folder, clip_names)) from error
     except SystemExit as error:  # what Lightning makes of Ctrl-C

@@ -92,7 +92,7 @@ class HeldOutAudio(pl.Callback):
         """Write where due."""
         self.files = []
         due = self.validation.count % self.every_validations == 0 or trainer.should_stop
-        if self.validation.result is None or not due or not trainer.is_global_zero:
+        if self.validation.result is None or not due:
             return
         for index in range(len(self.clips)):
             try:

@@ -15,6 +15,7 @@ from timbrel.contracts import Batch, Conditions, Latent
 from timbrel.losses.adversary import Pass
 from timbrel.losses.latent import nats_per_frame
 from timbrel.losses.mix import LossMix, Objective
+from timbrel.losses.terms import Terms
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.dropout import drawing, drop_dimensions
 from timbrel.models.posteriors import sample
@@ -27,16 +28,16 @@ from timbrel.training.adversaries import (
     own_optimizer,
 )
 from timbrel.training.horizon import Horizon
+from timbrel.training.optimizers import MakeOptimizer
 from timbrel.training.phases import Phase, Phases, TrainedParts
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """AdamW (Loshchilov & Hutter 2019) with a clipped gradient and averaged weights."""
+    """What moves the model, the peak of its learning rate, and how weights are averaged."""
 
+    make: MakeOptimizer
     learning_rate: float
-    betas: tuple[float, float]
-    weight_decay: float
     warmup_steps: int
     gradient_clip_norm: float
     ema_decay: float
@@ -85,7 +86,7 @@ def loss_terms(
     batch: Batch,
     step: int,
     rng: torch.Generator,
-) -> dict[str, Tensor]:
+) -> Terms:
     """Every named term of the two losses that a training always has (fp32)."""
     return {
         **reconstruction(forward.estimate, batch.target),
@@ -96,10 +97,10 @@ def loss_terms(
 class Training(pl.LightningModule):
     """Manual optimization from the start, for every adversary owns an optimizer.
 
-    The rule: AdamW moves the model's parameters and nothing else; what else has parameters is an
-    adversary (the penalty, or one of `adversaries`), and its own optimizer moves them by its own
-    loss, after the model's step. All gradients are clipped at the same norm, each by itself; all
-    states are in the checkpoint.
+    The rule: one optimizer moves the model's parameters and nothing else; what else has parameters
+    is an adversary (the penalty, or one of `adversaries`), and its own optimizer moves them by its
+    own loss, after the model's step. All gradients are clipped at the same norm, each by itself;
+    all states are in the checkpoint.
 
     A phase says which parts of the model learn, with which weights, and which `adversaries` play;
     a penalty always does. `phase` is the number of the last step's, from 0.
@@ -219,16 +220,14 @@ class Training(pl.LightningModule):
     def _weights_of(self, adversaries: Collection[str]) -> list[str]:
         return [name for name in self.mix.weights if name.partition("/")[0] in adversaries]
 
-    def _terms_of(
-        self, adversaries: Mapping[str, nn.Module], forward: Pass, batch: Batch
-    ) -> dict[str, Tensor]:
+    def _terms_of(self, adversaries: Mapping[str, nn.Module], forward: Pass, batch: Batch) -> Terms:
         return adversary_terms(
             adversaries, forward, batch, self.step, self._generator, self.autocast
         )
 
     def _check_weights(
         self,
-        terms: Mapping[str, Tensor],
+        terms: Terms,
         resting: Mapping[str, nn.Module],
         forward: Pass,
         batch: Batch,
@@ -273,18 +272,10 @@ class Training(pl.LightningModule):
         return float(norm)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """AdamW over the model; after it every adversary's own."""
+        """The model's; after it every adversary's own."""
         every = all_adversaries(self.penalty, self.adversaries)
-        return [self._main_optimizer(), *(own_optimizer(k, part) for k, part in every.items())]
-
-    def _main_optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(
-            self.model.parameters(),
-            lr=self.settings.learning_rate,
-            betas=self.settings.betas,
-            weight_decay=self.settings.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),
-        )
+        main = self.settings.make(self.model.parameters())
+        return [main, *(own_optimizer(key, part) for key, part in every.items())]
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from timbrel.contracts import Batch, Latent
 from timbrel.losses.latent import rate_nats
 from timbrel.losses.mix import LossMix
+from timbrel.losses.terms import value_of
 from timbrel.metrics.latent import DecodeChange, active_units, variances
 from timbrel.models.autoencoder import Autoencoder
 
@@ -46,7 +47,8 @@ def validate(
             estimate = model.decode(posterior.mean)
         n_time = batch.target.shape[-1]
         estimate = estimate[..., :n_time].float()
-        terms = dict(reconstruction(estimate, batch.target))
+        found = reconstruction(estimate, batch.target)
+        terms = {name: value_of(term) for name, term in found.items()}
         if posterior.log_var is not None:
             nats = rate_nats(posterior)
             terms["nats_per_frame"] = nats * model.hop_samples / n_time

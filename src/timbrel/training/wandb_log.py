@@ -28,6 +28,7 @@ import wandb
 
 from timbrel.analysis.gates import Gate
 from timbrel.audio.names import fitted, readable
+from timbrel.config.walk import leaves
 from timbrel.files import write_text
 from timbrel.metrics.scores import SCORES
 from timbrel.training.alarms import RAISED, Alarms
@@ -58,7 +59,6 @@ class WandbSettings:
     group: str | None
     tags: tuple[str, ...]
     name: str
-    job_type: str = "train"
 
 
 class HarmlessRun:
@@ -115,10 +115,10 @@ def _started(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) -
         "resume": "allow",
         "project": settings.project,
         "group": None if group is None else fitted(readable(group), _LONGEST_NAME_BYTES),
-        "job_type": settings.job_type,
+        "job_type": "train",
         "tags": list(settings.tags),
         "name": fitted(readable(settings.name), _LONGEST_NAME_BYTES),
-        "config": dotted(config),
+        "config": {key: value for key, value in leaves(config) if value != {}},
     }
     if settings.mode == "online":
         try:
@@ -159,23 +159,6 @@ def log_gates(run: wandb.Run, gates: Iterable[Gate]) -> None:
         run.summary[f"gate/{gate.name}_passed"] = gate.verdict
         if gate.passed is False:
             run.alert(f"gate {gate.name} failed", gate.line, "WARN")
-
-
-def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`config` with one level of dotted keys; parts in a list are numbered.
-
-    >>> dotted({"a": {"b": 1, "c": [2, 3]}, "d": [{"e": 4}]})
-    {'a.b': 1, 'a.c': [2, 3], 'd.0.e': 4}
-    """
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
-            value = {str(index): item for index, item in enumerate(value)}
-        if isinstance(value, Mapping) and value:
-            flat |= dotted(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 class WandbLog(pl.Callback):

@@ -409,20 +409,38 @@ def test_decoding_imports_no_torch():
 
 
 def test_decoding_processes_give_the_same_samples(sounds, tmp_path, monkeypatch):
-    inline = ensure(sounds, tmp_path / "inline")
-    monkeypatch.setattr(cache_module, "POOL_FROM_S", 0.0)
+    inline = ensure(sounds, tmp_path / "inline", workers=0)
+    # Short as they are, and whatever this machine has.
+    monkeypatch.setattr(cache_module, "SECONDS_PER_WORKER", 0.01)
+    monkeypatch.setattr(cache_module, "available_cores", lambda: 2)
     monkeypatch.setattr(decode_process, "write_entry", None)  # not to be used in this process
     seen = []
-    pooled = ensure(
-        sounds, tmp_path / "pooled", workers=2, progress=lambda *state: seen.append(state)
-    )
+    pooled = ensure(sounds, tmp_path / "pooled", progress=lambda *state: seen.append(state))
     for one, other in zip(inline, pooled, strict=True):
         assert one.path.read_bytes() == other.path.read_bytes()
     assert sorted(name for *_, name in seen) == [clip.name for clip in pooled]
 
 
-def test_an_error_in_a_decoding_process_reaches_the_person(sounds, tmp_path, monkeypatch):
-    monkeypatch.setattr(cache_module, "POOL_FROM_S", 0.0)
+def test_interrupted_amid_its_processes_it_goes_on_where_it_was(sounds, tmp_path):
+    catalog, cache = catalog_of(sounds), Cache(tmp_path / "cache")
+
+    def interrupt(done: int, total: int, name: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.ensure(catalog, sample_rate_hz=RATE_HZ, workers=2, progress=interrupt)
+    assert not list(cache.folder.glob("*.tmp"))  # what was at work left nothing half done
+    kept = {path: path.stat().st_mtime_ns for path in cache.folder.glob("*.npy")}
+    assert kept
+    told = []
+    clips = cache.ensure(
+        catalog, sample_rate_hz=RATE_HZ, workers=2, progress=lambda *words: told.append(words)
+    )
+    assert len(told) == len({clip.path for clip in clips}) - len(kept)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_an_error_in_a_decoding_process_reaches_the_person(sounds, tmp_path):
     catalog = catalog_of(sounds)
     (sounds / "mono.wav").unlink()
     with pytest.raises(UserError, match=r"mono\.wav.*is gone"):
@@ -433,7 +451,10 @@ def test_a_decoder_that_dies_is_told_with_the_file(sounds, tmp_path):
     job = Cache(tmp_path)._job(
         catalog_of(sounds), catalog_of(sounds).files[1], 48_000, 1, "mean", "none"
     )
-    for code in ("pass", "import sys; sys.stdin.buffer.read(1)"):
+    begins = (
+        "import sys; sys.stdout.write('ready\\n'); sys.stdout.flush(); sys.stdin.buffer.read(1)"
+    )
+    for code in ("pass", begins):
         process = decode_process.decoding_process([sys.executable, "-c", code])
         with pytest.raises(UserError, match=r"mono\.wav.*decoding process ended"):
             process.call(job)

@@ -15,7 +15,7 @@ from timbrel.data.chunks.loaders import train_loader, validation_loader
 from timbrel.data.split.parts import Segment
 from timbrel.errors import UserError, without_trace
 
-CHUNK = 512
+CHUNK = 1024
 LIGHT = Augment(
     transforms={"gain": Gain(min_db=-6.0, max_db=0.0), "polarity": Polarity(probability=0.5)}
 )

@@ -163,7 +163,7 @@ def test_no_segments_and_settings_not_offered_are_refused(segments):
         dataset(segments, chunk_samples=0)
     with pytest.raises(UserError, match="one of pad, loop, repeat"):
         dataset(segments, short="stretch")
-    with pytest.raises(UserError, match="batch size"):
+    with pytest.raises(UserError, match="batch_size=0"):
         StepSampler(batch_size=0)
 
 

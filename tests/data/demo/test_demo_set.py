@@ -382,7 +382,7 @@ def test_another_set_is_not_overwritten(tmp_path: Path) -> None:
     ("numbers", "message"),
     [
         ({"files": 0}, "data.files=0"),
-        ({"files": 3, "seed": -1}, "seed -1"),
+        ({"files": 3, "seed": -1}, "seed=-1"),
         ({"files": 3, "sample_rate_hz": 4_000}, "data.sample_rate_hz=4000"),
     ],
 )

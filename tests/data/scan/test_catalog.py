@@ -7,6 +7,7 @@ import sys
 import tracemalloc
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,15 @@ from rich.console import Console
 import timbrel.data.scan.catalog as catalog_module
 from signals import noise, sine
 from timbrel.audio.level import LoudnessMeter
-from timbrel.audio.names import printable
 from timbrel.data.scan import probe
 from timbrel.data.scan.catalog import Catalog, FileReport, scan
 from timbrel.data.scan.catalog_table import catalog_table, shortened, summary
 from timbrel.data.scan.probe import Measurement, measure
+from timbrel.data.scan.probe_process import probing_process
 from timbrel.data.scan.probing import measure_all
 from timbrel.data.scan.verdicts import Verdict
 from timbrel.errors import UserError
+from timbrel.words import printable
 
 
 def write(path: Path, audio: np.ndarray | None = None, **settings: object) -> Path:
@@ -160,16 +162,17 @@ def test_files_of_earlier_versions_keep_their_names(folder: Path, tmp_path: Path
     assert Measurement.from_json(record) == found
 
 
-CRASHING_WORKER = """
-import json, os, signal, sys
-from dataclasses import asdict
-from timbrel.data.scan.probe import READY, measure
-sys.stdout.write(READY); sys.stdout.flush()
-for line in sys.stdin:
-    path = json.loads(line)
+CRASHING = """
+import os, signal
+from timbrel.data.scan.probe import measure
+from timbrel.data.worker_process import serve
+
+def answer(path):
     if path.endswith("crash.wav"):
         os.kill(os.getpid(), signal.SIGSEGV)
-    print(json.dumps(asdict(measure(path))), flush=True)
+    return measure(path)
+
+serve(answer)
 """
 
 
@@ -180,7 +183,8 @@ def test_a_crash_of_the_decoder_costs_one_file(
     write(folder / "z.wav", noise(0.2))
 
     def crashing(paths: Sequence[Path], **options: object) -> list[Measurement | None]:
-        return measure_all(paths, workers=1, command=(sys.executable, "-c", CRASHING_WORKER))
+        process = partial(probing_process, (sys.executable, "-P", "-c", CRASHING))
+        return measure_all(paths, workers=1, process=process)
 
     monkeypatch.setattr(catalog_module, "measure_all", crashing)
     reports = by_path(scan(folder))
@@ -192,8 +196,9 @@ def test_a_crash_of_the_decoder_costs_one_file(
 
 
 def test_a_worker_that_does_not_start_is_no_crash_of_a_decoder(folder: Path) -> None:
-    with pytest.raises(RuntimeError, match="did not start"):
-        measure_all([folder / "a.wav"], workers=1, command=(sys.executable, "-c", ""))
+    process = partial(probing_process, (sys.executable, "-c", ""))
+    with pytest.raises(UserError, match="did not start"):
+        measure_all([folder / "a.wav"], workers=1, process=process)
 
 
 def test_a_fault_while_a_file_is_measured_costs_one_file(
@@ -221,7 +226,7 @@ def test_a_fault_while_a_file_is_measured_costs_one_file(
 
 def test_neither_a_scan_nor_its_workers_import_torch() -> None:
     program = (
-        "import sys, timbrel.data.scan.catalog_table, timbrel.data.scan.probe\n"
+        "import sys, timbrel.data.scan.catalog_table, timbrel.data.scan.probe_process\n"
         "heavy = {'torch', 'lightning', 'hydra', 'scipy.signal'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )

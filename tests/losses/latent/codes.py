@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from timbrel.contracts import Batch, Latent, Posterior
+from timbrel.losses.terms import value_of
 
 
 def batch(n: int, time: int = 100, **fields: Tensor) -> Batch:
@@ -23,7 +24,11 @@ def frames_only(rows: Tensor) -> Latent:
 
 
 def terms(penalty: nn.Module, posterior: Posterior, latent: Latent, **settings: Any) -> Any:
-    """What the penalty says of a batch of so many clips; `time` and fields of the batch at will."""
+    """What the penalty says of a batch of so many clips, diagnostics among its terms.
+
+    `time` and fields of the batch at will.
+    """
     step = settings.pop("step", 0)
     given = batch(len(latent.frames), **settings)
-    return penalty(posterior, latent, given, step, rng())
+    found = penalty(posterior, latent, given, step, rng())
+    return {name: value_of(term) for name, term in found.items()}

@@ -21,11 +21,11 @@ from timbrel.data.cache.entry import (
 )
 from timbrel.data.cache.store import SPARE_BYTES
 from timbrel.data.chunks.chunk import Variant
-from timbrel.data.scan.probing import available_cores
 from timbrel.data.split.parts import Segment
-from timbrel.data.worker_process import in_parallel
+from timbrel.data.worker_process import available_cores, in_parallel
 from timbrel.errors import UserError
 from timbrel.files import remove_stale_temporaries
+from timbrel.words import duration
 
 FOLDER = "augmented"
 LONGEST_S = 60.0
@@ -112,9 +112,9 @@ def expand(expansion: Expansion, tell: Tell, *, only_told: bool = False) -> None
                 left_s = (audio_s - done_s) * (now_s - first_s) / max(timed_s, 1e-9)
                 in_all = written * audio_s / done_s
                 tell(
-                    f"augmentation: {len(missing)} variants to render ahead, {_words(audio_s)} of "
-                    f"audio, {in_all / 1e6:.0f} MB in '{folder}', about "
-                    f"{_words(now_s - started_s + left_s)}"
+                    f"augmentation: {len(missing)} variants to render ahead, {duration(audio_s)} "
+                    f"of audio, {in_all / 1e6:.0f} MB in '{folder}', about "
+                    f"{duration(now_s - started_s + left_s)}"
                 )
                 if only_told:
                     return
@@ -180,13 +180,3 @@ def _audio_s(jobs: Sequence[Rendering]) -> float:
 
 def _bytes(jobs: Sequence[Rendering]) -> int:
     return sum(BYTES_PER_SAMPLE * job.segment.clip.channels * job.segment.n_samples for job in jobs)
-
-
-def _words(seconds: float) -> str:
-    """
-    >>> _words(4.24), _words(42.0), _words(600.0)
-    ('4.2 s', '42 s', '10.0 min')
-    """
-    if seconds < 120:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min"

@@ -7,7 +7,7 @@ are decoded once, and a second start decodes nothing. Nothing here imports torch
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,8 @@ import numpy as np
 
 from timbrel.audio.normalise import Normalise
 from timbrel.audio.resample import resampled_length
+from timbrel.config.bounds import check_values
+from timbrel.config.schema import DataConfig
 from timbrel.data.cache.decode_process import decode, decoding_process
 from timbrel.data.cache.entry import (
     HEADER_BYTES,
@@ -30,7 +32,7 @@ from timbrel.data.cache.entry import (
     load_entry,
 )
 from timbrel.data.scan.catalog import Catalog, FileReport
-from timbrel.data.worker_process import in_parallel
+from timbrel.data.worker_process import available_cores, in_parallel
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import remove_stale_temporaries
 from timbrel.paths import absolute_path
@@ -40,7 +42,8 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
 Value = TypeVar("Value")
 
-POOL_FROM_S = 60.0  # starting processes takes longer than decoding less than this
+# Starting a process takes as long as decoding this much.
+SECONDS_PER_WORKER = 60.0
 SPARE_BYTES = 64 << 20
 
 
@@ -123,7 +126,7 @@ class Cache:
         channels: int = 1,
         downmix: Downmix = "mean",
         normalise: Normalise = "none",
-        workers: int = 0,
+        workers: int | None = None,
         progress: Progress | None = None,
     ) -> tuple[Clip, ...]:
         """Every training file of `catalog` as a clip, decoding those not decoded yet.
@@ -131,9 +134,10 @@ class Cache:
         `channels=1` merges by `downmix`: the mean of all channels, the first (`left`), or the
         one with the largest energy (`loudest`). `channels=2` doubles mono and takes the first
         two of more. `normalise` brings each file to one level (`timbrel.audio.normalise`); "none"
-        leaves it. `workers` decoding processes (0: none) are started where there is enough
-        to do; `progress(done, total, name)` follows each decoded file. Damaged entries are
-        decoded again, with a warning in the log.
+        leaves it. `workers` processes decode (None: by cores and seconds of sound; 0 and 1: this
+        one); `progress(done, total, name)` follows each decoded file. Each is kept as soon as it
+        is decoded, so that an interrupted call goes on where it was. Damaged entries are decoded
+        again, with a warning in the log.
 
         Raises `UserError` for settings that are not offered, a cache folder that cannot be
         written or is too full, and recordings that changed since they were catalogued.
@@ -160,10 +164,11 @@ class Cache:
                 entries[job.data_path] = entry
         if missing:
             self._check_space(missing.values())
-            for done, (job, entry) in enumerate(_decode(list(missing.values()), workers), 1):
-                entries[job.data_path] = entry
-                if progress is not None:
-                    progress(done, len(missing), job.name)
+            with closing(_decoded(list(missing.values()), workers)) as decoded:
+                for done, (job, entry) in enumerate(decoded, 1):
+                    entries[job.data_path] = entry
+                    if progress is not None:
+                        progress(done, len(missing), job.name)
         return tuple(
             Clip(
                 clip_id=clip_id,
@@ -226,10 +231,7 @@ class Cache:
 
 
 def _check_settings(sample_rate_hz: int, channels: int, downmix: str, normalise: str) -> None:
-    if sample_rate_hz < 1:
-        raise UserError(f"a sample rate of {sample_rate_hz} Hz; give one such as 48000")
-    if channels not in (1, 2):
-        raise UserError(f"{channels} channels; 1 (mono) and 2 (stereo) are offered")
+    check_values(DataConfig, "data.", sample_rate_hz=sample_rate_hz, channels=channels)
     for key, given, kind in (("downmix", downmix, Downmix), ("normalise", normalise, Normalise)):
         if given not in (known := get_args(kind)):
             nearest = did_you_mean(given, known)
@@ -252,9 +254,14 @@ def _checked(job: Job) -> Sidecar | None:
         return None
 
 
-def _decode(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Sidecar]]:
+def _decoded(
+    jobs: Sequence[Job], workers: int | None
+) -> Generator[tuple[Job, Sidecar], None, None]:
     """Each job with its entry, in the order in which they are done."""
-    if min(workers, len(jobs)) < 2 or sum(job.source_duration_s for job in jobs) < POOL_FROM_S:
+    if workers is None:
+        seconds = sum(job.source_duration_s for job in jobs)
+        workers = min(available_cores(), int(seconds / SECONDS_PER_WORKER))
+    if min(workers, len(jobs)) < 2:
         for job in jobs:
             yield job, decode(job)
         return

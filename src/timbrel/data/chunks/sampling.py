@@ -15,6 +15,8 @@ from typing import get_args
 import numpy as np
 from torch.utils.data import Dataset, Sampler
 
+from timbrel.config.bounds import check_values
+from timbrel.config.schema import DataConfig, TrainerConfig
 from timbrel.data.augmentation import UNCHANGED, Audio, Augment
 from timbrel.data.chunks.chunk import (
     Chunk,
@@ -42,7 +44,7 @@ class TrainingChunks(Dataset[Example]):
     An augmentation that changes the speed is given as much more audio as it may need. `variants`
     holds, for every segment, its rendered forms: a chunk comes from the recording or from one of
     them, each as likely; of a segment rendered in pieces, from each piece's.
-    Raises `UserError` for no segments and for a `chunk_samples` below 1.
+    Raises `UserError` for no segments and for a `chunk_samples` that no config may have.
     """
 
     def __init__(
@@ -177,8 +179,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
     """The indices of the batches, one batch per step, from `first_step` on, without end."""
 
     def __init__(self, *, first_step: int = 0, batch_size: int) -> None:
-        if batch_size < 1:
-            raise UserError(f"a batch size of {batch_size}; give at least 1")
+        check_values(TrainerConfig, "trainer.", batch_size=batch_size)
         if first_step < 0:
             raise ValueError(f"{first_step=}")
         self.first_step = first_step
@@ -212,8 +213,7 @@ def validation_chunks(
 
 
 def _check(chunk_samples: int, short: str) -> None:
-    if chunk_samples < 1:
-        raise UserError(f"data.chunk_samples={chunk_samples}; give at least 1")
+    check_values(DataConfig, "data.", chunk_samples=chunk_samples)
     if short not in get_args(Short):
         raise UserError(f"data.short={short}: it is one of {', '.join(get_args(Short))}")
 

@@ -7,16 +7,11 @@ at all, also where two processes want the same one. Nothing here imports torch.
 """
 
 import csv
-import glob
 import io
 import json
 import logging
 import os
-import shutil
-import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
@@ -24,11 +19,14 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from timbrel.config.bounds import check_values
+from timbrel.config.schema import DataConfig, TrainConfig
 from timbrel.data.cache.entry import cache_folder_error
 from timbrel.data.cache.store import default_folder
 from timbrel.data.demo.noise import Array
 from timbrel.data.demo.sounds import Sound, synthesize
 from timbrel.errors import UserError
+from timbrel.files import WriteError, remove_stale_temporaries, replacing_folder
 from timbrel.paths import absolute_path
 
 logger = logging.getLogger(__name__)
@@ -37,14 +35,11 @@ DEMO_VERSION = 1  # raise it with any change to a sample or a factor
 LICENCE = "CC0-1.0"
 FACTORS_FILE = "factors.csv"
 IDENTITY_FILE = "demo.json"
-MOST_FILES = 100_000
-SAMPLE_RATES_HZ = (8_000, 192_000)
 
 _SHORTEST_S, _LONGEST_S = 0.8, 2.5
 _AUDIBLE_DB = 52.0
 _LOUDEST_DBFS, _SOFTEST_DBFS = -1.0, -3.0
 _WIDEST = 0.3
-_STALE_S = 3600.0
 # fmt: off
 _COLUMNS = (
     "file", "kind", "model", "midi", "f0_hz", "brightness_hz", "brightness_ratio", "attack_s",
@@ -132,23 +127,19 @@ def render_demo_set(
     if _is_complete(folder, sounds, identity):
         return folder
     logger.info("rendering the demo set (%d files) into %r", files, str(folder))
+    remove_stale_temporaries(folder.parent)
+
+    def is_there() -> bool:
+        return _is_complete(folder, sounds, identity)
+
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(folder)
-        temporary = Path(
-            tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent)
-        )
-        try:
-            _render(temporary, sounds, sample_rate_hz, workers)
-            (temporary / FACTORS_FILE).write_bytes(_table(sounds).encode())
-            (temporary / IDENTITY_FILE).write_text(json.dumps(identity) + "\n", "utf-8")
-            temporary.chmod(0o755)
-            _put_in_place(temporary, folder, sounds, identity)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except (OSError, soundfile.LibsndfileError) as error:
+        with replacing_folder(folder, unless=is_there) as draft:
+            _render(draft, sounds, sample_rate_hz, workers)
+            (draft / FACTORS_FILE).write_bytes(_table(sounds).encode())
+            (draft / IDENTITY_FILE).write_text(json.dumps(identity) + "\n", "utf-8")
+    except (WriteError, soundfile.LibsndfileError) as error:
         raise UserError(
-            f"the demo set cannot be rendered into {str(folder)!r} ({error}); "
+            f"the demo set cannot be rendered into {str(folder)!r} ({error.__cause__ or error}); "
             f"make room, or choose a folder that can be written"
         ) from error
     return folder
@@ -204,15 +195,8 @@ def read_factors(folder: Path) -> tuple[Sound, ...]:
 
 
 def _check(files: int, seed: int, sample_rate_hz: int) -> None:
-    if not 1 <= files <= MOST_FILES:
-        raise UserError(f"data.files={files}: the demo set has 1 to {MOST_FILES} files")
-    if seed < 0:
-        raise UserError(f"a demo set of seed {seed}; give a whole number from 0")
-    low, high = SAMPLE_RATES_HZ
-    if not low <= sample_rate_hz <= high:
-        raise UserError(
-            f"data.sample_rate_hz={sample_rate_hz}: the demo set is rendered at {low} to {high} Hz"
-        )
+    check_values(DataConfig, "data.", files=files, sample_rate_hz=sample_rate_hz)
+    check_values(TrainConfig, seed=seed)
 
 
 def _points(seed: int, stream: int, count: int) -> Array:
@@ -318,33 +302,3 @@ def _is_complete(folder: Path, sounds: tuple[Sound, ...], identity: dict[str, ob
         for size, sound in zip(sizes, sounds, strict=True)
     )
     return whole and table == _table(sounds).encode()
-
-
-def _put_in_place(
-    temporary: Path, folder: Path, sounds: tuple[Sound, ...], identity: dict[str, object]
-) -> None:
-    """Rename `temporary` to `folder`, unless another process was faster."""
-    for _ in range(3):
-        try:
-            os.replace(temporary, folder)
-            return
-        except OSError:
-            if _is_complete(folder, sounds, identity):
-                return
-            # Ours, but files are missing: what is left makes way for the whole.
-            aside = temporary.with_suffix(".old.tmp")
-            shutil.rmtree(aside, ignore_errors=True)
-            try:
-                os.replace(folder, aside)
-            except FileNotFoundError:
-                continue
-            shutil.rmtree(aside, ignore_errors=True)
-    os.replace(temporary, folder)
-
-
-def _remove_stale(folder: Path) -> None:
-    """What killed processes left beside `folder`, once nobody can be writing it any more."""
-    for path in folder.parent.glob(f".{glob.escape(folder.name)}-*.tmp"):
-        with suppress(FileNotFoundError):  # its process may just be done with it
-            if time.time() - path.stat().st_mtime > _STALE_S:
-                shutil.rmtree(path, ignore_errors=True)

@@ -14,8 +14,7 @@ from timbrel.data.cache.store import Clip
 from timbrel.data.measured.attribute_process import measuring_process
 from timbrel.data.measured.attribute_store import Sound, load, measured, stored_file
 from timbrel.data.scan.catalog import Catalog
-from timbrel.data.scan.probing import available_cores
-from timbrel.data.worker_process import in_parallel
+from timbrel.data.worker_process import available_cores, in_parallel
 from timbrel.errors import UserError
 
 logger = logging.getLogger(__name__)

@@ -4,9 +4,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from timbrel.audio.names import printable
 from timbrel.data.scan.catalog import Catalog, FileReport
 from timbrel.data.scan.verdicts import Verdict
+from timbrel.words import duration, printable
 
 NAME_CHARACTERS = 24
 _ORDER = (Verdict.SKIP_WARN, Verdict.ACCEPT_WARN, Verdict.ACCEPT)
@@ -58,7 +58,7 @@ def summary(catalog: Catalog) -> str:
     ]
     duration_s = sum(file.duration_s or 0.0 for file in training)
     own = f"; {len(catalog.own_products)} by timbrel (-), left out" if catalog.own_products else ""
-    return f"{', '.join(parts)}{own}; {len(training)} train, {_duration(duration_s)}"
+    return f"{', '.join(parts)}{own}; {len(training)} train, {duration(duration_s)}"
 
 
 def shortened(name: str, characters: int = NAME_CHARACTERS) -> str:
@@ -71,10 +71,6 @@ def shortened(name: str, characters: int = NAME_CHARACTERS) -> str:
         return name
     tail = (characters - 1) // 2
     return f"{name[: characters - 1 - tail]}…{name[-tail:]}"
-
-
-def _duration(duration_s: float) -> str:
-    return f"{duration_s:.1f} s" if duration_s < 120 else f"{duration_s / 60:.1f} min"
 
 
 def _row(file: FileReport) -> list[Text]:

@@ -1,15 +1,7 @@
-"""What one sound file holds, measured by decoding all of it, in constant memory.
-
-Also the worker process of a scan (`python -m timbrel.data.scan.probe`): a line when it is ready,
-then one path per line in, one measurement per line out. A scan runs these instead of a pool so that
-a decoder's crash costs one file, and so that no worker imports what the calling program has.
-"""
+"""What one sound file holds, measured by decoding all of it, in constant memory."""
 
 import hashlib
-import json
-import os
-import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +15,6 @@ from timbrel.errors import UserError
 
 FULL_SCALE = 0.999
 OPEN_LENGTH = -1
-READY = "ready\n"
 _FOREIGN = (
     (4, b"ftyp", "AAC or ALAC in MP4"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media Audio"),
@@ -222,20 +213,3 @@ def _measure_open(sound: Sound) -> Measurement:
         mono_gain_db=channel_meter.mono_gain_db,
         content_hash=content.hexdigest() if n_samples else None,
     )
-
-
-def _serve() -> None:
-    # Decoders write notes of their own to both streams: answers get a stream to themselves.
-    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    answers.write(READY)
-    answers.flush()
-    for line in sys.stdin:
-        answers.write(json.dumps(asdict(measure(json.loads(line)))) + "\n")
-        answers.flush()
-
-
-if __name__ == "__main__":
-    _serve()

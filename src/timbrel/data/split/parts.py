@@ -9,11 +9,15 @@ so a part. "Recording" below means one content, in however many files.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from timbrel.config.bounds import refuse, value_problems
+from timbrel.config.schema import DataConfig
+from timbrel.config.values import split_problems
 from timbrel.data.cache.store import Clip
 from timbrel.data.split.lists import PARTS, read_lists, some
 from timbrel.errors import UserError
@@ -95,21 +99,9 @@ class SplitPlan:
     segment_samples: int = 4096
 
     def __post_init__(self) -> None:
-        shares = (self.validation_fraction, self.test_fraction)
-        if not (all(0 <= share < 1 for share in shares) and sum(shares) < 1):
-            raise UserError(
-                f"data.validation_fraction={shares[0]} and data.test_fraction={shares[1]} must be "
-                f"at least 0 and leave something to train on (sum below 1)"
-            )
-        if self.folds is not None and not (self.folds >= 3 and 0 <= self.fold < self.folds):
-            raise UserError(
-                f"data.folds={self.folds}, data.fold={self.fold}: give at least 3 folds (train, "
-                f"validation and test), and a fold from 0 to folds - 1"
-            )
-        if self.folds is not None and self.split_file is not None:
-            raise UserError(
-                "data.folds and data.split_file exclude one another: leave one of them out"
-            )
+        names = ("validation_fraction", "test_fraction", "folds", "fold")
+        values = {name: getattr(self, name) for name in names}
+        refuse(chain(value_problems(DataConfig, "data.", **values), split_problems(self)))
 
 
 def split_clips(clips: Sequence[Clip], plan: SplitPlan, *, folder: str = "") -> Split:
@@ -263,8 +255,8 @@ def _split_by_time(
             f"{FEWEST_BY_FILE}) and too short to hold out pieces: the longest, {longest.name!r}, "
             f"has {longest.n_samples} samples, and {needed} are needed ({held_out} gap(s) of "
             f"{plan.guard_samples}, the model's receptive field, and {held_out + 1} pieces of "
-            f"{plan.segment_samples}); add recordings{by_file}, or name the parts in "
-            f"data.split_file"
+            f"{plan.segment_samples}); add recordings{by_file}, or train on all there is: "
+            f"data.validation_fraction=0 data.test_fraction=0"
         )
     notes = [
         f"{len(recordings)} recording{'s' * (len(recordings) > 1)}, fewer than {FEWEST_BY_FILE}: "

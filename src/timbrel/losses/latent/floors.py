@@ -1,20 +1,21 @@
 """KL penalties with a floor, below which the KL is not penalised and so not driven to 0."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from timbrel.contracts import Batch, Latent, Posterior
 from timbrel.losses.latent.penalty import frames_per_sample
 from timbrel.losses.latent.rate import gaussian, kl_nats, nats_per_frame
+from timbrel.losses.terms import Diagnostic, Terms
 
 
 class FreeBits(nn.Module):
     """sum_j max(floor, KL_j) (Kingma et al. 2016, "Inverse autoregressive flow", appendix C.8).
 
     KL_j is the mean KL of dimension j over the batch and its frames; below its floor a dimension is
-    not penalised. Terms: `floored_kl`, and `kl`, which is logged only (weight 0). The floor is per
-    frame for a dimension of the frame code, per clip for one of the clip code. Differs: each
-    dimension is a group of its own, over all frames.
+    not penalised. Term: `floored_kl`; diagnostic: `kl`. The floor is per frame for a dimension of
+    the frame code, per clip for one of the clip code. Differs: each dimension is a group of its
+    own, over all frames.
     """
 
     def __init__(self, *, floor_nats_per_frame: float, clip_floor_nats: float) -> None:
@@ -26,7 +27,7 @@ class FreeBits(nn.Module):
 
     def forward(
         self, posterior: Posterior, latent: Latent, batch: Batch, step: int, rng: torch.Generator
-    ) -> dict[str, Tensor]:
+    ) -> Terms:
         mean, log_var = gaussian(posterior)
         by_frame = kl_nats(mean.frames, log_var.frames).mean((0, 2))
         by_clip = kl_nats(mean.clip, log_var.clip).mean(0)
@@ -34,15 +35,15 @@ class FreeBits(nn.Module):
         floored = n_frames * by_frame.clamp_min(self.floor_nats_per_frame).sum()
         floored = floored + by_clip.clamp_min(self.clip_floor_nats).sum()
         whole = n_frames * by_frame.sum() + by_clip.sum()
-        return {"kl": whole / n_time, "floored_kl": floored / n_time}
+        return {"kl": Diagnostic(whole / n_time), "floored_kl": floored / n_time}
 
 
 class KLFloor(nn.Module):
     """max(floor, KL): a floor for the KL summed over all dimensions.
 
-    Terms: `floored_kl`, and `kl`, which is logged only (weight 0). The floor applies to the batch's
-    mean. Not the delta-VAE (Razavi et al. 2019), whose posteriors cannot have a KL below the floor:
-    here a KL below it is possible, but not rewarded.
+    Term: `floored_kl`; diagnostic: `kl`. The floor applies to the batch's mean. Not the delta-VAE
+    (Razavi et al. 2019), whose posteriors cannot have a KL below the floor: here a KL below it is
+    possible, but not rewarded.
     """
 
     def __init__(self, *, floor_nats_per_frame: float) -> None:
@@ -52,11 +53,11 @@ class KLFloor(nn.Module):
 
     def forward(
         self, posterior: Posterior, latent: Latent, batch: Batch, step: int, rng: torch.Generator
-    ) -> dict[str, Tensor]:
+    ) -> Terms:
         rate = nats_per_frame(posterior)
         per_sample = frames_per_sample(latent, batch)
         floored = rate.clamp_min(self.floor_nats_per_frame)
-        return {"kl": rate * per_sample, "floored_kl": floored * per_sample}
+        return {"kl": Diagnostic(rate * per_sample), "floored_kl": floored * per_sample}
 
 
 def _check(name: str, floor: float) -> None:

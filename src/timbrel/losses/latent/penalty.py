@@ -7,14 +7,15 @@ settings are in nats per latent frame and are converted inside.
 from typing import Protocol
 
 import torch
-from torch import Tensor
 
 from timbrel.contracts import Batch, Latent, Posterior
+from timbrel.losses.terms import Terms
 
 
 class Penalty(Protocol):
     """Terms of one value per example, or one value where the examples are judged together.
 
+    What is there to be seen alone is a `Diagnostic`, and needs no weight.
     One with parameters that learn is an `Adversary` (losses/adversary.py) as well, and its terms
     give those parameters no gradient.
     """
@@ -26,7 +27,7 @@ class Penalty(Protocol):
         batch: Batch,
         step: int,
         rng: torch.Generator,
-    ) -> dict[str, Tensor]: ...
+    ) -> Terms: ...
 
 
 def frames_per_sample(latent: Latent, batch: Batch) -> float:

@@ -10,6 +10,7 @@ from timbrel.contracts import Batch, Latent, Posterior
 from timbrel.losses.latent.penalty import frames_per_sample
 from timbrel.losses.latent.rate import gaussian, rate_nats
 from timbrel.losses.latent.rows import PastRows, at_frames, draw_frames
+from timbrel.losses.terms import Diagnostic, Terms
 
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -57,8 +58,7 @@ class BetaTC(nn.Module):
     """`mutual_information`, `total_correlation`, `dimension_kl` (Chen et al. 2018, eq. 4).
 
     With weight 1 on all three, they are the sampled KL of the ELBO; a larger weight on
-    `total_correlation` makes dimensions independent without a lower KL. `kl` is logged only
-    (weight 0).
+    `total_correlation` makes dimensions independent without a lower KL. `kl` is a diagnostic.
 
     Rows must be independent, and frames of a clip are not: one frame per clip is drawn per step,
     so N is the batch size; `queue_rows` rows of earlier steps join them in q(z). Frame codes and
@@ -72,7 +72,7 @@ class BetaTC(nn.Module):
 
     def forward(
         self, posterior: Posterior, latent: Latent, batch: Batch, step: int, rng: torch.Generator
-    ) -> dict[str, Tensor]:
+    ) -> Terms:
         mean, log_var = gaussian(posterior)
         index = draw_frames(latent, rng)
         frames = (at_frames(part.frames, index) for part in (latent, mean, log_var))
@@ -81,7 +81,7 @@ class BetaTC(nn.Module):
         n_time, per_sample = batch.input.shape[-1], frames_per_sample(latent, batch)
         names = ("mutual_information", "total_correlation", "dimension_kl")
         return {
-            "kl": rate_nats(posterior) / n_time,
+            "kl": Diagnostic(rate_nats(posterior) / n_time),
             **{
                 name: frame * per_sample + clip / n_time
                 for name, frame, clip in zip(names, of_frames, of_clips, strict=True)

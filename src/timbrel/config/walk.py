@@ -1,0 +1,43 @@
+"""One way through a config: every value below a node with its dotted key."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+
+def walk(
+    node: Any, key: str = "", *, enter: Callable[[Any], bool] = lambda node: True
+) -> Iterator[tuple[str, Any]]:
+    """`node` and all below it with their dotted keys, a container before what it holds.
+
+    Items of a list are numbered. What `enter` refuses is passed over whole.
+
+    >>> list(walk({"a": [{"b": 1}]}))
+    [('', {'a': [{'b': 1}]}), ('a', [{'b': 1}]), ('a.0', {'b': 1}), ('a.0.b', 1)]
+    """
+    if not enter(node):
+        return
+    yield key, node
+    for name, value in _items(node):
+        yield from walk(value, f"{key}.{name}" if key else str(name), enter=enter)
+
+
+def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of `node` with their dotted keys; a list of plain values, and {}, is one.
+
+    >>> list(leaves({"a": {"b": 1, "c": [2, 3]}, "d": [{"e": 4}], "f": {}}))
+    [('a.b', 1), ('a.c', [2, 3]), ('d.0.e', 4), ('f', {})]
+    """
+    if isinstance(node, list | tuple) and not any(isinstance(item, Mapping) for item in node):
+        items = []
+    else:
+        items = _items(node)
+    if not items:
+        yield key, node
+    for name, value in items:
+        yield from leaves(value, f"{key}.{name}" if key else str(name))
+
+
+def _items(node: Any) -> list[tuple[Any, Any]]:
+    if isinstance(node, Mapping):
+        return list(node.items())
+    return list(enumerate(node)) if isinstance(node, list | tuple) else []
