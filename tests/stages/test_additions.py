@@ -198,7 +198,10 @@ def test_a_callback_and_a_logger_join_and_go_on(
         ((WITNESS, "+callbacks.mine.pth=x"), "callbacks.mine.pth: Witness takes no 'pth'; did you"),
         (("+callbacks.mine=3",), "callbacks.mine=3: a mapping with a _target_"),
         (("+callbacks.checkpoints=null",), "which is not set here: a run is resumed from them"),
-        (("callbacks.alarms=3",), "callbacks.alarms=3: a watcher of timbrel's own: true, or null"),
+        (
+            ("callbacks.alarms=3",),
+            "callbacks.alarms=3: the name of a built-in callback: true, or null",
+        ),
         (
             ("+callbacks.m._target_=lightning.pytorch.callbacks.ModelCheckpoint",),
             "callbacks.m: ModelCheckpoint cannot join a training here: checkpoints are timbrel's",

@@ -44,8 +44,8 @@ _BLOCK_SAMPLES = 1 << 20
 class FileScore:
     """One file of one part through one system.
 
-    `scores` are those of `metrics.reconstruction.evaluate`, without those that do not exist of it;
-    `nats_per_second` is the posterior's KL, nan for the controls and for a deterministic
+    `scores` are those of `metrics.reconstruction.evaluate`, without those that are not defined for
+    it; `nats_per_second` is the posterior's KL, nan for the controls and for a deterministic
     posterior.
     """
 

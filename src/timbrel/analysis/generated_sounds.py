@@ -35,7 +35,7 @@ from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import numpy_generator
 
 POSITIONS = 9
-"""Codes on the line between two recordings, its ends included."""
+"""Number of codes on the line between two recordings, both ends included."""
 
 _MOST_TRAINING, _MOST_IN_SETS, _MOST_HELD_OUT, _MOST_PAIRS = 4096, 256, 64, 4
 _SILENT_PEAK = 1e-3

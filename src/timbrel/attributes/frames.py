@@ -70,10 +70,10 @@ def as_numbers(audio: Signal) -> Signal:
 
 
 def without_dc(audio: Signal, rate_hz: int) -> NDArray[np.float32]:
-    """`audio` above 20 Hz (Butterworth, second order): an offset is no sound.
+    """`audio` above 20 Hz (Butterworth, second order): a constant offset is removed.
 
-    The mean goes first, or the filter would hear an offset begin with the clip. Samples are taken
-    `as_numbers`.
+    The mean is subtracted first: otherwise the clip would begin with the filter's response to the
+    offset. Samples are taken `as_numbers`.
     """
     # scipy.signal takes a second to import; only whoever measures pays it.
     from scipy.signal import butter, sosfilt

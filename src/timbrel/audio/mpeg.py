@@ -55,7 +55,7 @@ def _frame(head: bytes) -> _Frame | None:
 def examine(file: BinaryIO, read_samples: int) -> Extent:
     """The extent of an open MP3 file of which the decoder means to read `read_samples`.
 
-    Without views where that is all there is, within the delay that encoders add.
+    Without views if the file holds no more than that, up to the delay that encoders add.
     """
     first: _Frame | None = None
     claimed: int | None = None

@@ -1,8 +1,8 @@
-"""Sound files in: header, whole, or block by block in constant memory.
+"""Reading sound files: header, whole, or block by block in constant memory.
 
-Content decides what a file is, never its extension, and samples come back as they were stored:
-float files beyond +-1 are not clipped. Only regular files are ever opened, because opening a
-named pipe waits for a writer that may never come.
+A file's format is recognised by its content, not by its extension, and samples come back as they
+were stored: float files beyond +-1 are not clipped. Only regular files are ever opened, because
+opening a named pipe waits for a writer that may never come.
 """
 
 import os
@@ -151,7 +151,7 @@ def _sound(decoders: tuple[ForwardSoundFile, ...], extent: Extent) -> Sound:
 
 
 def _goes_on(file: BufferedReader, extent: Extent) -> bool:
-    """Whether the bytes behind the header's size go on with the sound.
+    """Whether the bytes behind the header's size continue the sound.
 
     Both sides are decoded: what is no sound decodes to values that are not finite or far too
     large, to steps from sample to sample that only noise at full scale has, or to a large offset.

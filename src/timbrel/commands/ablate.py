@@ -1,4 +1,4 @@
-"""`timbrel ablate study=NAME`: every cell of a grid, with every seed, and what they prove.
+"""`timbrel ablate study=NAME`: train a grid of settings with several seeds, and compare them.
 
 A plain command: its further words are overrides of `timbrel train`, which are composed and checked
 for every cell before anything runs. Needs no torch until results are to be written.
@@ -123,14 +123,14 @@ def main(argv: Sequence[str]) -> int:
 def _tell_time(
     study: Study, runs: Sequence[PlannedRun], left: Sequence[PlannedRun], jobs: int
 ) -> None:
-    """Where only steps are counted, time some: what begins should say when it will end."""
+    """Time a few steps if runs are limited by steps alone, so that their end can be estimated."""
     if not math.isnan(estimate(runs, jobs).seconds):
         return
     _tell("timing a step ...")
     step_s = step_seconds(left, environment_of(jobs))
     found = estimate(runs, jobs, step_s)
     if math.isnan(found.seconds):
-        _tell("how long it will take could not be told: no step could be timed")
+        _tell("the time it will take is unknown: no step could be timed")
         return
     over = study.budget_s is not None and found.seconds > study.budget_s
     budget = f"; more than the budget of {duration(study.budget_s)}" if over else ""

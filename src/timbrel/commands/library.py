@@ -155,7 +155,7 @@ def _score_words(name: str) -> Callable[[Entry], str]:
 
 
 def _time(entry: Entry) -> str:
-    """The training's own clock; else the limit it was given, said to be one."""
+    """The time that the training took; if unknown its time limit, marked as such."""
     if entry.elapsed_s is not None:
         return duration(entry.elapsed_s)
     return f"max {entry.time_limit}" if entry.time_limit else UNKNOWN

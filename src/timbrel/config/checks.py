@@ -108,7 +108,7 @@ def _folder(data: DataConfig) -> Iterator[str]:
 
 
 def _also(data: DataConfig) -> Iterator[str]:
-    """Folders beside data.root, none of which lies in another: no file is met twice."""
+    """Folders besides data.root; none may lie in another, so that no file is read twice."""
     root = user_path(data.root, "data.root") if data.root else None
     # Not Path.resolve, which raises where links lead in a circle.
     known = [Path(os.path.realpath(root))] if root else []

@@ -20,7 +20,7 @@ class Shares(Protocol):
 
 
 def split_problems(plan: Shares) -> Iterator[str]:
-    """What shares, folds and lists cannot mean together; their bounds stand in the schema."""
+    """A line for every contradiction between fractions, folds and lists."""
     total = plan.validation_fraction + plan.test_fraction
     if total >= 1:
         yield (
@@ -37,6 +37,6 @@ def split_problems(plan: Shares) -> Iterator[str]:
 
 
 def encoding_problems(export: Any) -> Iterator[str]:
-    """What `format` and `encoding` of a file cannot be together."""
+    """A line if `format` and `encoding` exclude each other."""
     if export.format == "flac" and export.encoding == "32f":
         yield "export.encoding=32f: FLAC holds whole numbers only; take 24, or export=wav"

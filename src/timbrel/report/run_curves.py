@@ -1,4 +1,4 @@
-"""The curves of a run, grouped: loss, its terms, the rate, the optimizer."""
+"""The curves of a run, grouped: loss, its terms, use of the code, the optimizer."""
 
 from dataclasses import dataclass
 

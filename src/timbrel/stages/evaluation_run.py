@@ -54,7 +54,7 @@ _PARITY_FILES = 16  # of training, where nothing is held out
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was measured: a row per file and system, their means, the gates, and what is invented.
+    """What was measured: a row per file and system, their means, gates, and generated sounds.
 
     `generated` is None where nothing was generated.
     """

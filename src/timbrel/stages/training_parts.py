@@ -55,7 +55,7 @@ def fitting_model(config: DictConfig) -> Autoencoder:
 
 
 def chosen_compute(config: DictConfig) -> Compute:
-    """What computes, in which precision, with how many processes that load."""
+    """The device, the precision, and the number of processes that load data."""
     device = config.device
     return resolve_compute(
         accelerator=str(device.accelerator),

@@ -119,7 +119,7 @@ class Curves(pl.Callback):
 
 
 def training_values(module: Training) -> dict[str, float]:
-    """The last step's loss, terms before weighting, moving weights, rate, gradient norm, clock."""
+    """The last step's loss, unweighted terms, weights, learning rate, gradient norm and clock."""
     objective = module.objective
     if objective is None:
         return {}

@@ -1,7 +1,7 @@
 """The augmentation of a training: transforms by name, what is rendered ahead, what stays live.
 
 Nothing here clips or normalises: samples beyond +-1 stay as they are, in float32, and reach the
-model so. Whoever wants head room gives `Gain` a `max_db` of 0 or less.
+model so. For head room, give `Gain` a `max_db` of 0 or less.
 """
 
 import math
@@ -55,8 +55,8 @@ class Augment:
 
     `transforms` go by name, so that one of them is an override away; null leaves one out. With
     `expansion` above 0 the heavy ones are rendered that many times per recording before training
-    (`ahead`), and only the others stay `live`; with 0 all are live. `mix` adds another recording
-    now and then, `mask` hides parts from the encoder, never from the target.
+    (`ahead`), and only the others stay `live`; with 0 all are live. `mix` adds another recording to
+    some examples, `mask` hides parts from the encoder, never from the target.
 
     Raises:
         UserError: a list of transforms, or a plain value for a part; an `expansion` below 0 or

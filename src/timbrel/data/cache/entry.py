@@ -1,4 +1,4 @@
-"""One decoded recording on disk: a `.npy` for memory mapping and the `.json` that vouches for it.
+"""One decoded recording on disk: a `.npy` for memory mapping and a `.json` with its checksum.
 
 The array is `(channel, time)` float32 in Fortran order, so the file runs along time: it is
 streamed without knowing its length beforehand, and a crop of all channels is one contiguous
@@ -201,7 +201,7 @@ def _cache_folder_errors(folder: Path) -> Iterator[None]:
 def cache_folder_error(
     folder: Path, error: OSError | WriteError, done: str = "written"
 ) -> UserError:
-    """What to tell a person whose cache folder refuses to be written, or read."""
+    """The message for a cache folder that cannot be written, or read."""
     reason = error.__cause__ if isinstance(error, WriteError) else error
     return UserError(
         f"the cache folder {str(folder)!r} cannot be {done} "

@@ -24,7 +24,7 @@ EIGHT_BIT = frozenset({"PCM_U8", "PCM_S8", "ALAW", "ULAW", "DPCM_8", "GSM610", "
 
 
 class Verdict(StrEnum):
-    """Use it; use it but say so; leave it out and say so; leave it out in silence."""
+    """Used; used, with a warning; left out, with a warning; left out without one."""
 
     ACCEPT = "accept"
     ACCEPT_WARN = "accept_warn"
