@@ -119,8 +119,8 @@ def test_failures_are_told_and_alone_run_again(here, monkeypatch) -> None:
     assert told["x=c seed=1"].startswith("failed killed by SIGKILL")
     text = plan_text(study(budget_s=60.0), planned(), 1)
     assert "x=b seed=0: failed: RuntimeError: diverged at step 3" in text
-    assert "6 to go; about 9.0 min (its limit" in text
-    assert "budget 1.0 min: too little" in text
+    assert "6 to go; about 9 min (its limit" in text
+    assert "budget 1 min: too little" in text
     monkeypatch.setenv("BEHAVE_x_b", "")
     monkeypatch.setenv("BEHAVE_x_a", "")
     assert list(launch(planned()).values())[:4] == ["finished"] * 4
