@@ -57,7 +57,7 @@ class _Unbroken(io.FileIO):
 
 @final
 class _Told(io.TextIOWrapper):
-    """A stream whose text holds no sign that a terminal obeys, but line ends and tabs."""
+    """A stream that escapes every control character but line ends and tabs."""
 
     def write(self, text: str) -> int:
         """Write `text`, such signs as escapes; how many characters of it are done with."""

@@ -179,7 +179,7 @@ def test_a_callback_and_a_logger_join_and_go_on(
     whole = outcome(run)
     again = cut(run, monkeypatch, at=5, words=words)
     assert outcome(again) == whole  # who watches changes nothing
-    assert "Witness: on_validation_end: not called" in capsys.readouterr().err
+    assert "Witness: on_validation_end: never called" in capsys.readouterr().err
     rows = [line.split() for line in (here / "witness.txt").read_text().splitlines()]
     assert [int(row[0]) for row in rows] == [int(row[1]) for row in rows] == [*range(1, 13)]
     losses = dict(read_metrics(again / "metrics.csv")["validation/loss"])
@@ -219,7 +219,10 @@ def test_a_callback_and_a_logger_join_and_go_on(
         (("+optimizer.beta=1",), "optimizer.beta: AdamW takes no 'beta'"),
         (("optimizer.lr=-1",), "optimizer.lr=-1: above 0"),
         (("optimizer.betas=[2,2]",), "optimizer: Invalid beta parameter at index 0: 2"),
-        (("optimizer=signs", "optimizer._target_=torch.optim.LBFGS"), "LBFGS fails where it is"),
+        (
+            ("optimizer=signs", "optimizer._target_=torch.optim.LBFGS"),
+            "LBFGS fails at step(closure)",
+        ),
         (("optimizer=signs", "optimizer._target_=torch.optim.Muon"), "optimizer: Muon only supp"),
         (("optimizer=signs", "optimizer._target_=torch.nn.Flatten"), "Flatten takes no 'lr'"),
         (

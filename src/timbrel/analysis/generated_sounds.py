@@ -187,7 +187,7 @@ def measure_generated(
 def compare(
     training: Embeddings, held_out: Embeddings, generated: Embeddings, *, seed: int
 ) -> GeneratedSounds:
-    """All that embeddings tell; clips and smoothness are left empty. `seed` is the draws'."""
+    """All measures of embeddings; clips and smoothness stay empty. `seed` is for the draws."""
     several = len(training) > 1
     spread = _spread(training)
     n = min(len(training), len(generated))

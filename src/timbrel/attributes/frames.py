@@ -61,9 +61,9 @@ def active(level_db: Values) -> Mask:
 
 
 def as_numbers(audio: Signal) -> Signal:
-    """`audio` with 0 for samples that are no numbers, and none beyond 120 dBFS.
+    """`audio` with 0 for samples that are not finite, clipped at 120 dBFS.
 
-    Squares of what lies beyond would overflow: no sound is so loud.
+    Squares of larger samples would overflow.
     """
     finite = np.nan_to_num(audio, nan=0.0, posinf=0.0, neginf=0.0)
     return np.clip(finite, -LOUDEST, LOUDEST, out=finite)

@@ -84,7 +84,7 @@ def examine(file: BinaryIO, read_samples: int) -> Extent:
     if right:
         return Extent()
     if not claimed and len(rates) == 1:
-        claimed = frames  # of a constant rate nothing has to be told: tags misled the decoder
+        claimed = frames  # at a constant bit rate the length is known: tags misled the decoder
     view = (_xing(first, frames), *runs)
     return Extent((view,), claimed or None, frames, joined=max(1, tables))
 

@@ -22,7 +22,7 @@ from timbrel.audio.view import Extent, View
 from timbrel.errors import UserError
 
 BLOCK_SAMPLES = 1 << 18
-# Behind the samples of a header's size: how much is listened to, and what is too little to be told.
+# Behind the samples of a header's size: how much is decoded, and what is too little to judge.
 _HEARD_S, _LEAST_S = 1.0, 0.02
 # Of full scale: what sound does not exceed unless it did so before.
 _STEP, _OFFSET = 0.25, 0.2

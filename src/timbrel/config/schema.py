@@ -41,10 +41,7 @@ class DataConfig:
     split_file: str | None = _place(None, "JSON file with train and test lists (else by fraction)")
     split_theme: str | None = _key(None, "the entry of split_file to use, if it holds several")
     sample_rate_hz: int = _key(
-        48000,
-        "sample rate of the model; files are resampled to it",
-        least=8000,
-        most=192_000,
+        48000, "sample rate, in Hz; files are resampled to it", least=8000, most=192_000
     )
     channels: int = _key(1, "1 mono, 2 stereo", choices=(1, 2))
     downmix: Downmix = _key(Downmix.mean, "mono from stereo: mean, left or loudest channel")
@@ -52,21 +49,15 @@ class DataConfig:
         None,
         "set each file to one level: peak (-1 dBTP) or loudness (-23 LUFS, at most -1 dBTP)",
     )
-    chunk_samples: int = _key(
-        65536, "length of a training example (a chunk), in samples", least=1024
-    )
+    chunk_samples: int = _key(65536, "samples in a training example (a chunk)", least=1024)
     short: Short = _key(
         Short.repeat, "clips shorter than a chunk: pad, loop, or repeat with short silences"
     )
     validation_fraction: float = _key(
-        0.1, "share of files that choose the checkpoint, 0 to 1", least=0, below=1
+        0.1, "share of files that choose the checkpoint", least=0, below=1
     )
-    test_fraction: float = _key(
-        0.1, "share of files used for the final scores only, 0 to 1", least=0, below=1
-    )
-    train_files: int | None = _key(
-        None, "train on this many files only, drawn by the seed", least=1
-    )
+    test_fraction: float = _key(0.1, "share of files for the final scores only", least=0, below=1)
+    train_files: int | None = _key(None, "train on this many files, drawn by seed", least=1)
     folds: int | None = _key(
         None, "split into this many folds (cross-validation), not by fraction", least=3
     )
@@ -74,9 +65,7 @@ class DataConfig:
     include_silent: bool = _key(False, "train on silent files too")
     include_generated: bool = _key(False, "train on sounds that timbrel rendered, too")
     skip_unreadable: bool = _key(True, "skip unreadable files; false: stop at the first one")
-    files: int | None = _key(
-        None, "number of clips to render (data=demo only)", least=1, most=100_000
-    )
+    files: int | None = _key(None, "clips to render (data=demo only)", least=1, most=100_000)
     cache_dir: str | None = _place(None, "folder for decoded audio (default: the user's cache)")
 
 
@@ -86,32 +75,21 @@ class TrainerConfig:
 
     batch_size: int = _key(8, "chunks per step", least=1)
     max_time: str | None = _key(None, "stop after this time: 8m, 1h30m, 90s, 00:08:00 or seconds")
-    max_steps: int | None = _key(
-        None, "stop after this many steps (or at max_time if sooner)", least=1
-    )
+    max_steps: int | None = _key(None, "stop after this many steps (or at max_time)", least=1)
     learning_rate: float = _key(
         1e-3, "peak learning rate (optimizer.lr, if set, takes precedence)", above=0
     )
     betas: list[float] = _key(
-        [0.9, 0.99],
-        "decay of the first and second moment (optimizer=adamw)",
-        least=0,
-        below=1,
+        [0.9, 0.99], "decay of the two moments (optimizer=adamw)", least=0, below=1
     )
     weight_decay: float = _key(0.01, "decoupled weight decay (optimizer=adamw)", least=0)
-    warmup_steps: int = _key(
-        20, "steps over which the learning rate rises from 0 to its peak", least=0
-    )
-    gradient_clip_norm: float | None = _key(
-        1.0, "largest gradient norm; null: no clipping", above=0
-    )
+    warmup_steps: int = _key(20, "steps in which the learning rate rises to its peak", least=0)
+    gradient_clip_norm: float | None = _key(1.0, "largest gradient norm; null: no limit", above=0)
     ema_decay: float | None = _key(
         0.995, "decay per step of the averaged weights; null: none", least=0, below=1
     )
     validate_every_steps: int = _key(100, "steps between validations", least=1)
-    checkpoint_every_steps: int = _key(
-        100, "steps between checkpoints that a run resumes from", least=1
-    )
+    checkpoint_every_steps: int = _key(100, "steps between checkpoints to resume from", least=1)
     early_stop_patience: int | None = _key(
         None,
         "stop after this many validations without improvement (counted in the last phase)",
@@ -171,9 +149,7 @@ class AlarmsConfig:
     """When a training raises an alarm, because a number is beyond its limit (`limits.*`)."""
 
     grace_steps: int = _key(100, "raise no alarm in the first steps, this many", least=0)
-    patience: int = _key(
-        3, "raise an alarm after this many validations in a row beyond a limit", least=1
-    )
+    patience: int = _key(3, "validations in a row beyond a limit that raise an alarm", least=1)
 
 
 @dataclass
@@ -292,9 +268,7 @@ class GenerateConfig:
     seconds: float | None = _key(
         None, "length in seconds (default: 4, or the length of input=)", above=0, most=86_400
     )
-    temperature: float = _key(
-        1.0, "spread of the code around its mean: 0 none, 1 as learned", least=0
-    )
+    temperature: float = _key(1.0, "spread of the code: 0 none, 1 as learned", least=0)
     gain_db: float = _key(0.0, "gain before the true-peak ceiling, in dB", least=-200, most=200)
     fade_in_s: float = _key(0.0, "length of the fade-in, in seconds", least=0)
     fade_out_s: float = _key(0.01, "length of the fade-out, in seconds", least=0)

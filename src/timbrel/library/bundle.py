@@ -201,7 +201,7 @@ def load_weights(path: Path | str, *, key: str = "model") -> Weights:
 
 
 def _check_frontend(frontend: Frontend, model: Autoencoder, path: Path) -> None:
-    """Raise UserError where sound would reach the model in another form than it hears."""
+    """Raise UserError if front end and model differ in sample rate, channels or conditions."""
     for name in ("sample_rate_hz", "channels", "conditions"):
         given, heard = getattr(frontend, name), getattr(model, name)
         if given != heard:

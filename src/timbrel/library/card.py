@@ -90,7 +90,7 @@ def read_card(folder: Path) -> Card:
 def read_frontend(path: Path) -> Frontend:
     """The front end that the file at `path` tells of. Raises UserError where it is damaged."""
     values = _json(path)
-    values.pop("parameters", None)  # of models of before; nobody reads them
+    values.pop("parameters", None)  # written by earlier versions, no longer used
     try:
         return Frontend(**{**values, "conditions": tuple(values.get("conditions", ()))})
     except TypeError as error:

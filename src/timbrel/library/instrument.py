@@ -79,7 +79,7 @@ class RenderSettings:
 
 @dataclass(frozen=True)
 class Rendering:
-    """A render about to happen: `blocks` (channel time) can be read once."""
+    """A render whose checks have passed: `blocks` (channel time) can be read once."""
 
     blocks: Iterator[Samples]
     n_samples: int
@@ -101,7 +101,7 @@ class Instrument:
 
     @property
     def sample_rate_hz(self) -> int:
-        """The rate at which the model hears and plays."""
+        """The sample rate of the model's input and output."""
         return self.model.sample_rate_hz
 
     def encode(self, audio: ArrayLike | Path | str) -> Latent:

@@ -81,7 +81,7 @@ class TargetRate:
         return {"log_weight": self.log_weight, **known}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a state again."""
+        """Restore what `state_dict` returned."""
         self.log_weight = state["log_weight"]
         self.log_rate = state.get("log_rate")
 

@@ -105,6 +105,6 @@ class LossMix:
         return {name: controller.state() for name, controller in self.controllers.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up a state again."""
+        """Restore what `state_dict` returned."""
         for name, controller in self.controllers.items():
             controller.restore(state[name])

@@ -60,7 +60,7 @@ def active_units(variance: NDArray[np.float64]) -> float:
 
 
 class DecodeChange:
-    """How far a decoder's output moves when its code becomes another sound's.
+    """How much a decoder's output changes when its code is replaced by another sound's.
 
     The log-mel distance of the two outputs over that of the two sounds, both summed over all pairs:
     0 where the decoder ignores the code, 1 of a perfect autoencoder. Each pair is compared over the

@@ -212,7 +212,7 @@ def _figures(
     size_in = (4.2, max(1.2, 0.5 + 0.32 * len(rates)))
     words = "; ".join(f"{count} at {rate}" for rate, count in rates.items())
     drawn.append(
-        ("Rates and channels", drawing(bars(rates, x_label="files", size_in=size_in), words))
+        ("Sample rates and channels", drawing(bars(rates, x_label="files", size_in=size_in), words))
     )
     return drawn
 

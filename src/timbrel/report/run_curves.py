@@ -9,7 +9,7 @@ from timbrel.report.page import drawing
 from timbrel.report.run_warnings import best_step
 from timbrel.runs.folder import Curves, Run
 
-_RATES = {"nats_per_frame": "nats per frame", "nats_per_second": "nats per second"}
+_NATS = {"nats_per_frame": "nats per frame", "nats_per_second": "nats per second"}
 _CODE = {
     "decode_change": "decode change: difference of two outputs over that of their recordings",
     "active_units": "active dimensions of the code (those that differ between sounds)",
@@ -55,7 +55,7 @@ def _loss(run: Run) -> CurveGroup:
 
 def _terms(run: Run) -> CurveGroup:
     names = {name.split("/", 1)[1] for name in run.curves if "/" in name}
-    names -= {"loss", "gap", "phase", "elapsed_s", *_RATES, *_CODE, *_OPTIMIZER}
+    names -= {"loss", "gap", "phase", "elapsed_s", *_NATS, *_CODE, *_OPTIMIZER}
     text = "The terms of the loss, each before it is multiplied by its weight."
     return CurveGroup("Terms of the loss", text, _figures(run, sorted(names), _TERMS))
 
@@ -67,7 +67,7 @@ def _rate(run: Run) -> CurveGroup:
         "information and all outputs are alike (posterior collapse)."
     )
     names = ["nats_per_frame"] if _any(run, "nats_per_frame") else ["nats_per_second"]
-    return CurveGroup("Use of the code", text, _figures(run, [*names, *_CODE], _RATES | _CODE))
+    return CurveGroup("Use of the code", text, _figures(run, [*names, *_CODE], _NATS | _CODE))
 
 
 def _optimizer(run: Run) -> CurveGroup:

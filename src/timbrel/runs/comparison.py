@@ -39,7 +39,7 @@ class Difference:
     key: str
     values: tuple[Any, ...]
     places: int
-    """How many keys of that name move together (`latent_dim` of encoder, decoder ...)."""
+    """How many keys of that name have these values (`latent_dim` of encoder, decoder ...)."""
 
     @property
     def everywhere(self) -> bool:

@@ -36,7 +36,7 @@ def run_folder(config: DictConfig) -> Path:
     `outputs/<date>_<time>_<name>`, with four more letters where two runs start in one second;
     in a multirun the job's own folder under `sweeps/`; with `run=` that folder. `hydra.run.dir=`
     fixes it, as `timbrel ablate` does; raises UserError where that folder holds a run already, or
-    the recordings (what lies in a run folder is no recording), and WriteError where it cannot be
+    the recordings (files in a run folder are not recordings), and WriteError where it cannot be
     made.
     """
     if config.run is not None:

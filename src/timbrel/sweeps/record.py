@@ -42,7 +42,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Record:
-    """What a run's folder remembers."""
+    """The record in a run's folder."""
 
     signature: Mapping[str, Any]
     ended: str = ""

@@ -83,7 +83,7 @@ class Horizon:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up a state again."""
+        """Restore what `state` returned."""
         self.last_step = state["last_step"]
         self.fixed_at_step = state["fixed_at_step"]
         self.elapsed_s = state["elapsed_s"]

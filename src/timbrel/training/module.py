@@ -292,7 +292,7 @@ class Training(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the step, the horizon and the state of controlled weights."""
+        """Restore the step, the horizon and the state of controlled weights."""
         self.step = checkpoint["timbrel"]["step"]
         self.horizon.restore(checkpoint["timbrel"]["horizon"])
         self.mix.restore(checkpoint["timbrel"].get("mix", {}))  # an older one has none

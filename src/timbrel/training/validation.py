@@ -106,7 +106,7 @@ class _CodeWatch:
         self._before = mean.map(_last), _last(batch.target), _last(estimate)
 
     def values(self) -> dict[str, float]:
-        """What is known."""
+        """The numbers that could be measured."""
         frames = np.concatenate([c.frames.transpose(1, 2).flatten(0, 1) for c in self.codes])
         clips = np.concatenate([c.clip for c in self.codes])
         found = {

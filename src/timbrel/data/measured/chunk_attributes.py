@@ -64,8 +64,9 @@ class ChunkAttributes:
     def __call__(self, chunk: Chunk, live: Change, audio: Audio) -> Measures:
         """The attributes of `audio`, which was read as `chunk` and then changed by `live`.
 
-        Nothing is defined in chunks of a recording that could not be measured: what ended a process
-        then would end this one. Nor in a chunk that cannot be; the log names its recording once.
+        Nothing is defined in chunks of a recording that could not be measured, because what ended
+        that process would end this one, nor in a chunk that cannot be measured; the log names its
+        recording once.
         """
         clip = chunk.segment.clip
         if clip.clip_id not in self.recordings:

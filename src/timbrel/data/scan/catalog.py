@@ -196,7 +196,7 @@ def _require_no_run(root: Path, key: str) -> None:
 
 
 def _nothing_usable(root: Path, reports: list[FileReport], key: str) -> str:
-    """The first of what warns, and of what timbrel wrote, with its reason."""
+    """The message for a folder without usable sound, with the first reasons."""
     found = {
         "unusable": [file for file in reports if file.verdict is Verdict.SKIP_WARN],
         "written by timbrel": [file for file in reports if file.own_product],
