@@ -197,7 +197,7 @@ def test_a_callback_and_a_logger_join_and_go_on(
         (("+callbacks.mine._target_=additions_of_mine.not_one",), "mine: builds a Linear, not a c"),
         ((WITNESS, "+callbacks.mine.pth=x"), "callbacks.mine.pth: Witness takes no 'pth'; did you"),
         (("+callbacks.mine=3",), "callbacks.mine=3: a mapping with a _target_"),
-        (("+callbacks.checkpoints=null",), "which is not set here: a run is resumed from them"),
+        (("+callbacks.checkpoints=null",), "that is not set here (a run is resumed from them)"),
         (
             ("callbacks.alarms=3",),
             "callbacks.alarms=3: the name of a built-in callback: true, or null",

@@ -71,7 +71,7 @@ def test_outputs_and_sweeps_are_one_line_each(kicks: Path) -> None:
     }
     assert summary(catalog) == (
         "3 files: 3 ok (✓), 0 with a warning (!), 0 left out (✗), 0 duplicates; "
-        "2 by timbrel (-), left out; 3 train, 0.3 s"
+        "2 by timbrel (-), left out; 3 train, 300 ms"
     )
 
 
