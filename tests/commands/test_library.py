@@ -111,7 +111,7 @@ def test_show_tells_all_of_a_run(here, capsys) -> None:
         "1.500 [1.375, 1.750]",
         "4.300 [4.200, 4.400]",
         "ok    kl_floor: the code is used",
-        "FAIL  held_out_ratio: it learned by heart; train shorter",
+        "FAIL  held_out_ratio: overfitting; train for fewer steps",
         "parent    none",
         f"timbrel generate model=outputs/{NEW}",
         f"timbrel evaluate run=outputs/{NEW}    # again",

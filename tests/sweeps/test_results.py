@@ -115,12 +115,12 @@ def test_gates_are_metrics_of_whole_runs(study) -> None:
     assert wide.findings["active_units"].difference.value == pytest.approx(7 / 3)
     assert wide.findings["active_units"].improvement.value == 1.0
     assert wide.findings["kl_floor"].difference.value == pytest.approx(24.0)
-    assert wide.findings["kl_floor"].improvement is None  # a rate is neither good nor bad
+    assert wide.findings["kl_floor"].improvement is None  # a KL is neither good nor bad
     assert result.files == 2
     text = markdown(result)
     assert "active units \u2191" in text
-    assert "rate, nats/frame |" in text
-    assert "one number each, of its gates: active units, rate." in text
+    assert "KL, nats/frame |" in text
+    assert "one number each, of its gates: active units, KL." in text
 
 
 def test_a_width_is_told_where_a_run_has_one(study) -> None:

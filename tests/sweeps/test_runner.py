@@ -273,7 +273,7 @@ def test_the_estimate_is_measured_where_it_can_be(here) -> None:
     assert estimate(planned(), 1).seconds == 6 * (60 + 30)
     assert estimate(planned(), 4).seconds == pytest.approx(2 * 90)  # 4 and 2
     assert "nan" not in plan_text(study(), planned(max_time=None), 1)
-    assert "told when it starts" in plan_text(study(), planned(max_steps=100), 1)
+    assert "estimated when it starts" in plan_text(study(), planned(max_steps=100), 1)
     assert estimate(planned(max_steps=100), 1, 0.2).seconds == 6 * (20 + 30)
     assert estimate(planned(max_steps=1000), 1, 0.2).seconds == 6 * (60 + 30)
     launch(planned())

@@ -1,4 +1,4 @@
-"""Means and medians over files, with bootstrap intervals: a score needs one to be a result."""
+"""Means and medians over files, with confidence intervals by the bootstrap."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What a run follows from: its config, its recordings, its code. Equal signatures, equal runs.
+"""Signatures of runs: digests of config, recordings and code. Equal signatures, equal runs.
 
 Knows neither torch nor Hydra, so that asking what is left to do is quick.
 """
