@@ -19,13 +19,15 @@ class Conditions:
 
     `f0_hz`, `confidence` (0 to 1) and `loudness_db` are tracks, a value per latent frame.
     `first_frame` says where in its sound the code begins (0 if None): a decoder that mixes in noise
-    draws it by position, so that a stream and a whole file are the same sound.
+    draws it by position, so that a stream and a whole file are the same sound. `first_cycle` is the
+    phase of f0 at the middle of the first frame, in periods (0 if None).
     """
 
     f0_hz: Float[Tensor, "batch frame"] | None = None
     confidence: Float[Tensor, "batch frame"] | None = None
     loudness_db: Float[Tensor, "batch frame"] | None = None
     first_frame: Int[Tensor, " batch"] | None = None
+    first_cycle: Float[Tensor, " batch"] | None = None
 
     @property
     def tracks(self) -> dict[str, Tensor]:
@@ -39,7 +41,10 @@ class Conditions:
         return Conditions(**{k: None if v is None else function(v) for k, v in values.items()})
 
     def cut(self, start: int, stop: int | None = None) -> "Conditions":
-        """The frames from `start` to `stop`; where a position is given, it moves along."""
+        """The frames from `start` to `stop`; where a position is given, it moves along.
+
+        A phase does not: whoever cuts frames off the beginning gives it anew.
+        """
         first = None if self.first_frame is None else self.first_frame + start
         tracks = {name: track[:, start:stop] for name, track in self.tracks.items()}
         return Conditions(**tracks, first_frame=first)

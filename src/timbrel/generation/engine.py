@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from timbrel.contracts import Latent, joined
+from timbrel.dsp.phase import elapsed_periods
 from timbrel.errors import UserError
 from timbrel.generation.source import LatentSource
 from timbrel.models.autoencoder import Autoencoder
@@ -52,9 +53,13 @@ def render(
 
 
 @torch.inference_mode()
-def _decode(model: Autoencoder, latent: Latent, first_frame: int) -> AudioBlock:
+def _decode(model: Autoencoder, latent: Latent, first_frame: int, first_cycle: float) -> AudioBlock:
     device = next(model.parameters()).device
-    position = replace(latent.conditions, first_frame=torch.tensor([first_frame]))
+    position = replace(
+        latent.conditions,
+        first_frame=torch.tensor([first_frame]),
+        first_cycle=torch.tensor([first_cycle]),
+    )
     placed = replace(latent, conditions=position).map(lambda x: x.to(device))
     return model.decode(placed)[0].float().cpu().numpy()
 
@@ -71,17 +76,28 @@ def decode_stream(
     held: Latent | None = None  # frames from `before` frames ahead of the next one to play
     before = 0
     first = 0  # the position of the held frames in the sound
+    cycle = 0.0  # the phase of f0 there
     for block in blocks:
         held = block if held is None else joined([held, block])
         while held.n_frames >= before + block_frames + context:
-            audio = _decode(model, held.cut(0, before + block_frames + context), first)
+            audio = _decode(model, held.cut(0, before + block_frames + context), first, cycle)
             yield audio[:, before * hop : (before + block_frames) * hop]
             drop = max(0, before + block_frames - context)
+            cycle = _cycle_at(drop, held, cycle, hop / model.sample_rate_hz)
             held = held.cut(drop)
             before = before + block_frames - drop
             first += drop
     if held is not None and held.n_frames > before:
-        yield _decode(model, held, first)[:, before * hop :]
+        yield _decode(model, held, first, cycle)[:, before * hop :]
+
+
+def _cycle_at(frame: int, latent: Latent, first_cycle: float, frame_s: float) -> float:
+    """The phase of f0 in the middle of `frame`, in periods from 0 to 1; 0 where there is no f0."""
+    f0_hz = latent.conditions.f0_hz
+    if f0_hz is None:
+        return 0.0
+    periods = elapsed_periods(f0_hz[:, : frame + 1], frame_s)[0, frame]
+    return (first_cycle + float(periods)) % 1.0
 
 
 def shape(

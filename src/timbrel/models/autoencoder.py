@@ -94,8 +94,9 @@ class Autoencoder(nn.Module):
 
     @property
     def latent_values_per_second(self) -> float:
-        """Frame-code values per second of audio (a clip code adds `clip_dim` per clip)."""
-        return self.latent_dim * self.sample_rate_hz / self.hop_samples
+        """Frame-code and track values per second (a clip code adds `clip_dim` per clip)."""
+        width = self.latent_dim + len(self.conditions)
+        return width * self.sample_rate_hz / self.hop_samples
 
     def encode(
         self, audio: Float[Tensor, "batch channel time"], conditions: Conditions | None = None

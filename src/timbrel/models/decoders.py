@@ -13,8 +13,8 @@ from timbrel.models.noise import PositionalNoise
 
 _LOG_MAGNITUDE_START = math.log(1e-3)  # an untrained decoder whispers
 _LOG_MAGNITUDE_MAX = math.log(10.0)
-_TINY = 1e-12
-_NOISE_PERIOD_FRAMES = 1024  # about 11 s: too long for the repetition to be heard
+TINY = 1e-12
+NOISE_PERIOD_FRAMES = 1024  # about 11 s: too long for the repetition to be heard
 
 
 class SpectralDecoder(nn.Module):
@@ -55,12 +55,10 @@ class SpectralDecoder(nn.Module):
             expansion=expansion,
             dropout=dropout,
         )
-        self.magnitude = nn.Linear(width, channels * self.bins)
+        self.magnitude = whisper(width, channels * self.bins)
         self.direction = nn.Linear(width, 2 * channels * self.bins)
-        self.noise = nn.Linear(width, channels * self.bins)
-        nn.init.constant_(self.magnitude.bias, _LOG_MAGNITUDE_START)
-        nn.init.constant_(self.noise.bias, _LOG_MAGNITUDE_START)
-        self.white = PositionalNoise(channels * self.bins, period_frames=_NOISE_PERIOD_FRAMES)
+        self.noise = whisper(width, channels * self.bins)
+        self.white = PositionalNoise(channels * self.bins, period_frames=NOISE_PERIOD_FRAMES)
         reach_samples = (window_samples - hop_samples) // 2
         self.context_frames = self.stack.context_frames + math.ceil(reach_samples / hop_samples)
 
@@ -72,9 +70,9 @@ class SpectralDecoder(nn.Module):
         with torch.autocast(features.device.type, enabled=False):  # exp and FFT want fp32
             full_scale = self.window.sum() / 2
             real, imaginary = self.direction(features).float().chunk(2, dim=-1)
-            length = (real.square() + imaginary.square() + _TINY).rsqrt()
-            coherent = _level(self.magnitude(features)) * length
-            noise_level = _level(self.noise(features))
+            length = (real.square() + imaginary.square() + TINY).rsqrt()
+            coherent = level(self.magnitude(features)) * length
+            noise_level = level(self.noise(features))
             noise = self.white(n_frames, latent.conditions.first_frame)
             spectrum = full_scale * torch.complex(
                 coherent * real + noise_level * noise[..., 0],
@@ -86,5 +84,13 @@ class SpectralDecoder(nn.Module):
         return audio.view(n_batch, self.channels, -1)
 
 
-def _level(log_magnitude: Tensor) -> Tensor:
+def whisper(width: int, values: int) -> nn.Linear:
+    """A layer of log magnitudes, all of them at -60 dB while nothing is learned."""
+    layer = nn.Linear(width, values)
+    nn.init.constant_(layer.bias, _LOG_MAGNITUDE_START)
+    return layer
+
+
+def level(log_magnitude: Tensor) -> Tensor:
+    """Magnitudes, 1 for a full-scale sine and at most 10."""
     return torch.exp(log_magnitude.float().clamp_max(_LOG_MAGNITUDE_MAX))

@@ -1,7 +1,9 @@
 """The tracks that a decoder needs beside its code, from measured attributes.
 
-f0 is the frame's fundamental, confidence 1 where the frame is voiced and 0 elsewhere, loudness the
-A-weighted level.
+f0 is the frame's fundamental; where a frame has none, that of the nearest frame that has one, so
+that it does not leap while the confidence opens or closes. The confidence follows the periodicity:
+0 up to 0.5, where noise is as strong as the tone, and 1 from 0.8 on; it is 0 throughout where no
+frame has a fundamental. Loudness is the A-weighted level.
 """
 
 import math
@@ -9,27 +11,63 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
+from torch import Tensor
 
 from timbrel.attributes.frames import frame_count
 from timbrel.attributes.measurement import Measurement, measure_frames
 from timbrel.contracts import Columns, Conditions
 
-_ATTRIBUTES = {"f0_hz": "f0_hz", "confidence": "f0_hz", "loudness_db": "level_a_db"}
+Track = Float[Tensor, "batch frame"]
+
+_ATTRIBUTES = {
+    "f0_hz": ("f0_hz",),
+    "confidence": ("f0_hz", "hnr_db"),
+    "loudness_db": ("level_a_db",),
+}
+_CLOSED, _OPEN = 0.5, 0.8  # periodicity
 
 
 def attributes_of(tracks: Sequence[str]) -> tuple[str, ...]:
     """The frame attributes that `tracks` (of `contracts.TRACKS`) are made from, each once."""
-    return tuple(dict.fromkeys(_ATTRIBUTES[track] for track in tracks))
+    return tuple(dict.fromkeys(name for track in tracks for name in _ATTRIBUTES[track]))
 
 
 def conditions_from(tracks: Sequence[str], measured: Columns) -> Conditions:
     """The `tracks` of a batch whose latent frames have the attributes that they are made from."""
-    made = {}
-    for track in tracks:
-        values, defined = measured.of([_ATTRIBUTES[track]])
-        made[track] = (defined.float() if track == "confidence" else values)[:, 0]
-    return Conditions(**made)
+    return Conditions(**{track: _MADE[track](measured) for track in tracks})
+
+
+def _f0_hz(measured: Columns) -> Track:
+    values, defined = measured.of(["f0_hz"])
+    return _nearest(values[:, 0], defined[:, 0])
+
+
+def _confidence(measured: Columns) -> Track:
+    values, defined = measured.of(["f0_hz", "hnr_db"])
+    power = 10 ** (values[:, 1] / 10)
+    opened = ((power / (1 + power) - _CLOSED) / (_OPEN - _CLOSED)).clamp(0.0, 1.0)
+    smooth = opened * opened * (3 - 2 * opened)
+    return smooth * defined[:, 1] * defined[:, 0].any(1, keepdim=True)
+
+
+def _loudness_db(measured: Columns) -> Track:
+    return measured.of(["level_a_db"])[0][:, 0]
+
+
+_MADE = {"f0_hz": _f0_hz, "confidence": _confidence, "loudness_db": _loudness_db}
+
+
+def _nearest(values: Track, defined: Bool[Tensor, "batch frame"]) -> Track:
+    """Each frame's value, or that of the nearest frame where it is defined; as is without one."""
+    n_frames = values.shape[1]
+    frame = torch.arange(n_frames, device=values.device).expand_as(values)
+    before = torch.where(defined, frame, -n_frames).cummax(1).values
+    after = torch.where(defined, frame, 2 * n_frames).flip(1).cummin(1).values.flip(1)
+    nearest = torch.where(frame - before <= after - frame, before, after)
+    known = torch.where(defined.any(1, keepdim=True), nearest, frame)
+    return values.gather(1, known)
 
 
 def measured_conditions(
