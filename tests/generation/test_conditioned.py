@@ -99,6 +99,22 @@ def test_tracks_are_those_of_the_sound(notes: np.ndarray) -> None:
     assert nothing == Conditions()
 
 
+def test_where_no_pitch_is_the_nearest_one_waits_and_the_confidence_is_shut() -> None:
+    def rows(*tracks: list[float]) -> Tensor:
+        return torch.tensor(tracks)[:, None]
+
+    f0_hz = rows([20.0, 20.0, 110.0, 20.0, 20.0, 220.0, 20.0], [20.0] * 7)
+    hnr_db = rows([-20.0, -1.0, 40.0, 0.0, 3.0, 6.1, -20.0], [40.0] * 7)
+    defined = torch.cat([f0_hz > 20, torch.ones(2, 1, 7, dtype=torch.bool)], dim=1)
+    measured = Columns(("f0_hz", "hnr_db"), torch.cat([f0_hz, hnr_db], dim=1), defined)
+    made = conditions_from(("f0_hz", "confidence"), measured)
+    assert made.f0_hz[0].tolist() == [110.0, 110.0, 110.0, 110.0, 220.0, 220.0, 220.0]
+    assert made.f0_hz[1].tolist() == [20.0] * 7
+    assert made.confidence[0, [0, 1, 2, 3, 5, 6]].tolist() == [0.0, 0.0, 1.0, 0.0, 1.0, 0.0]
+    assert 0.4 < made.confidence[0, 4] < 0.7  # 3 dB, a periodicity of 2/3: half open
+    assert made.confidence[1].tolist() == [0.0] * 7
+
+
 def test_an_encoded_sound_carries_them_streamed_or_whole(
     model: Autoencoder, notes: np.ndarray, tmp_path: Path
 ) -> None:

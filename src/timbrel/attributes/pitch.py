@@ -66,6 +66,16 @@ def hnr_db(periodicity: Values) -> Values:
     return 10.0 * np.log10(share / (1.0 - share))
 
 
+def periodicity(hnr_db: Values) -> Values:
+    """What `hnr_db` was computed of, from 0 to 1.
+
+    >>> float(periodicity(np.array([0.0]))[0])
+    0.5
+    """
+    power = 10.0 ** (np.asarray(hnr_db, np.float64) / 10.0)
+    return power / (1.0 + power)
+
+
 def pitch_track(
     audio: Signal, rate_hz: int, sounding: Mask, *, guide_hz: Values | None = None
 ) -> PitchTrack:

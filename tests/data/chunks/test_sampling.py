@@ -366,8 +366,15 @@ def test_attributes_travel_with_the_example(segments):
 
 
 def test_tracks_become_conditions_for_training_and_for_validation(segments):
+    tonal = {
+        "frame_names": ("f0_hz", "hnr_db"),
+        "frame_values": np.array([[440.0, 20.0], [40.0, -20.0]], np.float32),
+        "frame_mask": np.array([[True, False], [True, True]]),
+        "tracks": ("f0_hz", "confidence"),
+    }
+
     def measuring(chunk, live, audio):
-        return replace(measures(440.0), tracks=("f0_hz", "confidence"))
+        return replace(measures(440.0), **tonal)
 
     fixed = validation_chunks(segments, CHUNK)
     held_out = ValidationChunks(fixed, chunk_samples=CHUNK, measuring=measuring)

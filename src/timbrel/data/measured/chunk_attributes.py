@@ -4,7 +4,8 @@ f0 is measured once per recording, which takes seconds. A chunk's frames have th
 at the place they come from, times the known ratio of the transforms that changed them. Everything
 else is measured again on the chunk as it is, which is cheap: level, spectrum, attack (where the
 crop holds an onset), decay; and, where it is asked for, the harmonic-to-noise ratio, which noise
-changes and which takes a search for the period.
+changes and which takes a search for the period. The confidence of a decoder's tracks follows the
+recording's own ratio, as its f0 does.
 """
 
 import logging
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from timbrel.attributes.frames import frame_count, hop_of
 from timbrel.attributes.measurement import Measurement, measure, measure_frames
-from timbrel.attributes.pitch import PitchTrack
+from timbrel.attributes.pitch import PitchTrack, periodicity
 from timbrel.attributes.registry import CLIP_ATTRIBUTES, FRAME_ATTRIBUTES, FRAME_LOGARITHMS
 from timbrel.data.augmentation import Audio, Change
 from timbrel.data.chunks.chunk import Chunk, Measures, Short, positions
@@ -102,7 +103,7 @@ class ChunkAttributes:
         samples = audio.shape[1]
         pitch = self._pitch(chunk, live, samples)
         frames = self._frame_names
-        search = _SEARCHED in (*frames, *self.clips)
+        search = _SEARCHED in (*self.frames, *self.clips)
         if self.clips:
             found = measure(
                 audio, rate_hz, from_start=False, known_pitch=pitch, search_periodicity=search
@@ -123,7 +124,7 @@ class ChunkAttributes:
         )
 
     def _pitch(self, chunk: Chunk, live: Change, samples: int) -> PitchTrack:
-        """The recording's f0 at the places that the chunk's frames come from, where it has one."""
+        """The recording's f0 and periodicity at the places that the chunk's frames come from."""
         rate_hz = chunk.segment.clip.rate_hz
         middles = (np.arange(frame_count(samples, rate_hz)) + 0.5) * hop_of(rate_hz)
         known = self.recordings[chunk.segment.clip.clip_id]
@@ -138,7 +139,9 @@ class ChunkAttributes:
         frames = np.clip(places // known.hop_samples, 0, len(f0_hz) - 1).astype(int)
         moved_hz = f0_hz[frames] * change.f0_ratio
         held = (_F0.low <= moved_hz) & (moved_hz <= _F0.high)  # beyond, the attribute has no value
-        return PitchTrack(moved_hz, (voiced[frames] & inside & held).astype(np.float64))
+        hnr_db, sounding = known.track("hnr_db")
+        periodic = np.where(inside & sounding[frames], periodicity(hnr_db[frames]), 0.0)
+        return PitchTrack(moved_hz, periodic, voiced[frames] & inside & held)
 
 
 def _row(found: Measurement, name: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
