@@ -102,6 +102,14 @@ def joined(blocks: Sequence[Latent]) -> Latent:
 
 
 @dataclass(frozen=True)
+class Decoded:
+    """What a code decodes to, and, of a decoder that carries phases on, those of its frames."""
+
+    audio: Float[Tensor, "batch channel time"]
+    phases: Float[Tensor, "batch frame bin"] | None = None
+
+
+@dataclass(frozen=True)
 class Posterior:
     """q(z|x): a diagonal Gaussian, or deterministic (a point) if `log_var` is None."""
 

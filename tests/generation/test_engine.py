@@ -10,7 +10,7 @@ from models.presets import ARCHITECTURES, build
 from timbrel.contracts import Latent
 from timbrel.errors import UserError
 from timbrel.generation.engine import decode_stream, render, shape
-from timbrel.generation.file_source import encode_stream
+from timbrel.generation.file_source import conditions_of, encode_stream
 from timbrel.generation.source import FixedSource
 
 
@@ -39,15 +39,17 @@ def test_streamed_decoding_equals_whole(channels: int, given: int, taken: int) -
 def test_every_architecture_streams(architecture: str, channels: int) -> None:
     model = build(architecture, channels=channels, clip_dim=2).requires_grad_(False)
     audio = 0.3 * torch.randn(1, channels, 40_000, generator=torch.Generator().manual_seed(0))
-    whole = model.encode(audio).mean
-    coded = list(encode_stream(model, [audio[0].numpy()], block_frames=19))
+    conditions = conditions_of(model, audio[0].numpy())
+    whole = model.encode(audio, conditions).mean
+    coded = list(encode_stream(model, [audio[0].numpy()], conditions, block_frames=19))
     frames = torch.cat([x.frames for x in coded], 2)
     # A level near a zero crossing magnifies rounding; a posterior's least deviation is 9e-4.
     assert_allclose(frames.numpy(), whole.frames.numpy(), atol=1e-4)
-    code = Latent(10 * whole.frames, whole.clip)
+    code = Latent(10 * whole.frames, whole.clip, whole.conditions)
     played = model.decode(code)[0].numpy()
     streamed = np.concatenate(list(decode_stream(model, [code], block_frames=17)), axis=1)
-    assert_allclose(streamed, played, atol=1e-5 * np.abs(played).max())
+    tolerance = 1e-4 if conditions.tracks else 1e-5  # phases of harmonics magnify rounding
+    assert_allclose(streamed, played, atol=tolerance * np.abs(played).max())
 
 
 def test_less_context_than_the_decoder_asks_for_would_be_heard() -> None:

@@ -1,5 +1,7 @@
 """The harmonic decoder: in tune whatever its weights are, silent without confidence, streamable."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 from timbrel.attributes.measurement import measure
 from timbrel.contracts import Conditions, Latent
 from timbrel.generation.engine import decode_stream
+from timbrel.metrics.frame_rate import frame_rate_lines_db
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.encoders import SpectralEncoder
 from timbrel.models.harmonic import HarmonicDecoder
@@ -32,12 +35,17 @@ def autoencoder(channels: int = 1, *, noise: float = -20.0, seed: int = 0) -> Au
     return made.eval().requires_grad_(False)
 
 
-def code(f0_hz: torch.Tensor, confidence: float = 1.0, seed: int = 0) -> Latent:
+def code(
+    f0_hz: torch.Tensor, confidence: float = 1.0, seed: int = 0, level_db: float = -30.0
+) -> Latent:
     n_frames = len(f0_hz)
     rng = torch.Generator().manual_seed(seed)
     frames = torch.randn(1, 4, 1, generator=rng).expand(-1, -1, n_frames)
     sure = torch.full((1, n_frames), confidence)
-    return Latent(frames, torch.zeros(1, 0), Conditions(f0_hz=f0_hz[None].float(), confidence=sure))
+    tracks = Conditions(
+        f0_hz=f0_hz[None].float(), confidence=sure, loudness_db=torch.full((1, n_frames), level_db)
+    )
+    return Latent(frames, torch.zeros(1, 0), tracks)
 
 
 @pytest.mark.parametrize("f0_hz", [82.4, 131.0, 196.0, 440.0])
@@ -64,9 +72,9 @@ def test_without_confidence_no_f0_is_heard_and_with_it_nothing_free() -> None:
     low, high = (model.decode(code(torch.full((FRAMES,), f), 0.0)) for f in (110.0, 880.0))
     assert torch.equal(low, high)
     assert low.abs().max() > 0
+    before = model.decode(code(torch.full((FRAMES,), 220.0)))
     nn.init.constant_(model.decoder.magnitude.bias, 2.0)
-    sure = model.decode(code(torch.full((FRAMES,), 220.0)))
-    assert sure.abs().max() < 0.2  # the free part would be far above 1
+    assert torch.equal(model.decode(code(torch.full((FRAMES,), 220.0))), before)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -81,5 +89,41 @@ def test_a_stream_is_the_whole_sound(channels: int) -> None:
         np.testing.assert_allclose(streamed, whole, atol=1e-4 * np.abs(whole).max())
 
 
+@pytest.mark.parametrize("confidence", [0.0, 1.0])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_level_is_that_of_the_track(confidence: float, channels: int) -> None:
+    levels = torch.linspace(-70.0, -10.0, FRAMES)
+    latent = code(torch.full((FRAMES,), 220.0), confidence)
+    latent = replace(latent, conditions=replace(latent.conditions, loudness_db=levels[None]))
+    audio = autoencoder(channels, noise=-8.0).decode(latent)[0].numpy()
+    found, _ = measure(audio, RATE_HZ).track("level_a_db")
+    middle = (np.arange(len(found)) + 0.5) * 0.01 * RATE_HZ / HOP - 0.5
+    wanted = np.interp(middle, np.arange(FRAMES), levels.numpy())
+    assert np.abs(found - wanted)[5:-5].max() < 1.5
+    assert np.abs(np.median(found - wanted)) < 0.3
+
+
+def test_a_silent_track_is_digital_silence() -> None:
+    audio = autoencoder(noise=0.0).decode(code(torch.full((9,), 220.0), 0.5, level_db=-120.0))
+    assert not audio.any()
+
+
+def test_what_is_steady_does_not_come_out_on_the_frame_rate() -> None:
+    """A free part alone, its bins at a deviation of their own: no line at multiples of 93.75 Hz."""
+    model = autoencoder()
+    nn.init.zeros_(model.decoder.deviation.weight)
+    nn.init.constant_(model.decoder.deviation.bias, 0.37)
+    audio = model.decode(code(torch.full((2 * FRAMES,), 220.0), 0.0))[0].numpy()
+    noise = np.random.default_rng(0).standard_normal(audio.shape).astype(np.float32)
+    lines_db = frame_rate_lines_db(noise, audio, rate_hz=RATE_HZ, frame_rate_hz=RATE_HZ / HOP)
+    assert lines_db < 1
+    with torch.no_grad():
+        model.decoder.deviation.bias.copy_(torch.round(model.decoder.bin / 4) * 4)
+        model.decoder.deviation.bias.sub_(model.decoder.bin).div_(2).clamp_(-0.999, 0.999).atanh_()
+    audio = model.decode(code(torch.full((2 * FRAMES,), 220.0), 0.0))[0].numpy()
+    lines_db = frame_rate_lines_db(noise, audio, rate_hz=RATE_HZ, frame_rate_hz=RATE_HZ / HOP)
+    assert lines_db > 6
+
+
 def test_tracks_count_among_the_values_per_second() -> None:
-    assert autoencoder().latent_values_per_second == pytest.approx(6 * RATE_HZ / HOP)
+    assert autoencoder().latent_values_per_second == pytest.approx(7 * RATE_HZ / HOP)

@@ -19,6 +19,7 @@ from timbrel.audio.level import loudness_lufs
 LEAST_RATE_HZ = 1000
 _LEAST_VOICED, _LEAST_VOICED_SHARE = 3, 0.1
 _LEAST_RATED_S = 0.25
+_SILENT_DB = -120.0
 
 PitchMethod = Literal["yin", "crepe"]
 
@@ -233,7 +234,8 @@ def _tracks(
     wide = stereo(audio, sounding)
     widths = width_frames(audio, rate_hz) if wide else np.zeros(len(sounding))
     return {
-        "level_a_db": (spectra.level_a_db, sounding),
+        # A tail far below the loudest frame still has a level; digital silence has none.
+        "level_a_db": (spectra.level_a_db, spectra.level_a_db > _SILENT_DB),
         "f0_hz": (pitch.f0_hz, voiced),
         "centroid_hz": (spectra.centroid_hz, sounding),
         "centroid_over_f0_octaves": (relative, voiced),

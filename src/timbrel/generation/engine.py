@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from timbrel.contracts import Latent, joined
+from timbrel.contracts import Decoded, Latent, joined
 from timbrel.dsp.phase import elapsed_periods
 from timbrel.errors import UserError
 from timbrel.generation.source import LatentSource
@@ -52,16 +53,41 @@ def render(
         yield block
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where in its sound a code begins, and what is known of it there (`contracts.Conditions`)."""
+
+    first_frame: int = 0
+    first_cycle: float = 0.0
+    phases: Tensor | None = None
+    """Of the frames that have been decoded before, on the model's device."""
+
+    def after(self, frames: int, latent: Latent, phases: Tensor | None, frame_s: float) -> "_Place":
+        """The place `frames` further on in `latent`, which was decoded here with these `phases`."""
+        f0_hz, cycle = latent.conditions.f0_hz, self.first_cycle
+        if f0_hz is not None:
+            cycle += float(elapsed_periods(f0_hz[:, : frames + 1], frame_s)[0, frames])
+        return _Place(
+            self.first_frame + frames,
+            cycle % 1.0,
+            None if phases is None else phases[:, frames:],
+        )
+
+
 @torch.inference_mode()
-def _decode(model: Autoencoder, latent: Latent, first_frame: int, first_cycle: float) -> AudioBlock:
+def _decode(model: Autoencoder, latent: Latent, place: _Place) -> Decoded:
     device = next(model.parameters()).device
-    position = replace(
+    conditions = replace(
         latent.conditions,
-        first_frame=torch.tensor([first_frame]),
-        first_cycle=torch.tensor([first_cycle]),
+        first_frame=torch.tensor([place.first_frame]),
+        first_cycle=torch.tensor([place.first_cycle]),
     )
-    placed = replace(latent, conditions=position).map(lambda x: x.to(device))
-    return model.decode(placed)[0].float().cpu().numpy()
+    placed = replace(latent, conditions=conditions).map(lambda x: x.to(device))
+    return model.decode_on(placed, place.phases)
+
+
+def _block(decoded: Decoded, start: int, stop: int | None = None) -> AudioBlock:
+    return decoded.audio[0, :, start:stop].float().cpu().numpy()
 
 
 def decode_stream(
@@ -73,31 +99,23 @@ def decode_stream(
     are cut off again, so that the result is the whole decoding's up to rounding.
     """
     context, hop = model.decoder_context_frames, model.hop_samples
+    frame_s = hop / model.sample_rate_hz
     held: Latent | None = None  # frames from `before` frames ahead of the next one to play
     before = 0
-    first = 0  # the position of the held frames in the sound
-    cycle = 0.0  # the phase of f0 there
+    place = _Place()  # of the held frames
     for block in blocks:
         held = block if held is None else joined([held, block])
         while held.n_frames >= before + block_frames + context:
-            audio = _decode(model, held.cut(0, before + block_frames + context), first, cycle)
-            yield audio[:, before * hop : (before + block_frames) * hop]
-            drop = max(0, before + block_frames - context)
-            cycle = _cycle_at(drop, held, cycle, hop / model.sample_rate_hz)
+            played = before + block_frames
+            decoded = _decode(model, held.cut(0, played + context), place)
+            yield _block(decoded, before * hop, played * hop)
+            drop = max(0, played - context)
+            phases = None if decoded.phases is None else decoded.phases[:, :played]
+            place = place.after(drop, held, phases, frame_s)
             held = held.cut(drop)
-            before = before + block_frames - drop
-            first += drop
+            before = played - drop
     if held is not None and held.n_frames > before:
-        yield _decode(model, held, first, cycle)[:, before * hop :]
-
-
-def _cycle_at(frame: int, latent: Latent, first_cycle: float, frame_s: float) -> float:
-    """The phase of f0 in the middle of `frame`, in periods from 0 to 1; 0 where there is no f0."""
-    f0_hz = latent.conditions.f0_hz
-    if f0_hz is None:
-        return 0.0
-    periods = elapsed_periods(f0_hz[:, : frame + 1], frame_s)[0, frame]
-    return (first_cycle + float(periods)) % 1.0
+        yield _block(_decode(model, held, place), before * hop)
 
 
 def shape(

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from timbrel.dsp.mel import mel_filterbank
-from timbrel.dsp.stft import hann
+from timbrel.dsp.stft import hann, stft
 from timbrel.losses.spectrogram_distance import SpectrogramDistance
 
 _LEVEL_WINDOW = 2048
@@ -39,6 +39,11 @@ class SpectralLoss(nn.Module):
     and half over all of them: where bins cannot be matched one by one, the distances above are
     least for an answer that is many dB too quiet, and this one is not.
 
+    With `phase_window_samples`, also `phase_advance`: one minus the cosine between how far each
+    bin's phase moves in a quarter of that window, averaged by the square root of the target's
+    magnitudes. It tells a decoder that carries phases on at which frequency (the phase vocoder's
+    instantaneous frequency), whatever the phases themselves are.
+
     The channels are left and right. A side that is lost or inverted shows where it made them differ
     in a bin, by little if it is well below the mid; what the phase between them alone carries (one
     channel inverted makes a mono sound all side), only `waveform` measures.
@@ -48,12 +53,14 @@ class SpectralLoss(nn.Module):
     """
 
     level_window: Float[Tensor, " window"]
+    phase_window: Float[Tensor, " window"]
     bands: Float[Tensor, "band bin"]
 
     def __init__(
         self,
         *,
         window_samples: Sequence[int],
+        phase_window_samples: int | None = None,
         sample_rate_hz: int = 48_000,
         overlap: int = 4,
         floor: float = 1e-4,
@@ -69,6 +76,7 @@ class SpectralLoss(nn.Module):
         for n in window_samples:
             self.register_buffer(f"window_{n}", hann(n), persistent=False)
         self.register_buffer("level_window", hann(_LEVEL_WINDOW), persistent=False)
+        self.register_buffer("phase_window", hann(phase_window_samples or 0), persistent=False)
         bands = torch.from_numpy(mel_filterbank(sample_rate_hz, _LEVEL_WINDOW, _LEVEL_BANDS))
         self.register_buffer("bands", bands / bands.sum(0).clamp_min(1e-12), persistent=False)
 
@@ -90,12 +98,15 @@ class SpectralLoss(nn.Module):
             for n in self.window_samples
         ]
         relative, log = zip(*distances, strict=True)
-        return {
+        terms = {
             "stft_relative": torch.stack(relative).mean(0),
             "stft_log": torch.stack(log).mean(0),
             "waveform": self._waveform(estimate, target),
             "level": self._level(estimate, target),
         }
+        if len(self.phase_window):
+            terms["phase_advance"] = self._phase_advance(estimate, target)
+        return terms
 
     def _level(self, estimate: Tensor, target: Tensor) -> Tensor:
         wanted = self._band_power(target)
@@ -112,6 +123,17 @@ class SpectralLoss(nn.Module):
         frames = nn.functional.pad(audio, (n // 2, n // 2)).unfold(-1, n, n // 2)
         spectrum = torch.fft.rfft(frames * self.level_window, dim=-1)
         return (spectrum.real.square() + spectrum.imag.square()) @ self.bands.T
+
+    def _phase_advance(self, estimate: Tensor, target: Tensor) -> Tensor:
+        window, hop = self.phase_window, len(self.phase_window) // 4
+        whole = target.shape[-1] // hop * hop
+        given, wanted = (stft(x[..., :whole], window, hop) for x in (estimate, target))
+        moved, meant = (x[..., 1:] * x[..., :-1].conj() for x in (given, wanted))
+        silence = (self.silence_rms * window.norm()) ** 2
+        cosine = (moved * meant.conj()).real / (moved.abs() * meant.abs() + silence**2)
+        weight = meant.abs().sqrt()
+        heard, total = (x.flatten(1).sum(1) for x in (weight * cosine, weight))
+        return (total - heard) / total.clamp_min(1e-12)
 
     def _waveform(self, estimate: Tensor, target: Tensor) -> Tensor:
         silence = self.silence_rms**2 * target[0].numel()

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from timbrel.contracts import TRACKS, Conditions, Latent, Posterior
+from timbrel.contracts import TRACKS, Conditions, Decoded, Latent, Posterior
 from timbrel.dsp.mid_side import mid_side
 
 
@@ -35,6 +35,17 @@ class Decoder(Protocol):
     context_frames: int
 
     def __call__(self, latent: Latent, /) -> Float[Tensor, "batch channel time"]: ...
+
+
+@runtime_checkable
+class ContinuingDecoder(Protocol):
+    """A decoder whose phases go on from frame to frame, further than its context reaches.
+
+    Given the phases of the first frames, `(batch, known frame, bin)`, it goes on from the last of
+    them, and returns those of all frames: so a stream is the whole sound.
+    """
+
+    def decode_on(self, latent: Latent, phases: Tensor | None, /) -> Decoded: ...
 
 
 class Autoencoder(nn.Module):
@@ -128,6 +139,18 @@ class Autoencoder(nn.Module):
         """
         self._check(latent.conditions)
         return mid_side(self.decoder(latent))
+
+    def decode_on(self, latent: Latent, phases: Tensor | None) -> Decoded:
+        """`decode`, with the phases of the first frames where these have been decoded before.
+
+        Raises:
+            ValueError: as `decode`.
+        """
+        if not isinstance(self.decoder, ContinuingDecoder):
+            return Decoded(self.decode(latent))
+        self._check(latent.conditions)
+        decoded = self.decoder.decode_on(latent, phases)
+        return replace(decoded, audio=mid_side(decoded.audio))
 
     def _check(self, conditions: Conditions) -> None:
         lacking = [name for name in self.conditions if name not in conditions.tracks]

@@ -13,7 +13,7 @@ from timbrel.models.noise import PositionalNoise
 
 _LOG_MAGNITUDE_START = math.log(1e-3)  # an untrained decoder whispers
 _LOG_MAGNITUDE_MAX = math.log(10.0)
-TINY = 1e-12
+_TINY = 1e-12
 NOISE_PERIOD_FRAMES = 1024  # about 11 s: too long for the repetition to be heard
 
 
@@ -70,7 +70,7 @@ class SpectralDecoder(nn.Module):
         with torch.autocast(features.device.type, enabled=False):  # exp and FFT want fp32
             full_scale = self.window.sum() / 2
             real, imaginary = self.direction(features).float().chunk(2, dim=-1)
-            length = (real.square() + imaginary.square() + TINY).rsqrt()
+            length = (real.square() + imaginary.square() + _TINY).rsqrt()
             coherent = level(self.magnitude(features)) * length
             noise_level = level(self.noise(features))
             noise = self.white(n_frames, latent.conditions.first_frame)

@@ -2,17 +2,23 @@
 
 import math
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from timbrel.contracts import Latent
+from timbrel.attributes.spectrum import a_weighting
+from timbrel.contracts import Decoded, Latent
+from timbrel.dsp.phase import advanced_phases
 from timbrel.dsp.stft import hann, istft, stft
 from timbrel.models.blocks import FrameStack
-from timbrel.models.decoders import NOISE_PERIOD_FRAMES, TINY, level, whisper
+from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, whisper
 from timbrel.models.excitation import Excitation
 from timbrel.models.noise import PositionalNoise
 
+_ONSET_RATIO = 2.0
+_LOUDNESS_DB = 60.0
+_SILENT_DB, _LEAST_POWER = -120.0, 1e-16
 _OCTAVE_CENTRE_HZ, _OCTAVES = 200.0, 3.0  # brings log f0 to about -1...1
 
 
@@ -21,17 +27,24 @@ class HarmonicDecoder(nn.Module):
 
     - harmonic: the spectrum of a flat harmonic tone at f0 (`Excitation`), times a learned envelope
       and the confidence in f0: its pitch is right whatever has been learned;
-    - free: learned magnitudes and phases, times what is missing of the confidence: strokes, chords
-      and whatever else has no fundamental. Beside a sure f0 it is silent, for a learned phase that
-      does not advance pulls every note to a multiple of the frame rate;
+    - free: learned magnitudes, times what is missing of the confidence: strokes, chords and
+      whatever else has no fundamental. A bin begins with a learned phase where its magnitude rises
+      by 6 dB, and goes on at a learned frequency (Flanagan & Golden 1966, "phase vocoder"). With a
+      learned phase in every frame whatever is steady comes out on multiples of the frame rate;
     - noise of a learned level (Serra & Smith 1990).
 
+    Their sum is scaled, frame by frame, to the A-weighted level that the track `loudness_db` gives:
+    what is learned is the shape of the spectrum, and where the track is silent so is the sound.
+
     A source and a filter, as in DDSP (Engel et al. 2020); differs: the envelope is one value per
-    bin and frame, and the free part plays what has no f0. The blocks see both tracks.
+    bin and frame, and the free part plays what has no f0. The blocks see all tracks. Between
+    frames phases go on without end: a stream hands them from block to block (`decode_on`).
     """
 
     window: Float[Tensor, " window"]
-    conditions = ("f0_hz", "confidence")
+    bin: Float[Tensor, " bin"]
+    heard: Float[Tensor, " bin"]
+    conditions = ("f0_hz", "confidence", "loudness_db")
 
     def __init__(
         self,
@@ -65,40 +78,91 @@ class HarmonicDecoder(nn.Module):
         self.envelope = whisper(width, channels * self.bins)
         self.magnitude = whisper(width, channels * self.bins)
         self.direction = nn.Linear(width, 2 * channels * self.bins)
+        self.deviation = nn.Linear(width, channels * self.bins)
+        self.register_buffer(
+            "bin", torch.arange(self.bins).float().repeat(channels), persistent=False
+        )
+        self.register_buffer(
+            "heard", _heard(sample_rate_hz, self.window, channels), persistent=False
+        )
+        self.bin_advance = 2 * math.pi * hop_samples / window_samples
         self.noise = whisper(width, channels * self.bins)
         self.white = PositionalNoise(channels * self.bins, period_frames=NOISE_PERIOD_FRAMES)
         reach_samples = (window_samples - hop_samples) // 2
-        # The excitation under a window is known from one frame beyond it on.
+        # Twice: the windows that make a frame, and those that measure its level; and the gain
+        # between two frames takes both.
         reach_frames = 2 * math.ceil(reach_samples / hop_samples) + 1
-        self.context_frames = max(
-            self.stack.context_frames + math.ceil(reach_samples / hop_samples), reach_frames
-        )
+        self.context_frames = self.stack.context_frames + reach_frames
 
     def forward(self, latent: Latent) -> Float[Tensor, "batch channel time"]:
+        return self.decode_on(latent, None).audio
+
+    def decode_on(self, latent: Latent, phases: Tensor | None) -> Decoded:
+        """Audio and the free part's phases; `phases` are those of the first frames, if known."""
         given = latent.conditions
         assert given.f0_hz is not None  # the autoencoder has checked them
         assert given.confidence is not None
+        assert given.loudness_db is not None
         n_batch, _, n_frames = latent.frames.shape
         clip = latent.clip[:, :, None].expand(-1, -1, n_frames)
         sure = given.confidence[..., None]
         octaves = (given.f0_hz / _OCTAVE_CENTRE_HZ).log2()[..., None] / _OCTAVES
+        loudness = (given.loudness_db / _LOUDNESS_DB + 1).clamp(-1.0, 2.0)[..., None]
+        tracks = (sure * octaves, sure, loudness)
         code = torch.cat([latent.frames, clip], dim=1).transpose(1, 2)
-        features = self.stack(self.project(torch.cat([code, sure * octaves, sure], dim=2)))
+        features = self.stack(self.project(torch.cat([code, *tracks], dim=2)))
         with torch.autocast(features.device.type, enabled=False):  # exp and FFT want fp32
             full_scale = self.window.sum() / 2
             tone = self.excitation(given.f0_hz, given.first_cycle)
             tone = stft(tone, self.window, self.hop_samples).transpose(1, 2) / full_scale
-            tone = tone.repeat(1, 1, self.channels)
-            real, imaginary = self.direction(features).float().chunk(2, dim=-1)
-            length = (real.square() + imaginary.square() + TINY).rsqrt()
-            free = level(self.magnitude(features)) * (1 - sure) * length
+            magnitude = level(self.magnitude(features))
+            phases = self._phases(features, magnitude.detach(), phases)
             noise = torch.view_as_complex(self.white(n_frames, given.first_frame))
-            spectrum = full_scale * (
-                level(self.envelope(features)) * sure * tone
-                + torch.complex(free * real, free * imaginary)
+            spectrum = (
+                level(self.envelope(features)) * sure * tone.repeat(1, 1, self.channels)
+                + torch.polar(magnitude * (1 - sure), phases)
                 + level(self.noise(features)) * noise
             )
-            spectrum = spectrum.unflatten(2, (self.channels, self.bins))
+            spectrum = full_scale * spectrum.unflatten(2, (self.channels, self.bins))
             spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
-        return audio.view(n_batch, self.channels, -1)
+            audio = audio.view(n_batch, self.channels, -1)
+            audio = audio * self._gain(audio, given.loudness_db)
+        return Decoded(audio, phases.detach())
+
+    def _gain(self, audio: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch 1 time"]:
+        """What brings every frame to its level, in straight lines between their middles."""
+        spectrum = stft(audio, self.window, self.hop_samples)
+        power = (spectrum.real.square() + spectrum.imag.square()).sum(1)
+        amplitude = torch.where(loudness_db > _SILENT_DB, 10 ** (loudness_db / 20), 0.0)
+        gain = amplitude * (self.heard @ power + _LEAST_POWER).rsqrt()
+        return nn.functional.interpolate(
+            gain[:, None], scale_factor=float(self.hop_samples), mode="linear"
+        )
+
+    def _phases(self, features: Tensor, magnitude: Tensor, known: Tensor | None) -> Tensor:
+        real, imaginary = self.direction(features).float().chunk(2, dim=-1)
+        # A window's main lobe is two bins wide to either side of a partial.
+        deviation = 2 * torch.tanh(self.deviation(features).float())
+        rises = magnitude[:, 1:] > _ONSET_RATIO * magnitude[:, :-1]
+        return advanced_phases(
+            torch.atan2(imaginary, real),
+            self.bin_advance * (self.bin + deviation),
+            nn.functional.pad(rises, (0, 0, 1, 0), value=True),
+            known,
+        )
+
+
+def _heard(
+    sample_rate_hz: int, window: Float[Tensor, " window"], channels: int
+) -> Float[Tensor, " bin"]:
+    """What a bin's squared magnitude adds to the A-weighted mean square of the channels' mean.
+
+    As `attributes.spectrum` measures it.
+    """
+    samples = len(window)
+    one_sided = np.full(samples // 2 + 1, 2.0)
+    one_sided[[0, -1]] = 1.0
+    bins_hz = np.fft.rfftfreq(samples, 1 / sample_rate_hz).astype(np.float64)
+    weights = one_sided * a_weighting(bins_hz)
+    return torch.from_numpy(weights).float() / (samples * window.square().sum() * channels)
