@@ -132,7 +132,7 @@ def write_evaluation(
     (evaluation / "gates.csv").write_text(
         "gate,value,limit,passed,meaning\n"
         "kl_floor,2.0,0.5,yes,the code is used\n"
-        "held_out_ratio,1.2,1.05,no,it learned by heart; train shorter\n"
+        "held_out_ratio,1.2,1.05,no,overfitting; train for fewer steps\n"
     )
     if not audio:
         return

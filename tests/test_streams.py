@@ -77,7 +77,7 @@ def test_a_full_disk_keeps_the_descriptor_and_is_told_of_results_alone():
         listed = timbrel("--help", stdout=full, stderr=subprocess.PIPE)
         assert listed.returncode == 1
         assert listed.stderr.count(b"\n") == 1
-        assert b"not all there: No space left" in listed.stderr
+        assert b"printed text was lost: No space left" in listed.stderr
         assert timbrel("trian", stdout=full, stderr=full).returncode == 2
 
 

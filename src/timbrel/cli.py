@@ -25,35 +25,35 @@ Stages
 
 Your runs
   library list                   the runs and models you have, one line each
-  library show RUN               one of them on one screen
-  compare RUN RUN ...            what differs between runs: one page to read and hear
+  library show RUN               settings and scores of one run or model
+  compare RUN RUN ...            write a page with what differs between runs: scores, curves, sounds
 
 Studies
-  ablate study=NAME              a grid of trainings with several seeds, and what they prove
+  ablate study=NAME              train a grid of settings with several seeds and compare them
 
 Choices
 {choices}
 
 Examples
   timbrel train experiment=demo
-      three minutes on the built-in data: a first run that needs nothing of yours
+      three minutes on the built-in data: a first run without recordings of your own
   timbrel train data.root=~/kicks architecture=spectral_small latent=annealed trainer.max_time=8m
       eight minutes on your own folder
   timbrel generate model=outputs/<run folder> seed=7 seconds=2
-      a sound that was not in your folder
+      a new sound of two seconds
   timbrel evaluate run=outputs/<run folder>
-      how good it is on every file, beside silence and noise, and what went wrong
+      score the model on every file, beside silence and noise, and check its gates
   timbrel compare outputs/<run folder> outputs/<another run folder>
-      which of two is better, by ear and by score
+      compare two runs by score and by ear
 
 Where things go
   outputs/<date>_<time>_<name>/   one folder per training run: report, scores, curves, model ...
-  sweeps/<date>_<time>/<number>/  the same, for the runs of a --multirun
-  sweeps/<study>/<cell>/seed<k>/  the same, for the runs of an ablation
-  experiments/<study>/            its plan (study.yaml), tables, figure and README
+  sweeps/<date>_<time>/<number>/  run folders of a --multirun
+  sweeps/<study>/<cell>/seed<k>/  run folders of an ablation
+  experiments/<study>/            an ablation's plan (study.yaml), tables, figure and README
   outputs/*.html                  pages of inspect and compare
   ./conf/GROUP/OPTION.yaml        your own options and experiments, used like the built-in ones
-  ./NAME.py                       your own classes, named there: _target_: NAME.Decoder
+  ./NAME.py                       your own classes; an option names one by _target_: NAME.Decoder
 
 Also
   timbrel completion bash|zsh|fish   install tab completion (stages, choices, keys, values)
@@ -65,14 +65,14 @@ _COMMANDS = ("ablate", "library", "compare")
 """Plain commands: their words are no Hydra overrides."""
 
 _LASTING = (*STAGES, "ablate", "compare")
-"""What these make are files; what they print tells of them. Of others it is all there is."""
+"""Commands whose result is files: for them it is no failure if the printed text is lost."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status (2 for a mistake of the user's).
+    """Run one command and return the exit status (2 for a mistake of the user's).
 
-    Without `argv` as the program that a person started: its signals, streams and import path are
-    then this command's.
+    Without `argv` it runs as the program `timbrel`: it takes the words from `sys.argv` and sets up
+    signals, streams and the import path of the process.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     lost = streams.lost_output()
     if lost is not None:
-        sys.stderr.write(f"timbrel: what was printed is not all there: {lost}\n")
+        sys.stderr.write(f"timbrel: some of the printed text was lost: {lost}\n")
         lasting = bool(words) and words[0] in _LASTING
         return status if lasting else status or 1
     return status
@@ -151,7 +151,7 @@ def _run(words: list[str]) -> int:
 
 
 def page() -> str:
-    """The page of `timbrel --help`, with the options that lie in `conf/`."""
+    """The page of `timbrel --help`, with the options of `conf/`."""
     stages = [f"  {name:<10}{stage.summary}" for name, stage in STAGES.items()]
     choices = [f"  {group:<14}{', '.join(names)}" for group, names in options().items()]
     return _PAGE.format(stages="\n".join(stages), choices="\n".join(choices))

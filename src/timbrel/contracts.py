@@ -1,4 +1,4 @@
-"""What the layers hand one another: conditions, latents, posteriors, batches.
+"""Data that passes between the layers: conditions, latents, posteriors, batches.
 
 Axes: `batch channel time` for audio (float32, nominally -1...1), `batch latent frame` for frame
 codes, `batch latent` for clip codes. Either latent width may be 0.
@@ -98,7 +98,7 @@ def joined(blocks: Sequence[Latent]) -> Latent:
 
 @dataclass(frozen=True)
 class Posterior:
-    """q(z|x): a diagonal Gaussian, or a point when `log_var` is None."""
+    """q(z|x): a diagonal Gaussian, or deterministic (a point) if `log_var` is None."""
 
     mean: Latent
     log_var: Latent | None

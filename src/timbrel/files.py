@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and what is told where a disk refuses them.
+"""Files written whole or not at all, and the messages for a disk that refuses them.
 
 What a run, a cache or a page keeps is written under another name in the same folder, down to the
 disk, and then moved to its place: a kill or a full disk leaves what was there before. What the
@@ -32,7 +32,7 @@ class WriteError(UserError):
 def write_error(
     path: Path | str, error: OSError, *, advice: str = "", needed_bytes: int = 0
 ) -> WriteError:
-    """What to tell a person whose `path` the system refuses to have written.
+    """The message for a `path` that the system refuses to write.
 
     `advice` is the way out, where it is another than to make room or to allow writing.
     """
@@ -49,7 +49,7 @@ def write_error(
 
 
 def refusal(error: BaseException) -> UserError | None:
-    """What to tell of an error that a full, read-only or forbidden disk raised; None of others."""
+    """The message for an error of a full, read-only or forbidden disk; None for any other error."""
     if not isinstance(error, OSError) or error.errno not in _REFUSED:
         return None
     path = error.filename2 or error.filename
@@ -172,7 +172,7 @@ def remove_stale_temporaries(folder: Path) -> int:
 
 
 def megabytes(count: float) -> str:
-    """A size for people.
+    """A size in MB or GB.
 
     >>> megabytes(20_782_341), megabytes(3.4e9)
     ('20.8 MB', '3.4 GB')

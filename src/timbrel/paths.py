@@ -1,4 +1,4 @@
-"""The path that a user means: `~`, relative to the working folder, and none that cannot be."""
+"""Paths as users write them: with `~`, or relative to the working folder."""
 
 import errno
 import os

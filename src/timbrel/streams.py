@@ -1,9 +1,9 @@
-"""Standard output and error that never stop the work: whoever reads them may leave.
+"""Standard output and error whose failure never ends the work.
 
-A pager, a dead `tee`, a closed terminal (EPIPE, EIO), a full disk behind a redirection (ENOSPC), a
-terminal that knows ASCII alone: what is written is a message, and a message that cannot be told is
-no reason to end a training. Every text that leaves for the terminal passes here, and nothing
-in it that a terminal would obey: names of files, cards and configs may come from strangers.
+A pager that quits, a dead `tee`, a closed terminal (EPIPE, EIO), a full disk behind a redirection
+(ENOSPC), a terminal that knows only ASCII: none of them is a reason to end a training, so what
+cannot be written is dropped. Every text for the terminal passes here, and characters that a
+terminal would obey are escaped: names of files, cards and configs may come from strangers.
 """
 
 import codecs
@@ -57,7 +57,7 @@ class _Unbroken(io.FileIO):
 
 @final
 class _Told(io.TextIOWrapper):
-    """A stream whose text holds no sign that a terminal obeys, but line ends and tabs."""
+    """A stream that escapes every control character but line ends and tabs."""
 
     def write(self, text: str) -> int:
         """Write `text`, such signs as escapes; how many characters of it are done with."""

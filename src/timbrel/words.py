@@ -51,7 +51,7 @@ def duration(seconds: float | None) -> str:
 def duration_s(text: str) -> float:
     """Seconds of `8m`, `1h30m`, `90s`, `00:08:00`, `08:00` (minutes and seconds) or `480`.
 
-    Raises UserError where it is none of them, or not above 0.
+    Raises UserError if `text` is none of these, or not above 0.
 
     >>> duration_s("1h30m"), duration_s("00:08:00"), duration_s("90")
     (5400.0, 480.0, 90.0)
@@ -67,5 +67,5 @@ def duration_s(text: str) -> float:
         raise UserError(f"'{text}' is not a duration: write 8m, 1h30m, 90s, 00:08:00 or seconds")
     seconds = 3600 * parts[0] + 60 * parts[1] + parts[2]
     if not 0 < seconds < math.inf:
-        raise UserError(f"'{text}': a duration is above 0")
+        raise UserError(f"'{text}': a duration must be above 0")
     return seconds

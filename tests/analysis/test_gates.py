@@ -82,7 +82,7 @@ def test_a_model_that_does_not_beat_noise_is_told() -> None:
     assert gates.better_than_silence(rows, "test").passed is True
     gate = gates.better_than_noise(rows, "test")
     assert (gate.value, gate.limit, gate.passed) == (1.0, 0.9, False)
-    assert "scores as well" in gate.meaning
+    assert "not closer than noise" in gate.meaning
     tie = [row("test", score=1.0), row("test", "noise", 1.0)]
     assert gates.better_than_noise(tie, "test").passed is False
     assert gates.better_than_noise([row("train")], None).passed is None

@@ -76,7 +76,7 @@ def test_a_collapsed_model_always_plays_the_same() -> None:
     assert "Vendi score 1.00" in gate.meaning
     assert "30 of each" in gate.meaning
     assert coverage(collapsed, 0.1).passed is False
-    assert "where the code has not collapsed, raise the penalty" in coverage(collapsed, 0.1).meaning
+    assert "if the code has not collapsed, raise the penalty" in coverage(collapsed, 0.1).meaning
     other = replace(collapsed, vendi=3.0, vendi_training=5.0)
     assert diversity(other, 0.1).value == 0.5  # (3 - 1) / (5 - 1)
 
@@ -120,9 +120,9 @@ def test_interpolation_is_the_median_of_pairs_that_move() -> None:
 def test_few_files_are_no_verdict() -> None:
     few = sounds(ALIKE[:4], HELD_OUT[:2], TRAINING[:3])
     assert verdicts(few) == {**dict.fromkeys(GATES, None), "interpolation": True}
-    assert "it takes 3, and there are 2" in memorisation(few, 0.2).meaning
+    assert "3 are needed, and there are 2" in memorisation(few, 0.2).meaning
     assert "there is 1" in memorisation(sounds(ALIKE, HELD_OUT[:1]), 0.2).meaning
-    assert "3 of training (it takes 8), 4 generated (it takes 8)" in coverage(few, 0.2).meaning
+    assert "3 of training (8 are needed), 4 generated (8 are needed)" in coverage(few, 0.2).meaning
     assert memorisation(sounds(ALIKE, TRAINING[:4]), 0.2).passed is None  # nothing but copies
     alike = sounds(ALIKE, training=np.ones((9, 8)))
     assert diversity(alike, 0.1).passed is None

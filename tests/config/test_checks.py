@@ -81,11 +81,11 @@ def test_defaults_pass_every_check(tmp_path):
         ("data.channels", 3, "data.channels=3: one of 1, 2"),
         ("data.chunk_samples", 100, "1024 or more"),
         ("data.validation_fraction", -0.1, "from 0 to below 1"),
-        ("data.test_fraction", 0.95, "nothing trains"),
+        ("data.test_fraction", 0.95, "no file is left to train"),
         ("data.folds", 2, "data.folds=2: 3 or more, or null"),
         ("data.fold", 1, "needs data.folds"),
         ("trainer.batch_size", 0, "trainer.batch_size=0: 1 or more"),
-        ("trainer.max_time", None, "it never ends"),
+        ("trainer.max_time", None, "training never ends"),
         ("trainer.max_time", "8x", "trainer.max_time: '8x' is not a duration"),
         ("trainer.max_steps", 0, "trainer.max_steps=0: 1 or more"),
         ("trainer.learning_rate", 0.0, "above 0"),
@@ -193,7 +193,7 @@ def test_generate_checks(tmp_path):
     assert "needs input=FILE" in message(GenerateConfig(model=model, source=Source.file))
     gone = GenerateConfig(model=model, source=Source.file, input=str(tmp_path / "kick.wav"))
     assert "no such file" in message(gone)
-    assert "only with source=file" in message(GenerateConfig(model=model, input=model))
+    assert "only for source=file" in message(GenerateConfig(model=model, input=model))
     assert "seconds=-1" in message(GenerateConfig(model=model, seconds=-1))
     assert "longer than" in message(GenerateConfig(model=model, seconds=0.1, fade_out_s=1.0))
     assert "temperature=-1" in message(GenerateConfig(model=model, temperature=-1))

@@ -44,7 +44,7 @@ def test_a_gate_judges_by_its_direction_and_says_what_to_do(name: str) -> None:
 def test_without_a_limit_a_number_is_told_and_not_judged() -> None:
     row = judged("coverage", 0.0, None, counts="")
     assert (row.value, row.passed) == (0.0, None)
-    assert row.meaning == "not judged: switched off (limits.coverage=null)"
+    assert row.meaning == "not checked: switched off (limits.coverage=null)"
     assert math.isnan(row.limit)
     assert math.isnan(unknown("coverage", None, "why").limit)
 

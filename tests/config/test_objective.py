@@ -38,16 +38,16 @@ def test_a_point_with_a_rate_is_refused_with_the_way_out(latent: str) -> None:
     train.latent["posterior"]["_target_"] = POINT
     with pytest.raises(UserError) as caught:
         check(train)
-    assert "weighs a rate, and a point has none; take latent=wae_mmd" in str(caught.value)
-    assert ("latent.weights.kl: a rate is its target" in str(caught.value)) is (
-        latent == "target_kl"
+    assert "needs a KL, and a deterministic posterior has none; take latent=wae_mmd" in str(
+        caught.value
     )
+    assert ("latent.weights.kl: its target is a KL" in str(caught.value)) is (latent == "target_kl")
 
 
 def test_a_point_with_a_target_rate_is_refused() -> None:
     train = chosen("wae_mmd")
     train.latent["weights"]["mmd"] = CONTROLLED
-    with pytest.raises(UserError, match=r"latent.weights.mmd: a rate is its target.*Gaussian"):
+    with pytest.raises(UserError, match=r"latent.weights.mmd: its target is a KL.*Gaussian"):
         check(train)
 
 

@@ -50,11 +50,11 @@ BOTH = [A, {"name": "b", "from_step": 10}]
         ([A, {"name": "b", "from_step": 0}], r"phases.b.from_step=0: 1 or more"),
         ([A, {"name": "b", "from_share": 1.0}], r"phases.b.from_share=1.0: above 0 and below 1"),
         ([A, {"name": "b", "from_step": 100}], r"never begins, with trainer.max_steps=100"),
-        ([*BOTH, {"name": "c", "from_share": 0.5}], r"phases: some from_step, some from_share"),
-        ([*BOTH, {"name": "c", "from_step": 10}], r"phases: each begins after the one before it"),
+        ([*BOTH, {"name": "c", "from_share": 0.5}], r"some have from_step, some from_share"),
+        ([*BOTH, {"name": "c", "from_step": 10}], r"each must begin after the one before it"),
         (
             [A, {"name": "b", "from_share": 0.501}, {"name": "c", "from_share": 0.509}],
-            r"phases: each begins after the one before it",  # both at step 51
+            r"phases: each must begin after the one before it",  # both at step 51
         ),
         ([{"name": "a", "train": ["decodr"]}], r"phases.a.train: no part of the model 'decodr', "
          r"only encoder, posterior, decoder; did you mean 'decoder'"),
@@ -65,7 +65,7 @@ BOTH = [A, {"name": "b", "from_step": 10}]
          r"only stft_log, kl, hinge/gen; did you mean 'stft_log'"),
         ([{"name": "a", "weights": {"kl": float("inf")}}], r"a.weights.kl=inf: expected a number"),
         ([{"name": "a", "weights": {"hinge/gen": 1.0}, "adversaries": []}],
-         r"phases.a.weights.hinge/gen: 'hinge' does not play in this phase"),
+         r"phases.a.weights.hinge/gen: 'hinge' is not used in this phase"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(phases: list[dict[str, Any]], message: str) -> None:
@@ -85,7 +85,7 @@ def test_what_cannot_be_meant_is_refused(phases: list[dict[str, Any]], message: 
             {"a": {**HINGE, "weights": {"gen": {
                 "_target_": "timbrel.losses.control.TargetRate", "target_nats_per_frame": 1.0,
             }}}},
-            r"loss.adversaries.a.weights.gen: a target rate goes with a term that lowers the rate",
+            r"loss.adversaries.a.weights.gen: TargetRate sets the weight of a term",
         ),
     ],
 )  # fmt: skip

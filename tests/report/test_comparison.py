@@ -57,7 +57,7 @@ def test_the_page_loads_nothing(page: Page) -> None:
 def test_every_common_file_has_the_original_and_a_column_per_run(page: Page) -> None:
     assert page.tags.count("audio") == 2 * 3
     assert page.tags.count("img") == 2 * 3
-    listen = page.words[page.words.index("The original first") :]
+    listen = page.words[page.words.index("The original comes first") :]
     assert listen.index("kick.wav") < listen.index("MR-STFT 1.00") < listen.index("MR-STFT 2.00")
 
 
@@ -101,7 +101,7 @@ def test_runs_without_scores_sounds_or_curves(tmp_path: Path) -> None:
         (folder / "metrics.csv").unlink()
     page = Page(comparison_page([read_run(folder) for folder in bare]))
     assert "No run has scores yet." in page.words
-    assert "A, B kept no sounds of its test files" in page.words
+    assert "No sounds of the test files of A, B" in page.words
     assert "No curve is common" in page.words
     assert "Not finished:" in page.words
 

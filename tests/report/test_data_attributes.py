@@ -95,7 +95,7 @@ def test_the_page_has_the_section_where_there_is_a_cache(folder, tmp_path, page)
     write_data_report(catalog, path, name="tones", cache_folder=tmp_path / "cache", workers=0)
     words = page(path).words
     assert "A gap in fundamental." in words
-    assert "Pitch as it was found" in words
+    assert "Measured pitch" in words
     assert "Brightness" not in words  # one centroid per page
     write_data_report(catalog, path, name="tones")
     words = page(path).words

@@ -31,8 +31,8 @@ def sounds(folder, count, seconds=2.0, rate_hz=48_000):
         (20, 1.5, "Enough to train."),
         (20, 1.4, "Enough to try."),
         (6, 2.0, "Enough to try."),
-        (4, 4.0, "Too little to expect much."),
-        (6, 1.0, "Too little to expect much."),
+        (4, 4.0, "Too little to train on."),
+        (6, 1.0, "Too little to train on."),
     ],
 )
 def test_enough_follows_from_files_and_seconds(tmp_path, count, seconds, verdict):
@@ -65,7 +65,7 @@ def test_what_is_to_mend_is_told(tmp_path):
         "1 file shorter than 100 ms.": "short.wav",
         "1 file at a low sample rate.": "dull.wav",
         "1 file mostly silent.": "trailing.wav",
-        "Levels lie far apart.": "LUFS",
+        "Levels differ widely.": "LUFS",
     }
     assert set(told) == set(expected)
     assert all(word in told[heading] for heading, word in expected.items())
@@ -93,7 +93,7 @@ def test_the_page_shows_every_file_and_players_of_their_samples(tmp_path, page):
     shown = page(path)
     assert advice.sentence in shown.words
     assert all(f"s{i:02d}.wav" in shown.words for i in range(5))
-    assert "other files, no sound 1" in shown.words
+    assert "files that are not audio 1" in shown.words
     audio, rate_hz = shown.players["s03.wav"]
     expected, _ = soundfile.read(folder / "s03.wav", dtype="int16", always_2d=True)
     assert rate_hz == 48_000
@@ -121,7 +121,7 @@ def test_many_files_have_no_players_and_a_small_page(tmp_path, page):
     write_data_report(scan(folder, workers=0), path, name="d")
     shown = page(path)
     assert shown.players == {}
-    assert "there are no players here" in shown.words
+    assert "There are no players" in shown.words
     assert path.stat().st_size < 6000 * (MOST_PLAYERS + 1) + 150_000
 
 

@@ -15,7 +15,7 @@ TABLE = """step,alarm,state,onset_step,value,limit,advice
 def test_raised_and_cleared_alarms_are_told_once_each(silent_run, page) -> None:
     (silent_run / "alarms.csv").write_text(TABLE + "500,kl_floor,rai")  # torn
     words = page(write_run_report(silent_run)).words
-    raised = "Alarm: held out loss. From step 100, told at step 300: 1.20, limit 1.05: "
+    raised = "Alarm: held out loss. From step 100, raised at step 300: 1.20, limit 1.05: "
     assert raised + "held-out loss was lowest at step 50, <stop>." in words
     cleared = "Alarm cleared: kl floor. From step 100, until step 400: 0.600 is within the limit"
     assert cleared in words
@@ -26,7 +26,7 @@ def test_raised_and_cleared_alarms_are_told_once_each(silent_run, page) -> None:
 def test_learning_by_heart_is_told_once(run) -> None:
     metrics = run / "metrics.csv"
     metrics.write_text(metrics.read_text() + "1100,validation/loss,3.75\n")
-    heading = "It got worse towards the end."
+    heading = "Held-out loss rose towards the end."
     assert heading in [notice.heading for notice in warnings_of(read_run(run))]
     (run / "alarms.csv").write_text(TABLE)
     assert heading not in [notice.heading for notice in warnings_of(read_run(run))]

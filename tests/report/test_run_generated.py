@@ -45,19 +45,19 @@ def evaluated(run):
 
 def test_numbers_stand_beside_what_to_compare_them_with_and_a_pair_plays(evaluated, page):
     shown = page(write_run_report(evaluated))
-    assert "What it invents" in shown.words
+    assert "Generated sounds" in shown.words
     assert (
         "kernel distance to training clips 4.25 (n = 32) \N{MINUS SIGN}1.50 (n = 9) "
         "held-out recordings" in shown.words
     )
-    assert (
-        "density: crowding around training clips 0.750 (n = 32) 1: a perfect model" in shown.words
-    )
+    assert "density around training clips 0.750 (n = 32) 1: a perfect model" in shown.words
     assert "6 sounds drawn from the prior (seeds 3 to 8)" in shown.words
-    assert "whatever their level, and as sets by aiSFX" in shown.words
+    assert "at equal level; the first two rows use aiSFX" in shown.words
     assert "Fréchet distance" not in shown.words  # not measured: no row
     # And the nearest pair is there to hear.
-    assert "seed 5 lies nearest to a training clip: 'sub/kick 5.wav' at 1.25 s, 2.50" in shown.words
+    assert (
+        "seed 5 is the nearest to a training clip, 'sub/kick 5.wav' at 1.25 s: 2.50" in shown.words
+    )
     assert f"timbrel generate 'model={evaluated}' seed=5" in shown.words
     for i, name in enumerate(("generated", "training")):
         audio, rate_hz = shown.players[f"nearest pair, {name}"]
@@ -67,7 +67,7 @@ def test_numbers_stand_beside_what_to_compare_them_with_and_a_pair_plays(evaluat
 
 def test_without_generated_sounds_the_page_says_how_to_get_them(silent_run, page):
     assert invented(read_run(silent_run)) is None
-    assert "No sounds from the prior were compared yet" in page(write_run_report(silent_run)).words
+    assert "No generated sounds have been scored yet" in page(write_run_report(silent_run)).words
 
 
 def test_missing_audio_leaves_the_numbers_and_damage_is_told(evaluated):

@@ -24,7 +24,7 @@ def test_a_good_run_needs_no_warning(good_run, page):
     shown = page(run / "report.html")
     assert told(run) == ""
     assert "Read this first" not in shown.words
-    for heading in ("What this is", "Scores", "Listening", "How training went", "Settings"):
+    for heading in ("What this is", "Scores", "Listening", "Training curves", "Settings"):
         assert heading in shown.words
     assert [file.name for file in run.iterdir() if file.name.startswith(".")] == []
 
@@ -84,14 +84,16 @@ def test_a_failed_gate_comes_first_with_its_numbers(silent_run, page):
     write_csv(silent_run / "evaluation" / "gates.csv", rows)
     shown = page(write_run_report(silent_run))
     assert "Gate failed: level. Measured 2.40, limit 1.00. Too <b>quiet</b>." in shown.words
-    assert shown.words.index("Gate failed: level") < shown.words.index("Gate not known: rate")
+    assert shown.words.index("Gate failed: level") < shown.words.index(
+        "Gate could not be checked: rate"
+    )
     assert "&lt;b&gt;quiet" in shown.html
 
 
 def test_few_test_files_are_told(run):
     shutil.rmtree(run / "evaluation")
     write_evaluation(run, ["one.wav", "two.wav"])
-    assert "All scores rest on 2 files" in told(run)
+    assert "All scores are from 2 files" in told(run)
 
 
 def test_validation_stands_in_for_test(run, page):
@@ -109,14 +111,14 @@ def test_overfitting_and_an_early_end_are_told(run):
     path.write_text("\n".join(lines) + "\n")
     words = told(run)
     assert "lowest at step 1000 (2.50) and rose by 50 % until step 1100 (3.75)" in words
-    assert "stood at 61 % of its peak" in words  # 0.0006 of 0.001 * (1.001 - 0.01)
+    assert "was at 61 % of its peak" in words  # 0.0006 of 0.001 * (1.001 - 0.01)
 
 
 def test_clipped_reconstructions_are_told(run):
     path = run / "evaluation" / "audio" / "test" / "reconstruction" / "002_hit 2.wav"
     soundfile.write(path, np.full(4800, 2.0, np.float32), 48_000, subtype="FLOAT")
     words = told(run)
-    assert "1 reconstruction peaks above full scale (most: 002_hit 2, +6.0 dBFS)" in words
+    assert "1 reconstruction peaks above full scale (the highest: 002_hit 2, +6.0 dBFS)" in words
 
 
 def test_data_notes_are_told(run):
@@ -130,7 +132,7 @@ def test_a_run_without_evaluation_says_how_to_get_it(run, page):
     words = page(write_run_report(run)).words
     assert "Not evaluated yet." in words
     assert f"timbrel evaluate 'run={run}'" in words
-    assert "How good it is has not been measured yet." in words
+    assert "The model has not been scored yet." in words
 
 
 def test_an_unfinished_run_has_a_page(run, page):
@@ -139,8 +141,8 @@ def test_an_unfinished_run_has_a_page(run, page):
     (run / "metrics.csv").write_text("step,name,value\n10,train/loss,nan\n")
     (run / "run.json").unlink()
     words = page(write_run_report(run)).words
-    assert f"go on with: timbrel train 'run={run}'" in words
-    assert "Nothing has been logged yet" in words
+    assert f"Resume it with: timbrel train 'run={run}'" in words
+    assert "There are no curves yet" in words
     assert "Generate a sound" not in words
 
 
@@ -165,7 +167,7 @@ def test_long_files_are_cut_and_it_is_told(run, page):
         path = folder / kind / "000_hit 0.wav"
         soundfile.write(path, np.zeros(48_000 * 12, np.float32), 48_000, subtype="FLOAT")
     shown = page(write_run_report(run))
-    assert "cut to their first 10.0 s" in shown.words
+    assert "hold the first 10.0 s of longer files" in shown.words
     assert "12.0 s (first 10.0 s)" in shown.words
     assert len(shown.players["hit 0.wav, original"][0]) == 480_000
 

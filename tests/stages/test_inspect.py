@@ -45,7 +45,7 @@ def test_the_table_names_every_file_and_the_csv_every_measure(kicks, tmp_path, c
 def test_the_page_is_named_after_its_sentence(kicks, tmp_path, capsys):
     assert inspect.main([f"data.root={kicks}", "report=pages/of/kicks.html", "workers=0"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-2].startswith("Too little to expect much. 2 recordings can train, 1.0 s in all")
+    assert lines[-2].startswith("Too little to train on. 2 recordings can train, 1.0 s in all")
     assert lines[-1].startswith("wrote pages/of/kicks.html")
     assert "twin.flac" in (tmp_path / "pages" / "of" / "kicks.html").read_text("utf-8")
 
@@ -88,7 +88,7 @@ def test_no_page_where_none_is_wanted(kicks, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("report", "message"),
     [
-        ("kicks.pdf", "let the name end in .html"),
+        ("kicks.pdf", "give a name that ends in .html"),
         ("kicks/good.wav/page.html", "good.wav' is a file, not a folder"),
         ("taken.html", "a folder; name a file"),
     ],
@@ -104,7 +104,7 @@ def test_a_page_that_cannot_be_is_refused_before_the_scan(kicks, report, message
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("kicks.wav", "let the name end in .csv"),
+        ("kicks.wav", "give a name that ends in .csv"),
         ("none/kicks.csv", "no folder none; make it first"),
     ],
 )
@@ -123,7 +123,7 @@ def test_an_augmentation_is_shown_before_and_after(kicks, tmp_path):
     assert inspect.main([*words, *up]) == 0
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "semitones" in page
-    assert "what the encoder sees of it" in page
+    assert "input of the encoder" in page
     clips = sorted(path.name for path in (tmp_path / "page_augmentation").iterdir())
     assert clips[:4] == [f"000_good_after_{k}.wav" for k in (1, 2, 3)] + ["000_good_before.wav"]
     assert len(clips) == 8

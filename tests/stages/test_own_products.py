@@ -51,7 +51,7 @@ def test_the_data_do_not_change_by_training(kicks: Path, capsys) -> None:
     assert evaluate.main([f"run={run_of(kicks)}", "data_root=.", "device=cpu"]) == 0
     told = capsys.readouterr().err
     assert "6 recordings" in told
-    assert "outputs: Written by timbrel (1 sound and 1 run folder): no recording" in told
+    assert "outputs: Written by timbrel (1 sound and 1 run folder): not a recording" in told
     assert train.main(["data.root=.", *TINY, "dry_run=true", "data.skip_unreadable=false"]) == 0
 
 

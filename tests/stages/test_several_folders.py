@@ -140,7 +140,7 @@ def test_beside_lists_further_folders_train(
     assert train.main([*words, "data.train_files=9", "dry_run=true"]) == 0
     told = capsys.readouterr().err
     assert "(9 train, 1 validation, 2 test)" in told
-    assert "govern data.root alone: 8 recording(s) of data.also all train" in told
+    assert "apply to data.root only: all 8 recording(s) of data.also are used for training" in told
     assert "data.train_files=9 of 10: seed 0 draws" in told
 
 

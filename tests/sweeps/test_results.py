@@ -115,12 +115,12 @@ def test_gates_are_metrics_of_whole_runs(study) -> None:
     assert wide.findings["active_units"].difference.value == pytest.approx(7 / 3)
     assert wide.findings["active_units"].improvement.value == 1.0
     assert wide.findings["kl_floor"].difference.value == pytest.approx(24.0)
-    assert wide.findings["kl_floor"].improvement is None  # a rate is neither good nor bad
+    assert wide.findings["kl_floor"].improvement is None  # a KL is neither good nor bad
     assert result.files == 2
     text = markdown(result)
     assert "active units \u2191" in text
-    assert "rate, nats/frame |" in text
-    assert "one number each, of its gates: active units, rate." in text
+    assert "KL, nats/frame |" in text
+    assert "one number each, of its gates: active units, KL." in text
 
 
 def test_a_width_is_told_where_a_run_has_one(study) -> None:
@@ -205,7 +205,7 @@ def test_page_readme_and_figures(study) -> None:
     assert (folder / "figure.svg").read_text().startswith("<?xml")
     assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
     readme = (folder / "README.md").read_text()
-    for part in ("Which & why?", COMMAND, "10 min for all runs", "9.0 min one after", "| 8 | 3 |"):
+    for part in ("Which & why?", COMMAND, "10 min for all runs", "9 min one after", "| 8 | 3 |"):
         assert part in readme
 
 

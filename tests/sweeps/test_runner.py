@@ -119,8 +119,8 @@ def test_failures_are_told_and_alone_run_again(here, monkeypatch) -> None:
     assert told["x=c seed=1"].startswith("failed killed by SIGKILL")
     text = plan_text(study(budget_s=60.0), planned(), 1)
     assert "x=b seed=0: failed: RuntimeError: diverged at step 3" in text
-    assert "6 to go; about 9.0 min (its limit" in text
-    assert "budget 1.0 min: too little" in text
+    assert "6 to go; about 9 min (its limit" in text
+    assert "budget 1 min: too little" in text
     monkeypatch.setenv("BEHAVE_x_b", "")
     monkeypatch.setenv("BEHAVE_x_a", "")
     assert list(launch(planned()).values())[:4] == ["finished"] * 4
@@ -273,7 +273,7 @@ def test_the_estimate_is_measured_where_it_can_be(here) -> None:
     assert estimate(planned(), 1).seconds == 6 * (60 + 30)
     assert estimate(planned(), 4).seconds == pytest.approx(2 * 90)  # 4 and 2
     assert "nan" not in plan_text(study(), planned(max_time=None), 1)
-    assert "told when it starts" in plan_text(study(), planned(max_steps=100), 1)
+    assert "estimated when it starts" in plan_text(study(), planned(max_steps=100), 1)
     assert estimate(planned(max_steps=100), 1, 0.2).seconds == 6 * (20 + 30)
     assert estimate(planned(max_steps=1000), 1, 0.2).seconds == 6 * (60 + 30)
     launch(planned())

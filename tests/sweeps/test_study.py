@@ -102,7 +102,7 @@ def test_a_key_twice_is_told_and_not_lost(here) -> None:
     write()
     file = Path("experiments/mine/study.yaml")
     file.write_text(file.read_text().replace("axes:\n", "axes:\n  latent: [vae]\n  latent: [ar]\n"))
-    with pytest.raises(UserError, match=r"study.yaml' is no YAML: 'latent' is there twice .* 3,"):
+    with pytest.raises(UserError, match=r"study.yaml' is not YAML: 'latent' is there twice .* 3,"):
         read_study("mine")
 
 
@@ -116,5 +116,5 @@ def test_a_file_of_another_encoding_is_told(here) -> None:
 def test_broken_yaml_is_told_with_its_place(here) -> None:
     write()
     Path("experiments/mine/study.yaml").write_text("axes: [1,\n")
-    with pytest.raises(UserError, match=r"is no YAML: .* line 2"):
+    with pytest.raises(UserError, match=r"is not YAML: .* line 2"):
         read_study("mine")

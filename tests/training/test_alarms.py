@@ -46,7 +46,7 @@ def test_an_overfitting_curve_fires_at_the_right_step(tmp_path: Path) -> None:
     (change,) = heard(alarms_of(tmp_path), with_losses(*losses))
     assert (change.reading.alarm, change.state) == ("held_out_loss", RAISED)
     assert (change.step, change.onset_step, change.reading.value) == (700, 500, 1.2)
-    assert "let it end" in change.reading.advice  # stopped, it leaves no model
+    assert "let the training end" in change.reading.advice  # stopped, it leaves no model
     for words in ("step 300", "trainer.max_steps=300", "augmentation=", "init_from=", "latent="):
         assert words in change.reading.advice
 
@@ -210,7 +210,7 @@ def test_a_real_collapse_is_told_everywhere(
     assert any("train_clean/loss" in item for item in history(records))
 
     words = Page((run / "report.html").read_text("utf-8")).words
-    assert f"Alarm: kl floor. From step {row['onset_step']}, told at step {raised_at}:" in words
+    assert f"Alarm: kl floor. From step {row['onset_step']}, raised at step {raised_at}:" in words
     assert words.index("Alarm: kl floor.") < words.index("A model of")
 
 

@@ -1,8 +1,8 @@
-"""How well a model knows recordings: whole files through it, scored beside two controls.
+"""Scores of a model's reconstructions of whole files, beside two controls.
 
-Posterior means in, decoder out, streamed as generation does it, so that what is scored is what is
-heard. Scores are those of `metrics.reconstruction`, of all channels; a model's rate is the KL of
-its posterior, in nats.
+Posterior means are decoded in blocks, as in generation, so that the scores apply to what is
+rendered. Scores are those of `metrics.reconstruction`, over all channels; the KL is that of the
+posterior, in nats.
 """
 
 import csv
@@ -45,8 +45,8 @@ _BLOCK_SAMPLES = 1 << 20
 class FileScore:
     """One file of one part through one system.
 
-    `scores` are those of `metrics.reconstruction.evaluate`, without those that do not exist of it;
-    `nats_per_second` is the posterior's rate, nan for the controls and for a deterministic
+    `scores` are those of `metrics.reconstruction.evaluate`, without those that are not defined for
+    it; `nats_per_second` is the posterior's KL, nan for the controls and for a deterministic
     posterior.
     """
 
@@ -206,7 +206,7 @@ def summarise(rows: Sequence[FileScore], *, seed: int, draws: int) -> list[MeanS
         columns[NATS_PER_SECOND] = [row.nats_per_second for row in members]
         for metric, values in columns.items():
             if not values or not np.isfinite(values).all():
-                continue  # the width of mono, the rate of what has none
+                continue  # mono has no width, a deterministic posterior no KL
             # The same draws of files for every system and metric: they compare like with like.
             rng = numpy_generator(seed, 0, f"bootstrap/{part}")
             summary.append(MeanScore(part, system, metric, bootstrap_mean(values, rng, draws)))

@@ -1,6 +1,6 @@
-"""Gates: what must hold of a finished training, each with its number, its limit and what to do.
+"""Gates: checks of a finished training. Each has a number, its limit, and what to do if it fails.
 
-A gate is a function of what was measured that returns a row; more of them are more rows.
+A gate is a function from measurements to one row of `gates.csv`.
 """
 
 import math
@@ -15,8 +15,8 @@ from timbrel.config.limits import LIMITS
 from timbrel.metrics.scores import SCORES
 
 LATENT_PARITY = 5e-4
-"""Half the smallest deviation a Gaussian posterior can have (log-variance -14: 9.1e-4): the decoder
-was trained under more noise than that, so a smaller difference is no difference to it."""
+"""Half the smallest standard deviation of a Gaussian posterior (log-variance -14: 9.1e-4). The
+decoder was trained with more noise than that, so a smaller difference does not affect it."""
 
 _JUDGED_BY = "log_mel_l1"
 _NO_FILE = "nothing to compare: no file could be read"
@@ -25,7 +25,7 @@ _WORDS = {True: "yes", False: "no", None: "unknown"}
 
 @dataclass(frozen=True)
 class Gate:
-    """One row: `passed` is None where it could not be measured, and `value` nan."""
+    """One row. If it could not be measured, `passed` is None and `value` nan."""
 
     name: str
     value: float
@@ -47,11 +47,11 @@ class Gate:
 def judged(name: str, value: float, limit: float | None, **words: object) -> Gate:
     """The row of the gate `name` of `timbrel.config.limits`; `words` go into its sentence.
 
-    A `limit` of None switches the gate off: its number is told, and not judged.
+    A `limit` of None switches the gate off: it reports its number and neither passes nor fails.
     """
     about = LIMITS[name]
     if limit is None:
-        off = f"not judged: switched off (limits.{about.key}=null)"
+        off = f"not checked: switched off (limits.{about.key}=null)"
         return Gate(name, value, math.nan, None, off)
     passed = about.holds(value, limit)
     meaning = (about.held if passed else about.broken).format(**words)
@@ -64,14 +64,14 @@ def unknown(name: str, limit: float | None, why: str) -> Gate:
 
 
 def kl_floor(rows: Sequence[FileScore], frames_per_second: float, floor_nats: float | None) -> Gate:
-    """The posterior's rate over all held-out files, in nats per frame, is above `floor_nats`."""
+    """The posterior's KL over all held-out files, in nats per frame, is above `floor_nats`."""
     held_out = [r for r in rows if r.system == MODEL and r.part in HELD_OUT]
     seconds = sum(row.seconds for row in held_out)
     nats = sum(row.nats_per_second * row.seconds for row in held_out)
     value = nats / (seconds * frames_per_second) if seconds else math.nan
     if math.isnan(value):
         why = "the posterior is deterministic" if held_out else "no held-out file was scored"
-        return unknown("kl_floor", floor_nats, f"no rate to check: {why}")
+        return unknown("kl_floor", floor_nats, f"no KL to check: {why}")
     return judged("kl_floor", value, floor_nats)
 
 
@@ -89,7 +89,7 @@ def held_out_loss(curve: Sequence[tuple[int, float]], ratio: float | None) -> Ga
 def front_end_parity(
     differences: Sequence[float], limit: float | None, unread: str | None = None
 ) -> Gate:
-    """Training and generation hear the same samples; see `parity.front_end_difference`.
+    """Training and generation read the same samples; see `parity.front_end_difference`.
 
     `unread` says why a file could not be compared.
     """
@@ -104,17 +104,17 @@ def front_end_parity(
 
 
 def latent_parity(differences: Sequence[float], limit: float = LATENT_PARITY) -> Gate:
-    """A stream has the code of the whole file; see `parity.latent_difference`."""
+    """A file encoded in blocks has the same code as a whole; see `parity.latent_difference`."""
     name = "latent_parity"
     if not differences:
         return Gate(name, math.nan, limit, None, _NO_FILE)
     value = float(np.max(differences))
     if value <= limit:
-        good = "a file encoded in blocks has the code of the whole file"
+        good = "a file encoded in blocks has the same code as the whole file"
         return Gate(name, value, limit, True, good)
     meaning = (
-        "a file encoded in blocks has another code than the whole file: the encoder's "
-        "context_frames is too small for what it hears; this is a fault of the architecture"
+        "a file encoded in blocks does not have the code of the whole file: the encoder's "
+        "context_frames is smaller than its receptive field; this is a fault of the architecture"
     )
     return Gate(name, value, limit, False, meaning)
 
@@ -125,8 +125,8 @@ def better_than_silence(rows: Sequence[FileScore], part: str | None) -> Gate:
         SILENCE,
         rows,
         part,
-        "the reconstructions are worse than silence: the model has learned nothing usable; train "
-        "longer, and listen to audio/validation",
+        "the reconstructions are not closer than silence: the model has learned nothing useful; "
+        "train longer, and listen to audio/validation",
     )
 
 
@@ -136,9 +136,9 @@ def better_than_noise(rows: Sequence[FileScore], part: str | None) -> Gate:
         NOISE,
         rows,
         part,
-        "noise with each file's own spectrum scores as well: the model has learned colour and "
-        "level but no course in time (of recordings that are noise themselves there is no more to "
-        "learn); train longer, or give it more latent values (architecture.latent_dim)",
+        "the reconstructions are not closer than noise with each file's own spectrum: the model "
+        "has learned spectrum and level but not how they change in time (recordings of steady "
+        "noise do not pass this gate); train longer, or raise architecture.latent_dim",
     )
 
 

@@ -1,12 +1,12 @@
-"""What a model invents, measured: clips from its prior beside the recordings it was trained on.
+"""Scores of generated sounds: clips from the prior, compared with the training recordings.
 
-All clips are of about one length and are compared as `metrics.embedding` hears them; for the two
-distances of sets another embedding may be chosen. Recordings that were held out tell what the
-numbers are for real sounds that the model has not seen.
+All clips have about the same length and are compared in the embedding of `metrics.embedding`; the
+two distances of sets can use another one. The same numbers of held-out recordings are the
+reference: they are those of real sounds that the model was not trained on.
 
-Of stereo all hear the side too, but for two. The distance to the nearest training clip does not: a
-recording played by heart is a copy at any width, as it is at any level. And `aisfx` hears the mono
-mix: its network takes one channel.
+Stereo sounds are compared with their side signal, with two exceptions. The distance to the nearest
+training clip leaves it out, because a memorised recording is a copy at any width and level. `aisfx`
+takes the mono mix, because its network has one channel.
 """
 
 import math
@@ -35,7 +35,7 @@ from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import numpy_generator
 
 POSITIONS = 9
-"""Codes on the line between two recordings, its ends included."""
+"""Number of codes on the line between two recordings, both ends included."""
 
 _MOST_TRAINING, _MOST_IN_SETS, _MOST_HELD_OUT, _MOST_PAIRS = 4096, 256, 64, 4
 _SILENT_PEAK = 1e-3
@@ -187,7 +187,7 @@ def measure_generated(
 def compare(
     training: Embeddings, held_out: Embeddings, generated: Embeddings, *, seed: int
 ) -> GeneratedSounds:
-    """All that embeddings tell; clips and smoothness are left empty. `seed` is the draws'."""
+    """All measures of embeddings; clips and smoothness stay empty. `seed` is for the draws."""
     several = len(training) > 1
     spread = _spread(training)
     n = min(len(training), len(generated))

@@ -1,4 +1,4 @@
-"""`generated.csv` and `generated_clips.csv`: what a model invents, as tables."""
+"""`generated.csv` and `generated_clips.csv`: scores of generated sounds as tables."""
 
 import math
 from pathlib import Path

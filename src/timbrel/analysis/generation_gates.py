@@ -1,7 +1,7 @@
-"""Gates on what a model invents: no copies, not always the same, and no jumps between two sounds.
+"""Gates on generated sounds: memorisation, coverage, diversity and interpolation.
 
-What coverage and Vendi score are expected to be depends on how many clips there are: limits and
-values are relative to what a perfect generator, and training clips themselves, would get.
+Expected coverage and Vendi score depend on the number of clips: limits and values are relative to
+those of a perfect generator, and of the training clips themselves.
 """
 
 import math
@@ -15,7 +15,7 @@ from timbrel.config.limits import LIMITS, ByKey
 from timbrel.metrics.diversity import expected_coverage
 
 FEWEST_HELD_OUT, FEWEST_TRAINING, FEWEST_GENERATED = 3, 8, 8
-"""Clips below which a gate says that it does not know."""
+"""Fewest clips of each kind; with fewer the result of a gate is unknown."""
 
 _ALWAYS_A_COPY = 0.02
 
@@ -32,17 +32,19 @@ def generation_gates(sounds: GeneratedSounds | None, limits: ByKey) -> list[Gate
 def memorisation(sounds: GeneratedSounds, least: float | None) -> Gate:
     """The generated clip nearest to a training clip is not much nearer than held-out recordings.
 
-    Its distance over the median of theirs is at least `least`, or above the smallest of theirs, as
-    a data set may hold twins; but never below 0.02. A copy in all but level or order scores 0. Not
-    caught: what the model plays by heart, but so coarsely that any recording is nearer.
+    Its distance, divided by the median distance of held-out recordings, is at least `least`. If
+    the data set holds near-duplicates, so that a held-out recording is nearer than that, the limit
+    is that recording's distance, but never below 0.02. A copy that differs in level or order only
+    scores 0. The gate misses a memorised sound that is reproduced so coarsely that any other
+    recording is nearer.
     """
     real = sounds.held_out_distance_db
     if len(real) < FEWEST_HELD_OUT or not np.median(real) > 0:
         why = (
-            f"held-out recordings of their own tell how near a new sound may come: it takes "
-            f"{FEWEST_HELD_OUT}, and there {'is' if len(real) == 1 else 'are'} {len(real)}"
+            f"the limit is set by held-out recordings: {FEWEST_HELD_OUT} are needed, and there "
+            f"{'is' if len(real) == 1 else 'are'} {len(real)}"
             if len(real) < FEWEST_HELD_OUT
-            else "most held-out recordings are copies of training recordings: nothing to judge by"
+            else "most held-out recordings are copies of training recordings, so there is no limit"
         )
         return unknown("memorisation", least, why)
     nearest, typical = sounds.nearest, float(np.median(real))
@@ -61,10 +63,10 @@ def memorisation(sounds: GeneratedSounds, least: float | None) -> Gate:
 
 
 def coverage(sounds: GeneratedSounds, least: float | None) -> Gate:
-    """Generated clips reach more training clips than one sound would, over and over.
+    """Generated clips cover more training clips than one sound would that is always the same.
 
-    The limit lies `least` of the way from the coverage of a single sound to that of a perfect model
-    with as many clips.
+    The limit is that sound's coverage plus the share `least` of its distance to the coverage of a
+    perfect model with as many clips.
     """
     support = sounds.support
     if support is None or _too_few(sounds):
@@ -79,10 +81,10 @@ def coverage(sounds: GeneratedSounds, least: float | None) -> Gate:
 
 
 def diversity(sounds: GeneratedSounds, least: float | None) -> Gate:
-    """The Vendi score of generated clips over that of as many training clips, both above 1.
+    """The Vendi score of generated clips relative to that of as many training clips.
 
-    That is (V - 1) / (V_training - 1): 0 where all sounds are one, 1 where they differ as
-    recordings do.
+    The value is (V - 1) / (V_training - 1): 0 if all sounds are the same, 1 if they differ as much
+    as recordings do.
     """
     if _too_few(sounds):
         return unknown("diversity", least, _too_few(sounds))
@@ -98,13 +100,13 @@ def diversity(sounds: GeneratedSounds, least: float | None) -> Gate:
 
 
 def interpolation(sounds: GeneratedSounds, least: float | None) -> Gate:
-    """The median smoothness of ways between two held-out recordings' codes is at least `least`."""
+    """The median smoothness between the codes of two held-out recordings is at least `least`."""
     known = [value for value in sounds.smoothness if math.isfinite(value)]
     if not known:
         why = (
-            "between two recordings' codes the sound hardly changes: nothing to judge"
+            "the sound hardly changes between the codes of two recordings: nothing to check"
             if sounds.smoothness
-            else "nothing to compare: it takes two recordings that are held out"
+            else "nothing to compare: two recordings that are held out are needed"
         )
         return unknown("interpolation", least, why)
     counts = f"{len(known)} pair{'s' if len(known) > 1 else ''}"
@@ -117,8 +119,8 @@ def _too_few(sounds: GeneratedSounds) -> str:
     if of_training >= FEWEST_TRAINING and generated >= FEWEST_GENERATED:
         return ""
     return (
-        f"too few clips to say: {of_training} of training (it takes {FEWEST_TRAINING}), "
-        f"{generated} generated (it takes {FEWEST_GENERATED})"
+        f"too few clips to compare: {of_training} of training ({FEWEST_TRAINING} are needed), "
+        f"{generated} generated ({FEWEST_GENERATED} are needed)"
     )
 
 

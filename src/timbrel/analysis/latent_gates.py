@@ -1,7 +1,7 @@
-"""Is the code of a finished training used? A row per dimension, and the gates that follow.
+"""Use of the code by a finished training: a row per dimension, and the gates on the code.
 
-The numbers are those of `metrics.latent`, as the alarms of a training have them, here over
-held-out recordings rather than chunks.
+The numbers are those of `metrics.latent` and of the alarms of a training, but measured on held-out
+recordings instead of chunks.
 """
 
 import math
@@ -31,10 +31,10 @@ _NOT_HELD_OUT = "nothing to measure: no file is held out"
 
 @dataclass(frozen=True)
 class CodeUse:
-    """What held-out recordings make of a code: an entry per dimension, frame codes first.
+    """The use of each dimension over held-out recordings, dimensions of frame codes first.
 
-    `nats_per_frame` is nan where the posterior is deterministic, `variance` where there are fewer
-    than two codes; `decode_change` is nan below two recordings.
+    `nats_per_frame` is nan if the posterior is deterministic, `variance` if there are fewer than
+    two codes, `decode_change` if there are fewer than two recordings.
     """
 
     dimensions: tuple[str, ...]
@@ -47,10 +47,7 @@ class CodeUse:
 def measure_code(
     model: Autoencoder, segments: Sequence[Segment], tracks: Tracks | None = None
 ) -> CodeUse:
-    """Encode the first 20 s of every segment; decode 4 s with its code and its neighbour's.
-
-    Of a decoder that is given nothing but the code, the latter is the neighbour's own output.
-    """
+    """Encode the first 20 s of every segment, decode 4 s of its code, and compare neighbours."""
     tracks = tracks or tracks_once(model)
     device = next(model.parameters()).device
     encoded, decoded = (round(s * model.sample_rate_hz) for s in (_ENCODED_S, _DECODED_S))
@@ -111,7 +108,7 @@ def _nats_of_dimensions(code: CodeUse) -> str:
 def decoder_listens(code: CodeUse, least: float | None) -> Gate:
     """With another recording's code the output changes at least `least` times as the sounds do."""
     if math.isnan(code.decode_change):
-        why = "nothing to compare: it takes two different recordings that are held out"
+        why = "nothing to compare: two different recordings that are held out are needed"
         return unknown("decoder_listens", least, why)
     return judged("decoder_listens", code.decode_change, least)
 
@@ -131,10 +128,10 @@ def code_gates(code: CodeUse, limits: ByKey) -> list[Gate]:
 def generalisation_gap(
     gaps: Sequence[tuple[int, float]], losses: Sequence[tuple[int, float]], limit: float | None
 ) -> Gate:
-    """Held-out loss is above that of training recordings by at most `limit` of it.
+    """The generalisation gap is at most `limit`, at the step of the lowest held-out loss.
 
-    Both without augmentation, where held-out loss was lowest: of the weights that were kept. `gaps`
-    and `losses` are the curves `validation/gap` and `validation/loss`.
+    `gaps` and `losses` are the curves `validation/gap` and `validation/loss`, both measured without
+    augmentation. The gap is (held-out loss - training loss) / training loss.
     """
     at = dict(gaps)
     known = [(step, loss) for step, loss in losses if step in at and math.isfinite(loss)]

@@ -1,4 +1,4 @@
-"""Moments of the training latents, one pass, float64: what `generation.PriorSource` applies."""
+"""Moments of the training latents for `generation.PriorSource`, in one pass and in float64."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Whether training and generation hear the same: one front end, and one code however it is cut."""
+"""Whether training and generation read the same samples, and blocks encode as a whole file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def front_end_difference(
     normalise: str = "none",
     chunk_samples: int,
 ) -> float:
-    """Largest absolute sample difference between what training and generation hear of a segment.
+    """Largest absolute difference between a segment's samples in training and in generation.
 
     Training: the cache, cut into chunks, without augmentation. Generation: the file itself,
     decoded and resampled anew by `source=file`. inf where their lengths differ.

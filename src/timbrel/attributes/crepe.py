@@ -1,12 +1,12 @@
-"""Which octave a pitch lies in, by a network: CREPE `tiny` (Kim et al. 2018) through torchcrepe.
+"""The octave of a pitch by a network: CREPE `tiny` (Kim et al. 2018) through torchcrepe.
 
-The network hears 64 ms at 16 kHz and knows 32.7 to 1975 Hz in steps of 20 cents. So it does not
-give the pitch, but says where `timbrel.attributes.pitch` is to look for the period: octaves are the
-network's business, and cents the period's. The extra timbrel[crepe] brings the weights along.
+The network reads 64 ms at 16 kHz and covers 32.7 to 1975 Hz in steps of 20 cents. It is used for
+the octave only: `timbrel.attributes.pitch` then measures the period near the network's pitch. The
+weights come with the extra timbrel[crepe].
 
-It helps with what it knows: of rendered notes of five instruments it finds every octave. Of a bass
-lyre's plucked strings, 73 to 220 Hz with weak fundamentals, it is sure of a quarter alone, and
-takes most of those an octave too high, where YIN takes a quarter so.
+It finds the octave of every rendered note of five instruments. Of a bass lyre's plucked strings (73
+to 220 Hz, weak fundamentals) it is confident of a quarter only, and places most of those an octave
+too high; YIN places a quarter too high.
 """
 
 import numpy as np
@@ -35,8 +35,8 @@ def check_installed() -> None:
 def guide_hz(audio: Signal, rate_hz: int) -> Values:
     """A pitch per frame of 10 ms, `(channel, time)`; nan where the network is not confident.
 
-    Of several channels the loudest is heard, as antiphase would cancel in their mean. The path over
-    time is Viterbi's, which keeps an octave where one frame alone would leave it.
+    Of several channels the loudest is used, because channels in antiphase cancel in their mean. The
+    path over time is Viterbi's, which keeps an octave where one frame alone would leave it.
 
     Raises UserError where torchcrepe is not installed.
     """

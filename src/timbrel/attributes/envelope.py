@@ -68,11 +68,10 @@ def peak_envelope(audio: Signal, rate_hz: int, *, from_start: bool = True) -> Va
 def attack_s(envelope: Values, rate_hz: int, *, from_start: bool) -> float | None:
     """The duration of the rise, in s: from 10 to 75 % of the maximum, divided by 0.65.
 
-    A linear rise reads its own length. Fixed thresholds are those of Peeters (2004, 4.2.1), but
-    for the upper one: 90 % of a noise's maximum is a matter of luck. The rise is the one before
-    the envelope first reaches 75 % of its maximum. With `from_start` the audio is
-    preceded by silence; without, None where it never lies below 10 % before: the onset is not in
-    it. None for silence.
+    A linear rise reads its own length. Fixed thresholds are those of Peeters (2004, 4.2.1), but for
+    the upper one: when noise reaches 90 % of its maximum is random. The rise is the one before the
+    envelope first reaches 75 % of its maximum. With `from_start` the audio is preceded by silence;
+    without, None where it never lies below 10 % before: the onset is not in it. None for silence.
     """
     top = float(envelope.max(initial=0.0))
     if top <= 10 ** (SILENT_DBFS / 20):

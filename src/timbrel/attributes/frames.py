@@ -61,19 +61,19 @@ def active(level_db: Values) -> Mask:
 
 
 def as_numbers(audio: Signal) -> Signal:
-    """`audio` with 0 for samples that are no numbers, and none beyond 120 dBFS.
+    """`audio` with 0 for samples that are not finite, clipped at 120 dBFS.
 
-    Squares of what lies beyond would overflow: no sound is so loud.
+    Squares of larger samples would overflow.
     """
     finite = np.nan_to_num(audio, nan=0.0, posinf=0.0, neginf=0.0)
     return np.clip(finite, -LOUDEST, LOUDEST, out=finite)
 
 
 def without_dc(audio: Signal, rate_hz: int) -> NDArray[np.float32]:
-    """`audio` above 20 Hz (Butterworth, second order): an offset is no sound.
+    """`audio` above 20 Hz (Butterworth, second order): a constant offset is removed.
 
-    The mean goes first, or the filter would hear an offset begin with the clip. Samples are taken
-    `as_numbers`.
+    The mean is subtracted first: otherwise the clip would begin with the filter's response to the
+    offset. Samples are taken `as_numbers`.
     """
     # scipy.signal takes a second to import; only whoever measures pays it.
     from scipy.signal import butter, sosfilt

@@ -70,15 +70,14 @@ def measure(
 ) -> Measurement:
     """Measure `audio`, `(channel, time)`, at `rate_hz`.
 
-    `from_start` says that silence goes before, as with a whole recording; for a crop from within
-    one, pass False: then attack, decay and onset rate are undefined where it holds no onset. A
-    clip's f0 is the median of its voiced frames, of which it needs three, and one in ten of those
-    that sound; its spectral values are the medians of its frames within 40 dB of the loudest.
-    `pitch` is looked for by YIN, or with CREPE's help (slower; its own range is 33 to 1975 Hz);
-    `known_pitch`, a value per frame, is taken as it is: looking for it is most of the work. With
-    `search_periodicity` how periodic each frame is, and so its harmonic-to-noise ratio, is looked
-    for all the same.
-    Raises ValueError for another shape or a rate below 1000 Hz.
+    `from_start` says that silence precedes the audio, as for a whole recording. For a crop pass
+    False: then attack, decay and onset rate are undefined if it holds no onset. A clip's f0 is the
+    median of its voiced frames, of which it needs three, and one in ten of those that sound; its
+    spectral values are the medians of its frames within 40 dB of the loudest. `pitch` is the method
+    that measures f0: YIN, or YIN with the octave by CREPE (slower; 33 to 1975 Hz). `known_pitch`, a
+    value per frame, is used in place of measured f0, which takes most of the time; with
+    `search_periodicity` each frame's periodicity, and so its harmonic-to-noise ratio, is measured
+    nevertheless. Raises ValueError for another shape or a sample rate below 1000 Hz.
     """
     heard, spectra, sounding, track = _listen(
         audio, rate_hz, known_pitch, search_periodicity, pitch
@@ -120,7 +119,7 @@ def _listen(
     if audio.ndim != 2 or not len(audio):
         raise ValueError(f"audio of shape {audio.shape}; (channel, time) with a channel or more")
     if rate_hz < LEAST_RATE_HZ:
-        raise ValueError(f"a rate of {rate_hz} Hz; {LEAST_RATE_HZ} or more")
+        raise ValueError(f"a sample rate of {rate_hz} Hz; {LEAST_RATE_HZ} or more")
     heard = without_dc(audio, rate_hz)
     spectra = spectral_frames(heard, rate_hz)
     sounding = active(spectra.level_db) if audio.shape[1] else np.zeros(1, bool)

@@ -72,8 +72,8 @@ def pitch_track(
     """The track of `audio`, octave errors repaired; `sounding` says which frames are not silent.
 
     With `guide_hz`, a value per frame, the period is looked for within half a semitone of it alone:
-    which octave is then the guide's business. Where it is nan no f0 is believed; how periodic the
-    frame is stays YIN's finding.
+    the guide then decides the octave. Where it is nan no f0 is believed; the periodicity is still
+    that of YIN.
 
     A frame's f0 is that of 43 ms and one period more. It lies between 40 Hz and 4 kHz (a twelfth of
     the rate, where that is less). Correlations are summed over channels, so that antiphase is not

@@ -81,8 +81,8 @@ FRAME_LOGARITHMS = {
     "log_centroid_octaves": "centroid_hz",
     "log_rolloff_octaves": "rolloff_hz",
 }
-"""Of frames, octaves above 1 Hz of what is measured in hertz: equal steps to the ear, so that one
-dead zone fits low and high sounds."""
+"""Frame attributes measured in hertz, in octaves above 1 Hz: equal intervals are equal differences,
+so that one dead zone fits low and high sounds."""
 _OLD_NAMES = {name.removesuffix("_octaves"): name for name in FRAME_LOGARITHMS}
 
 

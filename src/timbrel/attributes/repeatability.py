@@ -11,7 +11,7 @@ from timbrel.attributes.registry import CLIP_ATTRIBUTES, Attribute
 NOISE_DB = -60.0
 GAIN_DB = -7.3
 SHIFTS_S = (0.0013, 0.0037, 0.0061)
-"""Less than a frame's 10 ms, and no simple part of it."""
+"""Shorter than a frame of 10 ms, and no simple fraction of it."""
 QUANTILE = 0.9
 
 Audio = NDArray[np.float32]

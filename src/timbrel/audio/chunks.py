@@ -7,7 +7,7 @@ at 4 GiB. What follows the samples by the header's size is then
 - no sound where it is chunks up to the end of the file, or one byte repeated (padding);
 - sound where the size was never written (0), left open by a writer that streams, or is too small
   by whole multiples of 4 GiB;
-- doubtful otherwise: the samples must tell (`timbrel.audio.read`).
+- doubtful otherwise: `timbrel.audio.read` decides by decoding both sides.
 
 Chunks at the end of the file are never taken for sound.
 """
@@ -148,7 +148,7 @@ def _long_size(file: BinaryIO, chunks: list[Chunk]) -> int | None:
 
 
 def _in_order(chunks: list[Chunk], kind: _Kind) -> bool:
-    """Whether libsndfile finds its way: the format first, one chunk of samples, all aligned."""
+    """Whether libsndfile can read the container: format first, one chunk of samples, aligned."""
     names = [chunk.name for chunk in chunks]
     first = names.index(kind.samples)
     if names.count(kind.samples) > 1 or (kind.samples == b"data" and b"fmt " in names[first:]):
@@ -157,7 +157,7 @@ def _in_order(chunks: list[Chunk], kind: _Kind) -> bool:
 
 
 def is_open(claim: int) -> bool:
-    """Whether a size is one that writers leave who cannot go back: near 2 GiB, 4 GiB, or -1."""
+    """Whether `size` is a placeholder of writers that cannot seek back: near 2 or 4 GiB, or -1."""
     if claim < 0 or claim >= 1 << 62:
         return True
     return 0x7F000000 <= claim <= 0x80000000 or 0xFFFF0000 <= claim <= 0xFFFFFFFF

@@ -1,4 +1,4 @@
-"""Sound files out: resampled, under a true-peak ceiling, dithered, tagged, whole or not at all.
+"""Writing sound files: resampled, under a true-peak ceiling, dithered, tagged, whole or not at all.
 
 Two passes in constant memory. The first renders once, resamples to the file's rate and measures the
 true peak there into a temporary float32 file beside the output; the second applies one gain (only

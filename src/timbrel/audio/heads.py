@@ -1,4 +1,4 @@
-"""Headers that count the samples right, made of what a file's own header says of their kind."""
+"""Corrected headers: the sample format of a file's own header with the true number of samples."""
 
 import struct
 from dataclasses import dataclass

@@ -55,7 +55,7 @@ def _frame(head: bytes) -> _Frame | None:
 def examine(file: BinaryIO, read_samples: int) -> Extent:
     """The extent of an open MP3 file of which the decoder means to read `read_samples`.
 
-    Without views where that is all there is, within the delay that encoders add.
+    Without views if the file holds no more than that, up to the delay that encoders add.
     """
     first: _Frame | None = None
     claimed: int | None = None
@@ -84,7 +84,7 @@ def examine(file: BinaryIO, read_samples: int) -> Extent:
     if right:
         return Extent()
     if not claimed and len(rates) == 1:
-        claimed = frames  # of a constant rate nothing has to be told: tags misled the decoder
+        claimed = frames  # at a constant bit rate the length is known: tags misled the decoder
     view = (_xing(first, frames), *runs)
     return Extent((view,), claimed or None, frames, joined=max(1, tables))
 

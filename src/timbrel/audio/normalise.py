@@ -12,7 +12,7 @@ Normalise = Literal["none", "peak", "loudness"]
 CEILING_DBTP = -1.0
 LOUDNESS_LUFS = -23.0  # EBU R 128's programme level
 SILENT_PEAK = 1e-5
-"""What lies below -100 dBFS is no recording: brought to full scale it would be noise alone."""
+"""Recordings that peak at or below -100 dBFS are left as they are: raised, they would be noise."""
 
 
 def level_gain(
@@ -40,7 +40,7 @@ def level_gain(
     to_ceiling = 10 ** (CEILING_DBTP / 20) / true_peak.peak
     if normalise == "peak":
         return to_ceiling
-    # At the ceiling, as the meter's gate hears nothing below -70 LUFS.
+    # At the ceiling, because the meter's gate leaves out what is below -70 LUFS.
     loudness = LoudnessMeter(rate_hz, channels)
     for block in blocks():
         loudness.update(block.T * np.float32(to_ceiling))

@@ -1,4 +1,4 @@
-"""Who made a sound file: the mark that timbrel's own carry, and how it is found again.
+"""The mark in sound files that timbrel wrote, and how it is found.
 
 It stands in two tags, the software and a comment in JSON, because other programs replace the one
 and keep the other. It is looked for as bytes at both ends of a file, where every container keeps

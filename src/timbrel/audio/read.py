@@ -1,8 +1,8 @@
-"""Sound files in: header, whole, or block by block in constant memory.
+"""Reading sound files: header, whole, or block by block in constant memory.
 
-Content decides what a file is, never its extension, and samples come back as they were stored:
-float files beyond +-1 are not clipped. Only regular files are ever opened, because opening a
-named pipe waits for a writer that may never come.
+A file's format is recognised by its content, not by its extension, and samples come back as they
+were stored: float files beyond +-1 are not clipped. Only regular files are ever opened, because
+opening a named pipe waits for a writer that may never come.
 """
 
 import os
@@ -22,7 +22,7 @@ from timbrel.audio.view import Extent, View
 from timbrel.errors import UserError
 
 BLOCK_SAMPLES = 1 << 18
-# Behind the samples of a header's size: how much is listened to, and what is too little to be told.
+# Behind the samples of a header's size: how much is decoded, and what is too little to judge.
 _HEARD_S, _LEAST_S = 1.0, 0.02
 # Of full scale: what sound does not exceed unless it did so before.
 _STEP, _OFFSET = 0.25, 0.2
@@ -151,7 +151,7 @@ def _sound(decoders: tuple[ForwardSoundFile, ...], extent: Extent) -> Sound:
 
 
 def _goes_on(file: BufferedReader, extent: Extent) -> bool:
-    """Whether the bytes behind the header's size go on with the sound.
+    """Whether the bytes behind the header's size continue the sound.
 
     Both sides are decoded: what is no sound decodes to values that are not finite or far too
     large, to steps from sample to sample that only noise at full scale has, or to a large offset.

@@ -1,7 +1,7 @@
 """Where the samples lie in FLAC and Ogg files, whatever their headers say.
 
 Of streams one after the other in one file libsndfile reads the first, and of a FLAC stream as many
-samples as its STREAMINFO names. Both are told here by the frames and pages themselves.
+samples as its STREAMINFO names. Both are counted here from the frames and pages.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A file as its header should have made it.
+"""A view of a sound file whose header is wrong, with the header corrected.
 
 What a decoder reads is put together of bytes of our own (a corrected header) and of stretches of
 the file, so that the library decodes all of it and nothing is copied.

@@ -1,4 +1,4 @@
-"""`timbrel ablate study=NAME`: every cell of a grid, with every seed, and what they prove.
+"""`timbrel ablate study=NAME`: train a grid of settings with several seeds, and compare them.
 
 A plain command: its further words are overrides of `timbrel train`, which are composed and checked
 for every cell before anything runs. Needs no torch until results are to be written.
@@ -25,7 +25,7 @@ from timbrel.sweeps.written import PAGE, README, results_folder, up_to_date
 from timbrel.words import duration
 
 _PAGE = """\
-timbrel ablate: a grid of trainings with several seeds, and one page on what they prove.
+timbrel ablate: train a grid of settings with several seeds, and compare them on one page.
 
 Usage
   timbrel ablate study=NAME [KEY=VALUE ...] [jobs=N] [--plan]
@@ -33,17 +33,17 @@ Usage
   study=NAME        experiments/NAME/study.yaml: question, base, axes, seeds, metrics, budget
                     there are: {studies}
   KEY=VALUE         overrides of timbrel train for every run, such as data.root=~/kicks
-  --plan            show the grid, what each run's state is and about how long it takes; run nothing
-  jobs=N            runs at a time (default: 1); each takes its share of the cores
-  launcher=NAME     what starts the runs: process (the default: processes of this machine), or any
-                    launcher of Hydra's that is installed: basic, joblib (timbrel[joblib]), ...
+  --plan            print the grid, the state of each run and an estimate of time; run nothing
+  jobs=N            runs at the same time (default: 1); they share the cores equally
+  launcher=NAME     how runs are started: process (default: processes on this machine), or an
+                    installed launcher of Hydra's: basic, joblib (timbrel[joblib]), ...
 
 Each run is a `timbrel train` in sweeps/NAME/<cell>/seed<k>/. A second call runs what is not
 finished, and what has changed: its config, its recordings, or the code that it uses. A killed run
-goes on from its last checkpoint; a failed one begins anew and stops no other.
+resumes from its last checkpoint. A failed run starts again; the other runs go on.
 
   writes: experiments/NAME/ README.md, results.md, .csv, .tex, figure.svg, .png
-          sweeps/NAME/report.html, to hear every cell on the same files
+          sweeps/NAME/report.html, with every cell's sounds of the same files
   exit status: 0 all finished, 1 some are not, 2 a mistake of yours
 
 A study is under 40 lines, its keys as on the command line:
@@ -123,14 +123,14 @@ def main(argv: Sequence[str]) -> int:
 def _tell_time(
     study: Study, runs: Sequence[PlannedRun], left: Sequence[PlannedRun], jobs: int
 ) -> None:
-    """Where only steps are counted, time some: what begins should say when it will end."""
+    """Time a few steps if runs are limited by steps alone, so that their end can be estimated."""
     if not math.isnan(estimate(runs, jobs).seconds):
         return
     _tell("timing a step ...")
     step_s = step_seconds(left, environment_of(jobs))
     found = estimate(runs, jobs, step_s)
     if math.isnan(found.seconds):
-        _tell("how long it will take could not be told: no step could be timed")
+        _tell("the time it will take is unknown: no step could be timed")
         return
     over = study.budget_s is not None and found.seconds > study.budget_s
     budget = f"; more than the budget of {duration(study.budget_s)}" if over else ""

@@ -1,8 +1,8 @@
 """A study's runs through a launcher of Hydra's: one after the other, by joblib, on a cluster.
 
 Each job of the launcher is one run of the study, started there as a `timbrel train` process as
-`timbrel.sweeps.runner` starts it, with its lock and its record: what was finished is finished
-whoever ran it, a failure is its own, and a killed run goes on. A launcher on other machines needs
+`timbrel.sweeps.runner` starts it, with its lock and its record: a finished run is not repeated, a
+failed run does not stop the others, and a killed run resumes. A launcher on other machines needs
 this folder there.
 """
 
@@ -52,7 +52,7 @@ def check(name: str, jobs: int) -> None:
 def launch(
     runs: Sequence[PlannedRun], *, name: str, study: str, jobs: int, tell: Tell, ended: Ended
 ) -> None:
-    """Run them by Hydra's launcher `name`; `ended` hears of each when all are done.
+    """Run them by Hydra's launcher `name`; `ended` is called for each when all are done.
 
     Raises UserError as `check`.
     """

@@ -173,7 +173,7 @@ def _runs(word: str) -> list[str]:
 
 
 def _overrides(stage: str, before: list[str], word: str) -> list[str]:
-    """Groups, options and keys by Hydra's own completion, in the light of the words before."""
+    """Groups, options and keys by Hydra's own completion, given the words before."""
     key, equals, value = word.partition("=")
     if equals and key in _RUN_KEYS and (runs := _runs(value)):
         return [f"{key}={run}" for run in runs]

@@ -20,10 +20,10 @@ timbrel library: the runs and models you have.
 
 Usage
   timbrel library list [FOLDER ...] [--sort KEY] [--csv]   one line per run, newest first
-  timbrel library show RUN                                 one run or model on one screen
+  timbrel library show RUN                                 settings and scores of one run or model
   timbrel library compare RUN RUN ...                      the same as timbrel compare
 
-RUN is a run folder, a model bundle, or a part of a run's name that no other has.
+RUN is a run folder, a model bundle, or a part of a run's name that no other run has.
 `list` searches outputs/ and sweeps/ unless you name folders.
 
 Keys of --sort
@@ -155,7 +155,7 @@ def _score_words(name: str) -> Callable[[Entry], str]:
 
 
 def _time(entry: Entry) -> str:
-    """The training's own clock; else the limit it was given, said to be one."""
+    """The time that the training took; if unknown its time limit, marked as such."""
     if entry.elapsed_s is not None:
         return duration(entry.elapsed_s)
     return f"max {entry.time_limit}" if entry.time_limit else UNKNOWN

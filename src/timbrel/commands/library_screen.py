@@ -98,7 +98,7 @@ def _latent_dim(run: Run) -> int | None:
 
 
 def _given(run: Run) -> list[str]:
-    """What was asked for, and where the config stands off the defaults of today."""
+    """The overrides of the run, and the keys whose values are not the defaults of today."""
     if not run.config:
         return []
     words = " ".join(run.overrides) or "(nothing: the defaults)"
@@ -119,7 +119,7 @@ def differing(config: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Keys of the typed sections whose values are not the defaults: key, value, default.
 
     The defaults of the schema, and of `conf/trainer/default.yaml` over them. The pluggable parts
-    (architecture, latent, loss, augmentation) are told by the options chosen.
+    (architecture, latent, loss, augmentation) are shown as the options chosen.
     """
     schema = STAGES["train"].schema()
     trainer = yaml.safe_load((conf_folder() / "trainer" / "default.yaml").read_text("utf-8"))

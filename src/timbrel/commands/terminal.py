@@ -9,7 +9,7 @@ UNKNOWN = "-"
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that tells a mistake in one line, with the nearest flag."""
+    """An argparse parser that reports a mistake in one line, with the nearest flag."""
 
     def error(self, message: str) -> NoReturn:
         """Raise UserError with `message`."""

@@ -23,7 +23,7 @@ _FIXED_WATCHERS = {
 
 
 def addition_problems(config: TrainConfig) -> Iterator[str]:
-    """A line for everything in the three sections that cannot be meant."""
+    """A line for every mistake in the three sections."""
     yield from _optimizer(config.optimizer)
     for name, section in config.callbacks.items():
         yield from _callback(name, section)
@@ -33,7 +33,7 @@ def addition_problems(config: TrainConfig) -> Iterator[str]:
 
 
 def own_callbacks(callbacks: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a user's own, by name."""
+    """The callbacks that a user added, by name."""
     return {name: section for name, section in callbacks.items() if isinstance(section, Mapping)}
 
 
@@ -51,14 +51,14 @@ def _callback(name: str, section: Any) -> Iterator[str]:
     where = f"callbacks.{name}"
     if name in _FIXED_WATCHERS:
         yield (
-            f"{where}: a watcher of timbrel's own, which is not set here: {_FIXED_WATCHERS[name]}; "
-            "give yours another name"
+            f"{where}: the name of a built-in callback that is not set here "
+            f"({_FIXED_WATCHERS[name]}); give yours another name"
         )
     elif name in OPTIONAL_WATCHERS:
         if section is not None and not isinstance(section, bool):
             yield (
-                f"{where}={override_text(section)}: a watcher of timbrel's own: true, or null to "
-                "leave it out; give yours another name"
+                f"{where}={override_text(section)}: the name of a built-in callback: true, or "
+                "null to leave it out; give yours another name"
             )
     elif section is not None and not _has_target(section):
         yield _no_target(where, section, "my_module.MyCallback")

@@ -1,7 +1,7 @@
-"""The fields of the schema, and what a value of each may be: limits stand on them, once.
+"""Fields of the schema, each with the bounds of its values.
 
-The checks of a composed config read them, and so do the parts that take the same values from
-Python: what passes the one is not refused by the other.
+The checks of a composed config read the bounds, and so do the parts that take the same values from
+Python: both accept the same values.
 """
 
 import math
@@ -14,9 +14,9 @@ from timbrel.errors import UserError, override_text
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """The ends of a number, inclusive (`least`, `most`) or not (`above`, `below`), or `choices`.
+    """The bounds of a number, inclusive (`least`, `most`) or not (`above`, `below`), or `choices`.
 
-    Without an upper end a number is finite. A list holds where each of its items does.
+    A number without an upper bound must be finite. Every item of a list must be within the bounds.
     """
 
     least: float | None = None
@@ -26,7 +26,7 @@ class Bounds:
     choices: tuple[Any, ...] = ()
 
     def holds(self, value: Any) -> bool:
-        """Whether `value` is within; nan never is.
+        """Whether `value` is within the bounds; nan never is.
 
         >>> Bounds(least=0, below=1).holds(0.5), Bounds(above=0).holds(math.inf)
         (True, False)
@@ -48,7 +48,7 @@ class Bounds:
 
     @property
     def words(self) -> str:
-        """As a message says it.
+        """The bounds in words, for messages.
 
         >>> Bounds(least=2).words, Bounds(least=0, below=1).words, Bounds(choices=(1, 2)).words
         ('2 or more', 'from 0 to below 1', 'one of 1, 2')
@@ -80,7 +80,7 @@ def key(default: Any, help: str, **bounds: Any) -> Any:
 
 
 def place(default: Any, help: str) -> Any:
-    """A key that takes a path, or several: it is kept from the root (stages/app.py)."""
+    """A key that takes a path or a list of paths; `stages/app.py` makes them absolute."""
     item = key(default, help)
     item.metadata = {**item.metadata, "place": True}
     return item
@@ -121,7 +121,7 @@ def refuse(problems: Iterator[str]) -> None:
 
 
 def _fault(item: Any, value: Any) -> str | None:
-    """What a field may be, in words, where `value` is not; null is what the type says of it."""
+    """The bounds of a field in words if `value` is outside them, else None."""
     bounds: Bounds | None = item.metadata.get("bounds")
     if bounds is None or value is None or bounds.holds(value):
         return None

@@ -1,4 +1,4 @@
-"""Checks across fields of a composed config; nothing heavy is imported."""
+"""Checks of a composed config, across its fields. Imports nothing heavy."""
 
 import importlib.util
 import os
@@ -42,7 +42,7 @@ _NOT_IN_PROJECTS = "/\\#?%:"
 
 
 def missing_message(stage: str, keys: Collection[str]) -> str:
-    """How to give the required keys that a config lacks."""
+    """The message for required keys that are not set, with how to set them."""
     hints = {
         "data.root": "data.root=FOLDER with your recordings"
         + (", or data=demo for the built-in set" if stage != "generate" else ""),
@@ -54,7 +54,7 @@ def missing_message(stage: str, keys: Collection[str]) -> str:
 
 
 def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig) -> None:
-    """Refuse what cannot work, all problems at once. Raises UserError."""
+    """Raises UserError with every mistake in `config`."""
     if type(config) not in _CHECKS:
         raise TypeError(f"{type(config).__name__} is the config of no stage")
     refuse(chain(out_of_bounds(config), _CHECKS[type(config)](config)))
@@ -70,10 +70,7 @@ def _train(config: TrainConfig) -> Iterator[str]:
     yield from addition_problems(config)
     yield from _logger(config.logger)
     if config.data_root is not None and config.run is None:
-        yield (
-            f"data_root={config.data_root}: where the recordings of run= lie now; a new run "
-            "takes data.root"
-        )
+        yield f"data_root={config.data_root}: goes with run= only; a new run takes data.root"
 
 
 def _inspect(config: InspectConfig) -> Iterator[str]:
@@ -111,7 +108,7 @@ def _folder(data: DataConfig) -> Iterator[str]:
 
 
 def _also(data: DataConfig) -> Iterator[str]:
-    """Folders beside data.root, none of which lies in another: no file is met twice."""
+    """Folders besides data.root; none may lie in another, so that no file is read twice."""
     root = user_path(data.root, "data.root") if data.root else None
     # Not Path.resolve, which raises where links lead in a circle.
     known = [Path(os.path.realpath(root))] if root else []
@@ -144,9 +141,9 @@ def _chunks(config: TrainConfig) -> Iterator[str]:
 
 
 def _numbers(node: Any, path: str, name: str) -> Iterator[tuple[str, int]]:
-    """Every whole number (or the largest of a list) called `name` under `node`.
+    """The path and value of every integer `name` under `node` (of a list: its largest).
 
-    What a part of the user's own means by the name is not known here.
+    Parts outside timbrel are skipped, because they may use the name for something else.
     """
     for key, value in walk(node, path, enter=_is_ours):
         if key.rpartition(".")[2] != name:
@@ -164,7 +161,7 @@ def _is_ours(node: Any) -> bool:
 
 def _trainer(trainer: TrainerConfig) -> Iterator[str]:
     if trainer.max_time is None and trainer.max_steps is None:
-        yield "trainer.max_time and trainer.max_steps are both null: set one, or it never ends"
+        yield "trainer.max_time and trainer.max_steps are null: set one, or training never ends"
     if trainer.max_time is not None:
         try:
             duration_s(trainer.max_time)
@@ -187,7 +184,7 @@ def _logger(logger: LoggerConfig) -> Iterator[str]:
 
 
 def _wandb_name(key: str, name: str, longest: int) -> Iterator[str]:
-    """What W&B refuses of any name: here or, later, on its server."""
+    """Names that W&B refuses, at once or later on its server."""
     if not name.strip():
         yield f"{key}={name}: empty; W&B takes 1 to {longest} characters"
     elif len(name) > longest:
@@ -239,7 +236,7 @@ def _generate(config: GenerateConfig) -> Iterator[str]:
         elif fault := _input_fault(user_path(config.input, "input")):
             yield f"input={config.input}: {fault}"
     elif config.input is not None:
-        yield f"input={config.input}: only with source=file; the prior needs no input"
+        yield f"input={config.input}: only for source=file; the prior takes no input"
     seconds, fades_s = config.seconds, config.fade_in_s + config.fade_out_s
     if seconds is not None and 0 < seconds < fades_s:
         yield f"fade_in_s and fade_out_s are longer than seconds={seconds} together"

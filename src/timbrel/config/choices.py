@@ -1,4 +1,4 @@
-"""What a key of the config may be, where it is one of a few names."""
+"""The choices of config keys that take one of a few names."""
 
 from enum import StrEnum
 
@@ -19,7 +19,7 @@ class Downmix(StrEnum):
 
 
 class Normalise(StrEnum):
-    """To what each file's level is brought."""
+    """The level that each file is set to."""
 
     peak = "peak"
     loudness = "loudness"
@@ -34,7 +34,7 @@ class Short(StrEnum):
 
 
 class Accelerator(StrEnum):
-    """What computes."""
+    """The kind of device that computes."""
 
     auto = "auto"
     cpu = "cpu"
@@ -51,7 +51,7 @@ class Precision(StrEnum):
 
 
 class LoggerKind(StrEnum):
-    """Who keeps the curves, beside metrics.csv."""
+    """The logger of curves, in addition to metrics.csv."""
 
     none = "none"
     wandb = "wandb"
@@ -65,14 +65,14 @@ class LoggerMode(StrEnum):
 
 
 class Pitch(StrEnum):
-    """How f0 is looked for."""
+    """The method that measures f0."""
 
     yin = "yin"
     crepe = "crepe"
 
 
 class Embedding(StrEnum):
-    """By what sets of sounds are compared."""
+    """The embedding in which sets of sounds are compared."""
 
     log_mel = "log_mel"
     aisfx = "aisfx"

@@ -1,7 +1,7 @@
 """The limits of alarms and gates: name, default, direction and advice of each, once.
 
-`limits.<key>` of a config sets one, or null for none: then its gate judges nothing and its alarm is
-off. A training keeps its limits in its config, and `timbrel evaluate` takes them from there.
+`limits.<key>` of a config sets one; null switches its gate and its alarm off. A training keeps its
+limits in its config, and `timbrel evaluate` reads them there.
 """
 
 import math
@@ -12,13 +12,13 @@ from typing import Any, Literal
 from timbrel.config.bounds import Bounds
 
 WEAKER_PENALTY = (
-    "lower the penalty (latent=free_bits or latent=target_kl, which keep a rate, or a smaller "
-    "weight under latent.weights)"
+    "lower the penalty (latent=free_bits or latent=target_kl, which keep the KL above 0, or a "
+    "smaller weight under latent.weights)"
 )
-"""What to do about a code that collapses; experiments/collapse shows that it helps."""
+"""What to do if the posterior collapses; experiments/collapse shows that it helps."""
 
-_STOP = f"stop and {WEAKER_PENALTY}"
-_LESS_BY_HEART = (
+_STOP = f"stop the training and {WEAKER_PENALTY}"
+_LESS_OVERFITTING = (
     "train again with augmentation=standard or strong, with more recordings, with a narrower or "
     "more strongly penalised code (latent=...), or from a related model (init_from=)"
 )
@@ -26,9 +26,10 @@ _LESS_BY_HEART = (
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """What a number is compared with, and what a gate and an alarm say about it.
+    """The limit of one number, and the texts of its gate and its alarm.
 
-    `held`, `broken` and `alarm` are sentences, whose `{words}` are what was measured.
+    `held`, `broken` and `alarm` are the texts for a gate that passes, a gate that fails and an
+    alarm that is raised; `{words}` in them are filled with measured values.
     """
 
     key: str
@@ -38,16 +39,16 @@ class Limit:
     title: str
     unit: str = ""
     better: Literal["lower", "higher"] | None = None
-    """Which way is better where runs are compared; None where neither way is."""
+    """Which direction is better when runs are compared; None if neither is."""
     held: str
     broken: str
     reads: str | None = None
-    """The number of a validation that an alarm watches; None where there is no alarm."""
+    """The validation number that the alarm watches; None if there is no alarm."""
     alarm: str = ""
-    """What to do while the training still runs; `{step}` is that of the lowest held-out loss."""
+    """What to do while the training runs; `{step}` is the step of the lowest held-out loss."""
 
     def holds(self, value: float, limit: float) -> bool:
-        """Whether `value` is on the good side of `limit`; never, where it is nan."""
+        """Whether `value` keeps `limit`; False if it is nan."""
         if self.direction == "above":
             return value > limit
         return value >= limit if self.direction == "at_least" else value <= limit
@@ -58,141 +59,142 @@ LIMITS = {
         key="kl_floor_nats",
         default=0.5,
         direction="above",
-        help="the code's rate is above this, in nats per frame",
-        title="rate",
+        help="lowest KL of the code, in nats per frame",
+        title="KL",
         unit="nats/frame",
-        held="the code carries information about the sound (nats per frame)",
-        broken="the code carries next to nothing about the sound (nats per frame): the posterior "
-        f"has collapsed; {WEAKER_PENALTY} or train longer",
+        held="the code holds information about the sound (KL in nats per frame)",
+        broken="the code holds almost no information about the sound (KL in nats per frame): the "
+        f"posterior has collapsed; {WEAKER_PENALTY} or train longer",
         reads="nats_per_frame",
-        alarm="the code carries next to nothing about the sound (nats per frame), the posterior is "
-        f"collapsing: {_STOP}",
+        alarm="the code holds almost no information about the sound (KL in nats per frame): the "
+        f"posterior is collapsing; {_STOP}",
     ),
     "active_units": Limit(
         key="active_units",
         default=1,
         direction="at_least",
-        help="so many dimensions of the code vary over the recordings, at least",
+        help="lowest number of code dimensions that differ between recordings",
         title="active units",
         better="higher",
-        held="so many of the code's {dimensions} dimensions differ between sounds{nats}",
+        held="this many of the code's {dimensions} dimensions differ between sounds{nats}",
         broken="too few dimensions of the code differ between sounds{nats}: " + WEAKER_PENALTY,
         reads="active_units",
-        alarm="too few dimensions of the code differ from sound to sound, the posterior is "
-        f"collapsing: {_STOP}",
+        alarm="too few dimensions of the code differ between sounds: the posterior is collapsing; "
+        f"{_STOP}",
     ),
     "decoder_listens": Limit(
         key="decode_change",
         default=0.1,
         direction="at_least",
-        help="another sound's code changes the output by this, at least (1: as the sounds differ)",
+        help="lowest difference of two outputs, relative to that of their recordings (1: equal)",
         title="decode change",
         better="higher",
-        held="another code is another sound (1: as the originals)",
-        broken="another recording's code decodes to nearly the same sound: the decoder ignores the "
-        f"code; {WEAKER_PENALTY}, or train longer",
+        held="the codes of two recordings decode to different sounds (1: as different as the "
+        "recordings)",
+        broken="the codes of two recordings decode to nearly the same sound: the decoder ignores "
+        f"the code; {WEAKER_PENALTY}, or train longer",
         reads="decode_change",
-        alarm="another sound's code decodes to nearly the same sound, the decoder ignores the "
-        f"code: {_STOP}, or, where the loss still falls, let it train longer",
+        alarm="the codes of two recordings decode to nearly the same sound: the decoder ignores "
+        f"the code; if the loss still falls, train on, otherwise {_STOP}",
     ),
     "held_out_loss": Limit(
         key="held_out_ratio",
         default=1.05,
         direction="at_most",
-        help="held-out loss over its own best, at most",
-        title="held-out loss over its best",
+        help="highest ratio of the last held-out loss to the lowest one",
+        title="held-out loss / lowest held-out loss",
         better="lower",
-        held="training ended about where held-out loss was lowest",
-        broken="held-out loss rose after step {step}: the model began to learn its files by heart; "
-        "the weights of step {step} were kept. Train shorter (trainer.max_steps={step}, or "
-        "trainer.early_stop_patience), or add recordings or augmentation",
+        held="the last held-out loss is close to the lowest one: no overfitting",
+        broken="held-out loss rose after step {step}: overfitting; the weights of step {step} were "
+        "kept. Train for fewer steps (trainer.max_steps={step}, or trainer.early_stop_patience), "
+        "or add recordings or augmentation",
         reads="held_out_ratio",
-        alarm="held-out loss was lowest at step {step}, since then the model learns its recordings "
-        "by heart: let it end (the weights of step {step} become the model), or stop it, which "
-        "leaves no model, and train shorter (trainer.max_steps={step}); or " + _LESS_BY_HEART,
+        alarm="held-out loss was lowest at step {step} and has risen since: overfitting; let the "
+        "training end (the weights of step {step} become the model), or stop it (then there is no "
+        "model) and train for fewer steps (trainer.max_steps={step}), or " + _LESS_OVERFITTING,
     ),
     "generalisation_gap": Limit(
         key="generalisation_gap",
         default=0.75,
         direction="at_most",
-        help="held-out loss above that of training recordings, as a share of it, at most",
-        title="gap to training loss",
+        help="highest generalisation gap: (held-out loss - training loss) / training loss",
+        title="generalisation gap",
         better="lower",
-        held="held-out loss is not far above that of training recordings",
-        broken="held-out loss is far above that of training recordings (step {step}, as a share of "
-        "it): the model holds for its own recordings alone; train with augmentation=standard or "
-        "strong, with more recordings, shorter, with a narrower or more strongly penalised code "
-        "(latent=...), or from a related model (init_from=)",
+        held="held-out loss is close to the loss on training recordings",
+        broken="held-out loss is far above the loss on training recordings (step {step}, as a "
+        "share of the latter): overfitting; train for fewer steps, or "
+        + _LESS_OVERFITTING.removeprefix("train again "),
         reads="gap",
-        alarm="the loss on held-out recordings is far above that on training recordings (as a "
-        "share of it; held-out loss was lowest at step {step}): " + _LESS_BY_HEART,
+        alarm="held-out loss is far above the loss on training recordings (as a share of the "
+        "latter; held-out loss was lowest at step {step}): overfitting; " + _LESS_OVERFITTING,
     ),
     "front_end_parity": Limit(
         key="parity",
         default=1e-6,
         direction="at_most",
-        help="largest difference between what training and what generation hear of a file",
-        title="training's and generation's input differ by",
+        help="largest difference of a file's samples in training and in generation",
+        title="difference of training's and generation's input",
         better="lower",
-        held="training and generation hear the same samples",
-        broken="training and generation hear different samples of the same file: scores do not "
-        "speak for source=file; clear the cache folder and train again, and report it if it stays",
+        held="training and generation read the same samples of each file",
+        broken="training and generation read different samples of the same file: the scores do not "
+        "apply to source=file; delete the cache folder and train again, and report a bug if it "
+        "stays",
     ),
     "memorisation": Limit(
         key="memorisation",
         default=0.2,
         direction="at_least",
-        help="distance of a generated clip to training, of held-out files' own, at least",
-        title="nearest training clip",
+        help="lowest distance of a generated clip to training clips (1: as held-out recordings)",
+        title="distance to nearest training clip",
         better="higher",
         held="no generated sound is a copy of a training clip ({counts})",
         broken="the generated sound of seed {seed} nearly is '{file}' at {start_s:.2f} s "
-        "({counts}): compare them in audio/generated, and before you share sounds of this model, "
-        "train it shorter, on more recordings, with augmentation=standard or strong, or with a "
-        "stronger penalty (latent=...)",
+        "({counts}): compare the two in audio/generated. Before you share sounds of this model, "
+        "train again for fewer steps, on more recordings, with augmentation=standard or strong, "
+        "or with a stronger penalty (latent=...)",
     ),
     "coverage": Limit(
         key="coverage",
         default=0.1,
         direction="at_least",
-        help="training clips that generated ones reach, at least: 0 as one sound, 1 as a perfect "
-        "model",
+        help="lowest share of training clips near a generated one (0: one sound's, 1: a perfect "
+        "model's)",
         title="coverage",
         better="higher",
-        held="generated sounds reach a share {counts}",
-        broken="generated sounds lie near few recordings (share {counts}): the prior does not "
-        "sound like them; train longer, or, where the code has not collapsed, raise the penalty "
-        "(latent.weights.kl), so that it fits the prior; source=file stays as good as the "
-        "reconstructions",
+        held="the share of training clips that have a generated sound near them ({counts})",
+        broken="few training clips have a generated sound near them ({counts}): the prior does not "
+        "sound like the recordings; train longer, or, if the code has not collapsed, raise the "
+        "penalty (latent.weights.kl), so that the code fits the prior; source=file is not affected",
     ),
     "diversity": Limit(
         key="diversity",
         default=0.1,
         direction="at_least",
-        help="Vendi score above 1 of generated clips, as a share of training clips', at least",
+        help="lowest variety of generated clips (Vendi score - 1) relative to training clips",
         title="diversity",
         better="higher",
         held="generated sounds differ from one another ({counts})",
-        broken="generated sounds are nearly all the same ({counts}): where the code has collapsed "
-        f"too, {WEAKER_PENALTY}, else train longer",
+        broken="generated sounds are nearly all the same ({counts}): if the code has collapsed "
+        f"too, {WEAKER_PENALTY}, otherwise train longer",
     ),
     "interpolation": Limit(
         key="interpolation",
         default=0.5,
         direction="at_least",
-        help="smoothness between two recordings, at least (1: equal steps, 0: one jump)",
+        help="lowest smoothness between the codes of two recordings (1: equal steps, 0: one jump)",
         title="smoothness",
         better="higher",
-        held="between two recordings the sound moves evenly ({counts}; 1: equal steps)",
-        broken="between two recordings the sound jumps ({counts}; 0: in one step): a slider would "
-        "have two positions; raise the penalty (latent=vae or beta_vae), or train on more "
+        held="the sound changes evenly between the codes of two recordings ({counts}; 1: in equal "
+        "steps)",
+        broken="the sound jumps between the codes of two recordings ({counts}; 0: in one step): "
+        "interpolation is of no use; raise the penalty (latent=vae or beta_vae), or train on more "
         "recordings",
     ),
 }
-"""By the name of the gate (and of the alarm), in the order of tables."""
+"""The limits by name of their gate (and alarm), in the order of tables."""
 
 ByKey = Mapping[str, float | None]
-"""A run's limits, as `limits.*` of its config has them."""
+"""A run's limits by key, as in `limits.*` of its config."""
 
 DEFAULTS: ByKey = {limit.key: limit.default for limit in LIMITS.values()}
 
@@ -216,9 +218,9 @@ LimitsConfig = make_dataclass(
 
 
 def moved(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of an earlier run, whose limits stood under `alarms`, with a section `limits`.
+    """The config of a run, with the limits moved from `alarms` (older runs) to a section `limits`.
 
-    One that lies there already stays. What it did not name has its default.
+    A limit that is already in `limits` stays; one that is in neither has its default.
     """
     alarms = saved.get("alarms")
     if not isinstance(alarms, Mapping):

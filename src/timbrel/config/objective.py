@@ -1,4 +1,4 @@
-"""Checks of what a training minimises: the latent option and every weight; nothing heavy."""
+"""Checks of the latent option and of every loss weight. Imports nothing heavy."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -10,13 +10,13 @@ from timbrel.errors import override_text
 _GAUSSIAN = "timbrel.models.posteriors.GaussianPosterior"
 _POINT = "timbrel.models.posteriors.PointPosterior"
 _PENALTIES = "timbrel.losses.latent."
-_RATELESS = "timbrel.losses.latent.MMD"  # the one penalty that asks for no variance
+_RATELESS = "timbrel.losses.latent.MMD"  # the only penalty that works without a variance
 _COMPARING = ("AttributeOrder", "BetaTC", "DIP", "FactorVAE", "MMD")  # clips with other clips
 _CONTROLLER = "timbrel.losses.control.TargetRate"
 
 
 def objective_problems(config: TrainConfig) -> Iterator[str]:
-    """A line for everything in `config.latent` and in the weights that cannot be meant."""
+    """A line for every mistake in `config.latent` and in the weights."""
     yield from _latent(config)
     for section in ("loss", "latent"):
         yield from _weights(getattr(config, section).get("weights", {}), f"{section}.weights")
@@ -54,11 +54,16 @@ def _latent(config: TrainConfig) -> Iterator[str]:
     way_out = "take latent=wae_mmd, or latent.posterior._target_=" + _GAUSSIAN
     if penalty.startswith(_PENALTIES) and penalty != _RATELESS:
         name = penalty.rpartition(".")[2]
-        yield f"latent.penalty: {name} weighs a rate, and a point has none; {way_out}"
+        yield (
+            f"latent.penalty: {name} needs a KL, and a deterministic posterior has none; {way_out}"
+        )
     weights = latent.get("weights")
     for name in weights if isinstance(weights, Mapping) else ():
         if _target(weights[name]) == _CONTROLLER:
-            yield f"latent.weights.{name}: a rate is its target, and a point has none; {way_out}"
+            yield (
+                f"latent.weights.{name}: its target is a KL, and a deterministic posterior has "
+                f"none; {way_out}"
+            )
 
 
 def _others(penalty: str, latent: Mapping[str, Any], batch_size: int) -> Iterator[str]:
@@ -78,7 +83,7 @@ def _weights(weights: Any, where: str) -> Iterator[str]:
         key = f"{where}.{name}"
         if where != "latent.weights" and _target(weight) == _CONTROLLER:
             yield (
-                f"{key}: a target rate goes with a term that lowers the rate, such as "
+                f"{key}: TargetRate sets the weight of a term that lowers the KL, such as "
                 "latent.weights.kl"
             )
         number = isinstance(weight, int | float) and not isinstance(weight, bool)

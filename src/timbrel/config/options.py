@@ -1,4 +1,4 @@
-"""The options of `conf/`: where it lies and what is in it. Knows neither Hydra nor torch."""
+"""The options of `conf/`: its folder and its files. It imports neither Hydra nor torch."""
 
 import os
 from pathlib import Path
@@ -35,13 +35,13 @@ def conf_folder() -> Path:
 
 
 def user_conf_folder() -> Path | None:
-    """`./conf` of the working folder, whose options join timbrel's own; None without one."""
+    """`./conf` of the working folder, whose options add to timbrel's; None if there is none."""
     folder = Path("conf").resolve()
     return folder if folder.is_dir() and folder != conf_folder() else None
 
 
 def shadowed_options() -> list[Path]:
-    """Files of `./conf` that would never be used: timbrel ships another option of that name."""
+    """Files of `./conf` that are never used, because timbrel has another option of that name."""
     own, shipped = user_conf_folder(), conf_folder()
     if own is None:
         return []

@@ -1,4 +1,4 @@
-"""Checks of a training's phases: borders, weights, parts and adversaries; nothing heavy."""
+"""Checks of a training's phases: starts, weights, parts, adversaries. Imports nothing heavy."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ _PARTS = ("encoder", "posterior", "decoder")  # of models.autoencoder.Autoencode
 
 
 def phase_problems(config: TrainConfig) -> Iterator[str]:
-    """A line for everything in `config.phases` that cannot be meant."""
+    """A line for every mistake in `config.phases`."""
     adversaries = _mapping(config.loss, "adversaries")
     terms = [*_mapping(config.loss, "weights"), *_mapping(config.latent, "weights")]
     of_adversaries = [
@@ -54,7 +54,7 @@ def _weights(phase: PhaseConfig, terms: Collection[str], where: str) -> Iterator
                 f"{did_you_mean(term, terms)}"
             )
         elif of_adversary and phase.adversaries is not None and adversary not in phase.adversaries:
-            yield f"{where}.weights.{term}: '{adversary}' does not play in this phase; leave it out"
+            yield f"{where}.weights.{term}: '{adversary}' is not used in this phase; leave it out"
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
         if not number or not math.isfinite(weight):
             yield (
@@ -64,7 +64,7 @@ def _weights(phase: PhaseConfig, terms: Collection[str], where: str) -> Iterator
 
 
 def _borders(phases: Sequence[PhaseConfig], max_steps: int | None) -> Iterator[str]:
-    """The first phase begins at 0, the others later and in order, all of them by one measure."""
+    """The first phase begins at step 0, later ones in order, all by step or all by share."""
     for number, phase in enumerate(phases):
         where = f"phases.{phase.name or number}"
         step, share = phase.from_step, phase.from_share
@@ -84,19 +84,19 @@ def _borders(phases: Sequence[PhaseConfig], max_steps: int | None) -> Iterator[s
     steps = [phase.from_step for phase in later if phase.from_step is not None]
     if shares and steps:
         yield (
-            "phases: some from_step, some from_share; give all by one of the two, so that their "
-            "order is known"
+            "phases: some have from_step, some from_share; give the same key to all, so that "
+            "their order is known"
         )
         return
     if max_steps is not None:
         steps = steps or [math.ceil(share * max_steps) for share in shares]
     for starts in (shares, steps):
         if any(after <= before for before, after in pairwise(starts)):
-            yield "phases: each begins after the one before it; put them in order, further apart"
+            yield "phases: each must begin after the one before it; order them, further apart"
             return
 
 
 def _mapping(section: Any, key: str) -> Mapping[str, Any]:
-    """What `section` holds under `key`; {} where that is no mapping, which others tell."""
+    """The mapping `section[key]`, or {} if it is none (another check reports that)."""
     found = section.get(key, {}) if isinstance(section, Mapping) else {}
     return found if isinstance(found, Mapping) else {}

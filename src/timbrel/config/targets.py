@@ -1,6 +1,6 @@
-"""Every `_target_` of a config against the signature it names, before anything is built.
+"""Check of every `_target_` of a config against the signature it names, before building anything.
 
-This imports what it checks (so, torch): a stage calls it when it is about to build.
+It imports the targets (and so torch): a stage calls it just before it builds.
 """
 
 import importlib
@@ -54,7 +54,7 @@ def _arguments(
     try:
         parameters = inspect.signature(target).parameters
     except (TypeError, ValueError):
-        return  # A builtin without a signature: it will speak for itself.
+        return  # A builtin without a signature: calling it reports its own errors.
     named = {k: p for k, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
     takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
     hints = _hints(target)

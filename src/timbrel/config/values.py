@@ -20,10 +20,12 @@ class Shares(Protocol):
 
 
 def split_problems(plan: Shares) -> Iterator[str]:
-    """What shares, folds and lists cannot mean together; their bounds stand in the schema."""
+    """A line for every contradiction between fractions, folds and lists."""
     total = plan.validation_fraction + plan.test_fraction
     if total >= 1:
-        yield f"data.validation_fraction and data.test_fraction add up to {total:g}: nothing trains"
+        yield (
+            f"data.validation_fraction + data.test_fraction = {total:g}: no file is left to train"
+        )
     if plan.folds is None:
         if plan.fold != 0:
             yield f"data.fold={plan.fold}: needs data.folds, the number of folds"
@@ -31,10 +33,10 @@ def split_problems(plan: Shares) -> Iterator[str]:
     if plan.fold >= plan.folds:
         yield f"data.fold={plan.fold}: from 0 to {plan.folds - 1} (data.folds={plan.folds})"
     if plan.split_file is not None:
-        yield "data.folds and data.split_file: the file says who is held out; set only one"
+        yield "data.folds and data.split_file: both say which files are held out; set only one"
 
 
 def encoding_problems(export: Any) -> Iterator[str]:
-    """What `format` and `encoding` of a file cannot be together."""
+    """A line if `format` and `encoding` exclude each other."""
     if export.format == "flac" and export.encoding == "32f":
         yield "export.encoding=32f: FLAC holds whole numbers only; take 24, or export=wav"

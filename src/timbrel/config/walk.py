@@ -1,4 +1,4 @@
-"""One way through a config: every value below a node with its dotted key."""
+"""A walk through a config: every value below a node, with its dotted key."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ def walk(
 ) -> Iterator[tuple[str, Any]]:
     """`node` and all below it with their dotted keys, a container before what it holds.
 
-    Items of a list are numbered. What `enter` refuses is passed over whole.
+    Items of a list are numbered. A node that `enter` refuses is skipped with all below it.
 
     >>> list(walk({"a": [{"b": 1}]}))
     [('', {'a': [{'b': 1}]}), ('a', [{'b': 1}]), ('a.0', {'b': 1}), ('a.0.b', 1)]

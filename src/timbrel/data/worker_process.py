@@ -1,4 +1,4 @@
-"""A function in processes of its own, for what may crash and what threads would give one core.
+"""A function run in processes of its own: for work that may crash or that threads cannot speed up.
 
 A module names its function in its last lines, `if __name__ == "__main__": serve(function)`, and
 `WorkerProcess(module_command("timbrel.…"), …)` runs it there. Jobs and outcomes pass pipes as

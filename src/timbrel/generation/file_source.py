@@ -25,10 +25,10 @@ class FileSource:
     """Posterior means of a file, encoded block by block with the encoder's context.
 
     The clip code is the mean of the blocks' clip codes, weighted by frames; of a file of up to
-    `block_frames` frames it is the model's own. A first pass counts and checks the samples, since
-    headers lie. `downmix` and `normalise` are those of the recordings that trained the model. A
-    model whose decoder needs tracks has them measured of the whole file at once, which then is held
-    in memory.
+    `block_frames` frames it is the model's own. A first pass counts and checks the samples, because
+    headers may be wrong. `downmix` and `normalise` are those of the recordings that trained the
+    model. A model whose decoder needs tracks has them measured of the whole file at once, which
+    then is held in memory.
 
     Raises UserError where the file cannot be read, is empty or not finite.
     """
@@ -79,7 +79,7 @@ class FileSource:
         return mean_clip(self._encoded())
 
     def audio(self) -> Iterator[NDArray[np.float32]]:
-        """What the model hears: blocks (channel time) at its rate, with its channels."""
+        """The model's input: blocks (channel time) at its sample rate, with its channels."""
         header = describe(self.path)
         remaining = self.max_samples
         for block in resample_blocks(self._mixed(), header.rate_hz, self.model.sample_rate_hz):

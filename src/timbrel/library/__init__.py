@@ -1,4 +1,4 @@
-"""The model bundle: store, load, play. And the catalogue of what was trained."""
+"""The model bundle: store it, load it, render from it."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

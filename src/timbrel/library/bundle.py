@@ -54,7 +54,7 @@ _PARTS = (*_HASHED, "latents.safetensors")
 
 @dataclass(frozen=True)
 class Weights:
-    """A bundle's tensors and what is told of them. Nothing was built, so no code of it ran."""
+    """A bundle's tensors and records, read without building the model: none of its code ran."""
 
     folder: Path
     tensors: Mapping[str, torch.Tensor]
@@ -190,7 +190,7 @@ def load_weights(path: Path | str, *, key: str = "model") -> Weights:
             )
         if _hash(folder, (name,)) != card.checksums.get(name):
             raise UserError(
-                f"'{folder / name}' is damaged: it is not the file that card.json vouches for; "
+                f"'{folder / name}' is damaged: its checksum is not that in card.json; "
                 "copy the model again"
             )
     try:
@@ -201,7 +201,7 @@ def load_weights(path: Path | str, *, key: str = "model") -> Weights:
 
 
 def _check_frontend(frontend: Frontend, model: Autoencoder, path: Path) -> None:
-    """Raise UserError where sound would reach the model in another form than it hears."""
+    """Raise UserError if front end and model differ in sample rate, channels or conditions."""
     for name in ("sample_rate_hz", "channels", "conditions"):
         given, heard = getattr(frontend, name), getattr(model, name)
         if given != heard:

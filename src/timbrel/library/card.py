@@ -1,4 +1,4 @@
-"""What a bundle tells of itself: its card and its front end."""
+"""A bundle's records: its card and its front end."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _KINDS: tuple[tuple[str, type, str], ...] = (
 
 @dataclass(frozen=True)
 class Frontend:
-    """How sound must reach the model, the same for training, analysis and generation.
+    """The audio that the model expects, the same for training, analysis and generation.
 
     `normalisation` says to what each file's level is brought, "peak" or "loudness" (see
     `timbrel.audio.normalise`), "none" where levels are left alone; `conditions` names what the
@@ -90,7 +90,7 @@ def read_card(folder: Path) -> Card:
 def read_frontend(path: Path) -> Frontend:
     """The front end that the file at `path` tells of. Raises UserError where it is damaged."""
     values = _json(path)
-    values.pop("parameters", None)  # of models of before; nobody reads them
+    values.pop("parameters", None)  # written by earlier versions, no longer used
     try:
         return Frontend(**{**values, "conditions": tuple(values.get("conditions", ()))})
     except TypeError as error:

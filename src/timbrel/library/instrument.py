@@ -1,4 +1,4 @@
-"""The instrument: a bundle that encodes and renders. One face for Python and the command line."""
+"""The instrument: a bundle that encodes and renders, for Python and for the command line."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -60,7 +60,7 @@ class Audio:
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """What a render is made of, beside its source. Raises UserError naming the key."""
+    """The settings of a render, beside its source. Raises UserError naming the key."""
 
     seconds: float | None = None
     seed: int = 0
@@ -79,7 +79,7 @@ class RenderSettings:
 
 @dataclass(frozen=True)
 class Rendering:
-    """A render about to happen: `blocks` (channel time) can be read once."""
+    """A render whose checks have passed: `blocks` (channel time) can be read once."""
 
     blocks: Iterator[Samples]
     n_samples: int
@@ -101,7 +101,7 @@ class Instrument:
 
     @property
     def sample_rate_hz(self) -> int:
-        """The rate at which the model hears and plays."""
+        """The sample rate of the model's input and output."""
         return self.model.sample_rate_hz
 
     def encode(self, audio: ArrayLike | Path | str) -> Latent:
@@ -119,7 +119,7 @@ class Instrument:
         samples = np.atleast_2d(np.asarray(audio, np.float32))
         if samples.shape[0] != self.model.channels or samples.ndim != 2 or not samples.size:
             raise UserError(
-                f"samples of shape {samples.shape}; this model hears "
+                f"samples of shape {samples.shape}; this model takes "
                 f"({self.model.channels}, time) at {self.sample_rate_hz} Hz"
             )
         if not np.isfinite(samples).all():

@@ -60,7 +60,8 @@ def part(folder: Path, name: str) -> Path | None:
         raise UserError(f"'{place}' is damaged: {error}; {_way_out(place)}") from error
     if not whole:
         raise UserError(
-            f"'{place}' is damaged: not the files that {_RECORD} vouches for; {_way_out(place)}"
+            f"'{place}' is damaged: its files do not have the checksums of {_RECORD}; "
+            f"{_way_out(place)}"
         )
     if made_for != _model_hash(folder):
         raise UserError(f"'{place}' was made for another model; {_way_out(place)}")

@@ -16,7 +16,7 @@ from timbrel.library.card import Frontend
 from timbrel.models.autoencoder import Autoencoder
 
 LEAST_SHARE = 0.1
-"""Below it a warm start is none: the parent is of another architecture."""
+"""Below this share a warm start is refused: the parent is of another architecture."""
 
 _MOST_LINES = 8
 

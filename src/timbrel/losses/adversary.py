@@ -17,7 +17,7 @@ from timbrel.losses.terms import Terms
 
 @dataclass(frozen=True)
 class Pass:
-    """One forward pass: what the encoder said, what was drawn, and what it decoded to.
+    """One forward pass: the posterior, the latent that was drawn, and the decoded audio.
 
     `estimate` is as long as the batch's target, and float32.
     """

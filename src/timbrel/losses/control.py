@@ -1,4 +1,4 @@
-"""Weights that follow what they bring about. A controller is a schedule that also observes."""
+"""Controllers: weights that adapt to the measured KL. A controller is a schedule that observes."""
 
 import math
 from typing import Any, Protocol, runtime_checkable
@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 @runtime_checkable
 class Controller(Protocol):
-    """`step -> weight` like a schedule; told the measured rate after every step of training."""
+    """`step -> weight` like a schedule; `observe` gets the KL of every training step."""
 
     def __call__(self, step: int, /) -> float: ...
 
@@ -18,22 +18,24 @@ class Controller(Protocol):
 
 
 class TargetRate:
-    """A weight on a KL term that moves until the rate is `target_nats_per_frame`.
+    """A weight of a KL term that changes until the KL is `target_nats_per_frame`.
 
-    Proportional and integral control of the logarithm of beta by the logarithm of rate over target
+    Proportional and integral control of the logarithm of beta by the logarithm of KL over target
     (ControlVAE: Shao et al. 2020, section 3.2; multiplicative steps as in GECO: Rezende & Viola
     2018, algorithm 1). Differs: both parts act on log beta, so that beta stays positive and one
-    gain fits every scale; the rate is averaged over some 1 / (1 - `smoothing`) steps; the error
-    is cut, at a factor of e^2 where the rate is too high, or a wild start would wind the integral
-    up, and at e^4 where it is too low: a code about to collapse must be freed in tens of steps.
+    gain fits every scale; the KL is averaged over some 1 / (1 - `smoothing`) steps; the error is
+    limited to a factor of e^2 if the KL is too high, so that the first steps do not saturate the
+    integral, and of e^4 if it is too low, so that beta falls within tens of steps before the
+    posterior collapses.
 
-    The rate counts the frame codes and the clip code, per latent frame. Goes with the weight of a
-    term that is the whole rate: `latent.weights.kl` (with a `+` where `kl` is but a diagnostic), or
-    `floored_kl` (targets above the floor). A part of it, such as `total_correlation`, may be near 0
-    while the rate is far from its target: then the weight climbs to `highest`.
+    The KL is that of frame codes and clip code, per latent frame. Use it as the weight of a term
+    that is the whole KL: `latent.weights.kl` (with a `+` where `kl` is only a diagnostic), or
+    `latent.weights.floored_kl` (with a target above the floor). A part of the KL, such as
+    `total_correlation`, may be near 0 while the KL is far from its target: then the weight rises to
+    `highest`.
 
     >>> weight = TargetRate(target_nats_per_frame=10.0, start=1.0)
-    >>> weight.observe(20.0)  # too high a rate: the price rises
+    >>> weight.observe(20.0)  # the KL is too high: the weight rises
     >>> weight(0) > 1.0
     True
     """
@@ -67,7 +69,7 @@ class TargetRate:
         return math.exp(self._clamp(self.log_weight + self.proportional * self._error()))
 
     def observe(self, nats_per_frame: float) -> None:
-        """Take note of the rate of a step, in nats per latent frame."""
+        """Take in the KL of a step, in nats per latent frame."""
         found = math.log(max(nats_per_frame, 1e-6))
         before = found if self.log_rate is None else self.log_rate
         self.log_rate = self.smoothing * before + (1.0 - self.smoothing) * found
@@ -79,7 +81,7 @@ class TargetRate:
         return {"log_weight": self.log_weight, **known}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a state again."""
+        """Restore what `state_dict` returned."""
         self.log_weight = state["log_weight"]
         self.log_rate = state.get("log_rate")
 

@@ -2,7 +2,7 @@
 
 Scale of the objective. Reconstruction terms are means over spectrogram elements, per example; read
 as the negative log-likelihood of a Laplace distribution of unit scale they are nats per audio
-sample. The rate (`kl`) is in nats per audio sample too. So weight 1 on every term is the evidence
+sample. The KL (`kl`) is in nats per audio sample too. So weight 1 on every term is the evidence
 lower bound per audio sample, and a weight b on `kl` is the beta of beta-VAE (Higgins et al. 2017).
 """
 
@@ -40,10 +40,10 @@ class Objective:
 class LossMix:
     """Weighs named terms. Every term needs a weight and every weight a term.
 
-    A diagnostic needs none: it is told with the terms, and weighed where it has a weight.
-    A weight is a number, a schedule, or a controller, which is told the rate by `observe`. In a
+    A diagnostic needs none: it is logged with the terms, and is part of the total only if it has a
+    weight. A weight is a number, a schedule, or a controller, which gets the KL by `observe`. In a
     call, `replaced` are other weights for some terms, and `resting` names weights whose terms are
-    not there.
+    not given.
 
     Raises:
         UserError: a weight names no term, or a term has no weight (at the first call).
@@ -88,13 +88,13 @@ class LossMix:
 
     @property
     def controllers(self) -> dict[str, Controller]:
-        """The weights that follow the measured rate."""
+        """The weights that adapt to the measured KL."""
         return {k: w for k, w in self.weights.items() if isinstance(w, Controller)}
 
     def observe(self, nats_per_frame: float, replaced: Collection[str] = ()) -> None:
-        """Tell every controller the rate of a step of training.
+        """Give every controller the KL of a training step.
 
-        One whose weight was `replaced` in that step waits: the rate does not answer to it.
+        A controller whose weight was `replaced` in that step is skipped: it did not affect the KL.
         """
         for name, controller in self.controllers.items():
             if name not in replaced:
@@ -105,6 +105,6 @@ class LossMix:
         return {name: controller.state() for name, controller in self.controllers.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up a state again."""
+        """Restore what `state_dict` returned."""
         for name, controller in self.controllers.items():
             controller.restore(state[name])

@@ -32,8 +32,8 @@ class SpectralLoss(nn.Module):
     - `stft_log`: mean absolute difference of log magnitudes (nepers);
 
     and `waveform`, one minus the cosine between the sample vectors: magnitudes alone leave every
-    phase free, and a tone may then sit on the nearest multiple of the frame rate. (A distance would
-    do too, but it silences what it cannot yet follow.)
+    phase free, and a tone may then sit on the nearest multiple of the frame rate. (A distance of
+    samples would serve too, but as long as the phase is wrong it is least for silence.)
 
     And `level`, the mean absolute log ratio (nepers) of short-time levels, half of it in mel bands
     and half over all of them: where bins cannot be matched one by one, the distances above are
@@ -41,7 +41,7 @@ class SpectralLoss(nn.Module):
 
     The channels are left and right. A side that is lost or inverted shows where it made them differ
     in a bin, by little if it is well below the mid; what the phase between them alone carries (one
-    channel inverted makes a mono sound all side), `waveform` alone hears.
+    channel inverted makes a mono sound all side), only `waveform` measures.
 
     Differs: magnitudes are floored at `floor` (absolute, as the STFT gives them), the norm at that
     of white noise of `silence_rms`, and the channels of an example share one ratio.

@@ -1,10 +1,10 @@
-"""A clip as a network hears it that learned to sort sound effects: aiSFX's embedding.
+"""The embedding of aiSFX, a network that was trained to classify sound effects.
 
-Ma & Lerch 2022 (ISMIR, pages 866 to 875), model X-Sequential-CE: four blocks of convolutions over
-a mel spectrogram, trained on eight libraries of effects. It hears what a thing is (a door, an
-engine, a splash), and less of how exactly it sounds. The package aisfx brings the network and its
-weights (MIT, weights CC BY 4.0) in its wheel. The versions it asks for beside them are years old
-and not needed, so it is no extra of timbrel: pip install --no-deps aisfx==0.1.2.
+Ma & Lerch 2022 (ISMIR, pages 866 to 875), model X-Sequential-CE: four blocks of convolutions over a
+mel spectrogram, trained on eight libraries of effects. It represents the kind of source (a door, an
+engine, a splash) more than the exact sound. The package aisfx brings the network and its weights
+(MIT, weights CC BY 4.0) in its wheel. The versions it asks for beside them are years old and not
+needed, so it is no extra of timbrel: pip install --no-deps aisfx==0.1.2.
 """
 
 import math
@@ -33,9 +33,9 @@ def embed(audio: NDArray[np.float32], rate_hz: int) -> NDArray[np.float64]:
     """The embedding of one clip, `(time)` or `(channel, time)`, mixed to mono: 512 numbers from 0.
 
     The mean over blocks of 2.3 s, half a block apart; a shorter clip is followed by silence. To
-    mono because the network takes one channel: it hears no side.
-    Differs: the clip's peak is set to 1 first, so that level does not count, and the spectrogram,
-    there Essentia's, is made here after its description.
+    mono because the network takes one channel: the side is ignored. Differs: the clip's peak is set
+    to 1 first, so that level does not count, and the spectrogram, there Essentia's, is made here
+    after its description.
 
     Raises ValueError where the clip holds no sample, ModuleNotFoundError without the package.
     """

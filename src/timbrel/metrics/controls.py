@@ -1,8 +1,8 @@
-"""What a score is worth: reconstructions that know nothing, or nothing but the spectrum.
+"""Controls for the scores: silence, and noise with the spectrum of the reference.
 
-A model must beat both. Silence is what a decoder says that never speaks. Matched noise has the
+A model must score better than both. Silence holds nothing of the reference. Matched noise has the
 reference's spectrum and level and none of its timing: on hiss and cymbals it scores well, and a
-model that scores no better has learned an equaliser.
+model that scores no better has learned nothing but the average spectrum.
 """
 
 import numpy as np
@@ -23,8 +23,9 @@ def matched_noise(reference: Signal, rng: np.random.Generator) -> Signal:
 
     `(time)`, or `(channel, time)` of one channel or two. Every bin of the long-term spectrum, the
     mean and the level are the reference's own; its energy is spread evenly over its length. Of a
-    tone it is a tone: the spectrum says no less. Of two channels those of the mid and those of the
-    side are kept, with phases of their own: as wide as the reference, but panned nowhere.
+    tone it is a tone, because the spectrum determines it. Of two channels those of the mid and
+    those of the side are kept, with phases of their own: as wide as the reference, but panned
+    nowhere.
 
     Raises ValueError where the reference holds no sample.
     """

@@ -1,8 +1,8 @@
 """How far one set of sounds lies from another, as embeddings: `(sound, dimension)` in, numbers out.
 
-Task: is what a model invents distributed like recordings? Both distances are of two *sets*, and
-both depend on how many sounds are in them, so a result holds the two numbers and is printed with
-them. Of a few dozen sounds the kernel distance is the one to read: it is unbiased, so sets of one
+Task: are generated sounds distributed like recordings? Both distances are of two *sets*, and both
+depend on how many sounds are in them, so a result holds the two numbers and is printed with them.
+Of a few dozen sounds the kernel distance is the one to read: it is unbiased, so sets of one
 distribution average 0 however small they are, where the Frechet distance falls with n.
 """
 

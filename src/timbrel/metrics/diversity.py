@@ -1,4 +1,4 @@
-"""Do invented sounds reach everything, differ among themselves, and avoid mere copies?
+"""Coverage of the recordings by generated sounds, their variety, and their distance from copies.
 
 Sets of sounds are embeddings `(sound, dimension)`, distances Euclidean. Every measure depends on
 how many sounds there are: compare sets of one size, or use what is expected of a perfect model.

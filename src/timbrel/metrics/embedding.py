@@ -1,10 +1,10 @@
-"""A clip as a point: statistics over time of its mel spectrum in decibels, whatever its level.
+"""Embedding of a clip: statistics over time of its mel spectrum in decibels, relative to its level.
 
-What it hears: which bands a sound has (timbre, register, noisiness to the width of a band), how
-much each band's level varies, and how fast; of two channels the same of the side. What it does not:
-the level, the order in time (a sound and its reverse lie together), pitch finer than a band, phase,
-left from right. It is no trained listener: a kick and a snare lie far apart, two singers perhaps
-not. It needs no weights, and it is the same in every version of every network.
+It represents which bands a sound has (timbre, register, noisiness to the width of a band), how much
+each band's level varies, and how fast; of two channels the same of the side. It ignores the level,
+the order in time (a sound and its reverse lie together), pitch finer than a band, phase, left from
+right. It is not learned from listeners: a kick and a snare lie far apart, two singers perhaps not.
+It needs no weights, and it is the same in every version of every network.
 """
 
 import math

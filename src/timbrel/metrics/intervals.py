@@ -1,4 +1,4 @@
-"""Means over files with bootstrap intervals: a score without one is not a result."""
+"""Means over files, with confidence intervals by the bootstrap."""
 
 import math
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""Is the code used? Nats and variance of every dimension, and whether the decoder listens.
+"""Use of the code: KL and variance of every dimension, and the decoder's dependence on the code.
 
-Task: tell a code that carries the sound from one that has collapsed to the prior (Bowman et al.
-2016, section 3.1), where every sound decodes alike. Conventions: posterior means and rates as
+Task: distinguish a code that holds information about the sound from one that has collapsed to the
+prior (Bowman et al. 2016, section 3.1). Conventions: posterior means and KLs as
 `(frame, dimension)` of frame codes and `(clip, dimension)` of clip codes, frames of all sounds in
 one column; results list the frame code's dimensions first. Units: nats per frame; `decode_change`
 is a ratio.
@@ -25,7 +25,7 @@ Signal = NDArray[np.float32]
 
 
 def nats_per_dimension(frame_nats: Table, clip_nats: Table) -> NDArray[np.float64]:
-    """Nats per frame of every dimension: they sum to the rate.
+    """KL of every dimension in nats per frame; they add up to the KL of the code.
 
     What a clip code costs is shared by the frames.
 
@@ -60,7 +60,7 @@ def active_units(variance: NDArray[np.float64]) -> float:
 
 
 class DecodeChange:
-    """How far a decoder's output moves when its code becomes another sound's.
+    """How much a decoder's output changes when its code is replaced by another sound's.
 
     The log-mel distance of the two outputs over that of the two sounds, both summed over all pairs:
     0 where the decoder ignores the code, 1 of a perfect autoencoder. Each pair is compared over the

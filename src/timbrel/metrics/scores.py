@@ -52,32 +52,32 @@ SCORES = {
         "MR-STFT",
         "",
         "lower",
-        "How far the spectrum is off at three resolutions. 0 is identical; the noise control "
-        "says what a mere equaliser would score.",
+        "Distance of the spectra at three resolutions. 0 is identical; the noise control is the "
+        "score of a sound with the right average spectrum and nothing else.",
     ),
     "log_mel_l1": Score(
         "log-mel L1",
         "",
         "lower",
-        "How far the loudness of each of 128 bands of pitch is off, on average, in "
-        "natural logarithms: 0.1 is about 0.9 dB.",
+        "Mean difference of the levels in 128 mel bands, in natural logarithms: 0.1 is about "
+        "0.9 dB.",
     ),
     "si_sdr_db": Score(
         "SI-SDR",
         "dB",
         "higher",
-        "How much of the waveform itself is right, above what is wrong. At 0 dB as much "
-        "is wrong as right; sounds that are alike to the ear may score low, for it counts phase.",
+        "Energy of the correct part of the waveform over that of the error; at 0 dB both are "
+        "equal. Sounds that sound alike may score low, because phase counts.",
     ),
     "loudness_error_lu": Score(
-        "loudness error", "LU", "lower", "How far the loudness is off. 1 LU is just heard."
+        "loudness error", "LU", "lower", "Difference of the loudness. 1 LU is just audible."
     ),
     "width_error": Score(
         "width error",
         "",
         "lower",
-        "How far the stereo width is off: the side's share of mid and side, 0 for mono "
-        "and 1 for antiphase.",
+        "Difference of the stereo width: the side's share of mid and side, 0 for mono and 1 for "
+        "antiphase.",
         stereo=True,
     ),
 }

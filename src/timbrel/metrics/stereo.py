@@ -1,11 +1,11 @@
 """What is compared of two channels: mid, side, left and right, each by its share of the original.
 
-Mid and side, because a mix of both channels hears no side at all. Left and right as well, because
+Mid and side, because a mix of both channels holds no side at all. Left and right as well, because
 the magnitudes of mid and side stay as they are where left and right are exchanged. Each view counts
-by its RMS in the original: a side that is hardly there hardly counts, however large the logarithms
-of next to nothing are, and a recording without a side has the scores of its mid. The RMS and not
-the power, by which a side 20 dB below the mid, plain to hear, would be a hundredth of a score. A
-side that a model adds to such a recording shows in left and right, the SI-SDR and the width.
+by its RMS in the original: a very weak side counts very little, however large the differences of
+its logarithms are, and a recording without a side has the scores of its mid. The RMS and not the
+power, by which a side 20 dB below the mid, plain to hear, would be a hundredth of a score. A side
+that a model adds to such a recording shows in left and right, the SI-SDR and the width.
 
 Audio is `(channel, time)`, one channel or two. Of one channel there is one view: the channel.
 """

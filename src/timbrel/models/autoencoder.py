@@ -145,7 +145,7 @@ def _check_part(role: str, part: object) -> None:
 
 
 def not_an_autoencoder(built: object) -> str:
-    """What to say of an architecture that builds something else."""
+    """The message for an architecture that builds something else."""
     return (
         f"its _target_ builds a {type(built).__name__}, not an Autoencoder; return a "
         "timbrel.models.autoencoder.Autoencoder around your own encoder, posterior and decoder"

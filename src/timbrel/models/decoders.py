@@ -14,7 +14,7 @@ from timbrel.models.noise import PositionalNoise
 _LOG_MAGNITUDE_START = math.log(1e-3)  # an untrained decoder whispers
 _LOG_MAGNITUDE_MAX = math.log(10.0)
 _TINY = 1e-12
-_NOISE_PERIOD_FRAMES = 1024  # some 11 s; by then nobody remembers
+_NOISE_PERIOD_FRAMES = 1024  # about 11 s: too long for the repetition to be heard
 
 
 class SpectralDecoder(nn.Module):

@@ -1,4 +1,4 @@
-"""Noise drawn by position in the sound, so that a stream hears what a whole file hears."""
+"""Noise drawn by position in the sound, so that a stream has the same noise as the whole file."""
 
 import math
 

@@ -38,7 +38,7 @@ class GaussianPosterior(nn.Module):
 class PointPosterior(nn.Module):
     """One code and no variance: the deterministic encoder of a WAE (Tolstikhin et al. 2018).
 
-    It has no rate, so penalties on the rate are refused with it. Either width may be 0.
+    It has no KL, so penalties on the KL raise an error with it. Either width may be 0.
     """
 
     def __init__(self, *, width: int, latent_dim: int, clip_dim: int) -> None:

@@ -1,4 +1,4 @@
-"""The page of `timbrel compare`: runs beside each other, by setting, score, curve and ear."""
+"""The page of `timbrel compare`: settings, scores, curves and sounds of runs side by side."""
 
 import math
 from collections.abc import Sequence
@@ -185,7 +185,7 @@ def _result(rows: Sequence[ScoreRow], letters: Sequence[str]) -> str:
         rest = len(rows) - sum(map(len, ahead.values()))
         return "; ".join(told) + (f"; {rest} of {len(rows)} scores do not decide." if rest else ".")
     if all(not score.has_interval for row in rows for score in row.scores if score):
-        return "There are means but no intervals, so chance cannot be ruled out."
+        return "There are no confidence intervals, so the differences may be chance."
     behind = {
         letter: [SCORES[row.metric].title for row in rows if index in row.behind]
         for index, letter in enumerate(letters)
@@ -194,7 +194,7 @@ def _result(rows: Sequence[ScoreRow], letters: Sequence[str]) -> str:
     if lost:
         close = [letter for letter, names in behind.items() if not names]
         return f"{_and(close)} cannot be told apart by these scores; {'; '.join(lost)}."
-    return "No run is better by a margin that these files can prove. Listen, or score more files."
+    return "No run is significantly better on these files. Listen to them, or score more files."
 
 
 def _and(words: Sequence[str]) -> str:
@@ -202,7 +202,7 @@ def _and(words: Sequence[str]) -> str:
 
 
 def _wins(runs: Sequence[Run], letters: Sequence[str], part: str) -> str:
-    """File by file, which is the sharper eye: the files' own differences cancel."""
+    """Which run is best on how many files: paired, so that differences of the files cancel."""
     counts, files = wins(runs, part, "mrstft")
     if not files:
         return ""

@@ -1,4 +1,4 @@
-"""What there is to hear of several runs: the files that all of them reconstructed, side by side."""
+"""The sounds of a comparison page: files that all runs have reconstructed, side by side."""
 
 import hashlib
 import math
@@ -58,14 +58,12 @@ def listening(runs: Sequence[Run], letters: Sequence[str], part: str) -> tuple[l
     tables = [_scored(run, part) for run in runs]
     silent = [letter for letter, table in zip(letters, tables, strict=True) if not table]
     if silent:
-        return [], (
-            f"{', '.join(silent)} kept no sounds of its {part} files; timbrel evaluate writes them."
-        )
+        return [], (f"No sounds of the {part} files of {', '.join(silent)}: run timbrel evaluate.")
     common = [key for key in tables[0] if all(key in table for table in tables[1:])]
     if not common:
         return (
             [],
-            f"No {part} file is the same in all runs: there is nothing to set side by side.",
+            f"No {part} file is common to all runs, so there is nothing to compare by ear.",
         )
     common.sort(key=lambda key: sum(table[key].mrstft for table in tables))
     chosen = [common[rank] for rank in spread(len(common), MOST_CLIPS)]

@@ -1,4 +1,4 @@
-"""Is this folder enough to train on, and what should be mended first? In sentences."""
+"""Advice on a folder of recordings: whether it is enough to train on, and what to fix first."""
 
 import math
 import shlex
@@ -22,7 +22,7 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Advice:
-    """`verdict` says yes or no, `sentence` why, `notices` what to mend, `command` what is next."""
+    """`verdict`, `sentence`: if it is enough and why; `notices`: what to fix; `command`: next."""
 
     kind: str
     verdict: str
@@ -32,7 +32,7 @@ class Advice:
 
 
 def advise(catalog: Catalog) -> Advice:
-    """What a newcomer should be told of the folder."""
+    """The advice for the folder that was scanned."""
     files = catalog.training_files
     total_s = sum(file.duration_s or 0.0 for file in files)
     kind, verdict, means = _enough(len(files), total_s)
@@ -47,7 +47,7 @@ def advise(catalog: Catalog) -> Advice:
 
 
 def _same_data(catalog: Catalog) -> Iterator[str]:
-    """The overrides that read what was looked at."""
+    """The overrides with which `timbrel train` reads the recordings that were scanned."""
     yield f"data.root={printable(str(catalog.root))}"
     if catalog.also:
         further = [printable(str(folder)).replace("'", r"\'") for folder in catalog.also.values()]
@@ -65,17 +65,17 @@ def _enough(files: int, total_s: float) -> tuple[str, str, str]:
     few = files < ENOUGH_FILES
     if files >= LEAST_FILES and total_s >= LEAST_S:
         short = (
-            f"with fewer than {ENOUGH_FILES} files few are left to test on, and scores are rough."
+            f"with fewer than {ENOUGH_FILES} files few are left for testing: scores are inexact."
             if few
-            else f"with less than {duration(ENOUGH_S)} of sound it may learn them by heart."
+            else f"with less than {duration(ENOUGH_S)} of sound the model may overfit."
         )
         return "warn", "Enough to try.", short
     missing = (
-        f"at least {LEAST_FILES} recordings are wanted"
+        f"at least {LEAST_FILES} recordings are needed"
         if files < LEAST_FILES
-        else f"at least {duration(LEAST_S)} of sound are wanted"
+        else f"at least {duration(LEAST_S)} of sound are needed"
     )
-    return "bad", "Too little to expect much.", f"{missing}; add more of the same kind."
+    return "bad", "Too little to train on.", f"{missing}; add recordings of the same kind."
 
 
 def _notices(catalog: Catalog) -> Iterator[Notice]:
@@ -84,13 +84,13 @@ def _notices(catalog: Catalog) -> Iterator[Notice]:
     skipped = [file for file in sounds if file.verdict is Verdict.SKIP_WARN]
     if skipped:
         share = f"{100 * len(skipped) / len(sounds):.0f} %"
-        text = f"{share} of {len(sounds)}: {_named(skipped)}. Their reasons stand in their cards."
+        text = f"{share} of {len(sounds)}: {_named(skipped)}. Each file's card below says why."
         yield Notice("bad", f"{_count(len(skipped), 'file')} cannot be used.", text)
     for file in catalog.own_products:
         yield Notice("note", f"{shortened(printable(file.path), 40)}: not read.", file.reasons[0])
     copies = [file for file in catalog.files if file.duplicate_of is not None]
     if copies:
-        text = f"{_named(copies)}. Each sound trains once; the copies are left out by themselves."
+        text = f"{_named(copies)}. Copies are left out, so that each sound is trained on once."
         yield Notice("note", f"{_count(len(copies), 'duplicate')}.", text)
     silent = [file for file in sounds if _silent(file) and not file.trains]
     silent = [file for file in silent if file.verdict is not Verdict.SKIP_WARN]
@@ -104,20 +104,20 @@ def _notices(catalog: Catalog) -> Iterator[Notice]:
         "warn",
         [file for file in files if (file.clipped_share or 0) > CLIPPED_SHARE],
         "clipped",
-        "The model learns the distortion with the sound; record again at a lower gain, or remove "
-        "them if that is not wanted.",
+        "The model learns the distortion too. If you do not want that, record them again at a "
+        "lower gain, or remove them.",
     )
     yield from _of_files(
         "note",
         [file for file in files if (file.duration_s or 0) < _VERY_SHORT_S],
         f"shorter than {duration(_VERY_SHORT_S)}",
-        "They are repeated to fill a training excerpt, which is fine.",
+        "They are repeated to fill a training example; there is nothing to do.",
     )
     yield from _of_files(
         "warn",
         [file for file in files if (file.silence_share or 0) > _MOSTLY],
         "mostly silent",
-        "Trim them, or raise their level: training spends its time on what is there.",
+        "Trim them, or raise their level: otherwise training spends most of its time on silence.",
     )
     yield from _rates(files)
     yield from _levels(files)
@@ -143,12 +143,12 @@ def _rates(files: Sequence[FileReport]) -> Iterator[Notice]:
         "warn",
         dull,
         "at a low sample rate",
-        "Nothing lies above half their rate, and the model learns that too: record them again at "
-        "44.1 kHz or more, or leave them out, if it should sound bright.",
+        "They hold nothing above half their sample rate, so the model will sound dull: record them "
+        "again at 44.1 kHz or more, or leave them out.",
     )
     if not dull and len(rates) > 1:
         named = ", ".join(f"{rate / 1000:g}" for rate in rates)
-        text = f"{named} kHz. They are brought to one rate; nothing is to be done."
+        text = f"{named} kHz. Files are resampled to one rate; there is nothing to do."
         yield Notice("note", "Mixed sample rates.", text)
 
 
@@ -157,10 +157,11 @@ def _levels(files: Sequence[FileReport]) -> Iterator[Notice]:
     levels = [level for level in levels if math.isfinite(level)]
     if levels and max(levels) - min(levels) > _LEVELS_APART_LU:
         text = (
-            f"From {number(min(levels))} to {number(max(levels))} LUFS. Quiet files weigh as much "
-            "as loud ones in training; if the level is not part of the sound, even it out."
+            f"From {number(min(levels))} to {number(max(levels))} LUFS. Quiet files count as much "
+            "as loud ones in training. If their levels do not matter to you, set "
+            "data.normalise=loudness."
         )
-        yield Notice("note", "Levels lie far apart.", text)
+        yield Notice("note", "Levels differ widely.", text)
 
 
 def _count(number_of: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""The attributes of the recordings on the inspect page: spread, what is missing, f0 to look at."""
+"""The attributes of the recordings on the inspect page: distributions, gaps, f0 tracks."""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What an augmentation does to recordings, to hear and to see before anything is trained."""
+"""Sounds and pictures of augmented recordings, for the inspect page."""
 
 import math
 from collections.abc import Sequence
@@ -99,7 +99,7 @@ def _fitted(other: Audio, audio: Audio) -> Audio:
 
 
 def change_words(change: Change) -> str:
-    """What is known of a change.
+    """A change of pitch and durations in words.
 
     >>> change_words(Change(f0_ratio=2.0, time_ratio=0.5))
     'pitch +12.0 semitones, durations \u00d70.50'

@@ -1,4 +1,4 @@
-"""What a table beside the recordings says of them: which factors, over which values."""
+"""The factors of the recordings in a table beside them, and their values."""
 
 import csv
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The page of a folder of recordings: enough to train on, what to mend, each file at a glance."""
+"""The page of a folder of recordings: whether it suffices, what to fix, and every file."""
 
 import math
 import os
@@ -162,12 +162,12 @@ def _values(
         "advice": advice,
         "facts": [
             ("files that train", f"{len(files)}"),
-            ("length in all", duration(sum(file.duration_s or 0.0 for file in files))),
+            ("total length", duration(sum(file.duration_s or 0.0 for file in files))),
             ("ok", f"{counts[Verdict.ACCEPT]}"),
             ("with a warning", f"{counts[Verdict.ACCEPT_WARN]}"),
             ("left out", f"{counts[Verdict.SKIP_WARN]}"),
             ("duplicates", f"{sum(len(copies) for _, copies in groups)}"),
-            ("other files, no sound", f"{counts[Verdict.SKIP] - len(catalog.own_products)}"),
+            ("files that are not audio", f"{counts[Verdict.SKIP] - len(catalog.own_products)}"),
         ],
         "figures": _figures(files, looks, brightness=measured is None),
         "attributes": attribute_section(catalog, measured) if measured else None,
@@ -212,7 +212,7 @@ def _figures(
     size_in = (4.2, max(1.2, 0.5 + 0.32 * len(rates)))
     words = "; ".join(f"{count} at {rate}" for rate, count in rates.items())
     drawn.append(
-        ("Rates and channels", drawing(bars(rates, x_label="files", size_in=size_in), words))
+        ("Sample rates and channels", drawing(bars(rates, x_label="files", size_in=size_in), words))
     )
     return drawn
 
@@ -220,7 +220,7 @@ def _figures(
 def _told(title: str, values: Sequence[float]) -> str:
     finite = sorted(value for value in values if math.isfinite(value))
     if not finite:
-        return f"{title}: not known of any file"
+        return f"{title}: unknown for every file"
     middle = finite[len(finite) // 2]
     return (
         f"{title} of {len(finite)} files: from {number(finite[0])} to {number(finite[-1])}, "
@@ -257,10 +257,11 @@ def _player_seconds(files: Sequence[FileReport]) -> float:
 def _said_of_players(cards: Sequence[Card], seconds: float) -> str:
     if not seconds:
         return (
-            f"With more than {MOST_PLAYERS} files, or very large ones, there are no players here."
+            f"There are no players, because there are more than {MOST_PLAYERS} files or very large "
+            "ones."
         )
     if any(card.player for card in cards):
-        return f"The players hold the first {duration(seconds)} at most."
+        return f"The players hold the first {duration(seconds)} of longer files."
     return ""
 
 

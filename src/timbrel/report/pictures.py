@@ -1,4 +1,4 @@
-"""Spectrogram pictures: the eye's check on what the ear and the scores say."""
+"""Spectrogram pictures, to compare sounds by eye."""
 
 import io
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a training told while it ran: its alarms, as notices at the top of the page."""
+"""The alarms of a training, as notices at the top of the page."""
 
 import csv
 from collections.abc import Iterator
@@ -11,13 +11,15 @@ _WIDTH = 7
 
 
 def alarm_notices(folder: Path) -> Iterator[Notice]:
-    """One for each alarm of the run, as it stood at the end; those that cleared are notes."""
+    """A notice per alarm of the run, in its last state; alarms that were cleared are notes."""
     for row in last_changes(folder).values():
         name = row["alarm"].replace("_", " ")
         since = f"From step {row['onset_step']}"
         value, limit = (number(float(row[key])) for key in ("value", "limit"))
         if row["state"] == "raised":
-            text = f"{since}, told at step {row['step']}: {value}, limit {limit}: {row['advice']}."
+            text = (
+                f"{since}, raised at step {row['step']}: {value}, limit {limit}: {row['advice']}."
+            )
             yield Notice("warn", f"Alarm: {name}.", text)
         else:
             text = f"{since}, until step {row['step']}: {value} is within the limit {limit} again."
@@ -27,7 +29,7 @@ def alarm_notices(folder: Path) -> Iterator[Notice]:
 def last_changes(folder: Path) -> dict[str, dict[str, str]]:
     """The last row of every alarm in `alarms.csv`; none where the run has no such file.
 
-    A line that a kill cut short is left out.
+    A last line that is incomplete, because the training was killed, is left out.
     """
     path = folder / ALARMS_FILE
     if not path.is_file():

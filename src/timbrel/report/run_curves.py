@@ -1,4 +1,4 @@
-"""The curves of a run, grouped: loss, its terms, the rate, the optimizer."""
+"""The curves of a run, grouped: loss, its terms, use of the code, the optimizer."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from timbrel.report.page import drawing
 from timbrel.report.run_warnings import best_step
 from timbrel.runs.folder import Curves, Run
 
-_RATES = {"nats_per_frame": "nats per frame", "nats_per_second": "nats per second"}
+_NATS = {"nats_per_frame": "nats per frame", "nats_per_second": "nats per second"}
 _CODE = {
-    "decode_change": "how far another sound's code moves the output (1: as the sounds differ)",
-    "active_units": "active dimensions of the code",
+    "decode_change": "decode change: difference of two outputs over that of their recordings",
+    "active_units": "active dimensions of the code (those that differ between sounds)",
 }
 _OPTIMIZER = {"learning_rate": "learning rate", "gradient_norm": "gradient norm, before clipping"}
 _TERMS = {
@@ -20,7 +20,7 @@ _TERMS = {
     "stft_log": "STFT, logarithmic",
     "waveform": "waveform, sample by sample",
     "level": "short-time levels",
-    "kl": "KL divergence, the price of the rate",
+    "kl": "KL of the posterior to the prior",
 }
 _DYNAMIC_RANGE = 30.0
 
@@ -44,35 +44,36 @@ def curve_groups(run: Run) -> list[CurveGroup]:
 def _loss(run: Run) -> CurveGroup:
     best = best_step(run)
     text = (
-        "What training minimises. While the held-out line falls the model learns something that "
-        "holds for recordings it has not seen; where it rises it learns by heart. Training "
-        "recordings are scored the same way beside it, without augmentation: the gap between the "
-        "two lines is what does not carry over."
+        "Training minimises the loss. While the held-out loss falls, the model improves on "
+        "recordings that it was not trained on; where it rises, the model overfits. The training "
+        "recordings are scored in the same way, without augmentation; the distance between the "
+        "two lines is the generalisation gap."
     )
-    titles = {"gap": "held-out loss above that of training recordings, as a share of it"}
+    titles = {"gap": "generalisation gap: (held-out loss - training loss) / training loss"}
     return CurveGroup("Loss", text, _figures(run, ["loss", "gap"], titles, best=best))
 
 
 def _terms(run: Run) -> CurveGroup:
     names = {name.split("/", 1)[1] for name in run.curves if "/" in name}
-    names -= {"loss", "gap", "phase", "elapsed_s", *_RATES, *_CODE, *_OPTIMIZER}
-    text = "The parts of the loss, each before its weight."
+    names -= {"loss", "gap", "phase", "elapsed_s", *_NATS, *_CODE, *_OPTIMIZER}
+    text = "The terms of the loss, each before it is multiplied by its weight."
     return CurveGroup("Terms of the loss", text, _figures(run, sorted(names), _TERMS))
 
 
 def _rate(run: Run) -> CurveGroup:
     text = (
-        "How much of a sound passes through the code. More nats mean closer copies and a code that "
-        "is harder to play; near 0 the code says nothing and every sound comes out alike."
+        "How much information the code holds, measured as KL in nats. More nats mean more exact "
+        "reconstructions and a code that is harder to sample from; near 0 nats the code holds no "
+        "information and all outputs are alike (posterior collapse)."
     )
     names = ["nats_per_frame"] if _any(run, "nats_per_frame") else ["nats_per_second"]
-    return CurveGroup("Use of the code", text, _figures(run, [*names, *_CODE], _RATES | _CODE))
+    return CurveGroup("Use of the code", text, _figures(run, [*names, *_CODE], _NATS | _CODE))
 
 
 def _optimizer(run: Run) -> CurveGroup:
     text = (
-        "The learning rate rises, holds and falls to 0 at the schedule's end. The gradient norm "
-        "should stay within a factor of ten; spikes are batches that nearly broke it."
+        "The learning rate rises from 0, stays at its peak, and falls to 0 at the end. The "
+        "gradient norm should stay within a factor of ten; spikes show unstable batches."
     )
     return CurveGroup("Optimizer", text, _figures(run, list(_OPTIMIZER), _OPTIMIZER))
 

@@ -1,4 +1,4 @@
-"""What a model invents, for the page: distances with their n, and the nearest pair to hear."""
+"""Sounds generated from the prior, for the page: scores with their n, and the nearest pair."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,19 +18,19 @@ _KINDS = ("generated", "training")
 _ROWS = (
     ("kernel distance to training clips", "kad", "kad_held_out", "held-out recordings"),
     ("Fréchet distance to training clips", "frechet", "frechet_held_out", "held-out recordings"),
-    ("share of training clips reached", "coverage", "coverage_expected", "a perfect model"),
-    ("density: crowding around training clips", "density", None, "1: a perfect model"),
-    ("Vendi score: different sounds", "vendi", "vendi_training", "training clips"),
+    ("coverage of training clips", "coverage", "coverage_expected", "a perfect model"),
+    ("density around training clips", "density", None, "1: a perfect model"),
+    ("Vendi score: number of different sounds", "vendi", "vendi_training", "training clips"),
     (
-        "nearest training clip, median, dB",
+        "distance to nearest training clip, median, dB",
         "nearest_training_median_db",
         "nearest_training_median_db_held_out",
         "held-out recordings",
     ),
     ("smoothness between two recordings", "smoothness", None, "1: equal steps"),
 )
-_OF_SETS = {"aisfx": ", and as sets by aiSFX, a network that knows sound effects"}
-"""What is said of the embedding of the first two rows."""
+_OF_SETS = {"aisfx": "; the first two rows use aiSFX, a network trained on sound effects"}
+"""The words for the embedding of the first two rows."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Invented:
 
 
 def invented(run: Run) -> Invented | None:
-    """What `generated.csv` and its clips say; None where nothing was generated."""
+    """The section made of `generated.csv` and its clips; None if nothing was generated."""
     folder = run.evaluation_folder
     table = read_table(folder / "generated.csv", ("value", "n", "n_reference"))
     clips = read_table(folder / "generated_clips.csv", ("training_start_s", "distance_db"))
@@ -61,15 +61,16 @@ def invented(run: Run) -> Invented | None:
     seed, file = nearest["seed"], nearest["training_file"]
     said = (
         f"{len(clips)} sounds drawn from the prior (seeds {clips[0]['seed']} to "
-        f"{clips[-1]['seed']}), compared by their mel spectra over time, whatever their level"
-        f"{_OF_SETS.get(table[0].get('embedding', ''), '')}. Every number depends on how many "
-        "sounds it was taken from (n): compare it with the one beside it. Of few sounds the kernel "
-        "distance is the one to trust; it is around 0, and may be below, where two sets are alike."
+        f"{clips[-1]['seed']}), compared by mel spectrograms at equal level"
+        f"{_OF_SETS.get(table[0].get('embedding', ''), '')}. Every number depends on the number "
+        "of sounds it was computed from (n): compare it with the reference beside it only. For few "
+        "sounds the kernel distance is the most reliable; it is close to 0, or slightly below, if "
+        "the two sets are alike."
     )
     said_of_pair = (
-        f"Of all generated sounds that of seed {seed} lies nearest to a training clip: '{file}' at "
-        f"{nearest['training_start_s']:.2f} s, {number(nearest['distance_db'])} dB away. Were the "
-        "model to play its recordings by heart, these two would sound alike."
+        f"The generated sound of seed {seed} is the nearest to a training clip, '{file}' at "
+        f"{nearest['training_start_s']:.2f} s: {number(nearest['distance_db'])} dB away. If the "
+        "model has memorised its recordings, the two sound alike."
     )
     return Invented(
         said=said,

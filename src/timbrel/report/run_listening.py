@@ -1,4 +1,4 @@
-"""What there is to hear of a run: held-out recordings beside their reconstructions."""
+"""The sounds of a run's page: held-out recordings and their reconstructions."""
 
 import re
 from collections.abc import Callable
@@ -78,10 +78,10 @@ def listening(run: Run) -> tuple[list[Pair], str]:
         else f"{len(chosen)} of {len(found)} {part} files: the best, the worst, the median and some"
         " between"
     )
-    said += ", ordered by MR-STFT from best to worst."
+    said += ", from the best MR-STFT to the worst."
     if any(choice.duration_s > seconds for choice in chosen):
-        said += f" Longer ones are cut to their first {duration(seconds)}."
-    return pairs, said + " Whole files lie in evaluation/audio/."
+        said += f" The players hold the first {duration(seconds)} of longer files."
+    return pairs, said + " The whole files are in evaluation/audio/."
 
 
 def spread(count: int, most: int) -> list[int]:

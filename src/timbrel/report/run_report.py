@@ -90,11 +90,11 @@ def _values(run: Run) -> dict[str, Any]:
             ("what", "What this is"),
             ("scores", "Scores"),
             ("listening", "Listening"),
-            ("invented", "What it invents"),
-            ("curves", "How training went"),
+            ("invented", "Generated sounds"),
+            ("curves", "Training curves"),
             ("files", "File by file"),
             ("config", "Settings"),
-            ("provenance", "Where it comes from"),
+            ("provenance", "Versions and origin"),
             ("again", "Repeat and generate"),
         ],
     }
@@ -120,7 +120,7 @@ def _paragraph(run: Run) -> str:
     sound = (
         f" It works at {rate / 1000:g} kHz{', ' + channels if channels else ''}." if rate else ""
     )
-    good = verdict(run) or "How good it is has not been measured yet."
+    good = verdict(run) or "The model has not been scored yet."
     return f"{what}.{sound} {good}"
 
 

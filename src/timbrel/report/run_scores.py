@@ -1,4 +1,4 @@
-"""A run's scores for the page: one table with intervals, and what they say in words."""
+"""A run's scores for the page: one table with intervals, and a summary in words."""
 
 import math
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from timbrel.runs.folder import Run
 from timbrel.words import NOT_KNOWN
 
 RATE = "nats_per_second"
-_RATE_MEANING = "How much passes through the code each second."
+_RATE_MEANING = "Information that the code holds, as KL in nats per second."
 _PARTS = {"train": "training files", "validation": "validation files", "test": "test files"}
 _CONTROLS = {"silence": "silence", "noise": "matched noise"}
 
@@ -94,10 +94,10 @@ def _against_noise(model: dict[str, Any], noise: dict[str, Any]) -> str:
     if not math.isfinite(share):
         return ""
     if share <= 0:
-        return "That is no better than the noise: it has not learned to reconstruct."
+        return "That is no better than noise: the model has not learned to reconstruct."
     if model["high"] >= noise["low"]:
-        return "That is not clearly better than the noise: the intervals overlap."
-    return f"It has come {100 * share:.0f} % of the way from that noise to a perfect copy."
+        return "That is not clearly better than noise: the intervals overlap."
+    return f"That is {100 * share:.0f} % of the way from noise to a perfect copy."
 
 
 def with_interval(row: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What a reader must know before a run's numbers: failed gates, alarms, thin evidence."""
+"""The warnings at the top of a run's page: failed gates, alarms, too few files to judge by."""
 
 import math
 import shlex
@@ -19,19 +19,19 @@ _REPORTED_PARTS = ("test", "validation")
 
 
 def reported_part(run: Run) -> str | None:
-    """The part whose scores count: test, or validation where there is no test file."""
+    """The part whose scores are reported: test, or validation if no test file was scored."""
     rows = run.evaluation.files if run.evaluation else ()
     present = {row["part"] for row in rows}
     return next((part for part in _REPORTED_PARTS if part in present), None)
 
 
 def finished(run: Run) -> bool:
-    """Whether training came to its end and wrote a model."""
+    """Whether the training has ended and written a model."""
     return bool(run.card)
 
 
 def warnings_of(run: Run) -> list[Notice]:
-    """Everything to know first, the gravest first."""
+    """All warnings of a run, the most serious first."""
     notices = [
         *_gates(run),
         *alarm_notices(run.folder),
@@ -47,7 +47,7 @@ def warnings_of(run: Run) -> list[Notice]:
 
 
 def data_notes(run: Run) -> list[str]:
-    """What the data preparation had to say."""
+    """The notes that preparing the data has left."""
     return [str(note) for note in run.provenance.get("data_notes") or ()]
 
 
@@ -71,17 +71,17 @@ def _gates(run: Run) -> Iterator[Notice]:
         if gate["passed"] is False:
             yield Notice("bad", f"Gate failed: {name}.", measured + gate["meaning"])
         else:
-            yield Notice("note", f"Gate not known: {name}.", gate["meaning"])
+            yield Notice("note", f"Gate could not be checked: {name}.", gate["meaning"])
 
 
 def _unfinished(run: Run) -> Iterator[Notice]:
     if not finished(run):
         resume = command("timbrel", "train", f"run={run.folder}")
-        text = f"It is still training, or was interrupted; go on with: {resume}"
+        text = f"It is still training, or was interrupted. Resume it with: {resume}"
         yield Notice("warn", "This run is not finished.", text)
     elif run.evaluation is None:
         evaluate = command("timbrel", "evaluate", f"run={run.folder}")
-        text = f"How good the model is has not been measured; do it with: {evaluate}"
+        text = f"The model has not been scored. Score it with: {evaluate}"
         yield Notice("warn", "Not evaluated yet.", text)
 
 
@@ -91,7 +91,7 @@ def _test_set(run: Run) -> Iterator[Notice]:
     part = reported_part(run)
     files = len({row["file"] for row in run.evaluation.files if row["part"] == part})
     if part != "test":
-        text = "The scores below are of files that helped to choose the weights, and flatter. "
+        text = "The files scored below were used to choose the weights: the scores are too good. "
         if part is None:
             text = "No file was scored. "
         yield Notice(
@@ -100,19 +100,19 @@ def _test_set(run: Run) -> Iterator[Notice]:
     if part and files < FEW_FILES:
         plural = "s" if files > 1 else ""
         worth = (
-            "from one file there is no interval at all"
+            "there is no interval over one file"
             if files == 1
-            else f"an interval over {files} files is too narrow, and another choice of files "
-            "would move it"
+            else f"an interval over {files} files is too narrow, and other files would give other "
+            "scores"
         )
-        text = f"All scores rest on {files} file{plural}: {worth}. Take them as an impression."
+        text = f"All scores are from {files} file{plural}: {worth}."
         yield Notice("warn", "Very few test files.", text)
 
 
 def _worse_at_the_end(run: Run) -> Iterator[Notice]:
     best = best_step(run)
     losses = held_out_loss(run.curves)
-    if best is None or len(losses) < 3 or _told_of_it(run):
+    if best is None or len(losses) < 3 or _alarm_raised(run):
         return
     last_step, last = losses[-1]
     if last > best[1] + _WORSE_SHARE * abs(best[1]):
@@ -120,14 +120,14 @@ def _worse_at_the_end(run: Run) -> Iterator[Notice]:
         by = f" by {share:.0f} %" if math.isfinite(share) else ""
         text = (
             f"The loss on held-out recordings was lowest at step {best[0]} ({number(best[1])}) and "
-            f"rose{by} until step {last_step} ({number(last)}): overfitting. The model holds the "
-            "weights of the best step; more recordings or augmentation help, longer training does "
-            "not."
+            f"rose{by} until step {last_step} ({number(last)}): overfitting. The model has the "
+            "weights of the best step. Add recordings or augmentation; longer training does not "
+            "help."
         )
-        yield Notice("warn", "It got worse towards the end.", text)
+        yield Notice("warn", "Held-out loss rose towards the end.", text)
 
 
-def _told_of_it(run: Run) -> bool:
+def _alarm_raised(run: Run) -> bool:
     alarm = last_changes(run.folder).get("held_out_loss")
     return alarm is not None and alarm["state"] == "raised"
 
@@ -140,11 +140,10 @@ def _early_end(run: Run) -> Iterator[Notice]:
     patience = (run.config.get("trainer") or {}).get("early_stop_patience")
     why = "the time limit or early stopping" if patience else "the time limit"
     text = (
-        f"The learning rate stood at {share:.0f} % of its peak when training ended, by {why}, so "
-        "the weights never settled. Give it more time (trainer.max_time), or a number of steps "
-        "(trainer.max_steps)."
+        f"Training was ended by {why} while the learning rate was at {share:.0f} % of its peak, "
+        "so the weights had not converged. Raise trainer.max_time, or set trainer.max_steps."
     )
-    yield Notice("warn", "It ended before its schedule did.", text)
+    yield Notice("warn", "Training ended before its learning-rate schedule.", text)
 
 
 def _clipped(run: Run) -> Iterator[Notice]:
@@ -159,8 +158,8 @@ def _clipped(run: Run) -> Iterator[Notice]:
         name, peak = max(loud, key=lambda pair: pair[1])
         text = (
             f"{len(loud)} reconstruction{'s peak' if len(loud) > 1 else ' peaks'} above full scale "
-            f"(most: {name}, {20 * math.log10(peak):+.1f} dBFS). The WAV files hold it all; the "
-            "players of this page, and a sound card, clip it."
+            f"(the highest: {name}, {20 * math.log10(peak):+.1f} dBFS). The WAV files are not "
+            "clipped; the players of this page and a sound card clip them."
         )
         yield Notice("warn", "Clipping.", text)
 

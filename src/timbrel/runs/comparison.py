@@ -26,7 +26,7 @@ _SAME_CONTROL = 1e-6
 
 @dataclass(frozen=True)
 class Caution:
-    """Why scores must not be held against each other without a thought; all in words."""
+    """A reason why the scores cannot be compared directly, in words."""
 
     heading: str
     text: str
@@ -39,7 +39,7 @@ class Difference:
     key: str
     values: tuple[Any, ...]
     places: int
-    """How many keys of that name move together (`latent_dim` of encoder, decoder ...)."""
+    """How many keys of that name have these values (`latent_dim` of encoder, decoder ...)."""
 
     @property
     def everywhere(self) -> bool:
@@ -107,7 +107,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def cautions(runs: Sequence[Run], labels: Sequence[str]) -> list[Caution]:
-    """What keeps these runs from being compared plainly; empty where nothing does."""
+    """The reasons why these runs cannot be compared directly."""
     return [
         *_data(runs, labels),
         *_unscored(runs, labels),

@@ -1,6 +1,6 @@
 """The catalogue: runs and bundles found in folders, each summarised in one row.
 
-Reads files only, and of metrics.csv only the end: a hundred runs take a blink.
+Reads files only, and of metrics.csv only the end: so that hundreds of runs are listed quickly.
 """
 
 import csv

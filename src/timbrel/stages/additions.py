@@ -134,9 +134,9 @@ def with_own(
     for callback in added.callbacks:
         if hooks := never_called(callback):
             sys.stderr.write(
-                f"note: {type(callback).__name__}: {', '.join(hooks)}: not called, for validation "
-                "is part of a step here; in on_train_batch_end, trainer.callback_metrics has its "
-                "numbers\n"
+                f"note: {type(callback).__name__}: {', '.join(hooks)}: never called, because "
+                "validation is part of a step here; use on_train_batch_end, where "
+                "trainer.callback_metrics has its numbers\n"
             )
     if not added.callbacks and not added.loggers:
         return []

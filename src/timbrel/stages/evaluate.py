@@ -1,4 +1,4 @@
-"""`timbrel evaluate`: how well a run's model knows its recordings, beside controls and gates."""
+"""`timbrel evaluate`: scores of a run's model on its recordings, with controls and gates."""
 
 from collections.abc import Sequence
 

@@ -55,7 +55,7 @@ _PARITY_FILES = 16  # of training, where nothing is held out
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was measured: a row per file and system, their means, the gates, and what is invented.
+    """What was measured: a row per file and system, their means, gates, and generated sounds.
 
     `generated` is None where nothing was generated.
     """
@@ -168,7 +168,7 @@ def evaluate_model(
         rows = score_parts(model, parts, draft / "audio", seed=seed, tracks=tracks, progress=scored)
         summary = summarise(rows, seed=seed, draws=settings.bootstrap_draws)
         held_out = [*found.split.validation, *found.split.test]
-        # How a file is heard can be checked of any; what was trained on says nothing else.
+        # The gates on input and code can use any file: training files if none is held out.
         any_files = held_out or found.split.train[:_PARITY_FILES]
         heard, unread = _front_end_differences(
             model, any_files, found.catalog, downmix, normalise, chunk_samples
@@ -219,9 +219,9 @@ def _front_end_differences(
     normalise: str,
     chunk_samples: int,
 ) -> tuple[list[float], str | None]:
-    """Of every file that can still be read, and why one cannot.
+    """The difference of every file that can be read, and the last reason why one cannot.
 
-    Training reads the cache: recordings may have gone since it began, and it ends all the same.
+    Training reads the cache, so recordings may have been removed since it began.
     """
     differences, unread = [], None
     for segment in segments:

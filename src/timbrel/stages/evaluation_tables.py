@@ -26,7 +26,7 @@ def print_evaluation(
     generated: GeneratedSounds | None = None,
     console: Console | None = None,
 ) -> None:
-    """Print both tables, what the code costs, and how far invented sounds lie from recordings."""
+    """Print both tables, the KL of the code, and how far generated sounds lie from recordings."""
     console = console or Console(highlight=False, file=streams.styled())
     console.print(_scores(summary))
     console.print(

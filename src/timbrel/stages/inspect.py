@@ -95,7 +95,7 @@ def _target(output: str | None) -> Path | None:
         return None
     target = user_path(output, "output")
     if target.suffix.lower() != ".csv":
-        raise UserError(f"output={output}: a CSV file is written; let the name end in .csv")
+        raise UserError(f"output={output}: this is a CSV file; give a name that ends in .csv")
     if target.is_dir():
         raise UserError(f"output={output}: a folder; name a file")
     if not target.parent.is_dir():
@@ -110,7 +110,7 @@ def _page(report: str | None) -> Path | None:
         return None
     page = user_path(report, "report")
     if page.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"report={report}: a page is written; let the name end in .html")
+        raise UserError(f"report={report}: this is an HTML page; give a name that ends in .html")
     if page.is_dir():
         raise UserError(f"report={report}: a folder; name a file")
     check_room(page.parent, advice="name another place by report=, or report=null")

@@ -1,4 +1,4 @@
-"""What is wrong with an override, told before Hydra sees it, and Hydra's own errors retold.
+"""Mistakes in overrides, reported before Hydra sees them, and Hydra's own errors in plain words.
 
 Hydra accepts `+any=thing`, and answers a mistyped key with advice to append it; so keys and
 choices are compared here with the schema and with the folders of `conf/`.

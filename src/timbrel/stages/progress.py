@@ -47,5 +47,5 @@ def _counted(done_what: str, of_what: str) -> Callable[[int, int, str], None]:
 
 
 def _at_a_terminal(tell: Callable[[int, int, str], None]) -> Callable[[int, int, str], None]:
-    """`tell`, and silence in a log: its lines depend on the machine's speed alone."""
+    """`tell` on a terminal; nothing in a log, whose lines would depend on the machine's speed."""
     return tell if sys.stderr.isatty() else lambda done, total, name: None

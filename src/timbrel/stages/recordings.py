@@ -70,7 +70,7 @@ def recordings(data: DictConfig, *, seed: int, guard_samples: int) -> Recordings
     if skipped and not data.skip_unreadable:
         first = skipped[0]
         raise UserError(
-            f"'{catalog.absolute(first)}': {'; '.join(first.reasons)}. Mend or remove it, or set "
+            f"'{catalog.absolute(first)}': {'; '.join(first.reasons)}. Repair or remove it, or set "
             "data.skip_unreadable=true"
         )
     cache = Cache(data.cache_dir)

@@ -36,7 +36,7 @@ def run_folder(config: DictConfig) -> Path:
     `outputs/<date>_<time>_<name>`, with four more letters where two runs start in one second;
     in a multirun the job's own folder under `sweeps/`; with `run=` that folder. `hydra.run.dir=`
     fixes it, as `timbrel ablate` does; raises UserError where that folder holds a run already, or
-    the recordings (what lies in a run folder is no recording), and WriteError where it cannot be
+    the recordings (files in a run folder are not recordings), and WriteError where it cannot be
     made.
     """
     if config.run is not None:
@@ -231,14 +231,14 @@ def find_recordings(config: DictConfig, folder: Path, data_root: str | None) -> 
         data.root = literal(data_root)
     elif not user_path(data.root, "data.root").is_dir():
         raise UserError(
-            f"run={folder}: its recordings were in {data.root}, which is not there (any more); "
+            f"run={folder}: its recordings were in {data.root}, which is not there; "
             "give data_root=FOLDER, where they lie now"
         )
     for text in data.also:
         if not user_path(text, "data.also").is_dir():
             raise UserError(
                 f"run={folder}: it was trained on {text} (data.also) as well, which is not there "
-                "(any more); put that folder back, or a link to it"
+                "now; put that folder back, or a link to it"
             )
     if data.split_file is not None and not user_path(data.split_file, "data.split_file").is_file():
         raise UserError(

@@ -28,7 +28,7 @@ def fitting_model(config: DictConfig) -> Autoencoder:
     for key in ("sample_rate_hz", "channels"):
         if getattr(model, key) != config.data[key]:
             raise UserError(
-                f"architecture.{key}: the model hears {getattr(model, key)}, the data has "
+                f"architecture.{key}: {getattr(model, key)} in the model, but the data has "
                 f"{config.data[key]}; take {key}: ${{data.{key}}} in the architecture"
             )
     reach, chunk = model.receptive_field_samples, config.data.chunk_samples
@@ -41,7 +41,7 @@ def fitting_model(config: DictConfig) -> Autoencoder:
     if reach > chunk:
         raise UserError(
             f"data.chunk_samples={chunk}: shorter than the model's receptive field of {reach} "
-            f"samples, so no output would ever see all it can; take at least "
+            f"samples, so training would never use all of it; take at least "
             f"{math.ceil(reach / model.hop_samples) * model.hop_samples}, or a smaller architecture"
         )
     try:
@@ -55,7 +55,7 @@ def fitting_model(config: DictConfig) -> Autoencoder:
 
 
 def chosen_compute(config: DictConfig) -> Compute:
-    """What computes, in which precision, with how many processes that load."""
+    """The device, the precision, and the number of processes that load data."""
     device = config.device
     return resolve_compute(
         accelerator=str(device.accelerator),

@@ -49,5 +49,5 @@ def _other_frames(folder: Path, model: Autoencoder) -> list[str]:
         return []
     return [
         f"note: its frames were {before} samples long, not {model.hop_samples}: its weights fit, "
-        "and mean something else"
+        "but were trained for frames of another length"
     ]

@@ -106,7 +106,7 @@ def watchers(
 
 
 def _watches(config: DictConfig, name: str) -> bool:
-    """Whether that built-in watcher is there; in runs of before all of them are."""
+    """Whether the built-in callback `name` is in use, as it is in runs without this section."""
     return bool(config.callbacks.get(name, True))
 
 

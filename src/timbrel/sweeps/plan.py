@@ -111,7 +111,7 @@ def estimate(runs: Sequence[PlannedRun], jobs: int, step_s: float = math.nan) ->
         total += sum(own) / len(own) if own else _limit_s(run.config, step_s)
     source = "measured" if everywhere else "its limit and half a minute a run"
     if math.isnan(total):
-        return Estimate(total, "told when it starts: trainer.max_steps counts, not time")
+        return Estimate(total, "estimated when it starts: trainer.max_steps counts, not time")
     # The last runs of a batch leave jobs idle: count whole rounds.
     rounds = math.ceil(len(left) / jobs) / len(left) if left else 0.0
     return Estimate(total * rounds, source)

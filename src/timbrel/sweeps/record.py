@@ -35,15 +35,14 @@ class State(StrEnum):
     unfinished = "resumes"
     """Interrupted or killed with an equal signature: goes on from its last checkpoint."""
     failed = "failed"
-    """Tried again by the next call, which the machine may treat better: from its last checkpoint
-    where it was killed from outside, else from the start."""
+    """Tried again by the next call, from its last checkpoint only if it was killed from outside."""
     changed = "changed"
     """Run with another config, other recordings or other code: run again."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a run's folder remembers."""
+    """The record in a run's folder."""
 
     signature: Mapping[str, Any]
     ended: str = ""

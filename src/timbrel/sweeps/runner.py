@@ -1,4 +1,4 @@
-"""Runs: each its own `timbrel train`, whose failure is its own too.
+"""Runs, each a `timbrel train` process; a failed run does not stop the others.
 
 A launcher decides where and when runs happen: `launch` here, as processes of this machine, some at
 a time; `timbrel.commands.ablate_launchers` through any launcher of Hydra's. What one run is, is
@@ -111,7 +111,7 @@ class _Runner:
         lock = SWEEPS / self.study / ".locks" / f"{run.cell.folder}_seed{run.seed}"
 
         def waiting() -> None:
-            self.tell(f"{run.label}: another process is at it; waiting for its end")
+            self.tell(f"{run.label}: another process is running it; waiting for its end")
 
         with only_one(lock, waiting=waiting, stopped=lambda: self.stop.asked) as descriptor:
             if self.stop.asked:
@@ -164,8 +164,8 @@ class _Runner:
 def launch(runs: Sequence[PlannedRun], *, study: str, jobs: int, tell: Tell, ended: Ended) -> None:
     """Run them as processes of this machine, `jobs` at a time; `ended` hears of each.
 
-    A failure is recorded with its reason, and the rest goes on. Raises KeyboardInterrupt on Ctrl-C,
-    when every training has stopped; what was at work is resumed by the next call.
+    A failed run is recorded with its reason; the other runs continue. Raises KeyboardInterrupt on
+    Ctrl-C, when every training has stopped; what was at work is resumed by the next call.
     """
     runner = _runner(study, jobs, tell)
     with ThreadPoolExecutor(jobs) as pool:

@@ -1,4 +1,4 @@
-"""What a run follows from: its config, its recordings, its code. Equal signatures, equal runs.
+"""Signatures of runs: digests of config, recordings and code. Equal signatures, equal runs.
 
 Knows neither torch nor Hydra, so that asking what is left to do is quick.
 """
@@ -55,21 +55,12 @@ _UNHEARD_MODULES = (
     "timbrel.training.held_out_audio",
     "timbrel.training.wandb_log",
     # These make the config, which counts as it came out.
-    "timbrel.config.additions",
-    "timbrel.config.bounds",
-    "timbrel.config.choices",
-    "timbrel.config.schema",
-    "timbrel.config.checks",
+    "timbrel.config",
     "timbrel.errors",
-    "timbrel.config.limits",
-    "timbrel.config.objective",
-    "timbrel.config.options",
-    "timbrel.config.phases",
     "timbrel.stages.app",
     "timbrel.stages.composing",
     "timbrel.stages.overrides",
     "timbrel.stages.run_folders",
-    "timbrel.config.targets",
     "timbrel.words",
 )
 

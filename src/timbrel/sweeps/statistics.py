@@ -1,4 +1,4 @@
-"""What a few seeds can prove: interquartile means, intervals, probability of improvement.
+"""Statistics of a few seeds: interquartile means, intervals, probability of improvement.
 
 Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice". Their
 runs are our seeds and their tasks our test files: `scores` are `(seed, file)`, float, finite, one
@@ -89,11 +89,10 @@ def probability_of_improvement(
 ) -> Estimate:
     """How likely a training is better than one of the baseline, on a file drawn at random.
 
-    The mean over files of the share of pairs of seeds in which it wins, ties counting half
-    (Agarwal et al. 2021, section 4.3). Rows are drawn in pairs. Bounds are cut to 0...1, and nan
-    where every draw says the same: then these seeds cannot tell how sure they are. Of 12 files the
-    interval covers 94 to 95 % near one half and 90 to 93 % near 0 and 1. Raises ValueError as
-    `paired_difference`.
+    The mean over files of the share of pairs of seeds in which it wins, ties counting half (Agarwal
+    et al. 2021, section 4.3). Rows are drawn in pairs. Bounds are cut to 0...1, and nan where every
+    draw says the same: then these seeds allow no interval. Of 12 files the interval covers 94 to 95
+    % near one half and 90 to 93 % near 0 and 1. Raises ValueError as `paired_difference`.
 
     >>> a, b = np.array([[1.0], [2.0]]), np.array([[2.0], [3.0]])
     >>> probability_of_improvement(a, b, "lower", np.random.default_rng(0)).value

@@ -149,7 +149,7 @@ def read_study(name: str) -> Study:
         content = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"'{file}' is no YAML: {reason}") from error
+        raise UserError(f"'{file}' is not YAML: {reason}") from error
     return _study(name, file, content)
 
 
@@ -214,7 +214,7 @@ def _axes(where: str, axes: Any) -> dict[str, tuple[Any, ...]]:
             raise UserError(f"{where}: axes: {key}: expected a list of values, such as [8, 32]")
         for index, value in enumerate(values):
             if isinstance(value, dict):
-                raise UserError(f"{where}: axes: {key}: a mapping is no value")
+                raise UserError(f"{where}: axes: {key}: a value cannot be a mapping")
             if value in values[:index]:
                 raise UserError(f"{where}: axes: {key}: {override_text(value)} is there twice")
     return {key: tuple(values) for key, values in axes.items()}

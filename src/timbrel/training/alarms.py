@@ -1,8 +1,8 @@
-"""Alarms: what goes wrong with a training while it still can be stopped. Watchers: none acts.
+"""Alarms: warnings about a training while it runs. An alarm never stops or changes the training.
 
-An alarm watches one number of every validation against a limit of `limits.*`. It is raised once
-the number has been beyond it for `patience` validations in a row, and cleared by the first that is
-within. The names and numbers are those of the gates that `timbrel evaluate` checks at the end.
+An alarm compares one number of every validation with a limit of `limits.*`. It is raised when the
+number has been beyond the limit for `patience` validations in a row, and cleared by the first
+validation within the limit. Names and numbers are those of the gates of `timbrel evaluate`.
 """
 
 import math
@@ -65,9 +65,10 @@ class Change:
 
 
 def readings(numbers: Mapping[str, float], limits: ByKey, best_step: int) -> Iterator[Reading]:
-    """Every number that has an alarm and a limit (`config.limits`); what is not told is skipped.
+    """A reading of every number that has an alarm and a limit (`config.limits`).
 
-    `best_step` is that of the lowest held-out loss.
+    Alarms whose number is not in `numbers` are skipped. `best_step` is the step of the lowest
+    held-out loss.
     """
     for alarm, about in LIMITS.items():
         limit = limits[about.key]
@@ -79,7 +80,7 @@ def readings(numbers: Mapping[str, float], limits: ByKey, best_step: int) -> Ite
 
 
 class Watch:
-    """One alarm's memory: since when its number is beyond the limit, and whether it is raised."""
+    """The state of one alarm: how long its number is beyond the limit, and if it is raised."""
 
     def __init__(self) -> None:
         self.beyond = 0
@@ -136,10 +137,10 @@ class Alarms(pl.Callback):
     def read(
         self, step: int, held_out: Mapping[str, float], train_clean: Mapping[str, float]
     ) -> None:
-        """One validation's scores; what held-out chunks do not tell of the code, training ones do.
+        """Read the numbers of one validation; those missing in `held_out` come from `train_clean`.
 
-        In the grace period the best loss is remembered, and nothing is judged. Where a phase
-        begins the best loss begins anew: another objective may cost some of it.
+        During the first `grace_steps` only the best loss is updated and no alarm is raised. Each
+        phase has its own best loss, because its objective may differ.
         """
         phase = held_out.get("phase", self.phase)
         if phase != self.phase:
@@ -168,7 +169,7 @@ class Alarms(pl.Callback):
         return {"best": best, "phase": self.phase, "watches": watches}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take them up."""
+        """Restore what `state_dict` returned."""
         best = state_dict["best"]
         self.best = (int(best[0]), float(best[1])) if best else None
         self.phase = state_dict.get("phase", 0.0)  # an older one has none

@@ -93,7 +93,7 @@ class Validation(pl.Callback):
         return {"count": self.count}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the count."""
+        """Restore the count."""
         self.count = state_dict["count"]
 
 
@@ -119,7 +119,7 @@ class Curves(pl.Callback):
 
 
 def training_values(module: Training) -> dict[str, float]:
-    """The last step's loss, terms before weighting, moving weights, rate, gradient norm, clock."""
+    """The last step's loss, unweighted terms, weights, learning rate, gradient norm and clock."""
     objective = module.objective
     if objective is None:
         return {}
@@ -161,7 +161,7 @@ class EarlyStop(pl.Callback):
         return {"best": self.best, "without_gain": self.without_gain}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the count."""
+        """Restore the count."""
         self.best, self.without_gain = state_dict["best"], state_dict["without_gain"]
 
 
@@ -207,7 +207,7 @@ class Checkpoints(pl.Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best loss; where its weights are lost, the best of what comes is the best."""
+        """Restore the best loss; without its weights, the best of later steps is kept."""
         if state_dict["best_step"] and not is_whole(self.folder / BEST):
             sys.stderr.write(
                 f"'{self.folder / BEST}' is gone or damaged: the weights of step "

@@ -1,4 +1,4 @@
-"""What computes, and in which number format."""
+"""The device that computes, and its number format."""
 
 import sys
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def resolve_compute(
     if precision == "bf16" and not native:
         raise UserError(
             f"device.precision=bf16: this {found} does not multiply bf16 natively, "
-            "which would be slower than fp32; use device.precision=fp32 or auto"
+            "so bf16 would be slower than fp32; use device.precision=fp32 or auto"
         )
     if threads is not None:
         torch.set_num_threads(threads)

@@ -68,8 +68,8 @@ class HeldOutAudio(pl.Callback):
     """Writes `audio/validation/step_<n>/<clip>.wav|png` every so many validations and at the end.
 
     A watcher: averaged weights, posterior mean. `files` holds what the last step wrote. The
-    originals lie in `audio/validation/original/`. A disk that refuses them is told of once, and
-    ends no training.
+    originals lie in `audio/validation/original/`. A disk that refuses them is reported once and
+    does not end the training.
     """
 
     def __init__(

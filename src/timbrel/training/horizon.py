@@ -1,7 +1,7 @@
 """How long a training is, and the learning rate that follows from it.
 
-The rate rises over `warmup_steps`, holds, and falls to zero along a cosine that ends at the
-horizon: the last step. With `max_steps` the horizon is given. With a time limit it is measured
+The learning rate rises over `warmup_steps`, holds, and falls to zero along a cosine that ends at
+the horizon: the last step. With `max_steps` the horizon is given. With a time limit it is measured
 once, when a twentieth of the time (or of `max_steps`, where both are given) has passed, and then
 kept: a resumed run follows the same curve.
 """
@@ -83,7 +83,7 @@ class Horizon:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up a state again."""
+        """Restore what `state` returned."""
         self.last_step = state["last_step"]
         self.fixed_at_step = state["fixed_at_step"]
         self.elapsed_s = state["elapsed_s"]

@@ -24,8 +24,8 @@ def only_training(folder: Path, *, advice: str = "") -> Iterator[None]:
     """Hold the run in `folder` for this process.
 
     The lock is the system's, on the process: it ends with it, however that ends, and no worker
-    inherits it. The file says who holds it, and stays. Raises UserError where another process is
-    at it, WriteError (with `advice`) where the folder cannot be written.
+    inherits it. The file says who holds it, and stays. Raises UserError where another process
+    trains it, WriteError (with `advice`) where the folder cannot be written.
     """
     if fcntl is None:
         yield

@@ -52,7 +52,7 @@ class DivergedError(Exception):
 
 
 def anywhere(latent: Latent, rng: torch.Generator) -> Conditions:
-    """The code's conditions at drawn positions: a decoder must not learn its noise by heart."""
+    """The code's conditions at random positions, so that a decoder cannot overfit to its noise."""
     shape = (len(latent.frames),)
     first_frame = torch.randint(1 << 20, shape, generator=rng, device=rng.device)
     return replace(latent.conditions, first_frame=first_frame)
@@ -292,7 +292,7 @@ class Training(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the step, the horizon and the state of controlled weights."""
+        """Restore the step, the horizon and the state of controlled weights."""
         self.step = checkpoint["timbrel"]["step"]
         self.horizon.restore(checkpoint["timbrel"]["horizon"])
         self.mix.restore(checkpoint["timbrel"].get("mix", {}))  # an older one has none

@@ -28,13 +28,13 @@ def check_optimizer(make: MakeOptimizer, model: nn.Module) -> None:
         parameter.grad = torch.ones_like(parameter)
     kind = type(optimizer).__name__
     if any("lr" not in group for group in optimizer.param_groups):
-        raise UserError(f"optimizer: {kind} has no lr, which follows the training's schedule")
+        raise UserError(f"optimizer: {kind} has no lr, which the training's schedule must set")
     try:
         optimizer.step(closure=lambda: None)  # as Lightning calls it
     except Exception as error:  # a class of anybody's may raise anything
         raise UserError(
-            f"optimizer: {kind} fails where it is stepped as a training does it, by "
-            f"step(closure) after one backward pass ({type(error).__name__}: {error}); take another"
+            f"optimizer: {kind} fails at step(closure) after one backward pass, as a training "
+            f"calls it ({type(error).__name__}: {error}); take another"
         ) from error
     if (what := unreadable(optimizer.state_dict())) is not None:
         raise UserError(f"optimizer: what {kind} remembers cannot be kept in a checkpoint: {what}")

@@ -1,4 +1,4 @@
-"""Callbacks and loggers of a user's own: which may join the watchers, and what they hear."""
+"""Callbacks and loggers of a user's own: which may join the watchers, and what they receive."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

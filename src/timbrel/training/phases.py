@@ -1,4 +1,4 @@
-"""Phases of a training: from when on, with which weights, what trains, which adversaries play.
+"""Phases of a training: their starts, weights, trained parts and adversaries.
 
 A training without phases is one whole phase. The learning rate follows the horizon, whatever the
 phase; optimizers keep their moments across a border.

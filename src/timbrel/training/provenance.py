@@ -1,4 +1,4 @@
-"""What a run must remember to be repeated: code, versions, data, seed."""
+"""The record that a run needs to be repeated: code, versions, data, seed."""
 
 import json
 import platform

@@ -31,8 +31,8 @@ def validate(
 ) -> dict[str, float]:
     """Means over all chunks; empty where there is none.
 
-    `loss` is the weighted reconstruction alone, by which checkpoints are chosen (the rate would
-    make it incomparable between schedules); each term; `nats_per_frame` and `nats_per_second`
+    `loss` is the weighted reconstruction alone, by which checkpoints are chosen (with the KL it
+    could not be compared between schedules); each term; `nats_per_frame` and `nats_per_second`
     where the posterior has a variance; with `watch_code`, `active_units` and `decode_change` of
     `metrics.latent`, where there is enough to tell.
     """
@@ -106,7 +106,7 @@ class _CodeWatch:
         self._before = mean.map(_last), _last(batch.target), _last(estimate)
 
     def values(self) -> dict[str, float]:
-        """What is known."""
+        """The numbers that could be measured."""
         frames = np.concatenate([c.frames.transpose(1, 2).flatten(0, 1) for c in self.codes])
         clips = np.concatenate([c.clip for c in self.codes])
         found = {

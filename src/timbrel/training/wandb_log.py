@@ -1,4 +1,4 @@
-"""Weights & Biases: offline unless told otherwise, and never a reason for a run to stop.
+"""Weights & Biases: offline unless set otherwise; its errors never stop a run.
 
 Every run logs under the same keys, so that runs stand beside each other in W&B's tables:
 
@@ -62,7 +62,7 @@ class WandbSettings:
 
 
 class HarmlessRun:
-    """A W&B run that stops nobody: its first error is told, and it hears of nothing after it."""
+    """A W&B run whose first error is reported and ends the logging, never the training."""
 
     def __init__(self, begin: Callable[[], wandb.Run], folder: Path) -> None:
         self.folder = folder

@@ -134,12 +134,14 @@ def test_heavy_transforms_are_rendered_ahead_only_where_it_is_asked_for():
 
 @pytest.mark.parametrize("expansion", [-1, 1001, 10**8])
 def test_an_expansion_without_meaning_is_refused(expansion):
-    with pytest.raises(UserError, match=rf"expansion={expansion}: give 0 \(all live\) to 1000"):
+    with pytest.raises(
+        UserError, match=rf"expansion={expansion}: give 0 \(none\) to 1000 variants"
+    ):
         Augment(transforms={"heavy": Heavy()}, expansion=expansion)
 
 
 def test_a_list_of_transforms_is_refused():
-    with pytest.raises(UserError, match="they go by name"):
+    with pytest.raises(UserError, match="a mapping by name"):
         Augment(transforms=[Polarity()])
 
 

@@ -65,13 +65,13 @@ def test_outputs_and_sweeps_are_one_line_each(kicks: Path) -> None:
     catalog = scan(kicks, workers=0)
     assert catalog.training_files == before.training_files
     assert told(catalog) == {
-        "outputs": "Written by timbrel (5 sounds and 1 run folder): no recording; "
+        "outputs": "Written by timbrel (5 sounds and 1 run folder): not a recording; "
         "data.include_generated=true trains on such sounds.",
-        "sweeps": "Written by timbrel (2 run folders): no recording.",
+        "sweeps": "Written by timbrel (2 run folders): not a recording.",
     }
     assert summary(catalog) == (
         "3 files: 3 ok (✓), 0 with a warning (!), 0 left out (✗), 0 duplicates; "
-        "2 by timbrel (-), left out; 3 train, 0.3 s"
+        "2 by timbrel (-), left out; 3 train, 300 ms"
     )
 
 

@@ -94,4 +94,4 @@ def test_further_folders_train_beside_lists(tmp_path: Path) -> None:
     ids = [segment.clip.clip_id for segment in joined.train]
     assert ids == sorted(ids)
     assert (joined.validation, joined.test) == (split.validation, split.test)
-    assert "2 recording(s) of data.also all train" in joined.notes[-1]
+    assert "all 2 recording(s) of data.also are used for training" in joined.notes[-1]

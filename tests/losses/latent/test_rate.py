@@ -77,7 +77,7 @@ def test_examples_have_their_own_rate() -> None:
 
 def test_a_deterministic_posterior_is_refused() -> None:
     point = Posterior(_posterior(0.0, 0.0).mean, None)
-    with pytest.raises(ValueError, match="deterministic posterior has no finite rate"):
+    with pytest.raises(ValueError, match="deterministic posterior has no finite KL"):
         rate_nats(point)
     with pytest.raises(ValueError, match="use a Gaussian one"):
         KL()(point, point.mean, _batch(3, 10), 0, torch.Generator())

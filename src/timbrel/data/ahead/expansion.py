@@ -1,6 +1,6 @@
-"""All variants of a training part: planned, told, rendered in parallel, kept.
+"""All variants of a training part: planned, reported, rendered in parallel, kept.
 
-Rendering is resumable: what is there is never done twice, by whichever run it was rendered.
+Rendering is resumable: a variant that any run has rendered is not rendered again.
 """
 
 import math
@@ -79,7 +79,7 @@ def plan(
 
 
 def expand(expansion: Expansion, tell: Tell, *, only_told: bool = False) -> None:
-    """Render what is missing, after telling how much it is and how long it will take.
+    """Render what is missing, after reporting how much it is and how long it will take.
 
     How long, and how large where tempo changes, is known from the first few, which are spread over
     all of them and rendered as the rest will be; with `only_told` it ends there. Raises UserError
@@ -126,7 +126,7 @@ def expand(expansion: Expansion, tell: Tell, *, only_told: bool = False) -> None
 
 
 def _in_order(missing: Sequence[Rendering]) -> list[Rendering]:
-    """Some from everywhere, to know the cost of all; then the longest first."""
+    """First a sample spread over all jobs, to estimate the cost of all; then the longest first."""
     timed = min(_TIMED + 1, len(missing))
     spread = [missing[k * len(missing) // timed] for k in range(timed)]
     chosen = {job.data_path for job in spread}

@@ -118,7 +118,7 @@ def render(job: Rendering) -> Variant:
         raise cache_folder_error(job.data_path.parent, error) from error
     variant = load_variant(job)
     if variant is None:
-        raise UserError(f"{str(job.data_path)!r} is gone as soon as it is written; start again")
+        raise UserError(f"{str(job.data_path)!r} was removed after it was written; start again")
     return variant
 
 

@@ -1,7 +1,7 @@
 """The augmentation of a training: transforms by name, what is rendered ahead, what stays live.
 
 Nothing here clips or normalises: samples beyond +-1 stay as they are, in float32, and reach the
-model so. Whoever wants head room gives `Gain` a `max_db` of 0 or less.
+model so. For head room, give `Gain` a `max_db` of 0 or less.
 """
 
 import math
@@ -55,8 +55,8 @@ class Augment:
 
     `transforms` go by name, so that one of them is an override away; null leaves one out. With
     `expansion` above 0 the heavy ones are rendered that many times per recording before training
-    (`ahead`), and only the others stay `live`; with 0 all are live. `mix` adds another recording
-    now and then, `mask` hides parts from the encoder, never from the target.
+    (`ahead`), and only the others stay `live`; with 0 all are live. `mix` adds another recording to
+    some examples, `mask` hides parts from the encoder, never from the target.
 
     Raises:
         UserError: a list of transforms, or a plain value for a part; an `expansion` below 0 or
@@ -73,7 +73,7 @@ class Augment:
     ) -> None:
         if not isinstance(transforms, Mapping):
             raise UserError(
-                "augmentation.transforms: they go by name, such as gain: {...}, no list"
+                "augmentation.transforms: a mapping by name, such as gain: {...}, not a list"
             )
         parts = {f"transforms.{name}": part for name, part in transforms.items()}
         for name, part in (parts | {"mix": mix, "mask": mask}).items():
@@ -94,7 +94,7 @@ class Augment:
         light = {name: transform for name, transform in used.items() if not transform.heavy}
         if not 0 <= expansion <= MOST_EXPANSION:
             raise UserError(
-                f"augmentation.expansion={expansion}: give 0 (all live) to {MOST_EXPANSION}"
+                f"augmentation.expansion={expansion}: give 0 (none) to {MOST_EXPANSION} variants"
             )
         if expansion and not heavy:
             raise UserError(

@@ -1,8 +1,8 @@
 """What a transform does to a sound, and what is known of it afterwards.
 
-Augmentation changes what a sound measures. Two things follow from numbers that a transform knows:
-f0 by its ratio, and where in time everything lies. The rest, level, spectrum and the course of an
-attack or a decay, is measured again on the changed sound.
+Augmentation changes the attributes of a sound. A transform returns the factors of f0 and of time,
+from which f0 and positions in time follow. The rest, level, spectrum, attack and decay, is measured
+again on the changed sound.
 """
 
 from dataclasses import dataclass
@@ -44,9 +44,9 @@ class Changed:
 class Transform(Protocol):
     """One change: `(audio, rate_hz, rng) -> Changed`, audio `(channel, time)` float32.
 
-    It keeps the channels, draws only from `rng`, and does not write into its argument. It keeps
-    the length too, but for a factor: what is `max_speed` times as long as wanted stays long enough.
-    `probability` is how often the chain applies it, `heavy` whether it is worth rendering ahead.
+    It keeps the channels, draws only from `rng`, and does not write into its argument. It may
+    shorten the audio, at most by the factor `max_speed`. `probability` is how often the chain
+    applies it, `heavy` whether it is worth rendering ahead.
     """
 
     probability: float

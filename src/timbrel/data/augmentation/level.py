@@ -25,7 +25,7 @@ class Gain:
 
 
 class Polarity:
-    """The sign of all channels turned round."""
+    """Inverts the sign of all channels."""
 
     heavy = False
     max_speed = 1.0

@@ -94,6 +94,6 @@ def checked(owner: str, audio: Audio, found: Audio, *, keeps_f0: bool) -> Change
             "keeps the length; give it arguments that do, or leave it out"
         )
     if not np.isfinite(found).all():
-        raise UserError(f"{owner} made samples that are no finite numbers; leave it out")
+        raise UserError(f"{owner} made samples that are not finite; leave it out")
     change = UNCHANGED if keeps_f0 else Change(f0_ratio=math.nan)
     return Changed(np.array(found, np.float32, order="C"), change)

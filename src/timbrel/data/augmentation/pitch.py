@@ -19,7 +19,7 @@ class PitchShift:
     """Another pitch, uniform within `semitones` either way; durations stay.
 
     The sound is stretched by a factor and played that much faster, which is exact. The stretcher's
-    own transposition was up to 55 cents beside its aim at 40 Hz, 20 at 110 Hz, 3 at 440 Hz.
+    own transposition missed its target by up to 55 cents at 40 Hz, 20 at 110 Hz, 3 at 440 Hz.
     """
 
     heavy = True
@@ -46,7 +46,7 @@ class PitchShift:
 class TimeStretch:
     """Another tempo, log-uniform between `min_rate` and `max_rate`; pitch stays.
 
-    At rate 1.1 all is over after 1/1.1 of the time.
+    At rate 1.1 the duration is divided by 1.1.
     """
 
     heavy = True

@@ -1,8 +1,8 @@
 """Room and compression, by pedalboard (GPL-3, an extra: timbrel[rooms]).
 
 Both leave everything where it was in time, so the ratio of times stays 1; what they do to a decay
-or an attack is measured on the result, as level and spectrum are. Both hear what came before: they
-are worth rendering ahead, on whole recordings, although they cost but 1 to 3 ms an example.
+or an attack is measured on the result, as level and spectrum are. Both depend on the sound before:
+they are best rendered ahead, on whole recordings, although they take only 1 to 3 ms per example.
 """
 
 import math
@@ -18,8 +18,8 @@ from timbrel.data.augmentation.settings import check_range
 class Room:
     """A reverberant room around the sound, its level at `min_db` to `max_db` of the sound's (RMS).
 
-    Size and damping are drawn. Every channel has the same room and hears only itself: what lies to
-    one side stays there, and opposite channels do not cancel in it.
+    Size and damping are drawn. Every channel goes through the same room by itself: a sound on one
+    side stays there, and channels in antiphase do not cancel.
     """
 
     heavy = True

@@ -1,4 +1,4 @@
-"""One decoded recording on disk: a `.npy` for memory mapping and the `.json` that vouches for it.
+"""One decoded recording on disk: a `.npy` for memory mapping and a `.json` with its checksum.
 
 The array is `(channel, time)` float32 in Fortran order, so the file runs along time: it is
 streamed without knowing its length beforehand, and a crop of all channels is one contiguous
@@ -201,7 +201,7 @@ def _cache_folder_errors(folder: Path) -> Iterator[None]:
 def cache_folder_error(
     folder: Path, error: OSError | WriteError, done: str = "written"
 ) -> UserError:
-    """What to tell a person whose cache folder refuses to be written, or read."""
+    """The message for a cache folder that cannot be written, or read."""
     reason = error.__cause__ if isinstance(error, WriteError) else error
     return UserError(
         f"the cache folder {str(folder)!r} cannot be {done} "
@@ -222,7 +222,7 @@ def _mixed_blocks(job: Job) -> Iterator[NDArray[np.float32]]:
     """The recording's blocks `(time, channel)` at its own rate, as they are to be heard."""
     if not os.path.exists(job.source):
         raise UserError(
-            f"{str(job.source)!r}: it was there when the folder was looked at, and is gone; put it "
+            f"{str(job.source)!r}: it has gone since the folder was scanned; put it "
             f"back, or start again without it"
         )
     loudest = loudest_channel(job.source) if job.downmix == "loudest" else 0

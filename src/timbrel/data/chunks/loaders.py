@@ -100,6 +100,6 @@ def _loader(
 
 
 def _on_its_own(worker: int) -> None:
-    """A stop is sent to all of a terminal; the training hears of it, and ends its workers."""
+    """Keep a terminal's Ctrl-C from the worker: the training receives it and ends its workers."""
     if hasattr(os, "setsid"):
         os.setsid()

@@ -1,10 +1,10 @@
 """Training examples as a pure function of (seed, step, example), and fixed validation chunks.
 
-A segment is drawn with a weight of max(its length, one chunk): long recordings are heard in
+A segment is drawn with a weight of max(its length, one chunk): long recordings are drawn in
 proportion to their length, and a hit of 50 ms as often as a recording of one chunk, not 30 times
-less. The crop is uniform over all positions where it fits. Which worker, process or machine
-reads an example plays no part, so any number of workers gives the same batches and a resumed
-run goes on at any step.
+less. The crop is uniform over all positions where it fits. Which worker, process or machine reads
+an example plays no part, so any number of workers gives the same batches and a resumed run goes on
+at any step.
 """
 
 import math
@@ -141,7 +141,7 @@ class TrainingChunks(Dataset[Example]):
 
 
 class ValidationChunks(Dataset[Example]):
-    """A fixed list of chunks, the same at every look."""
+    """A fixed list of chunks, the same in every pass."""
 
     def __init__(
         self,

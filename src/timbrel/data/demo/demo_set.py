@@ -50,7 +50,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class _Ranges:
-    """What a model's factors span, each (least, most).
+    """The range of a model's factors, each (least, most).
 
     MIDI notes and noisiness evenly; brightness (in multiples of f0), attack and decay evenly in
     their logarithm.

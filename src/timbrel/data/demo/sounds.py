@@ -1,8 +1,8 @@
 """One sound of the demo set from its factors: strings, bars, bells, skins, breath, shakers, wind.
 
-Every sound is a tone (a sum of decaying partials) plus shaped noise, in mid and side. The factors
-are not hopes: partial amplitudes, noise spectrum and gains are solved so that each holds in the
-samples. Nothing here imports torch, and the draws are seeded by the sound alone.
+Every sound is a tone (a sum of decaying partials) plus shaped noise, in mid and side. Partial
+amplitudes, noise spectrum and gains are solved for, so that the samples have exactly these factors.
+Nothing here imports torch, and the draws are seeded by the sound alone.
 
 Conventions, for a sound of f0 `f_1`:
 - The tone's level rises as sin^2 for `attack_s` and decays from there. The decay of the lowest

@@ -1,4 +1,4 @@
-"""Measuring in a process of its own: Python's lock leaves threads one core.
+"""Measuring in a process of its own, because Python's lock limits threads to one core.
 
 Run as `python -m timbrel.data.measured.attribute_process`, which reads sounds from its
 input and writes measurements to its output.

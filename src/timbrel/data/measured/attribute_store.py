@@ -65,9 +65,9 @@ class Sound:
 def measured(sound: Sound, folder: Path) -> Measurement:
     """What `sound` measures: as kept in `folder`, else measured now and kept.
 
-    Raises UserError where the sound cannot be read, its rate is none that is measured, or measuring
-    fails: that is one sound's fault, and no other's. A folder that cannot be written is only
-    logged.
+    Raises UserError where the sound cannot be read, its sample rate is below the lowest supported,
+    or measuring fails: such an error concerns this sound only. A folder that cannot be written is
+    only logged.
     """
     file = stored_file(sound, folder)
     found = load(file)

@@ -1,4 +1,4 @@
-"""The attributes of many sounds: measured in processes, kept, and never twice."""
+"""The attributes of many sounds: each measured once, in processes, and kept."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence

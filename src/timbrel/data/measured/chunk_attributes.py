@@ -1,10 +1,10 @@
 """Attributes of training chunks, followed through crops and augmentation.
 
-f0 is looked for once per recording, where it is a matter of seconds, and followed: a chunk's frames
-have their recording's f0 at the place they come from, times the known ratio of whatever changed
-them. Everything else is measured again on the chunk as it is, which is cheap: level, spectrum,
-attack (where the crop holds an onset), decay; and, where it is asked for, the harmonic-to-noise
-ratio, which noise changes and which takes a search for the period.
+f0 is measured once per recording, which takes seconds. A chunk's frames have their recording's f0
+at the place they come from, times the known ratio of the transforms that changed them. Everything
+else is measured again on the chunk as it is, which is cheap: level, spectrum, attack (where the
+crop holds an onset), decay; and, where it is asked for, the harmonic-to-noise ratio, which noise
+changes and which takes a search for the period.
 """
 
 import logging
@@ -64,8 +64,9 @@ class ChunkAttributes:
     def __call__(self, chunk: Chunk, live: Change, audio: Audio) -> Measures:
         """The attributes of `audio`, which was read as `chunk` and then changed by `live`.
 
-        Nothing is defined in chunks of a recording that could not be measured: what ended a process
-        then would end this one. Nor in a chunk that cannot be; the log names its recording once.
+        Nothing is defined in chunks of a recording that could not be measured, because what ended
+        that process would end this one, nor in a chunk that cannot be measured; the log names its
+        recording once.
         """
         clip = chunk.segment.clip
         if clip.clip_id not in self.recordings:

@@ -189,14 +189,14 @@ def _require_no_run(root: Path, key: str) -> None:
     if run is not None:
         where = "a run folder" if run == root.absolute() else f"in the run folder '{run}'"
         raise UserError(
-            f"{key}: '{root}' is {where}, and what a training wrote is no recording: nothing of it "
-            "is used; give the folder of your recordings, or data.include_generated=true to train "
-            "on what is there all the same"
+            f"{key}: '{root}' is {where}: sounds that a training wrote are not used as recordings; "
+            "give the folder of your recordings, or data.include_generated=true to train on these "
+            "sounds too"
         )
 
 
 def _nothing_usable(root: Path, reports: list[FileReport], key: str) -> str:
-    """The first of what warns, and of what timbrel wrote, with its reason."""
+    """The message for a folder without usable sound, with the first reasons."""
     found = {
         "unusable": [file for file in reports if file.verdict is Verdict.SKIP_WARN],
         "written by timbrel": [file for file in reports if file.own_product],

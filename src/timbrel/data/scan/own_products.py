@@ -1,7 +1,7 @@
-"""What timbrel wrote itself, met in a folder of recordings: no training may learn from it.
+"""Files that timbrel wrote, in a folder of recordings: training leaves them out.
 
-A run's audio holds reconstructions of held-out files. Folders are told by the files in them, single
-sounds by their mark (`timbrel.audio.origin`).
+A run's audio holds reconstructions of held-out files. Folders are recognised by the files in them,
+single sounds by their mark (`timbrel.audio.origin`).
 """
 
 import os

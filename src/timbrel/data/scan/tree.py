@@ -192,7 +192,7 @@ def _unreadable(entry: os.DirEntry[str], error: OSError) -> str:
 
 
 def _own(path: str, what: str) -> Entry:
-    reason = f"Written by timbrel ({what}): no recording"
+    reason = f"Written by timbrel ({what}): not a recording"
     if SOUND in what:
         reason += "; data.include_generated=true trains on such sounds"
     return Entry(path, Judgement(Verdict.SKIP, (f"{reason}.",)), own_product=what)

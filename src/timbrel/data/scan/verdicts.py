@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MINIMUM_S = 0.02
 MPEG_FRAME = 1152
-# Below -100 dBFS lies no recording: a 16-bit file's smallest step is at -90.
+# Below -100 dBFS a file counts as silent: a 16-bit file's smallest step is at -90.
 SILENT_PEAK = 1e-5
 FAINT_DBFS, RAISED_DBFS = -80.0, -1.0
 DC_OFFSET = 0.05
@@ -24,7 +24,7 @@ EIGHT_BIT = frozenset({"PCM_U8", "PCM_S8", "ALAW", "ULAW", "DPCM_8", "GSM610", "
 
 
 class Verdict(StrEnum):
-    """Use it; use it but say so; leave it out and say so; leave it out in silence."""
+    """Used; used, with a warning; left out, with a warning; left out without one."""
 
     ACCEPT = "accept"
     ACCEPT_WARN = "accept_warn"

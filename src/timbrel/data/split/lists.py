@@ -137,7 +137,7 @@ def _match(names: Sequence[str], clips: Sequence[Clip], *, where: str) -> tuple[
         nearest = did_you_mean(unknown[0], [*by_path, *by_file_name])
         raise UserError(
             f"{where}: no usable recording {some(unknown)} in the data folder{nearest}; "
-            f"mend the list, or see `timbrel inspect` for the files that were left out and why"
+            f"correct the list, or see `timbrel inspect` for the files that were left out and why"
         )
     return tuple(sorted(matched.values(), key=lambda clip: clip.clip_id))
 

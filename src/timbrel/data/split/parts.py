@@ -27,7 +27,7 @@ FOLDS_WORTH_IT = 20
 
 
 class TooFewError(UserError):
-    """Fewer recordings, or shorter ones, than what is asked for takes."""
+    """Too few recordings, or too short ones, for what is asked."""
 
 
 @dataclass(frozen=True)
@@ -278,8 +278,8 @@ def _pieces(
 ) -> dict[str, tuple[int, int]]:
     """Start and stop of each part: held-out pieces at the ends, gaps, training in the middle.
 
-    Only training where the recording is too short. A bit of the hash position decides which
-    end tests, lest all tests be endings.
+    Only training where the recording is too short. A bit of the hash position decides which end
+    tests, so that not all test pieces are endings.
     """
     shares = {"validation": plan.validation_fraction, "test": test_fraction}
     asked = {part: share for part, share in shares.items() if share > 0}

@@ -34,8 +34,8 @@ def with_further(split: Split, clips: Sequence[Clip], lists: Path) -> Split:
     """`split`, which follows `lists`, with all of `clips` in its train part."""
     segments = [*split.train, *(Segment(clip, 0, clip.n_samples) for clip in clips)]
     note = (
-        f"the lists of {lists.name!r} govern data.root alone: {len(clips)} recording(s) of "
-        f"data.also all train"
+        f"the lists of {lists.name!r} apply to data.root only: all {len(clips)} recording(s) "
+        "of data.also are used for training"
     )
     train = tuple(sorted(segments, key=lambda segment: segment.clip.clip_id))
     return replace(split, train=train, notes=(*split.notes, note))

@@ -64,7 +64,7 @@ class FactorVAE(nn.Module):
         }
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """Adam at a constant rate, as in the paper."""
+        """Adam at a constant learning rate, as in the paper."""
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate, betas=_BETAS)
 
     def own_loss(self, forward: Pass, batch: Batch, step: int, rng: torch.Generator) -> Tensor:

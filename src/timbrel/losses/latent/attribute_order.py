@@ -24,10 +24,10 @@ def order_loss(
     """sum_a MAE(tanh(delta D_z), sgn(D_a)) over pairs of rows; dimension a goes with attribute a.
 
     Pati & Lerch 2020, section 3 (their D is a difference between two examples of a batch). Pairs
-    are of a present row with another or with one of the `past` (z, attribute, known). Differs:
-    left out are a row with itself, pairs with a value unknown, and those nearer than `dead_zone`,
-    whose order nobody knows. An attribute without pairs costs nothing. A pair with the past has a
-    gradient at its present end alone, so a queue weakens the pull (24 rows beside 8: to 0.6 of it).
+    are of a present row with another or with one of the `past` (z, attribute, known). Differs: left
+    out are a row with itself, pairs with a value unknown, and those nearer than `dead_zone`, whose
+    order is not known. An attribute without pairs adds nothing. A pair with the past has a gradient
+    at its present end alone, so a queue weakens the pull (24 rows beside 8: to 0.6 of it).
     """
     n, columns = z.shape
     others = [torch.cat(pair) for pair in zip((z, attribute, known), past, strict=True)]

@@ -1,4 +1,4 @@
-"""A rate held at a capacity that grows (Burgess et al. 2018)."""
+"""A penalty that holds the KL at a capacity, which may grow with the step (Burgess et al. 2018)."""
 
 import torch
 from torch import nn
@@ -13,9 +13,9 @@ from timbrel.losses.terms import Diagnostic, Terms
 class Capacity(nn.Module):
     """|KL - C| (Burgess et al. 2018, "Understanding disentangling in beta-VAE", eq. 8).
 
-    Term: `capacity`, the distance of the batch's mean rate from C; diagnostic: `kl`.
+    Term: `capacity`, the distance of the batch's mean KL from C; diagnostic: `kl`.
     `target_nats_per_frame` is C, a number or a schedule. Differs: the distance is that of the
-    batch's mean, for the paper's rate is an average over the data.
+    batch's mean, because the KL of the paper is an average over the data.
     """
 
     def __init__(self, *, target_nats_per_frame: float | Schedule) -> None:

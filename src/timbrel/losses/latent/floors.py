@@ -1,4 +1,4 @@
-"""Floors under the rate: what lies below them costs nothing more, and so is not squeezed out."""
+"""KL penalties with a floor, below which the KL is not penalised and so not driven to 0."""
 
 import torch
 from torch import nn
@@ -12,10 +12,10 @@ from timbrel.losses.terms import Diagnostic, Terms
 class FreeBits(nn.Module):
     """sum_j max(floor, KL_j) (Kingma et al. 2016, "Inverse autoregressive flow", appendix C.8).
 
-    KL_j is the mean rate of dimension j over the batch and its frames, so that a dimension pays
-    nothing for its first nats. Term: `floored_kl`; diagnostic: `kl`. A dimension of the frame code
-    has its floor per frame, one of the clip code per clip. Differs: one dimension is one group,
-    over all frames.
+    KL_j is the mean KL of dimension j over the batch and its frames; below its floor a dimension is
+    not penalised. Term: `floored_kl`; diagnostic: `kl`. The floor is per frame for a dimension of
+    the frame code, per clip for one of the clip code. Differs: each dimension is a group of its
+    own, over all frames.
     """
 
     def __init__(self, *, floor_nats_per_frame: float, clip_floor_nats: float) -> None:
@@ -39,11 +39,11 @@ class FreeBits(nn.Module):
 
 
 class KLFloor(nn.Module):
-    """max(floor, KL): a floor under the whole rate, whichever dimensions carry it.
+    """max(floor, KL): a floor for the KL summed over all dimensions.
 
-    Term: `floored_kl`; diagnostic: `kl`. The floor is that of the batch's mean. Not the
-    delta-VAE (Razavi et al. 2019), whose posterior and prior cannot come closer than a rate: here
-    nothing but the price ends at the floor, and a rate below it is allowed.
+    Term: `floored_kl`; diagnostic: `kl`. The floor applies to the batch's mean. Not the delta-VAE
+    (Razavi et al. 2019), whose posteriors cannot have a KL below the floor: here a KL below it is
+    possible, but not rewarded.
     """
 
     def __init__(self, *, floor_nats_per_frame: float) -> None:

@@ -1,6 +1,6 @@
 """What training asks of a penalty: `(posterior, latent, batch, step, rng) -> named terms`.
 
-Every term that is a rate or a divergence is in nats per audio sample, the scale of losses/mix.py;
+Every term that is a KL or another divergence is in nats per audio sample, as in losses/mix.py;
 settings are in nats per latent frame and are converted inside.
 """
 
@@ -15,9 +15,9 @@ from timbrel.losses.terms import Terms
 class Penalty(Protocol):
     """Terms of one value per example, or one value where the examples are judged together.
 
-    What is there to be seen alone is a `Diagnostic`, and needs no weight.
-    One with parameters that learn is an `Adversary` (losses/adversary.py) as well, and its terms
-    give those parameters no gradient.
+    A value that is only logged is a `Diagnostic`, and needs no weight. A penalty with parameters
+    that learn is an `Adversary` (losses/adversary.py) as well: its terms give those parameters no
+    gradient.
     """
 
     def __call__(

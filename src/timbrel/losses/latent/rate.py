@@ -1,4 +1,4 @@
-"""The rate: KL divergence of the posterior from the prior, and the penalty that is just it."""
+"""The KL divergence of the posterior from the prior, in nats, and the penalty that is the KL."""
 
 import torch
 from jaxtyping import Float
@@ -20,18 +20,18 @@ def gaussian(posterior: Posterior) -> tuple[Latent, Latent]:
     """Mean and log variance.
 
     Raises:
-        ValueError: the posterior is deterministic, where the rate is infinite.
+        ValueError: the posterior is deterministic, and its KL infinite.
     """
     if posterior.log_var is None:
-        raise ValueError("a deterministic posterior has no finite rate; use a Gaussian one")
+        raise ValueError("a deterministic posterior has no finite KL; use a Gaussian one")
     return posterior.mean, posterior.log_var
 
 
 def rate_nats(posterior: Posterior) -> Float[Tensor, " batch"]:
-    """Nats per clip chunk: KL to N(0, 1), summed over frames and dimensions, frame and clip codes.
+    """KL to N(0, 1) in nats per chunk, summed over frames and dimensions of frame and clip code.
 
     Raises:
-        ValueError: the posterior is deterministic, where the rate is infinite.
+        ValueError: the posterior is deterministic, and its KL infinite.
     """
     mean, log_var = gaussian(posterior)
     return kl_nats(mean.frames, log_var.frames).flatten(1).sum(1) + kl_nats(
@@ -40,15 +40,15 @@ def rate_nats(posterior: Posterior) -> Float[Tensor, " batch"]:
 
 
 def nats_per_frame(posterior: Posterior) -> Float[Tensor, ""]:
-    """Mean rate of a batch in nats per latent frame; a clip's code is spread over its frames."""
+    """Mean KL of a batch in nats per latent frame; the clip code's KL is divided by the frames."""
     return rate_nats(posterior).mean() / posterior.mean.frames.shape[2]
 
 
 class KL(nn.Module):
-    """The rate of the ELBO, in nats per audio sample: `kl`.
+    """The KL term of the ELBO, in nats per audio sample: `kl`.
 
     The reconstruction terms are means per spectrogram element, a Laplace likelihood of unit scale
-    per sample; with the rate per sample beside them, a weight of 1 is the ELBO (losses/mix.py).
+    per sample. With the KL per sample added at a weight of 1 they are the ELBO (losses/mix.py).
     """
 
     def forward(

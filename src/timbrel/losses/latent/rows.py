@@ -21,7 +21,7 @@ def draw_frames(
 def at_frames(
     frames: Float[Tensor, "batch width frame"], index: Int[Tensor, " batch"]
 ) -> Float[Tensor, "batch width"]:
-    """Of every clip the frame called for."""
+    """One frame of every clip, by its index."""
     return frames[torch.arange(len(frames), device=frames.device), :, index]
 
 
@@ -48,12 +48,12 @@ class PastRows(nn.Module):
         self.register_buffer("filled", torch.tensor(0))
 
     def rows(self) -> Float[Tensor, "row width"]:
-        """What is there so far, latest first."""
+        """The rows in the queue, latest first."""
         return self.kept[: int(self.filled)]
 
     @torch.no_grad()
     def add(self, rows: Float[Tensor, "row width"]) -> None:
-        """Put rows first; what no longer fits is forgotten."""
+        """Put rows first and drop the oldest that no longer fit."""
         if len(self.kept) == 0:
             return
         kept = torch.cat([rows.detach(), self.rows()])[: len(self.kept)]

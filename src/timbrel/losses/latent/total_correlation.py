@@ -1,4 +1,4 @@
-"""The rate taken apart into three terms, each with its own weight (Chen et al. 2018)."""
+"""The KL split into three terms, each with its own weight (Chen et al. 2018)."""
 
 import math
 
@@ -32,10 +32,11 @@ def decompose(
 
     log q(z_i) is estimated as log 1/M sum_j q(z_i | n_j) over the M rows at hand: minibatch-
     weighted sampling (eq. 3) up to its constant. Differs: the constant log N (N, size of the data)
-    is left out, for crops have no count and no gradient sees it; with it the total correlation of
-    D dimensions would read (D - 1) log N too much even with infinite batches. Bias: z_i's own
-    posterior is always among the M, so log q(z_i) comes out high, mutual information never
-    above log M nats (2.1 for 8 rows), and the total correlation is off where M is small.
+    is left out, because crops cannot be counted and it has no gradient; with it the total
+    correlation of D dimensions would be (D - 1) log N too high even with infinite batches. Bias:
+    z_i's own posterior is always among the M, so log q(z_i) is estimated too high, mutual
+    information never above log M nats (2.1 for 8 rows), and total correlation is inexact for
+    small M.
     """
     if z.shape[1] == 0:
         nothing = z.new_zeros(())
@@ -56,12 +57,12 @@ def decompose(
 class BetaTC(nn.Module):
     """`mutual_information`, `total_correlation`, `dimension_kl` (Chen et al. 2018, eq. 4).
 
-    With weight 1 on all three they are a sampled ELBO; a larger one on `total_correlation` asks for
-    independent dimensions without asking for a lower rate. `kl` is a diagnostic.
+    With weight 1 on all three, they are the sampled KL of the ELBO; a larger weight on
+    `total_correlation` makes dimensions independent without a lower KL. `kl` is a diagnostic.
 
     Rows must be independent, and frames of a clip are not: one frame per clip is drawn per step,
     so N is the batch size; `queue_rows` rows of earlier steps join them in q(z). Frame codes and
-    clip codes are taken apart each by themselves, as they have rates of their own.
+    clip codes are split separately, because their terms are per frame and per clip.
     """
 
     def __init__(self, *, latent_dim: int, clip_dim: int, queue_rows: int) -> None:
