@@ -26,6 +26,7 @@ from timbrel.analysis.gates import Gate
 from timbrel.analysis.generated_sounds import GeneratedSounds, measure_generated
 from timbrel.analysis.generated_tables import write_generated
 from timbrel.analysis.parity import front_end_difference, latent_difference
+from timbrel.analysis.tracks import tracks_once
 from timbrel.config.limits import ByKey
 from timbrel.config.schema import EvaluateSection
 from timbrel.data.scan.catalog import Catalog
@@ -157,13 +158,14 @@ def evaluate_model(
         raise UserError(f"evaluate.parts: {', '.join(unknown)} is none of {', '.join(known)}")
     parts = {name: segments for name, segments in known.items() if name in settings.parts}
     compared = compared_part(parts)
+    tracks = tracks_once(model)
     say = now_and_then()
 
     def scored(done: int, files: int, part: str) -> None:
         say(f"scored {done} of {files} files ({part})")
 
     with full_precision(), replacing_folder(output / EVALUATION_FOLDER) as draft:
-        rows = score_parts(model, parts, draft / "audio", seed=seed, progress=scored)
+        rows = score_parts(model, parts, draft / "audio", seed=seed, tracks=tracks, progress=scored)
         summary = summarise(rows, seed=seed, draws=settings.bootstrap_draws)
         held_out = [*found.split.validation, *found.split.test]
         # The gates on input and code can use any file: training files if none is held out.
@@ -171,9 +173,9 @@ def evaluate_model(
         heard, unread = _front_end_differences(
             model, any_files, found.catalog, downmix, normalise, chunk_samples
         )
-        coded = [latent_difference(model, segment) for segment in any_files]
+        coded = [latent_difference(model, segment, tracks) for segment in any_files]
         curves = read_metrics(metrics) if (metrics := folder / METRICS_FILE).is_file() else {}
-        code = latent_gates.measure_code(model, held_out)
+        code = latent_gates.measure_code(model, held_out, tracks)
         generated = measure_generated(
             model,
             prior,
