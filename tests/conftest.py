@@ -29,6 +29,12 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give a worker half of the suite, not batches of it: what a module trains is trained once."""
+    if config.getoption("dist", "no") == "load":  # what -n chooses
+        config.option.dist = "worksteal"
+
+
 @pytest.fixture(scope="session")
 def checkout() -> Path:
     return CHECKOUT
