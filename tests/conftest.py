@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,19 @@ CHECKED = tuple(f"timbrel.{part}" for part in ("contracts", "dsp", "models", "lo
 install_import_hook(CHECKED, "shape_check.checked")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    # None beside the sources, then. But without any, every process here would compile torch and
+    # Lightning again: 13 s instead of 5.
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(CHECKOUT / ".pytest_cache" / "bytecode")
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give a worker half of the suite, not batches of it: what a module trains is trained once."""
+    if config.getoption("dist", "no") == "load":  # what -n chooses
+        config.option.dist = "worksteal"
 
 
 @pytest.fixture(scope="session")

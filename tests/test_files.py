@@ -46,6 +46,26 @@ def test_a_file_is_replaced_with_its_folder_made_and_nothing_beside_it(tmp_path:
     assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
 
 
+def test_a_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch) -> None:
+    """A move that reaches the disk before the bytes leaves an empty file after a power loss."""
+    calls: list[tuple[str, int]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        calls.append(("fsync", os.fstat(descriptor).st_ino))
+        fsync(descriptor)
+
+    def moved(draft: Path, path: Path) -> None:
+        calls.append(("replace", os.stat(draft).st_ino))
+        replace(draft, path)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", moved)
+    write_bytes(tmp_path / "kept", b"all of it")
+    inode = (tmp_path / "kept").stat().st_ino
+    assert calls == [("fsync", inode), ("replace", inode)]
+
+
 def test_an_error_leaves_the_file_of_before_and_no_draft(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("before")

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -186,14 +185,14 @@ def test_a_hundred_runs_are_listed_in_a_blink_without_torch(tmp_path) -> None:
         "heavy = {'torch', 'numpy', 'hydra', 'matplotlib'} & set(sys.modules); "
         "sys.exit(f'imports {heavy}' if heavy else status)"
     )
-    start_s = time.monotonic()
+    before_s = os.times().children_user  # not the clock, which other processes take too
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
     )
-    wall_s = time.monotonic() - start_s
+    taken_s = os.times().children_user - before_s
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("\n") == 101
-    assert wall_s < 3, f"{wall_s:.2f} s"  # 0.3 s on a quiet machine
+    assert taken_s < 3  # 0.2 s
 
 
 def test_completion_offers_commands_and_runs(here) -> None:

@@ -177,3 +177,10 @@ def test_choices_are_those_of_what_is_built(names: Any, choices: Any) -> None:
 def test_a_config_of_no_stage_is_no_config_of_generate() -> None:
     with pytest.raises(TypeError, match="DataConfig is the config of no stage"):
         config_checks.check(DataConfig())  # type: ignore[arg-type]
+
+
+def test_every_item_of_a_list_has_to_be_within() -> None:
+    bounds = Bounds(least=0, below=1)
+    assert bounds.holds([0.0, 0.99])
+    assert not bounds.holds([0.9, 1.0])
+    assert not bounds.holds([-0.1, 0.9])

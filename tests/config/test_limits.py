@@ -81,6 +81,11 @@ def test_limits_of_an_earlier_run_stood_under_alarms(tmp_path: Path) -> None:
     assert dict(saved.limits) == {**DEFAULTS, **own}
 
 
+def test_limits_that_stand_beside_an_earlier_runs_alarms_stay() -> None:
+    both = {"alarms": {"kl_floor_nats": 1.0, "patience": 3}, "limits": {"kl_floor_nats": 2.0}}
+    assert moved(both) == {"alarms": {"patience": 3}, "limits": {"kl_floor_nats": 2.0}}
+
+
 def test_a_config_of_now_stays_as_it_is() -> None:
     config = OmegaConf.to_container(OmegaConf.structured(TrainConfig), enum_to_str=True)
     assert isinstance(config, dict)

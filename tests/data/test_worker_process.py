@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from timbrel.data import worker_process
 from timbrel.data.worker_process import (
     SINGLE_THREADED,
     EndedError,
@@ -80,6 +81,28 @@ def test_a_process_that_does_not_start_is_no_process_that_ended_on_its_job():
     with pytest.raises(UserError, match=r"^pid: ended on it: it did not start \(") as raised:
         process.call("pid")
     assert not isinstance(raised.value, EndedError)
+
+
+def test_a_process_that_never_says_that_it_is_ready_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(worker_process, "START_S", 0.5)
+    process: WorkerProcess[str, object] = WorkerProcess(
+        (sys.executable, "-S", "-c", "import time; time.sleep(60)"),
+        ended=lambda job: f"{job}: ended on it",
+    )
+    began_s = time.monotonic()
+    with pytest.raises(UserError, match=r"^pid: ended on it: it did not start within 0\.5 s \("):
+        process.call("pid")
+    assert time.monotonic() - began_s < 30
+    assert process._process is None
+
+
+def test_a_process_that_is_ready_is_left_alone_after_that(monkeypatch):
+    monkeypatch.setattr(worker_process, "START_S", 5.0)
+    process = worker()
+    pid = process.call("pid")
+    time.sleep(5.5)
+    assert process.call("pid") == pid
+    process.close()
 
 
 def test_a_stopped_process_starts_no_other():

@@ -13,16 +13,18 @@ from torch import Tensor, nn
 
 from models.presets import Blocks, Point
 from signals import sine
-from timbrel.analysis.evaluation import reconstruct
+from timbrel.analysis.evaluation import reconstruct, score_parts
 from timbrel.analysis.generated_sounds import interpolations
 from timbrel.analysis.latent_gates import measure_code
 from timbrel.analysis.latent_statistics import fit_latent_statistics
-from timbrel.analysis.parity import latent_difference
+from timbrel.analysis.parity import front_end_difference, latent_difference
+from timbrel.analysis.tracks import tracks_once
 from timbrel.contracts import Batch, Columns, Conditions, Latent
 from timbrel.data.cache.entry import npy_header
 from timbrel.data.cache.store import Clip
 from timbrel.data.chunks.conditions import conditions_from, measured_conditions
 from timbrel.data.split.parts import Segment
+from timbrel.generation import file_source
 from timbrel.generation.engine import decode_stream
 from timbrel.generation.file_source import FileSource, encode_whole
 from timbrel.generation.source import PriorSource
@@ -140,6 +142,27 @@ def test_evaluation_and_its_gates_carry_them(
     assert measure_code(model, [early, late]).decode_change > 0.1
     (smoothness,) = interpolations(model, [early, late], 24_000)
     assert np.isnan(smoothness) or smoothness > 0.3
+
+
+def test_an_evaluation_measures_the_tracks_of_a_recording_once(
+    model: Autoencoder, notes: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def counted(*rest: object, **words: object) -> Conditions:
+        measured.append(rest)
+        return real(*rest, **words)
+
+    measured: list[object] = []
+    real = file_source.measured_conditions
+    monkeypatch.setattr(file_source, "measured_conditions", counted)
+    segment = segment_of(tmp_path, notes)
+    tracks = tracks_once(model)
+    score_parts(model, {"test": [segment]}, tmp_path, seed=0, tracks=tracks)
+    assert latent_difference(model, segment, tracks) == 0.0
+    measure_code(model, [segment], tracks)
+    soundfile.write(tmp_path / "notes.wav", notes.T, RATE_HZ, subtype="FLOAT")
+    heard = {"downmix": "mean", "chunk_samples": 8192}
+    assert front_end_difference(model, segment, tmp_path / "notes.wav", **heard) == 0.0
+    assert len(measured) == 1
 
 
 def test_validation_decodes_with_the_batchs_own(model: Autoencoder, notes: np.ndarray) -> None:

@@ -37,6 +37,13 @@ def test_the_seed_is_the_sound(instrument: Instrument) -> None:
     assert np.abs(first - other).max() > 1e-3
 
 
+def test_the_temperature_arrives_and_at_0_every_seed_is_the_mean(instrument: Instrument) -> None:
+    still, other = (instrument.render(seconds=0.2, seed=s, temperature=0.0).samples for s in (1, 2))
+    assert_array_equal(still, other)
+    warm = instrument.render(seconds=0.2, seed=1).samples
+    assert np.abs(warm - still).max() > 1e-3
+
+
 def test_blocks_join_to_the_render(instrument: Instrument) -> None:
     blocks = list(instrument.render_blocks(seconds=15.0, seed=1))
     assert len(blocks) > 2

@@ -57,11 +57,12 @@ def test_a_part_is_replaced_whole_or_stays(model: Path) -> None:
     assert part(model, "presets") == place
 
 
-@pytest.mark.parametrize("damage", ["changed", "missing", "extra", "record", "no record"])
+@pytest.mark.parametrize("damage", ["changed", "below", "missing", "extra", "record", "no record"])
 def test_a_damaged_part_is_named_and_the_model_still_opens(model: Path, damage: str) -> None:
     place = add_part(model, "presets", _presets)
     add_part(model, "prior", lambda folder: folder.joinpath("weights").touch())
-    file = place / ("part.json" if "record" in damage else "index.json")
+    name = "banks/one.json" if damage == "below" else "index.json"
+    file = place / ("part.json" if "record" in damage else name)
     if damage in ("missing", "no record"):
         file.unlink()
     elif damage == "extra":

@@ -29,6 +29,7 @@ def test_every_option_of_timbrel_is_its_own() -> None:
         "timbrel.models.autoencoder.torch.load",
         "timbrel.library.bundle.os.system",
         "timbrel.losses.latent.no_such",
+        "torch.nn.modules.module.OrderedDict",  # a class, and not of torch
     ],
 )
 def test_what_is_no_part_of_a_training_asks(target: str) -> None:

@@ -3,16 +3,19 @@
 import csv
 import shutil
 import sys
+from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import loggers
 from omegaconf import OmegaConf
 
 from stages.training_jobs import TINY, lean, only_run
 from timbrel.errors import UserError
 from timbrel.runs.folder import read_metrics
-from timbrel.stages import train
+from timbrel.stages import additions, train
 from timbrel.stages.composing import compose
 from timbrel.sweeps.signature import config_digest
 from timbrel.training.checkpoint import LAST
@@ -215,6 +218,10 @@ def test_a_callback_and_a_logger_join_and_go_on(
         (("+logger.extra.x._target_=additions_of_mine.Witness",), "extra.x: builds a Witness, not"),
         (("+logger.extra.x._target_=additions_of_mine.not_one",), "extra.x: builds a Linear, not"),
         ((CSV, "+logger.extra.csv.nam=x"), "logger.extra.csv.nam: CSVLogger takes no 'nam'; did"),
+        (
+            ("+logger.extra.c._target_=lightning.pytorch.loggers.CometLogger",),
+            "logger.extra.c: CometLogger needs comet_ml, which is not installed: pip install",
+        ),
         (("optimizer._target_=torch.optim.AdamX",), "optimizer._target_: torch.optim.AdamX: no"),
         (("+optimizer.beta=1",), "optimizer.beta: AdamW takes no 'beta'"),
         (("optimizer.lr=-1",), "optimizer.lr=-1: above 0"),
@@ -255,3 +262,25 @@ def test_another_optimizer_is_another_run_and_a_logger_is_not() -> None:
 def test_a_key_of_no_section_is_still_refused() -> None:
     with pytest.raises(UserError, match=r"logger\.extr\.csv: no such key"):
         compose("train", [*BASE, "+logger.extr.csv=1"])
+
+
+@pytest.mark.parametrize("kind", sorted(set(loggers.__all__) - {"Logger", "CSVLogger"}))
+def test_a_loggers_missing_package_is_told_before_recordings_are_read(kind: str) -> None:
+    words = [f"+logger.extra.x._target_=lightning.pytorch.loggers.{kind}"]
+    told = nullcontext()
+    if not any(find_spec(name) for name in additions._PACKAGES[kind]):
+        told = pytest.raises(UserError, match=rf"logger\.extra\.x: {kind} needs \w+, which is not")
+        with pytest.raises((ModuleNotFoundError, TypeError)):  # built, the class refuses as well
+            getattr(loggers, kind)(save_dir=".")
+    with told:
+        additions.additions(compose("train", [*BASE, *words]))
+
+
+def test_a_callback_is_built_once(here: Path) -> None:
+    init = "    def __init__(self):\n        open('built', 'a').write('.')"
+    text = f"from lightning.pytorch import Callback\n\n\nclass Counted(Callback):\n{init}\n"
+    (here / "counting.py").write_text(text)
+    short = [text for text in BASE if not text.startswith("trainer.max_steps")]
+    words = ("trainer.max_steps=1", "+callbacks.mine._target_=counting.Counted")
+    assert train.main([*short, *words]) == 0
+    assert (here / "built").read_text() == "."

@@ -225,11 +225,44 @@ def test_every_architecture_with_every_latent(architecture, latent):
             ["data=demi"],
             "data=demi: no such option in conf/data (demo, folder); did you",
         ),
+        (
+            "train",
+            ["optimizer=null"],
+            "optimizer=null: null is no option of optimizer (adamw); leave",
+        ),
+        ("train", ["callbacks=[default,Null]"], "callbacks=[default,Null]: null is no option of"),
+        (
+            "train",
+            ["hydra/launcher=null"],
+            "hydra/launcher=null: null is no option of hydra/launch",
+        ),
         ("inspect", ["data.rot=x"], "data.rot: no such key; did you mean 'data.root'?"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(told, stage, words, message):
     assert told(stage, *words).startswith(message)
+
+
+@pytest.mark.parametrize("group", groups_of("train"))
+def test_null_is_an_option_of_no_group(group, told):
+    message = told("train", "data=demo", f"{group}=null")
+    assert message.startswith(f"{group}=null: null is no option of {group} (")
+    has_none = "none" in groups_of("train")[group]
+    assert message.endswith("none goes without" if has_none else "leave it out for the default")
+
+
+@pytest.mark.parametrize("group", ["architecture", "latent", "augmentation", "loss"])
+def test_a_file_that_chooses_no_option_is_told_which(group, here, told):
+    file = here / "conf" / "experiment" / "bare.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"# @package _global_\ndefaults:\n  - override /{group}: null\n")
+    assert told("train", "data=demo", "experiment=bare").startswith(f"{group}: no option is chosen")
+
+
+def test_several_options_of_a_group_are_merged_in_their_order(here):
+    job = Recorder()
+    assert app.run_stage("train", ["data=demo", "logger=[wandb,none]"], job) == 0
+    assert str(job.configs[0].logger.kind) == "none"
 
 
 def test_names_and_folders_may_hold_anything(here):

@@ -1,8 +1,10 @@
 """A training in phases with an adversary on audio, killed anywhere, repeats its curve."""
 
 import hashlib
+import itertools
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from safetensors.torch import load_file
 
 from stages.training_jobs import TINY, lean, only_run, start, warm_context
 from timbrel.runs.folder import held_out_loss, read_metrics
-from timbrel.stages import train
+from timbrel.stages import train, watchers
+from timbrel.training.callbacks import Clock
 from timbrel.training.fit import BEST
 from timbrel.training.module import Training
 
@@ -56,9 +59,9 @@ def cut_at(steps: list[int], folder: Path, monkeypatch: pytest.MonkeyPatch) -> P
     words = [*TASK]
     with monkeypatch.context() as once:
         once.setattr(Training, "training_step", cut)
-        while train.main(words) != 0:
-            words = [f"run={only_run(folder)}"]
-    assert not steps
+        while (status := train.main(words)) == 130:
+            words = [f"run={only_run(folder)}", "trust=true"]
+    assert (status, steps) == (0, [])
     return only_run(folder)
 
 
@@ -146,5 +149,7 @@ def test_a_phase_that_never_began_is_told(
     monkeypatch.chdir(tmp_path)
     late = "phases=[{name:one},{name:late,from_step:100000}]"
     timed = [text for text in TASK if not text.startswith(("phases", "trainer.max"))]
-    assert train.main([*timed, late, "trainer.max_time=1s", "trainer.max_steps=null"]) == 0
+    ticks = itertools.count()  # a step a second
+    monkeypatch.setattr(watchers, "Clock", partial(Clock, now_s=lambda: float(next(ticks))))
+    assert train.main([*timed, late, "trainer.max_time=12s", "trainer.max_steps=null"]) == 0
     assert "note: phase 'late' never began: training ended before it" in capsys.readouterr().err

@@ -14,6 +14,7 @@ import timbrel
 from stages.test_kill import logged_steps, outcome
 from stages.training_jobs import TINY, lean, only_run, start, warm_context
 from timbrel.stages import parts, train
+from timbrel.stages.additions import additions
 from timbrel.stages.composing import compose
 from timbrel.stages.training_parts import training_module
 from timbrel.stages.warm_start import warm_started
@@ -79,7 +80,7 @@ def test_averaged_weights_start_from_the_parents_too(parent: Path, recordings: P
     compute = resolve_compute(
         accelerator="cpu", precision="fp32", workers=0, threads=1, pin_memory=None, tf32=False
     )
-    module = training_module(config, model, compute)
+    module = training_module(config, model, compute, additions(config))
     of_parent = timbrel.load(parent).model.state_dict()
     for weights in (module.model.state_dict(), module.averaged.state_dict()):
         assert weights.keys() == of_parent.keys()

@@ -4,15 +4,20 @@ import multiprocessing
 import os
 import sys
 import time
+from functools import partial
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
+from hydra._internal.hydra import Hydra
+from PIL import Image
 
+from timbrel.config.schema import EvaluateSection
 from timbrel.data.scan import catalog, probing
 from timbrel.stages import evaluation_run, training_run
+from timbrel.training import held_out_audio
 from timbrel.training.in_use import only_training
 
 TINY = (
@@ -38,19 +43,29 @@ TINY = (
 
 
 def lean(monkeypatch: pytest.MonkeyPatch, *, page: bool = False) -> None:
-    """Spare what a test of training does not look at.
+    """Spare what a test of training does not look at: half of the time that a tiny one takes.
 
     Files are measured in this process (a worker takes seconds to start; tests/data proves them),
-    and the report is drawn only where `page` asks for it.
+    and Hydra composes once (its second time only looks for hydra.mode, which no test here sets).
+    The report, its pictures and the usual number of generated sounds are made only where `page`
+    asks for it.
     """
 
     def measured(paths, *, workers=None, progress=None):
         return probing.measure_all(paths, workers=0, progress=progress)
 
     monkeypatch.setattr(catalog, "measure_all", measured)
+    monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)
     if not page:
+        few = partial(EvaluateSection, generated_clips=4, bootstrap_draws=100)
+        monkeypatch.setattr(training_run, "EvaluateSection", few)
+        monkeypatch.setattr(held_out_audio, "save_spectrogram_pair", _dot)
         monkeypatch.setattr(evaluation_run, "page_of", lambda *_: None)
         monkeypatch.setattr(training_run, "page_of", lambda *_: None)
+
+
+def _dot(path: Path, *_: object, **__: object) -> None:
+    Image.new("L", (1, 1)).save(path)
 
 
 def warm_context() -> ForkServerContext:
@@ -63,7 +78,10 @@ def warm_context() -> ForkServerContext:
 def start(
     context: ForkServerContext, folder: Path, *overrides: str, log: Path | None = None
 ) -> BaseProcess:
-    """`timbrel train` with `overrides`, in `folder`, as its own process; `log` gets its stderr."""
+    """`timbrel train` with `overrides`, in `folder`, as its own process; `log` gets its stderr.
+
+    It is `lean`.
+    """
     process = context.Process(target=_train, args=(str(folder), list(overrides), log))
     process.start()
     return process
@@ -75,6 +93,7 @@ def _train(folder: str, overrides: list[str], log: Path | None) -> None:
         sys.stderr = log.open("w")
     from timbrel.stages.train import main
 
+    lean(pytest.MonkeyPatch())
     raise SystemExit(main(overrides))
 
 

@@ -116,6 +116,14 @@ def test_the_best_weights_are_kept_and_are_those_it_ends_with(whole: Any) -> Non
         assert same({f"average.module.{k}": v for k, v in recorder.averaged[step].items()}, saved)
 
 
+def test_a_resumed_training_counts_its_validations_on(whole: Any) -> None:
+    """By the count it is told at which validations sounds are written."""
+    folder, *_ = whole
+    resumed = Validation([], EVERY)
+    resumed.load_state_dict(torch.load(folder / LAST)["callbacks"][resumed.state_key])
+    assert resumed.count == STEPS // EVERY
+
+
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return all(torch.equal(value, other[name]) for name, value in one.items())
 

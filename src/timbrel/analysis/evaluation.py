@@ -16,12 +16,13 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from timbrel.analysis.tracks import Tracks, tracks_once
 from timbrel.attributes.measurement import measure
 from timbrel.attributes.pitch import PitchTrack
 from timbrel.audio.export import clear_peak_time
 from timbrel.audio.names import file_stem
 from timbrel.audio.origin import comment_of, mark
-from timbrel.contracts import Posterior
+from timbrel.contracts import Conditions, Posterior
 from timbrel.data.split.parts import Segment
 from timbrel.errors import UserError
 from timbrel.files import write_bytes, write_text
@@ -100,6 +101,7 @@ def score_parts(
     *,
     seed: int,
     second_pitch: SecondPitch | None = None,
+    tracks: Tracks | None = None,
     progress: Progress = lambda done, files, part: None,
 ) -> list[FileScore]:
     """Every segment of `parts` through the model; those of `compared_part` through controls too.
@@ -110,6 +112,7 @@ def score_parts(
 
     Raises UserError where the model's output is not finite.
     """
+    tracks = tracks or tracks_once(model)
     compared = compared_part(parts)
     files = sum(map(len, parts.values()))
     rows: list[FileScore] = []
@@ -117,7 +120,7 @@ def score_parts(
     for part, segments in parts.items():
         for number, segment in enumerate(segments):
             original = segment.samples()
-            decoded = reconstruct(model, original)
+            decoded = reconstruct(model, original, tracks(segment))
             if not np.isfinite(decoded.audio).all():
                 raise UserError(
                     f"'{segment.clip.name}': the model's output is not finite (NaN or infinity); "
@@ -183,14 +186,18 @@ def _scored(
         yield row(NOISE, controls.matched_noise(original, numpy_generator(control_seed, 0, name)))
 
 
-def reconstruct(model: Autoencoder, audio: NDArray[np.float32]) -> Reconstruction:
+def reconstruct(
+    model: Autoencoder, audio: NDArray[np.float32], conditions: Conditions | None = None
+) -> Reconstruction:
     """`(channel, time)` through encoder mean and decoder in blocks, as `source=file` renders it.
+
+    `conditions` are the tracks of all of it, measured where not given.
 
     Its nats are those of every frame, counted once wherever blocks overlap, and the clip code's:
     the mean of the blocks', weighted by frames. nan where the posterior is deterministic.
     """
     pieces = (audio[:, i : i + _BLOCK_SAMPLES] for i in range(0, audio.shape[1], _BLOCK_SAMPLES))
-    coded = list(encode_posteriors(model, pieces, conditions_of(model, audio)))
+    coded = list(encode_posteriors(model, pieces, conditions or conditions_of(model, audio)))
     clip = mean_clip(posterior.mean for posterior in coded)
     codes = (replace(posterior.mean, clip=clip) for posterior in coded)
     decoded = np.concatenate(list(decode_stream(model, codes)), axis=1)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from timbrel.analysis.evaluation import write_csv
 from timbrel.analysis.gates import Gate, judged, unknown
+from timbrel.analysis.tracks import Tracks, tracks_once
 from timbrel.config.limits import LIMITS, ByKey
 from timbrel.data.split.parts import Segment
-from timbrel.generation.file_source import conditions_of
 from timbrel.losses.latent import kl_nats
 from timbrel.metrics import latent as latent_metrics
 from timbrel.models.autoencoder import Autoencoder
@@ -44,8 +44,11 @@ class CodeUse:
 
 
 @torch.inference_mode()
-def measure_code(model: Autoencoder, segments: Sequence[Segment]) -> CodeUse:
+def measure_code(
+    model: Autoencoder, segments: Sequence[Segment], tracks: Tracks | None = None
+) -> CodeUse:
     """Encode the first 20 s of every segment, decode 4 s of its code, and compare neighbours."""
+    tracks = tracks or tracks_once(model)
     device = next(model.parameters()).device
     encoded, decoded = (round(s * model.sample_rate_hz) for s in (_ENCODED_S, _DECODED_S))
     frames: list[_Rows] = [np.zeros((0, model.latent_dim), np.float32)]
@@ -55,7 +58,8 @@ def measure_code(model: Autoencoder, segments: Sequence[Segment]) -> CodeUse:
     before: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
     for segment in segments:
         audio = segment.samples()[:, :encoded]
-        conditions = conditions_of(model, audio).map(lambda x: x.to(device))
+        conditions = tracks(segment).cut(0, math.ceil(audio.shape[1] / model.hop_samples))
+        conditions = conditions.map(lambda x: x.to(device))
         posterior = model.encode(torch.from_numpy(audio)[None].to(device), conditions)
         mean, log_var = posterior.mean, posterior.log_var
         frames.append(_rows(mean.frames))

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from timbrel.analysis.tracks import Tracks, tracks_once
 from timbrel.contracts import joined
 from timbrel.data.chunks.sampling import ValidationChunks, validation_chunks
 from timbrel.data.split.parts import Segment
-from timbrel.generation.file_source import FileSource, conditions_of, encode_stream
+from timbrel.generation.file_source import FileSource, encode_stream
 from timbrel.models.autoencoder import Autoencoder
 
 _BLOCK_FRAMES = 64
@@ -63,7 +64,7 @@ def _cut(
 
 
 @torch.inference_mode()
-def latent_difference(model: Autoencoder, segment: Segment) -> float:
+def latent_difference(model: Autoencoder, segment: Segment, tracks: Tracks | None = None) -> float:
     """Largest absolute difference of posterior means, encoded whole and streamed in short blocks.
 
     Of the segment's first 20 s, frame codes; the clip code of a stream is a mean over its blocks by
@@ -71,7 +72,9 @@ def latent_difference(model: Autoencoder, segment: Segment) -> float:
     """
     audio = segment.samples()[:, : round(_LONGEST_S * model.sample_rate_hz)]
     device = next(model.parameters()).device
-    conditions = conditions_of(model, audio)
+    conditions = (tracks or tracks_once(model))(segment).cut(
+        0, -(-audio.shape[1] // model.hop_samples)
+    )
     there = conditions.map(lambda x: x.to(device))
     whole = model.encode(torch.from_numpy(audio)[None].to(device), there).mean.frames.float().cpu()
     blocks = encode_stream(model, [audio], conditions, block_frames=_BLOCK_FRAMES)

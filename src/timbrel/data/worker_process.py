@@ -11,6 +11,8 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -28,6 +30,9 @@ SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM
 
 # What a process says first: one that never comes up must not be taken for one that a job ended.
 READY = b"ready\n"
+
+START_S = 180.0
+"""How long a process may take to say it: its imports, from a slow disk on a busy machine."""
 
 
 class EndedError(UserError):
@@ -71,7 +76,8 @@ class WorkerProcess(Generic[Job, Outcome]):
         """The outcome of `job`.
 
         Raises the `UserError` of the function there, `EndedError` where the process ends on the
-        job, and another `UserError` where it does not start; the next job gets a fresh process.
+        job, and another `UserError` where it does not start within `START_S`; the next job gets a
+        fresh process.
         """
         process = self._process or self._start(job)
         if process.stdin is None or process.stdout is None:
@@ -104,9 +110,16 @@ class WorkerProcess(Generic[Job, Outcome]):
         self._process = process
         if self._stopped:  # by another thread, which did not see this process yet
             process.terminate()
-        if process.stdout is None or process.stdout.readline() != READY:
+        began_s = time.monotonic()
+        limit = threading.Timer(START_S, process.kill)  # ends the wait for its first line
+        limit.start()
+        ready = process.stdout is not None and process.stdout.readline() == READY
+        limit.cancel()
+        if not ready:
+            within = f" within {START_S:g} s" if time.monotonic() - began_s >= START_S else ""
             self.close()
-            raise UserError(f"{self._ended(job)}: it did not start ({' '.join(self._command)})")
+            command = " ".join(self._command)
+            raise UserError(f"{self._ended(job)}: it did not start{within} ({command})")
         return process
 
     def stop(self) -> None:

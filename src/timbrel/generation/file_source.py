@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,6 @@ class FileSource:
         self.n_samples = sum(block.shape[1] for block in self.audio())
         if self.n_samples == 0:
             raise UserError(f"'{self.path}': no samples; give a file that holds sound")
-        self._conditions = self._measured()
-        self._clip = self._clip_code()
 
     def blocks(self) -> Iterator[Latent]:
         """Consecutive frames, all with the file's clip code."""
@@ -67,12 +66,14 @@ class FileSource:
             self.model, self.audio(), self._conditions, block_frames=self.block_frames
         )
 
-    def _measured(self) -> Conditions:
+    @cached_property
+    def _conditions(self) -> Conditions:
         if not self.model.conditions:
             return Conditions()
         return conditions_of(self.model, np.concatenate(list(self.audio()), axis=1))
 
-    def _clip_code(self) -> torch.Tensor:
+    @cached_property
+    def _clip(self) -> torch.Tensor:
         if self.model.clip_dim == 0:
             return torch.zeros(1, 0)
         return mean_clip(self._encoded())

@@ -113,6 +113,9 @@ def checked(stage: str, config: DictConfig) -> DictConfig:
 
     Raises UserError where a key is missing or values cannot be meant.
     """
+    for name in _CHOSEN:
+        if name in config and not config[name]:
+            raise UserError(f"{name}: no option is chosen; name one: {name}=OPTION")
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         raise UserError(config_checks.missing_message(stage, missing))

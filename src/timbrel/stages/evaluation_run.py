@@ -26,6 +26,7 @@ from timbrel.analysis.gates import Gate
 from timbrel.analysis.generated_sounds import GeneratedSounds, measure_generated
 from timbrel.analysis.generated_tables import write_generated
 from timbrel.analysis.parity import front_end_difference, latent_difference
+from timbrel.analysis.tracks import tracks_once
 from timbrel.attributes.swift_f0 import swift_pitch
 from timbrel.config.choices import SecondPitch
 from timbrel.config.limits import ByKey
@@ -161,6 +162,7 @@ def evaluate_model(
     parts = {name: segments for name, segments in known.items() if name in settings.parts}
     compared = compared_part(parts)
     frame_rate_hz = model.sample_rate_hz / model.hop_samples
+    tracks = tracks_once(model)
     say = now_and_then()
 
     def scored(done: int, files: int, part: str) -> None:
@@ -172,6 +174,7 @@ def evaluate_model(
             parts,
             draft / "audio",
             seed=seed,
+            tracks=tracks,
             second_pitch=_SECOND_PITCH[settings.second_pitch],
             progress=scored,
         )
@@ -182,9 +185,9 @@ def evaluate_model(
         heard, unread = _front_end_differences(
             model, any_files, found.catalog, downmix, normalise, chunk_samples
         )
-        coded = [latent_difference(model, segment) for segment in any_files]
+        coded = [latent_difference(model, segment, tracks) for segment in any_files]
         curves = read_metrics(metrics) if (metrics := folder / METRICS_FILE).is_file() else {}
-        code = latent_gates.measure_code(model, held_out)
+        code = latent_gates.measure_code(model, held_out, tracks)
         generated = measure_generated(
             model,
             prior,

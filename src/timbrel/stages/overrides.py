@@ -17,6 +17,7 @@ from timbrel.config.options import groups_of, options, shadowed_options, stage_n
 from timbrel.config.schema import STAGES, in_open_section
 from timbrel.errors import UserError, did_you_mean
 from timbrel.paths import user_path
+from timbrel.stages.group_choices import SWEEP, check_choice, check_not_null
 
 RESUME_KEYS = ("run", "trust", "data_root", "device", "logger", "hydra")
 _FOLDERS_OF_HYDRA = ("hydra.run.dir", "hydra.sweep.dir")
@@ -28,7 +29,6 @@ _QUOTES = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 # Quoted for Hydra, once or with commas between; what merely begins with a quote is a name.
 _QUOTED = re.compile(rf"{_QUOTES}(\s*,\s*{_QUOTES})*", re.S)
 _RESOLVER = re.compile(r"\$\{[\w.]+:")  # ${now:%H}: what Hydra's own folders are named by
-_SWEEP = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag|int|float)\(")
 
 
 def schema_keys(schema: type, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -84,7 +84,7 @@ def quoted_texts(stage: str, overrides: Sequence[str], *, multirun: bool) -> lis
         if not is_text or value in ("", "null", "???"):
             found.append(f"{key}={_kept(value)}" if is_list else override)
             continue
-        if _QUOTED.fullmatch(value) or (multirun and _SWEEP.match(value)):
+        if _QUOTED.fullmatch(value) or (multirun and SWEEP.match(value)):
             found.append(f"{key}={_kept(value)}")
             continue
         values = value.split(",") if multirun else [value]
@@ -139,6 +139,8 @@ def check_overrides(
             raise UserError(f"{override}: an override is KEY=VALUE{_stage_hint(stage, override)}")
         sign, key, value = match["sign"] or "", match["key"], match["value"]
         if key.split(".")[0].split("/")[0] == "hydra":
+            if "." not in key:
+                check_not_null(override, key, value)
             continue
         if sign == "~":
             raise UserError(f"{override}: nothing can be deleted; set the key to null instead")
@@ -150,7 +152,7 @@ def check_overrides(
             )
         everywhere = options(*folders)
         if key in everywhere:
-            _check_choice(stage, sign, key, value, everywhere, multirun=multirun, folders=folders)
+            check_choice(stage, sign, key, value, everywhere, multirun=multirun, folders=folders)
         else:
             _check_key(stage, sign, key, folders)
 
@@ -160,41 +162,6 @@ def _stage_hint(stage: str, word: str) -> str:
         return f"; one stage at a time: 'timbrel {word} ...'"
     keys = [key for key, _, _ in schema_keys(stage_named(stage).schema)]
     return did_you_mean(f"{word}=", [f"{key}=" for key in keys])
-
-
-def _check_choice(
-    stage: str,
-    sign: str,
-    group: str,
-    value: str,
-    everywhere: dict[str, list[str]],
-    *,
-    multirun: bool,
-    folders: Sequence[Path],
-) -> None:
-    here = groups_of(stage, *folders)
-    if group not in here:
-        others = [other for other in STAGES if group in groups_of(other, *folders)]
-        raise UserError(
-            f"{group}={value}: timbrel {stage} has no choice of {group} (timbrel "
-            f"{' and '.join(others)} {'has' if len(others) == 1 else 'have'}); "
-            f"its choices: {', '.join(here)}"
-        )
-    if sign:
-        raise UserError(f"{sign}{group}={value}: write {group}={value}, without the {sign}")
-    if _SWEEP.match(value) or value[:1] in ("[", "{") or value == "null":
-        return
-    for name in value.split(",") if multirun else [value]:
-        name = name.strip().strip("'\"")
-        if name in here[group]:
-            continue
-        if "," in name:
-            raise UserError(f"{group}={value}: several choices need --multirun")
-        message = f"{group}={name}: no such option in conf/{group} ({', '.join(here[group])})"
-        owners = [other for other in here if other != group and name in here[other]]
-        if owners:
-            raise UserError(f"{message}; use {owners[0]}={name}")
-        raise UserError(message + did_you_mean(name, here[group]))
 
 
 def _check_key(stage: str, sign: str, key: str, folders: Sequence[Path]) -> None:

@@ -12,7 +12,6 @@ from timbrel.library.targets import foreign_parts
 from timbrel.losses.mix import LossMix
 from timbrel.models.autoencoder import Autoencoder, not_an_autoencoder
 from timbrel.randomness import derived_seed
-from timbrel.stages.additions import check_additions
 from timbrel.stages.built import built
 from timbrel.stages.measuring import check_attributes
 from timbrel.stages.sweep_number import check_objective
@@ -30,7 +29,6 @@ def check_sections(config: DictConfig) -> None:
     for name in SECTIONS:
         check_targets(OmegaConf.to_container(config[name], resolve=True), name)
     foreign_parts(model_config(config), "architecture")  # what a bundle could not keep
-    check_additions(config)
     check_objective(config.objective, channels=config.data.channels)
     build_augmentation(config)
     check_attributes(config)

@@ -13,7 +13,7 @@ from timbrel.library.bundle import (
 )
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages import parts
-from timbrel.stages.additions import build_optimizer, peak_learning_rate
+from timbrel.stages.additions import Additions, build_optimizer
 from timbrel.stages.expanding import expanded
 from timbrel.stages.recordings import Recordings
 from timbrel.training.compute import Compute, resolve_compute
@@ -67,7 +67,9 @@ def chosen_compute(config: DictConfig) -> Compute:
     )
 
 
-def training_module(config: DictConfig, model: Autoencoder, compute: Compute) -> Training:
+def training_module(
+    config: DictConfig, model: Autoencoder, compute: Compute, added: Additions
+) -> Training:
     """The model with its losses, adversaries, phases and optimizers."""
     trainer = config.trainer
     return Training(
@@ -76,8 +78,8 @@ def training_module(config: DictConfig, model: Autoencoder, compute: Compute) ->
         penalty=parts.build_penalty(config),
         mix=parts.build_mix(config),
         optimizer=OptimizerSettings(
-            make=build_optimizer(config, model, compute.accelerator),
-            learning_rate=peak_learning_rate(config),
+            make=build_optimizer(added.optimizer, model, compute.accelerator),
+            learning_rate=added.learning_rate,
             warmup_steps=trainer.warmup_steps,
             gradient_clip_norm=trainer.gradient_clip_norm or float("inf"),
             ema_decay=trainer.ema_decay or 0.0,

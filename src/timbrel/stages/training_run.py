@@ -22,7 +22,7 @@ from timbrel.library.card import Card, Frontend, TrainingData
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.runs.folder import CONFIG_FILE, MODEL_FOLDER
 from timbrel.stages import parts
-from timbrel.stages.additions import build_loggers
+from timbrel.stages.additions import Additions, additions, build_loggers
 from timbrel.stages.composing import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.measuring import measuring
@@ -64,6 +64,7 @@ class Done:
 def dry_run(config: DictConfig) -> str:
     """What the training would cost, as a table; writes nothing but the cache."""
     parts.check_sections(config)
+    additions(config)
     compute = chosen_compute(config)
     model = fitting_model(config)
     warm_started(config, model)
@@ -94,13 +95,14 @@ def train(config: DictConfig) -> Done:
     disk refuses a file on the way, with what is kept and how to go on.
     """
     parts.check_sections(config)
+    added = additions(config)
     compute = chosen_compute(config)
     model = fitting_model(config)
     with ExitStack() as held:
         if config.run is not None:
             held.enter_context(only_training(Path(config.run), advice=elsewhere(config)))
         parent = warm_started(config, model)
-        module = training_module(config, model, compute)
+        module = training_module(config, model, compute, added)
         place = place_of_run(config)
         first_step = 0
         if config.run is not None:
@@ -127,7 +129,7 @@ def train(config: DictConfig) -> Done:
                 )
                 save_config(config, folder)  # last: what has a config can be resumed
             check_same_data(folder, data_hash(found.split))
-            return _trained(config, compute, module, found, folder, first_step)
+            return _trained(config, compute, module, added, found, folder, first_step)
         except WriteError as error:
             raise UserError(f"{error}; {_kept(folder)}") from error
 
@@ -145,6 +147,7 @@ def _trained(
     config: DictConfig,
     compute: Compute,
     module: Training,
+    added: Additions,
     found: Recordings,
     folder: Path,
     first_step: int,
@@ -161,7 +164,9 @@ def _trained(
     try:
         measured = measuring(config, found, module.model)
         tracks = measured if module.model.conditions else None
-        callbacks, wandb_run = watchers(config, found, compute, folder, log, first_step, tracks)
+        callbacks, wandb_run = watchers(
+            config, found, compute, folder, log, first_step, tracks, added
+        )
         loader = training_loader(config, found, compute, first_step, measured)
         fitted = fit(
             module,
@@ -170,7 +175,7 @@ def _trained(
             folder,
             compute,
             names,
-            loggers=build_loggers(config, folder),
+            loggers=build_loggers(added.loggers, folder),
             log_every_steps=config.trainer.log_every_steps,
         )
         part = compared_part(found.split.parts())

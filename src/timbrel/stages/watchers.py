@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from timbrel.data.chunks.chunk import Measuring
 from timbrel.data.chunks.loaders import validation_loader
 from timbrel.data.split.parts import Segment
-from timbrel.stages.additions import with_own
+from timbrel.stages.additions import Additions, with_own
 from timbrel.stages.recordings import Recordings
 from timbrel.stages.run_folders import fixed_folder
 from timbrel.training.alarms import Alarms
@@ -32,6 +32,7 @@ def watchers(
     log: MetricsLog,
     first_step: int,
     measuring: Measuring | None,
+    added: Additions,
 ) -> tuple[list[Any], Any]:
     """The callbacks of a training, in the order they act, and its W&B run (None without one).
 
@@ -99,7 +100,7 @@ def watchers(
         callbacks.append(
             Console(validation, steps_per_epoch=epoch_steps, audio_s_per_step=step_s, alarms=alarms)
         )
-    callbacks += with_own(callbacks, curves, config)
+    callbacks += with_own(callbacks, curves, config, added)
     callbacks.append(Checkpoints(folder, validation, clock, trainer.checkpoint_every_steps))
     return callbacks, wandb_run
 
