@@ -37,6 +37,12 @@ METRICS = {
     "log_mel_l1": "log-mel L1",
     "loudness_error_lu": "loudness error, LU",
     "si_sdr_db": "SI-SDR, dB",
+    "pitch_accuracy": "pitch accuracy",
+    "pitch_error_cents": "pitch error, cents",
+    "brightness_error_octaves": "brightness error, octaves",
+    "attack_error_decades": "attack error, decades",
+    "decay_error_octaves": "decay error, octaves",
+    "frame_rate_lines_db": "frame-rate lines, dB",
 }
 TIMBREL = Path(sys.executable).with_name("timbrel")
 

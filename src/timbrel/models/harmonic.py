@@ -18,6 +18,7 @@ from timbrel.models.noise import PositionalNoise
 
 _ONSET_RATIO = 2.0
 _LOUDNESS_DB = 60.0
+_COURSE_STEPS, _COURSE_NEPERS = 8, (-7.0, 3.0)
 _SILENT_DB, _LEAST_POWER = -120.0, 1e-16
 _OCTAVE_CENTRE_HZ, _OCTAVES = 200.0, 3.0  # brings log f0 to about -1...1
 
@@ -33,8 +34,9 @@ class HarmonicDecoder(nn.Module):
       learned phase in every frame whatever is steady comes out on multiples of the frame rate;
     - noise of a learned level (Serra & Smith 1990).
 
-    Their sum is scaled, frame by frame, to the A-weighted level that the track `loudness_db` gives:
-    what is learned is the shape of the spectrum, and where the track is silent so is the sound.
+    A window is longer than a stroke, so a learned envelope of eight steps per frame shapes their
+    sum in time. Then the sum is scaled to the A-weighted level that the track `loudness_db` gives
+    each frame: what is learned is shape alone, and where the track is silent so is the sound.
 
     A source and a filter, as in DDSP (Engel et al. 2020); differs: the envelope is one value per
     bin and frame, and the free part plays what has no f0. The blocks see all tracks. Between
@@ -78,6 +80,9 @@ class HarmonicDecoder(nn.Module):
         self.envelope = whisper(width, channels * self.bins)
         self.magnitude = whisper(width, channels * self.bins)
         self.direction = nn.Linear(width, 2 * channels * self.bins)
+        self.course = nn.Linear(width, channels * _COURSE_STEPS)
+        nn.init.zeros_(self.course.weight)
+        nn.init.zeros_(self.course.bias)
         self.deviation = nn.Linear(width, channels * self.bins)
         self.register_buffer(
             "bin", torch.arange(self.bins).float().repeat(channels), persistent=False
@@ -126,9 +131,16 @@ class HarmonicDecoder(nn.Module):
             spectrum = full_scale * spectrum.unflatten(2, (self.channels, self.bins))
             spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
-            audio = audio.view(n_batch, self.channels, -1)
+            audio = audio.view(n_batch, self.channels, -1) * self._course(features)
             audio = audio * self._gain(audio, given.loudness_db)
         return Decoded(audio, phases.detach())
+
+    def _course(self, features: Tensor) -> Float[Tensor, "batch channel time"]:
+        """The envelope in time: 1 while nothing is learned, straight between the steps' middles."""
+        n_frames = features.shape[1]
+        steps = self.course(features).float().clamp(*_COURSE_NEPERS).exp()
+        steps = steps.unflatten(2, (self.channels, _COURSE_STEPS)).transpose(1, 2).flatten(2)
+        return nn.functional.interpolate(steps, size=n_frames * self.hop_samples, mode="linear")
 
     def _gain(self, audio: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch 1 time"]:
         """What brings every frame to its level, in straight lines between their middles."""
