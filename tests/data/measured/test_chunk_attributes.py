@@ -237,7 +237,7 @@ CHANGES = (
 @given(
     sounds(),
     st.sampled_from(("pad", "loop", "repeat")),
-    st.sampled_from((1, 480, 4096)),
+    st.sampled_from((1024, 1500, 4096)),
     st.sampled_from((64, 512)),
     st.sampled_from(CHANGES),
 )
