@@ -35,7 +35,8 @@ TRAIN = (*module_command("timbrel"), "train")
 _STOP_S = 20.0  # Ctrl-C reaches a training too; it closes its files first
 _LONGEST_REASON = 500
 # Somebody, or the system, ended the process: nothing is wrong with the training itself.
-_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")
+_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGHUP")
+_INTERRUPTED = (130, -signal.SIGINT)  # Ctrl-C: caught by the training, or before it could be
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class _Runner:
             began_s = time.monotonic()
             status, log_start = self._train(run, resumes, descriptor)
             seconds = time.monotonic() - began_s
-            if self.stop.asked or status == 130:
+            if self.stop.asked or status in _INTERRUPTED:
                 write_record(folder, replace(record, ended="interrupted"))
                 if not self.stop.asked:
                     raise KeyboardInterrupt

@@ -443,7 +443,7 @@ def test_interrupted_amid_its_processes_it_goes_on_where_it_was(sounds, tmp_path
 def test_an_error_in_a_decoding_process_reaches_the_person(sounds, tmp_path):
     catalog = catalog_of(sounds)
     (sounds / "mono.wav").unlink()
-    with pytest.raises(UserError, match=r"mono\.wav.*is gone"):
+    with pytest.raises(UserError, match=r"mono\.wav.*has gone"):
         Cache(tmp_path / "cache").ensure(catalog, sample_rate_hz=RATE_HZ, workers=2)
 
 
