@@ -207,3 +207,35 @@ def test_no_gradient_reaches_the_target(loss: nn.Module) -> None:
         loss(estimate.requires_grad_(), target)[name].sum().backward()
         assert estimate.grad is not None
         assert target.grad is None
+
+
+def advance(estimate: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    loss = SpectralLoss(window_samples=[1024], phase_window_samples=2048)
+    return loss(estimate[None, None], target[None, None])["phase_advance"]
+
+
+def tone(hz: float | torch.Tensor, phase: float = 0.0) -> torch.Tensor:
+    return 0.1 * torch.sin(2 * torch.pi * hz * torch.arange(65_536) / 48_000 + phase)
+
+
+def test_the_phase_advance_hears_frequencies_and_no_phases() -> None:
+    """Half a bin off, in a quarter of the window: an eighth of a turn."""
+    bin_hz = 48_000 / 2048
+    assert advance(tone(440.0, 1.3), tone(440.0)) == pytest.approx(0, abs=2e-3)
+    assert advance(0.1 * tone(440.0), tone(440.0)) == pytest.approx(0, abs=2e-3)
+    off = advance(tone(440.0 + bin_hz / 2), tone(440.0))
+    assert off == pytest.approx(1 - math.cos(math.pi / 4), abs=0.03)
+    assert advance(tone(440.0 + bin_hz), tone(440.0)) == pytest.approx(1, abs=0.05)
+
+
+def test_the_phase_advance_draws_a_frequency_to_its_target() -> None:
+    hz = torch.tensor(446.0, requires_grad=True)
+    advance(tone(hz), tone(440.0)).sum().backward()
+    assert hz.grad > 0
+
+
+def test_the_phase_advance_of_silence_costs_nothing() -> None:
+    silence = torch.zeros(8192)
+    assert advance(silence, silence) == 0
+    assert advance(tone(440.0)[:8192], silence) == 0
+    assert torch.isfinite(advance(silence, tone(440.0)[:8192]))

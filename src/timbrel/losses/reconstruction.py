@@ -18,6 +18,7 @@ from timbrel.losses.spectrogram_distance import SpectrogramDistance
 
 _LEVEL_WINDOW = 2048
 _LEVEL_BANDS = 32
+_PHASE_HZ = 6000.0
 _LEVEL_RANGE = 1e-6  # what lies 60 dB below an example's loudest band and frame is not weighed
 
 Terms = dict[str, Float[Tensor, " batch"]]
@@ -40,9 +41,9 @@ class SpectralLoss(nn.Module):
     least for an answer that is many dB too quiet, and this one is not.
 
     With `phase_window_samples`, also `phase_advance`: one minus the cosine between how far each
-    bin's phase moves in a quarter of that window, averaged by the square root of the target's
-    magnitudes. It tells a decoder that carries phases on at which frequency (the phase vocoder's
-    instantaneous frequency), whatever the phases themselves are.
+    bin's phase moves in a quarter of that window, averaged by the target's magnitudes over bins up
+    to 6 kHz; above, half a bin is less than 4 cents. It tells a decoder that carries phases on at
+    which frequency (the phase vocoder's instantaneous frequency), whatever the phases are.
 
     The channels are left and right. A side that is lost or inverted shows where it made them differ
     in a bin, by little if it is well below the mid; what the phase between them alone carries (one
@@ -77,6 +78,7 @@ class SpectralLoss(nn.Module):
             self.register_buffer(f"window_{n}", hann(n), persistent=False)
         self.register_buffer("level_window", hann(_LEVEL_WINDOW), persistent=False)
         self.register_buffer("phase_window", hann(phase_window_samples or 0), persistent=False)
+        self.phase_bins = 1 + round(_PHASE_HZ / sample_rate_hz * (phase_window_samples or 0))
         bands = torch.from_numpy(mel_filterbank(sample_rate_hz, _LEVEL_WINDOW, _LEVEL_BANDS))
         self.register_buffer("bands", bands / bands.sum(0).clamp_min(1e-12), persistent=False)
 
@@ -127,7 +129,9 @@ class SpectralLoss(nn.Module):
     def _phase_advance(self, estimate: Tensor, target: Tensor) -> Tensor:
         window, hop = self.phase_window, len(self.phase_window) // 4
         whole = target.shape[-1] // hop * hop
-        given, wanted = (stft(x[..., :whole], window, hop) for x in (estimate, target))
+        given, wanted = (
+            stft(x[..., :whole], window, hop)[..., : self.phase_bins, :] for x in (estimate, target)
+        )
         moved, meant = (x[..., 1:] * x[..., :-1].conj() for x in (given, wanted))
         silence = (self.silence_rms * window.norm()) ** 2
         cosine = (moved * meant.conj()).real / (moved.abs() * meant.abs() + silence**2)

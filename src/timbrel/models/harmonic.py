@@ -17,6 +17,7 @@ from timbrel.models.excitation import Excitation
 from timbrel.models.noise import PositionalNoise
 
 _ONSET_RATIO = 2.0
+_TUNED_HZ = 6000.0  # above, half a bin is less than 4 cents
 _LOUDNESS_DB = 60.0
 _COURSE_STEPS, _COURSE_NEPERS = 8, (-7.0, 3.0)
 _SILENT_DB, _LEAST_POWER = -120.0, 1e-16
@@ -83,7 +84,8 @@ class HarmonicDecoder(nn.Module):
         self.course = nn.Linear(width, channels * _COURSE_STEPS)
         nn.init.zeros_(self.course.weight)
         nn.init.zeros_(self.course.bias)
-        self.deviation = nn.Linear(width, channels * self.bins)
+        self.tuned_bins = min(self.bins, round(_TUNED_HZ / sample_rate_hz * window_samples))
+        self.deviation = nn.Linear(width, channels * self.tuned_bins)
         self.register_buffer(
             "bin", torch.arange(self.bins).float().repeat(channels), persistent=False
         )
@@ -156,6 +158,8 @@ class HarmonicDecoder(nn.Module):
         real, imaginary = self.direction(features).float().chunk(2, dim=-1)
         # A window's main lobe is two bins wide to either side of a partial.
         deviation = 2 * torch.tanh(self.deviation(features).float())
+        deviation = deviation.unflatten(2, (self.channels, self.tuned_bins))
+        deviation = nn.functional.pad(deviation, (0, self.bins - self.tuned_bins)).flatten(2)
         rises = magnitude[:, 1:] > _ONSET_RATIO * magnitude[:, :-1]
         return advanced_phases(
             torch.atan2(imaginary, real),
