@@ -58,8 +58,7 @@ def measure_code(
     before: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
     for segment in segments:
         audio = segment.samples()[:, :encoded]
-        conditions = tracks(segment).cut(0, math.ceil(audio.shape[1] / model.hop_samples))
-        conditions = conditions.map(lambda x: x.to(device))
+        conditions = tracks(segment, audio.shape[1]).map(lambda x: x.to(device))
         posterior = model.encode(torch.from_numpy(audio)[None].to(device), conditions)
         mean, log_var = posterior.mean, posterior.log_var
         frames.append(_rows(mean.frames))

@@ -72,9 +72,7 @@ def latent_difference(model: Autoencoder, segment: Segment, tracks: Tracks | Non
     """
     audio = segment.samples()[:, : round(_LONGEST_S * model.sample_rate_hz)]
     device = next(model.parameters()).device
-    conditions = (tracks or tracks_once(model))(segment).cut(
-        0, -(-audio.shape[1] // model.hop_samples)
-    )
+    conditions = (tracks or tracks_once(model))(segment, audio.shape[1])
     there = conditions.map(lambda x: x.to(device))
     whole = model.encode(torch.from_numpy(audio)[None].to(device), there).mean.frames.float().cpu()
     blocks = encode_stream(model, [audio], conditions, block_frames=_BLOCK_FRAMES)

@@ -1,4 +1,4 @@
-"""A walk through a config: every value below a node, with its dotted key."""
+"""Walks through a config: every value below a node with its dotted key, and what it builds."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -19,6 +19,15 @@ def walk(
     yield key, node
     for name, value in _items(node):
         yield from walk(value, f"{key}.{name}" if key else str(name), enter=enter)
+
+
+def targets_of(node: Any) -> Iterator[Any]:
+    """The value of every `_target_` in `node`, in order.
+
+    >>> list(targets_of({"_target_": "a.B", "parts": [{"_target_": "a.C"}]}))
+    ['a.B', 'a.C']
+    """
+    return (value for key, value in walk(node) if key.rpartition(".")[2] == "_target_")
 
 
 def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from timbrel.config.walk import walk
+from timbrel.config.walk import targets_of, walk
 from timbrel.errors import UserError
 
 _PACKAGES = ("timbrel.models.", "timbrel.dsp.")
@@ -75,13 +75,9 @@ def check_run_targets(config: Any, where: str) -> None:
     A run folder may come from a stranger, and resuming it calls what its config names. Of timbrel
     and torch it may name classes, in the packages that hold parts of a training.
     """
-    targets = [
-        str(node)
-        for key, node in walk(config)
-        if key.rpartition(".")[2] == "_target_" and not _is_part(str(node))
-    ]
-    if targets:
-        names = ", ".join(repr(name) for name in dict.fromkeys(targets))
+    foreign = [name for name in map(str, targets_of(config)) if not _is_part(name)]
+    if foreign:
+        names = ", ".join(repr(name) for name in dict.fromkeys(foreign))
         raise UserError(
             f"{where} names {names}, outside timbrel and torch: going on with the run calls that "
             "code. If the run is yours, or you trust who made it, give trust=true"
@@ -90,11 +86,10 @@ def check_run_targets(config: Any, where: str) -> None:
 
 def _is_part(target: str) -> bool:
     """Whether `target` is a class of timbrel's or torch's own that a training is made of."""
-    module_name, _, name = target.rpartition(".")
-    if not f"{module_name}.".startswith(_OF_TRAININGS):
+    if not target.startswith(_OF_TRAININGS):
         return False
     try:
-        part = getattr(importlib.import_module(module_name), name)
+        part, _ = _named(target)
     except (ImportError, AttributeError):
         return False
     return inspect.isclass(part) and f"{part.__module__}.".startswith(_OF_TRAININGS)
@@ -104,11 +99,16 @@ def _is_own(target: Any, where: str) -> bool:
     """Whether `target` is a network class written in the module of timbrel's that it names."""
     if not isinstance(target, str) or not target.startswith(_PACKAGES):
         return False
-    module_name, _, name = target.rpartition(".")
     try:
-        part = getattr(importlib.import_module(module_name), name)
+        part, module_name = _named(target)
     except (ImportError, AttributeError) as error:
         raise UserError(
             f"{where} names '{target}', which this timbrel does not have; update timbrel"
         ) from error
     return inspect.isclass(part) and issubclass(part, nn.Module) and part.__module__ == module_name
+
+
+def _named(target: str) -> tuple[Any, str]:
+    """What `target` names, taken from its very module, and the name of that module."""
+    module_name, _, name = target.rpartition(".")
+    return getattr(importlib.import_module(module_name), name), module_name

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.machinery import PathFinder
@@ -19,7 +19,7 @@ from typing import Any
 
 import timbrel
 from timbrel.config.additions import own_callbacks
-from timbrel.config.walk import walk
+from timbrel.config.walk import targets_of
 from timbrel.data.scan.tree import entries
 from timbrel.files import write_text
 from timbrel.paths import user_path
@@ -181,7 +181,7 @@ def code_digest(config: Mapping[str, Any]) -> str:
     packages named there, the version. Versions of torch and other dependencies do not count.
     """
     heard = {key: section for key, section in config.items() if key not in _UNHEARD_KEYS}
-    targets = sorted(set(_targets(heard)))
+    targets = sorted({name for name in targets_of(heard) if isinstance(name, str)})
     foreign, ours = _foreign({_top(name) for name in targets} - {"timbrel"})
     named = [name for name in targets if _top(name) == "timbrel"]
     files = source_files([_ENTRY, *named, *ours])
@@ -241,12 +241,6 @@ def _source(path: Path, modified_ns: int) -> tuple[str, tuple[str, ...]]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return digest, tuple(sorted(names))
-
-
-def _targets(node: Any) -> Iterator[str]:
-    for key, value in walk(node):
-        if key.rpartition(".")[2] == "_target_" and isinstance(value, str):
-            yield value
 
 
 def _foreign(packages: Iterable[str]) -> tuple[list[str], list[str]]:
