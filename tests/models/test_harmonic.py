@@ -24,9 +24,11 @@ def autoencoder(channels: int = 1, *, noise: float = -20.0, seed: int = 0) -> Au
     frame = {"width": 16, "blocks": 1, "kernel_frames": 3, "expansion": 2}
     spectrum = {"channels": channels, "window_samples": 2048, "hop_samples": HOP}
     decoder = HarmonicDecoder(latent_dim=4, clip_dim=0, sample_rate_hz=RATE_HZ, **spectrum, **frame)
-    nn.init.constant_(decoder.noise.bias, noise)
-    falling = -1.5 * torch.arange(decoder.bins).clamp_min(1).log()  # 9 dB per octave, as of strings
-    decoder.envelope.bias = nn.Parameter(falling.repeat(channels))
+    nn.init.constant_(decoder.noise.values.bias, noise)
+    low = decoder.envelope.low
+    bins = torch.cat([torch.arange(low), torch.linspace(low, decoder.bins - 1, low)])
+    falling = -1.5 * bins.clamp_min(1).log()  # 9 dB per octave, as of strings
+    decoder.envelope.values.bias = nn.Parameter(falling.repeat(channels))
     made = Autoencoder(
         sample_rate_hz=RATE_HZ, channels=channels, latent_dim=4, clip_dim=0,
         encoder=SpectralEncoder(phase_bins=8, **spectrum, **frame),
@@ -86,7 +88,7 @@ def test_a_stream_is_the_whole_sound(channels: int) -> None:
     for taken, block_frames in ((7, 40), (300, 33), (100, 512)):
         blocks = [latent.cut(start, start + taken) for start in range(0, 300, taken)]
         streamed = np.concatenate(list(decode_stream(model, blocks, block_frames=block_frames)), 1)
-        np.testing.assert_allclose(streamed, whole, atol=1e-4 * np.abs(whole).max())
+        np.testing.assert_allclose(streamed, whole, atol=2e-4 * np.abs(whole).max())
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0])
@@ -96,7 +98,7 @@ def test_the_level_is_that_of_the_track(confidence: float, channels: int) -> Non
     latent = code(torch.full((FRAMES,), 220.0), confidence)
     latent = replace(latent, conditions=replace(latent.conditions, loudness_db=levels[None]))
     audio = autoencoder(channels, noise=-8.0).decode(latent)[0].numpy()
-    found, _ = measure(audio, RATE_HZ).track("level_a_db")
+    found, _ = measure(audio, RATE_HZ).track("level_k_db")
     middle = (np.arange(len(found)) + 0.5) * 0.01 * RATE_HZ / HOP - 0.5
     wanted = np.interp(middle, np.arange(FRAMES), levels.numpy())
     assert np.abs(found - wanted)[5:-5].max() < 1.5
@@ -120,7 +122,7 @@ def test_what_is_steady_does_not_come_out_on_the_frame_rate() -> None:
     # Drawn to every fourth bin, the multiples of the frame rate, they all hum.
     bins = torch.arange(model.decoder.tuned_bins)
     nearest = (torch.round(bins / 4) * 4 - bins) / 2
-    model.decoder.deviation.bias = nn.Parameter(nearest.clamp(-0.999, 0.999).atanh())
+    model.decoder.deviation.bias.copy_(nearest.clamp(-0.999, 0.999).atanh())
     audio = model.decode(code(torch.full((2 * FRAMES,), 220.0), 0.0))[0].numpy()
     lines_db = frame_rate_lines_db(noise, audio, rate_hz=RATE_HZ, frame_rate_hz=RATE_HZ / HOP)
     assert lines_db > 6

@@ -236,6 +236,7 @@ def _tracks(
     return {
         # A tail far below the loudest frame still has a level; digital silence has none.
         "level_a_db": (spectra.level_a_db, spectra.level_a_db > _SILENT_DB),
+        "level_k_db": (spectra.level_k_db, spectra.level_k_db > _SILENT_DB),
         "f0_hz": (pitch.f0_hz, voiced),
         "centroid_hz": (spectra.centroid_hz, sounding),
         "centroid_over_f0_octaves": (relative, voiced),

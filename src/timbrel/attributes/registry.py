@@ -43,6 +43,10 @@ ATTRIBUTES = (
         level_invariant=False, per_frame=True, per_clip=False,
     ),
     Attribute(
+        "level_k_db", "K-weighted level", "dBFS(K)", -120.0, 20.0, None,
+        level_invariant=False, per_frame=True, per_clip=False,
+    ),
+    Attribute(
         "f0_hz", "fundamental", "Hz", 20.0, 5000.0, 0.02, "voiced",
         per_frame=True, logarithmic=True,
     ),

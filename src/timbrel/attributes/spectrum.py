@@ -1,4 +1,4 @@
-"""Shape of the short-time power spectrum: centroid, roll-off, flatness, A-weighted level.
+"""Shape of the short-time power spectrum: centroid, roll-off, flatness, and levels.
 
 Spectra are of power, as in MPEG-7 (ISO/IEC 15938-4) and Peeters (2004), where librosa's centroid
 and roll-off default to magnitudes: noise 60 dB below a sine at 440 Hz moves a centroid of
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrel.attributes.frames import Signal, Values, framed
+from timbrel.audio.level import k_weighting
 from timbrel.dsp.mel import mel_filterbank
 
 WINDOW_S = 2048 / 48_000
@@ -25,10 +26,14 @@ _FLOOR = 1e-10  # of a frame's strongest bin
 
 @dataclass(frozen=True)
 class SpectralFrames:
-    """One value per frame; `mel_db` is `(frame, band)`. `level_db` and `level_a_db` are in dBFS."""
+    """One value per frame; `mel_db` is `(frame, band)`.
+
+    The levels are in dBFS: unweighted, A-weighted and K-weighted (BS.1770-4).
+    """
 
     level_db: Values
     level_a_db: Values
+    level_k_db: Values
     centroid_hz: Values
     rolloff_hz: Values
     flatness: Values
@@ -52,7 +57,8 @@ def spectral_frames(audio: Signal, rate_hz: int) -> SpectralFrames:
     one_sided = np.full(len(bins_hz), 2.0)
     one_sided[[0, -1]] = 1.0
     to_mean_square = one_sided / (samples * np.sum(window**2) * len(audio))  # of the channels' mean
-    heard = a_weighting(bins_hz)
+    a_weights = a_weighting(bins_hz)
+    k_weights = k_weighting(bins_hz, rate_hz)
     bands = mel_filterbank(rate_hz, samples, MEL_BANDS).T.astype(np.float64)
     parts: list[tuple[Values, ...]] = []
     for block in framed(audio, rate_hz, samples):
@@ -62,7 +68,8 @@ def spectral_frames(audio: Signal, rate_hz: int) -> SpectralFrames:
         parts.append(
             (
                 _db(power.sum(1)),
-                _db(power @ heard),
+                _db(power @ a_weights),
+                _db(power @ k_weights),
                 centroid_hz(power, bins_hz),
                 rolloff_hz(power, bins_hz),
                 _mean_flatness(per_channel, bins_hz),

@@ -111,6 +111,32 @@ class Hops:
         return np.concatenate(self._parts) if self._parts else np.zeros(0)
 
 
+def _k_sections(rate_hz: int) -> NDArray[np.float64]:
+    """The second-order sections of the K-weighting, `(section, b0 b1 b2 a0 a1 a2)`."""
+    # scipy.signal takes a second to import: whoever only reads a catalog must not pay it.
+    from pyloudnorm.iirfilter import IIRfilter
+
+    shelf = IIRfilter(4.0, 1 / np.sqrt(2), _SHELF_HZ, rate_hz, "high_shelf")
+    high_pass = IIRfilter(0.0, 0.5, 38.0, rate_hz, "high_pass")
+    # The shelf lies beyond Nyquist for such low rates, where its design would be unstable.
+    stages = [high_pass] if rate_hz <= 2 * _SHELF_HZ else [shelf, high_pass]
+    return np.array([np.concatenate([stage.b, stage.a]) for stage in stages])
+
+
+def k_weighting(frequency_hz: NDArray[np.float64], rate_hz: int) -> NDArray[np.float64]:
+    """What the K-weighting of BS.1770-4 at `rate_hz` does to the power at each frequency.
+
+    >>> (10 * np.log10(k_weighting(np.array([50.0, 1000.0, 10_000.0]), 48_000))).round(1)
+    array([-3.1,  0.7,  4. ])
+    """
+    delay = np.exp(-2j * np.pi * frequency_hz / rate_hz)
+    powers = np.stack([np.ones_like(delay), delay, delay**2])
+    weights = np.ones(len(frequency_hz))
+    for section in _k_sections(rate_hz):
+        weights = weights * np.abs(section[:3] @ powers / (section[3:] @ powers)) ** 2
+    return weights
+
+
 class LoudnessMeter:
     """Gated loudness of a stream (BS.1770-4), with pyloudnorm's K-weighting.
 
@@ -120,15 +146,8 @@ class LoudnessMeter:
     """
 
     def __init__(self, rate_hz: int, channels: int) -> None:
-        # scipy.signal takes a second to import: whoever only reads a catalog must not pay it.
-        from pyloudnorm.iirfilter import IIRfilter
-
-        shelf = IIRfilter(4.0, 1 / np.sqrt(2), _SHELF_HZ, rate_hz, "high_shelf")
-        high_pass = IIRfilter(0.0, 0.5, 38.0, rate_hz, "high_pass")
-        # The shelf lies beyond Nyquist for such low rates, where its design would be unstable.
-        stages = [high_pass] if rate_hz <= 2 * _SHELF_HZ else [shelf, high_pass]
-        self._sections = np.array([np.concatenate([stage.b, stage.a]) for stage in stages])
-        self._state = np.zeros((len(stages), channels, 2))
+        self._sections = _k_sections(rate_hz)
+        self._state = np.zeros((len(self._sections), channels, 2))
         surround = [1.0, 1.0, 1.0, 1.41, 1.41] if channels <= 5 else [1, 1, 1, 0, 1.41, 1.41]
         self._gains = np.array((surround + [1.0] * channels)[:channels])
         self._hops = Hops(np.add, rate_hz, 10)

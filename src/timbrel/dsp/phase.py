@@ -1,6 +1,7 @@
 """The phase of what has a frequency per frame: of one tone, and of every bin of a spectrum."""
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,12 +13,13 @@ def elapsed_periods(
 ) -> Float[Tensor, "batch frame"]:
     """Periods between the middle of the first frame and that of each frame, in float64.
 
-    Between two middles the frequency moves in a straight line.
+    Between two middles the frequency moves in a straight line. Summed on the CPU: not every device
+    has float64.
 
     >>> elapsed_periods(torch.tensor([[100.0, 100.0, 300.0]]), 0.01)
     tensor([[0., 1., 3.]], dtype=torch.float64)
     """
-    f0 = f0_hz.double()
+    f0 = f0_hz.cpu().double()
     steps = 0.5 * frame_s * (f0[:, 1:] + f0[:, :-1])
     return torch.nn.functional.pad(steps.cumsum(1), (1, 0))
 
@@ -31,14 +33,41 @@ def advanced_phases(
     """Phases in radians: `start` where a bin begins, elsewhere the last frame's and its `advance`.
 
     `known` are the phases of the first frames, where they have been decoded before; without them
-    every bin begins in the first frame. Summed in float64, so that a stream does not drift.
+    every bin begins in the first frame. A sound that is decoded in blocks has the very phases of
+    the whole.
     """
-    n_known = 0 if known is None else known.shape[1]
-    frame = torch.arange(start.shape[1], device=start.device)[None, :, None]
+    n_known = 1 if known is None else known.shape[1]
     if known is not None:
         start = torch.cat([known.to(start.dtype), start[:, n_known:]], dim=1)
-    begins = (begins & (frame >= n_known)) | (frame == max(0, n_known - 1)) | (frame < n_known)
-    last = torch.where(begins, frame, 0).cummax(1).values
-    total = torch.remainder(advance, 2 * math.pi).double().cumsum(1)
-    since = (total - total.gather(1, last)).remainder(2 * math.pi)
-    return start.gather(1, last) + since.to(start.dtype)
+    given = torch.arange(start.shape[1], device=start.device)[:, None] < n_known
+    phases: Tensor = _Advanced.apply(start, advance, begins | given)
+    return phases
+
+
+class _Advanced(torch.autograd.Function):
+    """The recursion over frames. As operations of its own, autograd would keep every step."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        start: Float[Tensor, "batch frame bin"],
+        advance: Float[Tensor, "batch frame bin"],
+        begins: Bool[Tensor, "batch frame bin"],
+    ) -> Float[Tensor, "batch frame bin"]:
+        ctx.save_for_backward(begins)
+        advance = advance.remainder(2 * math.pi)  # a sum with whole turns loses digits
+        phases = torch.empty_like(start)
+        last = start[:, 0]
+        for frame in range(start.shape[1]):
+            last = (last + advance[:, frame]).remainder_(2 * math.pi)
+            last = torch.where(begins[:, frame], start[:, frame], last)
+            phases[:, frame] = last
+        return phases
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        (begins,) = ctx.saved_tensors
+        total = gradients[0].clone()
+        for frame in range(total.shape[1] - 1, 0, -1):
+            total[:, frame - 1] += total[:, frame].masked_fill(begins[:, frame], 0.0)
+        return total.masked_fill(~begins, 0.0), total.masked_fill(begins, 0.0), None

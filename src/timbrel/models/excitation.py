@@ -46,8 +46,8 @@ class Excitation(nn.Module):
         f0 = f0_hz.float().clamp(_LOWEST_HZ, _LOWEST_HZ * 2**_OCTAVES)
         middles = elapsed_periods(f0, hop / rate_hz)
         if first_cycle is not None:
-            middles = middles + first_cycle[:, None]
-        middles = (middles - middles.floor()).float()
+            middles = middles + first_cycle.cpu()[:, None]
+        middles = (middles - middles.floor()).float().to(f0.device)
         # From the middle of each frame to that of the next; before the first and after the last
         # the frequency stays.
         f0 = nn.functional.pad(f0, (1, 1), mode="replicate")

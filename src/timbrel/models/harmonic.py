@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from timbrel.attributes.spectrum import a_weighting
+from timbrel.audio.level import k_weighting
 from timbrel.contracts import Decoded, Latent
 from timbrel.dsp.phase import advanced_phases
 from timbrel.dsp.stft import hann, istft, stft
@@ -20,6 +20,7 @@ _ONSET_RATIO = 2.0
 _TUNED_HZ = 6000.0  # above, half a bin is less than 4 cents
 _LOUDNESS_DB = 60.0
 _COURSE_STEPS, _COURSE_NEPERS = 8, (-7.0, 3.0)
+_PEAK_BINS, _PEAK_SHARE = 5, 0.1
 _SILENT_DB, _LEAST_POWER = -120.0, 1e-16
 _OCTAVE_CENTRE_HZ, _OCTAVES = 200.0, 3.0  # brings log f0 to about -1...1
 
@@ -36,7 +37,7 @@ class HarmonicDecoder(nn.Module):
     - noise of a learned level (Serra & Smith 1990).
 
     A window is longer than a stroke, so a learned envelope of eight steps per frame shapes their
-    sum in time. Then the sum is scaled to the A-weighted level that the track `loudness_db` gives
+    sum in time. Then the sum is scaled to the K-weighted level that the track `loudness_db` gives
     each frame: what is learned is shape alone, and where the track is silent so is the sound.
 
     A source and a filter, as in DDSP (Engel et al. 2020); differs: the envelope is one value per
@@ -78,7 +79,7 @@ class HarmonicDecoder(nn.Module):
             dropout=dropout,
         )
         self.excitation = Excitation(sample_rate_hz=sample_rate_hz, hop_samples=hop_samples)
-        self.envelope = whisper(width, channels * self.bins)
+        self.envelope = _Envelope(width, channels, self.bins)
         self.magnitude = whisper(width, channels * self.bins)
         self.direction = nn.Linear(width, 2 * channels * self.bins)
         self.course = nn.Linear(width, channels * _COURSE_STEPS)
@@ -93,7 +94,7 @@ class HarmonicDecoder(nn.Module):
             "heard", _heard(sample_rate_hz, self.window, channels), persistent=False
         )
         self.bin_advance = 2 * math.pi * hop_samples / window_samples
-        self.noise = whisper(width, channels * self.bins)
+        self.noise = _Envelope(width, channels, self.bins)
         self.white = PositionalNoise(channels * self.bins, period_frames=NOISE_PERIOD_FRAMES)
         reach_samples = (window_samples - hop_samples) // 2
         # Twice: the windows that make a frame, and those that measure its level; and the gain
@@ -126,11 +127,12 @@ class HarmonicDecoder(nn.Module):
             phases = self._phases(features, magnitude.detach(), phases)
             noise = torch.view_as_complex(self.white(n_frames, given.first_frame))
             spectrum = (
-                level(self.envelope(features)) * sure * tone.repeat(1, 1, self.channels)
+                self.envelope(features) * sure * tone.repeat(1, 1, self.channels)
                 + torch.polar(magnitude * (1 - sure), phases)
-                + level(self.noise(features)) * noise
+                + self.noise(features) * noise
             )
-            spectrum = full_scale * spectrum.unflatten(2, (self.channels, self.bins))
+            spectrum = full_scale * spectrum * self._lift(spectrum, given.loudness_db)
+            spectrum = spectrum.unflatten(2, (self.channels, self.bins))
             spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
             audio = audio.view(n_batch, self.channels, -1) * self._course(features)
@@ -143,6 +145,26 @@ class HarmonicDecoder(nn.Module):
         steps = self.course(features).float().clamp(*_COURSE_NEPERS).exp()
         steps = steps.unflatten(2, (self.channels, _COURSE_STEPS)).transpose(1, 2).flatten(2)
         return nn.functional.interpolate(steps, size=n_frames * self.hop_samples, mode="linear")
+
+    def _lift(self, spectrum: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch frame bin"]:
+        """What brings every frame to its level by its loudest bins; the others stay as they are.
+
+        A level is that of a few bins. With one factor for all of them, whatever is missing at a
+        peak would be made up for by noise everywhere else.
+        """
+        full_scale = self.window.sum() / 2
+        heard = full_scale**2 * self.heard.repeat(self.channels)
+        power = (spectrum.real.square() + spectrum.imag.square()) * heard
+        smooth = nn.functional.avg_pool1d(power.detach(), _PEAK_BINS, 1, _PEAK_BINS // 2)
+        share = smooth / (smooth + _PEAK_SHARE * smooth.amax(2, keepdim=True) + _LEAST_POWER)
+        # The least positive x with sum(power * (1 + x * share)^2) = wanted.
+        wanted = torch.where(loudness_db > _SILENT_DB, 10 ** (loudness_db / 10), 0.0)
+        weighed = power * share
+        missing = wanted - power.sum(2)
+        linear = weighed.sum(2)
+        square = linear.square() + (weighed * share).sum(2) * missing
+        x = missing / (square.clamp_min(0.0) + _LEAST_POWER**2).sqrt().add(linear + _LEAST_POWER)
+        return 1 + x[..., None] * share
 
     def _gain(self, audio: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch 1 time"]:
         """What brings every frame to its level, in straight lines between their middles."""
@@ -169,10 +191,30 @@ class HarmonicDecoder(nn.Module):
         )
 
 
+class _Envelope(nn.Module):
+    """Magnitudes of a smooth spectrum, `(batch, frame, channel * bin)`.
+
+    A value for each bin of the lowest eighth, and as many for all the others, with straight lines
+    (of the logarithm) between them: an ear resolves no more there, and it costs a quarter.
+    """
+
+    def __init__(self, width: int, channels: int, bins: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.low, self.high = bins // 8, bins - bins // 8
+        self.values = whisper(width, 2 * channels * self.low)
+
+    def forward(self, features: Tensor) -> Tensor:
+        values = self.values(features).unflatten(2, (self.channels, -1))
+        low, high = values.flatten(0, 1).float().chunk(2, dim=2)
+        high = nn.functional.interpolate(high, size=self.high, mode="linear", align_corners=True)
+        return level(torch.cat([low, high], dim=2)).unflatten(0, features.shape[:2]).flatten(2)
+
+
 def _heard(
     sample_rate_hz: int, window: Float[Tensor, " window"], channels: int
 ) -> Float[Tensor, " bin"]:
-    """What a bin's squared magnitude adds to the A-weighted mean square of the channels' mean.
+    """What a bin's squared magnitude adds to the K-weighted mean square of the channels' mean.
 
     As `attributes.spectrum` measures it.
     """
@@ -180,5 +222,5 @@ def _heard(
     one_sided = np.full(samples // 2 + 1, 2.0)
     one_sided[[0, -1]] = 1.0
     bins_hz = np.fft.rfftfreq(samples, 1 / sample_rate_hz).astype(np.float64)
-    weights = one_sided * a_weighting(bins_hz)
+    weights = one_sided * k_weighting(bins_hz, sample_rate_hz)
     return torch.from_numpy(weights).float() / (samples * window.square().sum() * channels)

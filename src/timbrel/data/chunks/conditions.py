@@ -3,7 +3,7 @@
 f0 is the frame's fundamental; where a frame has none, that of the nearest frame that has one, so
 that it does not leap while the confidence opens or closes. The confidence follows the periodicity:
 0 up to 0.5, where noise is as strong as the tone, and 1 from 0.8 on; it is 0 throughout where no
-frame has a fundamental. Loudness is the A-weighted level.
+frame has a fundamental. Loudness is the K-weighted level.
 """
 
 import math
@@ -24,7 +24,7 @@ Track = Float[Tensor, "batch frame"]
 _ATTRIBUTES = {
     "f0_hz": ("f0_hz",),
     "confidence": ("f0_hz", "hnr_db"),
-    "loudness_db": ("level_a_db",),
+    "loudness_db": ("level_k_db",),
 }
 _CLOSED, _OPEN = 0.5, 0.8  # periodicity
 
@@ -53,7 +53,7 @@ def _confidence(measured: Columns) -> Track:
 
 
 def _loudness_db(measured: Columns) -> Track:
-    return measured.of(["level_a_db"])[0][:, 0]
+    return measured.of(["level_k_db"])[0][:, 0]
 
 
 _MADE = {"f0_hz": _f0_hz, "confidence": _confidence, "loudness_db": _loudness_db}
