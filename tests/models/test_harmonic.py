@@ -120,7 +120,7 @@ def test_what_is_steady_does_not_come_out_on_the_frame_rate() -> None:
     # Drawn to every fourth bin, the multiples of the frame rate, they all hum.
     bins = torch.arange(model.decoder.tuned_bins)
     nearest = (torch.round(bins / 4) * 4 - bins) / 2
-    model.decoder.deviation.bias = nn.Parameter(nearest.clamp(-0.999, 0.999).atanh())
+    model.decoder.deviation.bias.copy_(nearest.clamp(-0.999, 0.999).atanh())
     audio = model.decode(code(torch.full((2 * FRAMES,), 220.0), 0.0))[0].numpy()
     lines_db = frame_rate_lines_db(noise, audio, rate_hz=RATE_HZ, frame_rate_hz=RATE_HZ / HOP)
     assert lines_db > 6
