@@ -65,7 +65,7 @@ def test_a_wrong_side_scores_worse_than_a_right_one(wrong: str) -> None:
     """The right one is not perfect either: every band is 0.9 dB too quiet, and there is a hiss."""
     right = np.float32(0.9) * ORIGINAL + np.float32(1e-3) * stereo(ANOTHER, ANOTHER[::-1])
     good, bad = evaluate(ORIGINAL, right), evaluate(ORIGINAL, WRONG[wrong])
-    assert list(good) == list(bad) == list(SCORES)
+    assert list(good) == list(bad) == list(SCORES)[:5]
     for name in ("mrstft", "log_mel_l1", "si_sdr_db"):
         assert SCORES[name].is_better(good[name], bad[name]), name
     assert bad["mrstft"] > good["mrstft"] + 0.3

@@ -1,5 +1,6 @@
 """Models built from `conf/architecture` and `conf/latent` as they are; parts with no weights."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from timbrel.contracts import Latent, Posterior
+from timbrel.contracts import Conditions, Latent, Posterior
 from timbrel.models.autoencoder import Autoencoder
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -39,6 +40,15 @@ def build(architecture: str, latent: str = "vae", **settings: Any) -> Autoencode
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return instantiate(config(architecture, latent, **settings).architecture, _convert_="all")
+
+
+def tracks(
+    model: Autoencoder, n_batch: int, n_samples: int, *, confidence: float = 0.5
+) -> Conditions:
+    """The conditions that the decoder asks for, for `n_samples` of audio: a tone of 220 Hz."""
+    shape = (n_batch, math.ceil(n_samples / model.hop_samples))
+    values = {"f0_hz": 220.0, "confidence": confidence, "loudness_db": -20.0}
+    return Conditions(**{name: torch.full(shape, values[name]) for name in model.conditions})
 
 
 class Blocks(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from numpy.testing import assert_allclose
 from torch import Tensor, nn
 
-from models.presets import ARCHITECTURES, Blocks, Point, Unblock, build, transparent
+from models.presets import ARCHITECTURES, Blocks, Point, Unblock, build, tracks, transparent
 from timbrel.contracts import Latent
 from timbrel.models.autoencoder import Autoencoder, _check_part
 from timbrel.models.blocks import FrameStack
@@ -26,7 +26,8 @@ def test_shapes(architecture: str, channels: int, latent_dim: int, clip_dim: int
     for time in (1, hop, hop + 1, 5 * hop - 1):
         frames = math.ceil(time / hop)
         with torch.no_grad():
-            posterior = model.encode(_noise(2, channels, time))
+            given = tracks(model, 2, time)
+            posterior = model.encode(_noise(2, channels, time), given)
             audio = model.decode(posterior.mean)
         assert posterior.mean.frames.shape == (2, latent_dim, frames)
         assert posterior.mean.clip.shape == (2, clip_dim)
@@ -91,9 +92,10 @@ def _changed_frames(one: Tensor, two: Tensor, at: int) -> list[int]:
     return [int(frame) - at for frame in differs.nonzero()]
 
 
-def _assert_reach(changed: list[int], reach: int) -> None:
+def _assert_reach(changed: list[int], reach: int, swallowed: int = 1) -> None:
     """No further than stated; and all of it, but for outermost taps that rounding swallows."""
-    assert set(range(1 - reach, reach)) <= set(changed) <= set(range(-reach, reach + 1))
+    least = reach - swallowed
+    assert set(range(-least, least + 1)) <= set(changed) <= set(range(-reach, reach + 1))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -104,7 +106,8 @@ def test_the_encoders_reach_is_what_it_says(architecture: str) -> None:
     audio = _noise(1, 1, (2 * at + 1) * hop)
     other = audio.clone()
     other[..., at * hop : (at + 1) * hop] = _noise(1, 1, hop, seed=5)
-    one, two = (model.encode(x).mean.frames for x in (audio, other))
+    given = tracks(model, 1, audio.shape[-1], confidence=1.0)
+    one, two = (model.encode(x, given).mean.frames for x in (audio, other))
     _assert_reach(_changed_frames(one, two, at), reach)
 
 
@@ -116,10 +119,14 @@ def test_the_decoders_reach_is_what_it_says(architecture: str) -> None:
     frames = _noise(1, model.latent_dim, 2 * at + 1)
     other = frames.clone()
     other[..., at] = 3.0 * _noise(1, model.latent_dim, seed=5)
-    clip = torch.zeros(1, 0)
-    one, two = (model.decode(Latent(x, clip))[0].unflatten(1, (-1, hop)) for x in (frames, other))
+    # Without a free part, whose phases go on to the end of the sound.
+    clip, given = torch.zeros(1, 0), tracks(model, 1, frames.shape[2] * hop, confidence=1.0)
+    one, two = (
+        model.decode(Latent(x, clip, given))[0].unflatten(1, (-1, hop)) for x in (frames, other)
+    )
     changed = _changed_frames(one.transpose(1, 2), two.transpose(1, 2), at)
-    _assert_reach(changed, reach)
+    # Where a level is measured, the feet of two windows are multiplied.
+    _assert_reach(changed, reach, swallowed=2 if model.conditions else 1)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -132,7 +139,8 @@ def test_the_receptive_field_covers_the_chain(architecture: str) -> None:
     audio = _noise(1, 1, (2 * at + 1) * hop)
     other = audio.clone()
     other[..., at * hop : (at + 1) * hop] = _noise(1, 1, hop, seed=5)
-    one, two = (model.decode(model.encode(x).mean) for x in (audio, other))
+    given = tracks(model, 1, audio.shape[-1], confidence=1.0)
+    one, two = (model.decode(model.encode(x, given).mean) for x in (audio, other))
     differs = (one != two)[0, 0].nonzero()
     assert at * hop - reach * hop <= int(differs.min())
     assert int(differs.max()) < (at + 1 + reach) * hop
@@ -186,10 +194,10 @@ def test_half_precision_gives_full_precision_audio(architecture: str) -> None:
     model = build(architecture).requires_grad_(False)
     audio = _noise(1, 1, 4096)
     with torch.autocast("cpu", torch.bfloat16):
-        posterior = model.encode(audio)
+        posterior = model.encode(audio, tracks(model, 1, 4096))
         half = model.decode(posterior.mean)
     assert posterior.mean.frames.dtype == half.dtype == torch.float32
-    exact = model.encode(audio).mean.frames
+    exact = model.encode(audio, tracks(model, 1, 4096)).mean.frames
     assert (posterior.mean.frames - exact).abs().max() < 0.1 * exact.abs().max()
 
 

@@ -11,7 +11,7 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from models.presets import ARCHITECTURES, build, config
+from models.presets import ARCHITECTURES, build, config, tracks
 from timbrel.contracts import Batch, Conditions, Latent
 from timbrel.losses.mix import LossMix
 from timbrel.losses.reconstruction import SpectralLoss
@@ -28,7 +28,10 @@ def _step(
     """One step of AdamW; the gradients by name."""
     rng = torch.Generator().manual_seed(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    posterior = model.encode(batch.input, batch.conditions)
+    conditions = batch.conditions
+    if not conditions.tracks:
+        conditions = tracks(model, len(batch.input), batch.input.shape[2])
+    posterior = model.encode(batch.input, conditions)
     latent = sample(posterior, rng)
     estimate = model.decode(latent)[..., : batch.target.shape[-1]]
     terms = {

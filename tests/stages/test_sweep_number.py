@@ -34,7 +34,7 @@ def test_every_score_and_gate_has_a_name() -> None:
         ("gates/mrstft", "gates/GATE with GATE of kl_floor"),
         (
             "validation/width_error",
-            "SCORE of mrstft, log_mel_l1, si_sdr_db, loudness_error_lu, and",
+            "loudness_error_lu, pitch_accuracy, ",
         ),
     ],
 )

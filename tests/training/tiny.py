@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from models.presets import ARCHITECTURES, config
+from models.presets import ARCHITECTURES, config, tracks
 from timbrel.contracts import Batch, Columns
 from timbrel.losses.mix import LossMix
 from timbrel.losses.reconstruction import SpectralLoss
@@ -23,6 +23,10 @@ TINY: dict[str, dict[str, Any]] = {
         "encoder": {"width": 16, "window_samples": 512, "hop_samples": 128, "blocks": 1},
         "decoder": {"blocks": 1},
     },
+    "harmonic": {
+        "encoder": {"width": 16, "window_samples": 512, "hop_samples": 128, "blocks": 1},
+        "decoder": {"blocks": 1},
+    },
     "rave": {
         "encoder": {"bands": 4, "strides": [4, 2], "widths": [8, 8, 8], "width": 16,
                     "dilations": [[1], [1], [1]]},
@@ -31,7 +35,7 @@ TINY: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 RECONSTRUCTION = {"stft_relative": 1.0, "stft_log": 1.0, "waveform": 0.5, "level": 1.0}
 FAMILIES = sorted({name.removesuffix("_small") for name in ARCHITECTURES})
-HOPS = {"spectral": 128, "rave": 32}
+HOPS = {"spectral": 128, "harmonic": 128, "rave": 32}
 N, TIME = 3, 2048
 
 
@@ -89,7 +93,9 @@ def training(
 
 
 def measured(architecture: str, n: int = N) -> Batch:
-    """Noise, with two attributes per frame and none per clip."""
+    """Noise, with two attributes per frame and none per clip, and what a decoder asks for."""
+    with torch.random.fork_rng():
+        model = instantiate(choices(architecture, "vae").architecture, _convert_="all")
     rng = torch.Generator().manual_seed(1)
     audio = 0.3 * torch.randn(n, 1, TIME, generator=rng)
     shape = (n, 2, TIME // HOPS[architecture])
@@ -97,6 +103,7 @@ def measured(architecture: str, n: int = N) -> Batch:
     index = torch.arange(n)
     return Batch(
         audio, audio, index, index,
+        conditions=tracks(model, n, TIME),
         frame_attributes=Columns(
             ("log_f0_octaves", "log_centroid_octaves"), values, torch.ones(shape) > 0),
     )  # fmt: skip

@@ -1,9 +1,9 @@
 """Checks of a composed config, across its fields. Imports nothing heavy."""
 
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -221,12 +221,12 @@ def _evaluation(evaluate: EvaluateSection) -> Iterator[str]:
             yield f"evaluate.parts: no part '{part}', only {', '.join(_PARTS)}{hint}"
         elif evaluate.parts.count(part) > 1:
             yield f"evaluate.parts: '{part}' is given twice"
-    if evaluate.embedding == Embedding.aisfx and find_spec("aisfx") is None:
+    if evaluate.embedding == Embedding.aisfx and importlib.util.find_spec("aisfx") is None:
         yield (
             "evaluate.embedding=aisfx: not installed; pip install --no-deps aisfx==0.1.2, "
             "or take log_mel"
         )
-    if evaluate.second_pitch == SecondPitch.swift_f0 and not find_spec("swift_f0"):
+    if evaluate.second_pitch == SecondPitch.swift_f0 and not importlib.util.find_spec("swift_f0"):
         yield (
             "evaluate.second_pitch=swift_f0: not installed; pip install 'timbrel[swiftf0]', "
             "or take none"

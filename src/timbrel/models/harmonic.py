@@ -96,11 +96,9 @@ class HarmonicDecoder(nn.Module):
         self.bin_advance = 2 * math.pi * hop_samples / window_samples
         self.noise = _Envelope(width, channels, self.bins)
         self.white = PositionalNoise(channels * self.bins, period_frames=NOISE_PERIOD_FRAMES)
-        reach_samples = (window_samples - hop_samples) // 2
-        # Twice: the windows that make a frame, and those that measure its level; and the gain
-        # between two frames takes both.
-        reach_frames = 2 * math.ceil(reach_samples / hop_samples) + 1
-        self.context_frames = self.stack.context_frames + reach_frames
+        # The windows that make two frames and measure their levels touch at this distance; and
+        # the gain between two frames takes both.
+        self.context_frames = self.stack.context_frames + math.ceil(window_samples / hop_samples)
 
     def forward(self, latent: Latent) -> Float[Tensor, "batch channel time"]:
         return self.decode_on(latent, None).audio
