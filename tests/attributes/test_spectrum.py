@@ -8,6 +8,7 @@ from signals import sine
 from timbrel.attributes import spectrum
 from timbrel.attributes.measurement import measure
 from timbrel.attributes.spectrum import spectral_frames
+from timbrel.audio.level import LoudnessMeter
 
 
 def inner(values):
@@ -62,11 +63,20 @@ def test_the_level_of_a_sine_is_weighted(hz, weight_db):
     assert found == pytest.approx(-9.03 + weight_db, abs=0.25)
 
 
+@pytest.mark.parametrize("hz", [50.0, 1000.0, 10_000.0])
+def test_the_k_weighted_level_is_that_of_a_loudness_meter(hz):
+    signal = sine(hz, 1.0, amplitude=0.5).astype(np.float32)
+    meter = LoudnessMeter(RATE_HZ, 1)
+    meter.update(signal[None])
+    found = inner(spectral_frames(signal[None], RATE_HZ).level_k_db)
+    assert np.asarray(found).mean() - 0.691 == pytest.approx(meter.lufs, abs=0.2)
+
+
 def test_antiphase_measures_as_mono_does():
     signal = tone(220.0, 0.3)
     mono = spectral_frames(signal[None], RATE_HZ)
     antiphase = spectral_frames(np.stack([signal, -signal]), RATE_HZ)
-    for name in ("level_a_db", "centroid_hz", "rolloff_hz", "flatness"):
+    for name in ("level_a_db", "level_k_db", "centroid_hz", "rolloff_hz", "flatness"):
         assert getattr(antiphase, name) == pytest.approx(getattr(mono, name), rel=1e-6)
 
 

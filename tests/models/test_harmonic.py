@@ -105,6 +105,19 @@ def test_the_level_is_that_of_the_track(confidence: float, channels: int) -> Non
     assert np.abs(np.median(found - wanted)) < 0.3
 
 
+def test_a_level_is_made_up_by_the_loudest_bins() -> None:
+    decoder = autoencoder().decoder
+    spectrum = torch.full((1, 3, decoder.bins), 1e-4, dtype=torch.complex64)
+    spectrum[:, :, 40:44] = 2e-3
+    power = decoder.heard * (decoder.window.sum() / 2) ** 2
+    lift = decoder._lift(spectrum, torch.tensor([[-30.0, -40.0, -120.0]]))
+    found_db = 10 * ((lift * spectrum.real).square() @ power).log10()
+    assert found_db[0, :2].tolist() == pytest.approx([-30, -40], abs=0.01)
+    assert lift[0, 0, 41] > 10
+    assert lift[0, 0, 100:].max() < 2
+    assert (lift[0, 2] == 1).all()
+
+
 def test_a_silent_track_is_digital_silence() -> None:
     audio = autoencoder(noise=0.0).decode(code(torch.full((9,), 220.0), 0.5, level_db=-120.0))
     assert not audio.any()

@@ -145,7 +145,7 @@ class HarmonicDecoder(nn.Module):
         return nn.functional.interpolate(steps, size=n_frames * self.hop_samples, mode="linear")
 
     def _lift(self, spectrum: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch frame bin"]:
-        """What brings every frame to its level by its loudest bins; the others stay as they are.
+        """What lifts every frame that is too quiet to its level, by its loudest bins alone.
 
         A level is that of a few bins. With one factor for all of them, whatever is missing at a
         peak would be made up for by noise everywhere else.
@@ -158,10 +158,9 @@ class HarmonicDecoder(nn.Module):
         # The least positive x with sum(power * (1 + x * share)^2) = wanted.
         wanted = torch.where(loudness_db > _SILENT_DB, 10 ** (loudness_db / 10), 0.0)
         weighed = power * share
-        missing = wanted - power.sum(2)
-        linear = weighed.sum(2)
-        square = linear.square() + (weighed * share).sum(2) * missing
-        x = missing / (square.clamp_min(0.0) + _LEAST_POWER**2).sqrt().add(linear + _LEAST_POWER)
+        missing = (wanted - power.sum(2)).clamp_min(0.0)
+        linear = weighed.sum(2) + _LEAST_POWER
+        x = missing / (linear + (linear.square() + (weighed * share).sum(2) * missing).sqrt())
         return 1 + x[..., None] * share
 
     def _gain(self, audio: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch 1 time"]:
