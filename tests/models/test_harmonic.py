@@ -115,7 +115,7 @@ def test_a_level_is_made_up_by_the_loudest_bins() -> None:
     assert found_db[0, :2].tolist() == pytest.approx([-30, -40], abs=0.01)
     assert lift[0, 0, 41] > 10
     assert lift[0, 0, 100:].max() < 2
-    assert (lift[0, 2] == 1).all()
+    assert lift[0, 2].min() == pytest.approx(0.3, abs=0.1)  # the rest is for the gain of all bins
 
 
 def test_a_silent_track_is_digital_silence() -> None:

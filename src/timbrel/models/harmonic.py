@@ -20,7 +20,10 @@ _ONSET_RATIO = 2.0
 _TUNED_HZ = 6000.0  # above, half a bin is less than 4 cents
 _LOUDNESS_DB = 60.0
 _COURSE_STEPS, _COURSE_NEPERS = 8, (-7.0, 3.0)
-_PEAK_BINS, _PEAK_SHARE = 5, 0.1
+_COURSE_DB = (1.5, 4.0)  # how far the level moves in a frame: from here on, and from here in full
+_PEAK_BINS = 5  # the main lobe of a window
+_PEAK_SHARE = 0.1  # what lies 5 dB below the loudest bins takes half the lift
+_LEAST_LIFT = -0.7
 _SILENT_DB, _LEAST_POWER = -120.0, 1e-16
 _OCTAVE_CENTRE_HZ, _OCTAVES = 200.0, 3.0  # brings log f0 to about -1...1
 
@@ -37,8 +40,9 @@ class HarmonicDecoder(nn.Module):
     - noise of a learned level (Serra & Smith 1990).
 
     A window is longer than a stroke, so a learned envelope of eight steps per frame shapes their
-    sum in time. Then the sum is scaled to the K-weighted level that the track `loudness_db` gives
-    each frame: what is learned is shape alone, and where the track is silent so is the sound.
+    sum in time. Outside training each frame is then brought to the K-weighted level that the track
+    `loudness_db` gives: by its loudest bins, then as a whole; where the track is silent so is the
+    sound. In training it is not, or a peak that is too low would cost as little as a right one.
 
     A source and a filter, as in DDSP (Engel et al. 2020); differs: the envelope is one value per
     bin and frame, and the free part plays what has no f0. The blocks see all tracks. Between
@@ -129,23 +133,36 @@ class HarmonicDecoder(nn.Module):
                 + torch.polar(magnitude * (1 - sure), phases)
                 + self.noise(features) * noise
             )
-            spectrum = full_scale * spectrum * self._lift(spectrum, given.loudness_db)
+            if not self.training:
+                spectrum = spectrum * self._lift(spectrum, given.loudness_db)
+            spectrum = full_scale * spectrum
             spectrum = spectrum.unflatten(2, (self.channels, self.bins))
             spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
-            audio = audio.view(n_batch, self.channels, -1) * self._course(features)
-            audio = audio * self._gain(audio, given.loudness_db)
+            course = self._course(features, given.loudness_db)
+            audio = audio.view(n_batch, self.channels, -1) * course
+            if not self.training:
+                audio = audio * self._gain(audio, given.loudness_db)
         return Decoded(audio, phases.detach())
 
-    def _course(self, features: Tensor) -> Float[Tensor, "batch channel time"]:
-        """The envelope in time: 1 while nothing is learned, straight between the steps' middles."""
+    def _course(self, features: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch channel time"]:
+        """The envelope within frames: 1 while nothing is learned, straight between steps' middles.
+
+        The steps of a frame have a mean logarithm of 0: the level of a frame is not theirs. And
+        they are 1 where the level hardly moves: a tone that they shake has sidebands.
+        """
+        moves = nn.functional.pad((loudness_db[:, 1:] - loudness_db[:, :-1]).abs(), (2, 2))
+        still, moving = _COURSE_DB
+        gate = ((moves.unfold(1, 4, 1).amax(2) - still) / (moving - still)).clamp(0.0, 1.0)
         n_frames = features.shape[1]
-        steps = self.course(features).float().clamp(*_COURSE_NEPERS).exp()
-        steps = steps.unflatten(2, (self.channels, _COURSE_STEPS)).transpose(1, 2).flatten(2)
+        steps = self.course(features).float().unflatten(2, (self.channels, _COURSE_STEPS))
+        steps = (steps - steps.mean(3, keepdim=True)).clamp(*_COURSE_NEPERS)
+        steps = (steps * gate[:, :, None, None]).exp()
+        steps = steps.transpose(1, 2).flatten(2)
         return nn.functional.interpolate(steps, size=n_frames * self.hop_samples, mode="linear")
 
     def _lift(self, spectrum: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch frame bin"]:
-        """What lifts every frame that is too quiet to its level, by its loudest bins alone.
+        """What brings every frame towards its level by its loudest bins; the others stay.
 
         A level is that of a few bins. With one factor for all of them, whatever is missing at a
         peak would be made up for by noise everywhere else.
@@ -154,14 +171,16 @@ class HarmonicDecoder(nn.Module):
         heard = full_scale**2 * self.heard.repeat(self.channels)
         power = (spectrum.real.square() + spectrum.imag.square()) * heard
         smooth = nn.functional.avg_pool1d(power.detach(), _PEAK_BINS, 1, _PEAK_BINS // 2)
-        share = smooth / (smooth + _PEAK_SHARE * smooth.amax(2, keepdim=True) + _LEAST_POWER)
-        # The least positive x with sum(power * (1 + x * share)^2) = wanted.
+        ratio = smooth / (smooth.amax(2, keepdim=True) + _LEAST_POWER)
+        share = ratio.square() / (ratio.square() + _PEAK_SHARE)
+        # The x with sum(power * (1 + x * share)^2) = wanted.
         wanted = torch.where(loudness_db > _SILENT_DB, 10 ** (loudness_db / 10), 0.0)
         weighed = power * share
-        missing = (wanted - power.sum(2)).clamp_min(0.0)
+        missing = wanted - power.sum(2)
         linear = weighed.sum(2) + _LEAST_POWER
-        x = missing / (linear + (linear.square() + (weighed * share).sum(2) * missing).sqrt())
-        return 1 + x[..., None] * share
+        square = linear.square() + (weighed * share).sum(2) * missing
+        x = missing / (linear + square.clamp_min(0.0).sqrt())
+        return 1 + x.clamp_min(_LEAST_LIFT)[..., None] * share
 
     def _gain(self, audio: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch 1 time"]:
         """What brings every frame to its level, in straight lines between their middles."""
