@@ -1,8 +1,9 @@
 """Fixtures shared by all tests."""
 
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -65,6 +66,27 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tone = signals.sine(110.0 * (i + 1), 0.5) * np.linspace(1, 0, 24_000, dtype=np.float32)
         soundfile.write(folder / f"tone_{i}.wav", tone, 48_000, subtype="PCM_24")
     return folder
+
+
+@pytest.fixture
+def lose_a_stop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], object]]:
+    """Signals are listened to; one call is a Ctrl-C whose KeyboardInterrupt Python ignores."""
+    from timbrel import stopping
+
+    class Ending:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    before = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    monkeypatch.setattr(stopping, "_received", [])
+    stopping.listen()
+    yield Ending
+    assert stopping.asked()
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

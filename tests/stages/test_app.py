@@ -389,6 +389,15 @@ def test_ctrl_c_is_one_line_and_status_130(here, capsys):
     assert capsys.readouterr().err == "\ntimbrel train: stopped; the same command begins again\n"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("flags", [(), ("--multirun", "seed=1,2")])
+def test_a_stop_that_python_dropped_ends_the_stage_after_its_job(here, capsys, lose_a_stop, flags):
+    job = Recorder(lambda config: lose_a_stop() and None)
+    assert app.run_stage("evaluate", ["run=.", *flags], job) == 130
+    assert len(job.configs) == 1
+    assert "timbrel evaluate: stopped; the same command begins again\n" in capsys.readouterr().err
+
+
 def test_the_working_folders_conf_joins_in(here, told):
     own = here / "conf"
     (own / "latent").mkdir(parents=True)

@@ -163,6 +163,7 @@ def _task(call: _Call, overrides: list[str], config: DictConfig) -> Any:
         call.began = True
         gc.enable()
         result = call.job(config)
+        stopping.heed()
         if isinstance(result, int):
             call.status = max(call.status, result)
         return result
