@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from timbrel.config.options import conf_folder, groups_of
@@ -352,6 +354,30 @@ def test_generate_from_the_prior_has_a_length(here):
     assert app.compose("generate", ["model=."]).seconds == 4.0
     assert app.compose("generate", ["model=.", "source=file"]).seconds is None
     assert app.compose("generate", ["model=.", "export.encoding=16"]).export.encoding == "16"
+
+
+def test_hydra_composes_once(here, monkeypatch):
+    """Twice only where a file of the user's might set `hydra.mode`, and there it is obeyed."""
+    composed = []
+    load = ConfigLoaderImpl.load_configuration
+
+    def counted(self, *arguments, **named):
+        composed.append(named["run_mode"])
+        return load(self, *arguments, **named)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
+    assert app.run_stage("evaluate", ["run=."], Recorder()) == 0
+    assert composed == [RunMode.RUN]
+    job = Recorder()
+    assert app.run_stage("evaluate", ["run=.", "hydra.mode=MULTIRUN"], job) == 0
+    assert len(job.configs) == 1
+    assert composed.count(RunMode.MULTIRUN) == 2
+    (here / "conf" / "experiment").mkdir(parents=True)
+    many = here / "conf" / "experiment" / "many.yaml"
+    many.write_text("# @package _global_\nhydra: {mode: MULTIRUN}\n")
+    job = Recorder()
+    assert app.run_stage("train", ["data=demo", "experiment=many", "seed=1,2"], job) == 0
+    assert [config.seed for config in job.configs] == [1, 2]
 
 
 def test_a_refused_job_of_a_sweep_stops_no_other(here, capsys):
