@@ -8,12 +8,11 @@ import pytest
 import soundfile
 
 from signals import noise
-from stages.training_jobs import TINY, lean, only_run
+from stages.training_jobs import FAST, TINY, lean, only_run
 from timbrel.stages import evaluate, inspect, train
 
 SHORT = (*(t for t in TINY if not t.startswith("trainer.max_steps")), "trainer.max_steps=2")
 SHARES = ("data.validation_fraction=0.2", "data.test_fraction=0.4")
-FAST = ("device=cpu", "device.threads=1", "evaluate.bootstrap_draws=100")
 
 
 @pytest.fixture

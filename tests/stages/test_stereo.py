@@ -11,7 +11,7 @@ import soundfile
 
 from report_pages import Page
 from signals import noise, sine
-from stages.training_jobs import TINY, lean, only_run
+from stages.training_jobs import FAST, TINY, lean, only_run
 from timbrel import cli
 from timbrel.metrics.scores import SCORES
 from timbrel.stages import evaluate, train
@@ -39,8 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings = ("data.channels=2", "data.validation_fraction=0.2", "data.test_fraction=0.3")
         root = f"data.root={folder / 'wide'}"
         assert train.main([root, *SHORT, *settings, "trainer.max_steps=4"]) == 0
-        fast = ("device=cpu", "device.threads=1", "evaluate.bootstrap_draws=100")
-        assert evaluate.main([f"run={only_run(folder)}", *fast]) == 0
+        assert evaluate.main([f"run={only_run(folder)}", *FAST]) == 0
     return folder
 
 
