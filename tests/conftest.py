@@ -22,6 +22,10 @@ install_import_hook(CHECKED, "shape_check.checked")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # Begun by `&` in a script: what is started here would ignore Ctrl-C too, as it should outside.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     # None beside the sources, then. But without any, every process here would compile torch and
     # Lightning again: 13 s instead of 5.
