@@ -1,4 +1,4 @@
-"""No option without a test that runs it: every YAML under conf/ does its work once."""
+"""Every YAML under conf/ trains, exports or is read once."""
 
 from itertools import zip_longest
 from pathlib import Path

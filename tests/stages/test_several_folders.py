@@ -17,7 +17,7 @@ SHARES = ("data.validation_fraction=0.2", "data.test_fraction=0.4")
 
 @pytest.fixture
 def hats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Eight bursts of noise in a folder whose name is hard to write; the working folder is empty.
+    """Eight bursts of noise in a folder whose name needs quotes; the working folder is empty.
 
     One has the name of a tone in `recordings`.
     """

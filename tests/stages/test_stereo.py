@@ -35,10 +35,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(folder / "wide" / f"hit {i}.wav", audio.T, 48_000, subtype="PCM_24")
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(folder)
-        lean(monkeypatch, page=True)
         settings = ("data.channels=2", "data.validation_fraction=0.2", "data.test_fraction=0.3")
         root = f"data.root={folder / 'wide'}"
-        assert train.main([root, *SHORT, *settings, "trainer.max_steps=4"]) == 0
+        with pytest.MonkeyPatch.context() as training:
+            lean(training)
+            assert train.main([root, *SHORT, *settings, "trainer.max_steps=4"]) == 0
+        lean(monkeypatch, page=True)
         assert evaluate.main([f"run={only_run(folder)}", *FAST]) == 0
     return folder
 

@@ -1,4 +1,4 @@
-"""`timbrel train` from the outside: what it refuses, where it stops, what it leaves."""
+"""`timbrel train` from the outside: what it refuses, when it stops, which files it writes."""
 
 import csv
 import json
@@ -38,13 +38,11 @@ def run_train(recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     "overrides",
     [
-        ("data.channels=2",),
-        ("data.short=pad", "augmentation=none"),
-        ("data.short=loop",),
-        ("architecture.latent_dim=0", "architecture.clip_dim=8"),
-        ("architecture.clip_dim=4",),
-        ("data.folds=3", "data.fold=1"),
+        ("data.channels=2", "data.short=pad", "augmentation=none"),
+        ("data.short=loop", "data.folds=3", "data.fold=1", "architecture.clip_dim=4"),
         (
+            "architecture.latent_dim=0",
+            "architecture.clip_dim=8",
             "trainer.gradient_clip_norm=null",
             "trainer.ema_decay=null",
             "trainer.validation_chunks=1",

@@ -41,11 +41,11 @@ TINY = (
 )
 FEW = ("evaluate.generated_clips=4", "evaluate.bootstrap_draws=100")
 FAST = ("device=cpu", "device.threads=1", *FEW)
-"""For `timbrel evaluate`: a fifth of the time, and intervals nobody looks at."""
+"""For `timbrel evaluate` where a test reads neither generated sounds nor intervals."""
 
 
 def lean(monkeypatch: pytest.MonkeyPatch, *, page: bool = False) -> None:
-    """Spare what a test of training does not look at: half of the time that a tiny one takes.
+    """Leave out what a test of training does not look at, which takes half of a tiny one's time.
 
     Files are measured in this process (a worker takes seconds to start; tests/data proves them).
     The report, its pictures and the usual number of generated sounds are made only where `page`
