@@ -1,10 +1,10 @@
-"""What rendering ahead costs and brings: told and measured seconds, then examples per second.
+"""Cost and gain of rendering ahead: estimated and measured seconds, then examples per second.
 
     python benchmarks/expansion.py data.root=FOLDER [more overrides of timbrel train]
 
 Renders `augmentation=strong augmentation.expansion=20` into an empty folder, compares the time with
-what was told, and reads batches of 8 x 65,536 samples in this process and with a worker per core.
-Nothing is trained. A set so small that its time is told near the end of rendering proves nothing.
+the estimate, and reads batches of 8 x 65,536 samples in this process and with a worker per core.
+Nothing is trained. For a small set the estimate comes near the end of rendering and proves nothing.
 """
 
 import re
@@ -47,7 +47,7 @@ def main() -> None:
         told = re.search(r"about ([\d.]+) (s|min)$", line)
         told_s = float(told[1]) * (60 if told[2] == "min" else 1) if told else float("nan")
         ratio = spent_s / told_s if told_s else float("nan")
-        print(f"rendered in {spent_s:.1f} s: {ratio:.2f} of what was told after {after_s:.1f} s")
+        print(f"rendered in {spent_s:.1f} s: {ratio:.2f} of the estimate after {after_s:.1f} s")
         for workers in (0, available_cores()):
             batches = iter(
                 train_loader(

@@ -1,12 +1,12 @@
-"""Do the dimensions of an attribute-regularised code order what they should? Spearman's rho.
+"""Spearman's rho of the dimensions of an attribute-regularised code with their attributes.
 
     python benchmarks/ordering.py outputs/RUN [--files 1000] [--seed 1]
 
-Renders sounds of the demo set that no training has seen (another seed draws other factors), encodes
+Renders sounds of the demo set that no training has used (another seed draws other factors), encodes
 them, and compares every regularised dimension with the factors that the sounds were made from.
-A sound's code is the mean over the frames within 40 dB of its loudest. Sounds of noise have a band
-around their f0, which is colour rather than pitch: "pitched" are the others. The last lines say how
-f0 orders the other factors by itself: bright sounds of the demo set are high ones, too.
+A sound's code is the mean over the frames within 40 dB of its loudest. Noise sounds have a band
+around their f0 but no pitch: "pitched" are the others. The last lines tell how f0 itself orders the
+other factors: high sounds of the demo set are also bright.
 """
 
 import argparse

@@ -1,8 +1,11 @@
 """Fixtures shared by all tests."""
 
+import gc
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -21,6 +24,10 @@ install_import_hook(CHECKED, "shape_check.checked")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # Begun by `&` in a script: what is started here would ignore Ctrl-C too, as it should outside.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     # None beside the sources, then. But without any, every process here would compile torch and
     # Lightning again: 13 s instead of 5.
@@ -29,10 +36,22 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
+if os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
+    # In a fresh checkout the workers would compile the same packages at the same time.
+    for package in ("sympy", "scipy.signal", "matplotlib.pyplot", "wandb"):
+        import_module(package)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Give a worker half of the suite, not batches of it: what a module trains is trained once."""
     if config.getoption("dist", "no") == "load":  # what -n chooses
         config.option.dist = "worksteal"
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is imported by now out of the garbage collections to come: a tenth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +84,27 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tone = signals.sine(110.0 * (i + 1), 0.5) * np.linspace(1, 0, 24_000, dtype=np.float32)
         soundfile.write(folder / f"tone_{i}.wav", tone, 48_000, subtype="PCM_24")
     return folder
+
+
+@pytest.fixture
+def lose_a_stop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], object]]:
+    """Signals are listened to; one call is a Ctrl-C whose KeyboardInterrupt Python ignores."""
+    from timbrel import stopping
+
+    class Ending:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    before = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    monkeypatch.setattr(stopping, "_received", [])
+    stopping.listen()
+    yield Ending
+    assert stopping.asked()
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the layers hand one another: frozen, moved and mapped whole."""
+"""Contracts between layers are frozen, and move and map with all their fields."""
 
 from dataclasses import FrozenInstanceError, fields
 

@@ -1,4 +1,4 @@
-"""Files are whole or the ones of before; a disk that refuses is told in one sentence."""
+"""A write gives the whole file or keeps the earlier one; a full disk is told in one sentence."""
 
 import errno
 import os
@@ -47,7 +47,7 @@ def test_a_file_is_replaced_with_its_folder_made_and_nothing_beside_it(tmp_path:
 
 
 def test_a_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch) -> None:
-    """A move that reaches the disk before the bytes leaves an empty file after a power loss."""
+    """If the rename reached the disk before the bytes, a power loss would leave an empty file."""
     calls: list[tuple[str, int]] = []
     fsync, replace = os.fsync, os.replace
 

@@ -1,4 +1,4 @@
-"""The path that a user means."""
+"""Paths of users: home folder, working folder, and what is refused."""
 
 import os
 from pathlib import Path

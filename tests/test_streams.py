@@ -1,4 +1,4 @@
-"""Whoever reads the messages may leave: real processes with real pipes, terminals and disks."""
+"""Output that nobody reads ends no program: processes with pipes, terminals and full disks."""
 
 import json
 import os

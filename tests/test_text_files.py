@@ -1,4 +1,4 @@
-"""No text is read or written in the encoding of whoever's terminal it happens to be."""
+"""No text file is read or written in the encoding of the user's locale."""
 
 import ast
 from pathlib import Path

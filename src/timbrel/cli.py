@@ -93,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(f"timbrel: {refused}\n")
         return 2
+    if status == 0 and stopping.asked():
+        return _stopped()
     lost = streams.lost_output()
     if lost is not None:
         sys.stderr.write(f"timbrel: some of the printed text was lost: {lost}\n")

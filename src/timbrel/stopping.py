@@ -28,6 +28,16 @@ def asked() -> bool:
     return bool(_received)
 
 
+def heed() -> None:
+    """Raise KeyboardInterrupt where a stop was asked for and the work goes on all the same.
+
+    Python drops what a signal raises in a destructor or in some code of libraries. Long work calls
+    this between its steps, from the main thread, and whatever ends a program at its end.
+    """
+    if asked():
+        raise KeyboardInterrupt
+
+
 def status() -> int:
     """The exit status of a stopped program: 128 and the signal's number, 130 by Ctrl-C."""
     return 128 + (_received[0][0] if _received else signal.SIGINT)

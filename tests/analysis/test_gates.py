@@ -1,4 +1,4 @@
-"""Every gate passes, fails and does not know, where it should."""
+"""Every gate passes, fails or is unknown where it should."""
 
 import csv
 import math

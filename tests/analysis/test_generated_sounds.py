@@ -106,7 +106,7 @@ def test_clips_are_those_of_their_seeds_and_the_nearest_pair_is_kept(tmp_path: P
 
 
 def test_the_prior_of_one_recording_gives_its_colour(tmp_path: Path) -> None:
-    """A stationary noise is what this prior can draw; a tone far from it is not."""
+    """This prior can draw a stationary noise, and no tone far from it."""
     parts = split([segment(f"{i}", noise(0.2, seed=i)) for i in range(9)], tones(3))
     sounds = measured(parts, tmp_path)
     assert max(clip.distance_db for clip in sounds.clips) < 2.0
@@ -175,7 +175,7 @@ def test_long_recordings_give_several_excerpts_and_silence_none() -> None:
 
 
 def test_copies_are_looked_for_among_more_clips_than_sets_are_made_of(tmp_path: Path) -> None:
-    """A long training recording: what the model plays by heart may be any of its clips."""
+    """A model may copy any clip of a long training recording."""
     rng = np.random.default_rng(0)
     levels = 10 ** rng.uniform(-2, 0, 600)
     pitch = np.cumsum(np.repeat(rng.uniform(0.01, 1.0, 600), 1024)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Gates on generated sounds: a copy is caught, noise is not, and few files say nothing."""
+"""Gates on generated sounds: copies fail, noise passes, and with few files they are unknown."""
 
 import math
 from dataclasses import replace

@@ -58,7 +58,7 @@ class _Side(nn.Module):
 
 
 def perfect(channels: int = 2) -> Autoencoder:
-    """Loses nothing; a parameter that nothing uses says where it computes."""
+    """A model without loss; its one parameter, which nothing uses, tells the device."""
     model = transparent(channels)
     model.place = nn.Parameter(torch.zeros(1))
     return model
@@ -104,7 +104,7 @@ def test_a_wrong_side_costs_in_every_file_score_that_can_hear_it(
 
 
 def test_controls_are_of_both_channels(segments, tmp_path: Path) -> None:
-    """Silence has no width; noise with the file's own spectra has the file's."""
+    """Silence has width 0; noise with the file's spectra has the file's width."""
     rows = score_parts(with_side(0.0), {"test": segments}, tmp_path, seed=0)
     summary = summarise(rows, seed=0, draws=20)
     silence, matched = (means_of(summary, "test", system) for system in ("silence", "noise"))
@@ -136,7 +136,7 @@ def test_validation_hears_it_too() -> None:
 
 
 def test_sets_of_sounds_are_compared_with_their_sides_and_copies_without() -> None:
-    """Recordings played by heart in mono: none of them is reached, and every one is a copy."""
+    """Mono copies of stereo recordings: none is covered, and every one counts as a copy."""
     training = [wide(i) for i in range(12)]
     mono = [np.stack([x.mean(0)] * 2) for x in training]
     of_training, of_mono = (

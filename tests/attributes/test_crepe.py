@@ -1,4 +1,4 @@
-"""CREPE says which octave, the period says which cent."""
+"""CREPE decides the octave of f0, and the period its cents."""
 
 import subprocess
 import sys

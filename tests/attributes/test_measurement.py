@@ -1,4 +1,4 @@
-"""Everything is finite whatever comes in; the tabulated noise is what repeats measure."""
+"""Every input has finite values; the tabulated noise is the one measured of repeats."""
 
 import numpy as np
 import pytest

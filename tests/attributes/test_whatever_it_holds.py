@@ -1,4 +1,4 @@
-"""Whatever a recording holds, measuring it gives a value or a mask, and never a warning."""
+"""Measuring any recording gives a value or a mask, and never a warning."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""No header, however damaged, ends in anything but samples or a sentence."""
+"""Every damaged header gives samples or an error of one sentence."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files out: exact codes, honest dither, no clipping, the same bytes twice."""
+"""Exported files: exact codes, TPDF dither, no clipping, the same bytes on every export."""
 
 import json
 import resource

@@ -74,7 +74,7 @@ def test_all_frames_are_read(tmp_path: Path, content: bytes, held: int, said: in
 
 
 def test_what_lies_behind_a_short_count_is_the_sound_itself(tmp_path: Path) -> None:
-    """Without its Xing frame the file begins by the encoder's delay later, and is the same."""
+    """Without its Xing frame the file begins by the encoder's delay later, else equal."""
     (tmp_path / "a.mp3").write_bytes(VARIABLE)
     (tmp_path / "b.mp3").write_bytes(BARE)
     ordinary, bare = (read(tmp_path / name)[0][0] for name in ("a.mp3", "b.mp3"))
@@ -83,7 +83,7 @@ def test_what_lies_behind_a_short_count_is_the_sound_itself(tmp_path: Path) -> N
 
 
 def test_a_free_format_is_left_to_the_decoder(tmp_path: Path) -> None:
-    """Frames that name no bit rate cannot be followed: nothing is claimed of them."""
+    """Frames without a bit rate cannot be counted: our reader leaves them to the decoder."""
     path = tmp_path / "x.mp3"
     path.write_bytes(struct.pack(">I", 0xFFFB0400) + bytes(1000))
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""One level for every file, by true peak or by loudness, and what has none is left alone."""
+"""Every file gets one level, by true peak or by loudness; silent files stay as they are."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""timbrel's own sound files are known again under another name and in another container."""
+"""timbrel recognises its own sound files under another name and in another container."""
 
 import json
 import struct

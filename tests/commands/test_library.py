@@ -1,4 +1,4 @@
-"""`timbrel library`: lists, screens, mistakes, and how long it takes."""
+"""`timbrel library`: lists, screens, mistakes, and the time they take."""
 
 import csv
 import io

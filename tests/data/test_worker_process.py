@@ -1,4 +1,4 @@
-"""A function in processes: its outcomes and errors come back, a death is told and mended."""
+"""A function in processes: outcomes and errors come back; a dead process is told and replaced."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Whatever carries a code carries its conditions: a decoder that plays nothing else hears them."""
+"""Conditions go wherever a code goes, shown by a decoder that plays the conditions alone."""
 
 from contextlib import nullcontext
 from dataclasses import replace

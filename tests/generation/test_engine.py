@@ -1,4 +1,4 @@
-"""Streams equal wholes; fades and gains are what they say."""
+"""Streamed audio equals audio rendered whole; fades and gains have their exact values."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Files of any kind arrive at the model as its front end says."""
+"""The model gets files of any kind at the rate, channels and level of its front end."""
 
 from pathlib import Path
 

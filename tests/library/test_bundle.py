@@ -1,4 +1,4 @@
-"""A bundle gives the model back, says what is wrong with itself, and runs no stranger's code."""
+"""A bundle restores its model, names its own damage, and runs no foreign code."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ PARTS = ["config.yaml", "weights.safetensors", "frontend.json", "latents.safeten
 
 
 def _resign(folder: Path) -> None:
-    """What a stranger would do: make the checksums fit the files again."""
+    """Make the checksums fit changed files, as an attacker would."""
     card = json.loads((folder / "card.json").read_text())
     for name in card["checksums"]:
         card["checksums"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""A warm start takes what fits by name and shape, says what it left, and refuses strangers."""
+"""A warm start takes tensors of equal name and shape, lists the others, refuses other models."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A weight that meets a rate: on a problem whose rate is known for every weight."""
+"""A controlled weight reaches its target rate, on a problem with a known rate for every weight."""
 
 import math
 from typing import Any

@@ -184,7 +184,7 @@ def test_levels_of_independent_noises_agree_better_than_their_bins() -> None:
 
 
 def test_the_level_term_alone_asks_for_the_level_of_noise() -> None:
-    """What the distances of bins do not: scaled down by 0.7 they are less for another noise."""
+    """Distances of bins do not: for two noises they are smaller where one is scaled by 0.7."""
     given, wanted = _noise(1, 1, 96_000), _noise(1, 1, 96_000, seed=1)
     gains = [0.5, 0.7, 1.0, 1.4]
     assert min(gains, key=lambda gain: _level(gain * given, wanted)) == 1.0
@@ -199,7 +199,7 @@ def test_what_is_inaudible_beside_the_loudest_band_is_not_weighed() -> None:
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_no_gradient_reaches_the_target(loss: nn.Module) -> None:
-    """Of any term: an estimate is not brought nearer by moving what it is compared with."""
+    """No term moves the target towards the estimate."""
     target, estimate = _noise(2, 1, 4096).requires_grad_(), _noise(2, 1, 4096, seed=1)
     names = loss(estimate, target)
     assert not any(term.requires_grad for term in names.values())

@@ -1,4 +1,4 @@
-"""Controls that know what they should and nothing else."""
+"""Controls keep only the property of the file that they are named for."""
 
 import numpy as np
 import pytest

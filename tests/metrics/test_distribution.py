@@ -1,4 +1,4 @@
-"""Distances of sets against closed forms, and which of the two a small set can bear."""
+"""Distances of sets against closed forms, and their bias on small sets."""
 
 import numpy as np
 import pytest

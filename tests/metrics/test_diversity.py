@@ -27,7 +27,7 @@ def test_equal_sets_cover_one_another() -> None:
 
 
 def test_a_collapsed_generator_covers_hardly_more_than_itself() -> None:
-    """One reference, 32 times: it lies in its own ball and in those that count it a neighbour."""
+    """One sound 32 times lies in its own ball and in the balls that have it as a neighbour."""
     reference = points(200, dim=2)
     collapsed = density_and_coverage(reference, np.repeat(reference[:1], 32, axis=0))
     balls = int(

@@ -1,4 +1,4 @@
-"""The embedding hears timbre and modulation, and neither level nor order."""
+"""The embedding depends on timbre and modulation, not on level or order."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Intervals that cover what they say."""
+"""Intervals have their nominal coverage."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Two channels: what is right scores best, and every way to get the side wrong costs."""
+"""Stereo scores: the correct side scores best, and every wrong side scores worse."""
 
 import math
 
@@ -94,7 +94,7 @@ def test_spectral_distances_are_the_views_means() -> None:
 
 @pytest.mark.parametrize("side_db", [-20, -40, -60])
 def test_a_side_counts_by_its_level(side_db: float) -> None:
-    """20 dB below the mid its loss is plain; 60 dB below it is next to nothing, not a disaster."""
+    """A side 20 dB below the mid costs clearly when lost; one 60 dB below costs next to nothing."""
     side = SIDE * (MID.std() / SIDE.std()) * 10 ** (side_db / 20)
     scores = evaluate(stereo(MID, side), stereo(MID, 0 * side))
     # A side at -40 dB re 1 is some 7 nepers above the floor of the logarithm.

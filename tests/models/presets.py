@@ -86,7 +86,7 @@ class Unblock(nn.Module):
 
 
 def transparent(channels: int) -> Autoencoder:
-    """An autoencoder that loses nothing: what is left to see is the house around the networks."""
+    """An autoencoder without loss, to test what is around the networks."""
     return Autoencoder(
         sample_rate_hz=48_000,
         channels=channels,

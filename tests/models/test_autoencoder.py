@@ -1,4 +1,4 @@
-"""The house around the networks: shapes, mid/side, declared reach, refusals."""
+"""The autoencoder around its networks: shapes, mid/side, receptive field, refusals."""
 
 import math
 

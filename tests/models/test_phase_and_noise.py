@@ -1,4 +1,4 @@
-"""What magnitudes cannot tell: the phase of a tone, and that noise is not a buzz."""
+"""What magnitudes do not show: the phase of a tone, and whether noise is periodic."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Draws: whose they are, how they spread, and when there is none."""
+"""Draws from the posterior: their generator, their spread, and a deterministic posterior."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is drawn is what was given."""
+"""Figures show the values they are given."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The kernel: what it lets through, and that a page is whole or not there."""
+"""The page's core: what it escapes, and that a page is written whole or not at all."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""The page of a run says what its files say, warns where it should, and nowhere else."""
+"""The page of a run shows its files' values, and warns only where it should."""
 
 import json
 import shutil

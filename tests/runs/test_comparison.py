@@ -1,4 +1,4 @@
-"""What differs, what is better, and when neither may be said."""
+"""What differs between runs, which is better, and when that is unknown."""
 
 from pathlib import Path
 from typing import Any

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from timbrel.config.options import conf_folder, groups_of
@@ -63,7 +65,13 @@ def told(here, capsys):
     return call
 
 
-@pytest.mark.parametrize(("stage", "group", "name"), OPTIONS)
+# Those of the pair compose below, each with every one of the other.
+PAIR = [("train", "architecture"), ("train", "latent")]
+
+
+@pytest.mark.parametrize(
+    ("stage", "group", "name"), [option for option in OPTIONS if option[:2] not in PAIR]
+)
 def test_every_option_composes(stage, group, name):
     given = [*([] if group == "data" else ROOTS[stage]), f"{group}={name}"]
     config = app.compose(stage, given)
@@ -354,6 +362,30 @@ def test_generate_from_the_prior_has_a_length(here):
     assert app.compose("generate", ["model=.", "export.encoding=16"]).export.encoding == "16"
 
 
+def test_hydra_composes_once(here, monkeypatch):
+    """Twice only where a file of the user's might set `hydra.mode`, and there it is obeyed."""
+    composed = []
+    load = ConfigLoaderImpl.load_configuration
+
+    def counted(self, *arguments, **named):
+        composed.append(named["run_mode"])
+        return load(self, *arguments, **named)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
+    assert app.run_stage("evaluate", ["run=."], Recorder()) == 0
+    assert composed == [RunMode.RUN]
+    job = Recorder()
+    assert app.run_stage("evaluate", ["run=.", "hydra.mode=MULTIRUN"], job) == 0
+    assert len(job.configs) == 1
+    assert composed.count(RunMode.MULTIRUN) == 2
+    (here / "conf" / "experiment").mkdir(parents=True)
+    many = here / "conf" / "experiment" / "many.yaml"
+    many.write_text("# @package _global_\nhydra: {mode: MULTIRUN}\n")
+    job = Recorder()
+    assert app.run_stage("train", ["data=demo", "experiment=many", "seed=1,2"], job) == 0
+    assert [config.seed for config in job.configs] == [1, 2]
+
+
 def test_a_refused_job_of_a_sweep_stops_no_other(here, capsys):
     job = Recorder()
     words = ["--multirun", "data=demo", "trainer.batch_size=0,4"]
@@ -387,6 +419,15 @@ def test_ctrl_c_is_one_line_and_status_130(here, capsys):
 
     assert app.run_stage("train", ["data=demo"], Recorder(act)) == 130
     assert capsys.readouterr().err == "\ntimbrel train: stopped; the same command begins again\n"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("flags", [(), ("--multirun", "seed=1,2")])
+def test_a_stop_that_python_dropped_ends_the_stage_after_its_job(here, capsys, lose_a_stop, flags):
+    job = Recorder(lambda config: lose_a_stop() and None)
+    assert app.run_stage("evaluate", ["run=.", *flags], job) == 130
+    assert len(job.configs) == 1
+    assert "timbrel evaluate: stopped; the same command begins again\n" in capsys.readouterr().err
 
 
 def test_the_working_folders_conf_joins_in(here, told):

@@ -1,4 +1,4 @@
-"""`timbrel generate`, from the command line's own config."""
+"""`timbrel generate` with the config of the command line."""
 
 import json
 import os

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import timbrel
-from stages.training_jobs import TINY, lean, only_run
+from stages.training_jobs import FAST, TINY, lean, only_run
 from timbrel.commands import library
 from timbrel.errors import UserError
 from timbrel.stages import evaluate, generate, train
@@ -226,7 +226,7 @@ def test_it_resumes_and_is_evaluated(here: Path) -> None:
     assert train.main([f"run={run}", "trust=true"]) == 0
     assert (run / "model" / "weights.safetensors").read_bytes() == before
     shutil.rmtree(run / "evaluation")
-    assert evaluate.main([f"run={run}", "device=cpu"]) == 0
+    assert evaluate.main([f"run={run}", *FAST]) == 0
     assert (run / "evaluation" / "summary.csv").is_file()
 
 

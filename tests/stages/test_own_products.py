@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from signals import noise, sine
-from stages.training_jobs import TINY, lean, only_run
+from stages.training_jobs import FAST, TINY, lean, only_run
 from timbrel.data.scan.catalog import scan
 from timbrel.stages import evaluate, generate, inspect, train
 
@@ -48,7 +48,7 @@ def run_of(folder: Path) -> Path:
 
 def test_the_data_do_not_change_by_training(kicks: Path, capsys) -> None:
     assert train.main([f"run={run_of(kicks)}"]) == 0
-    assert evaluate.main([f"run={run_of(kicks)}", "data_root=.", "device=cpu"]) == 0
+    assert evaluate.main([f"run={run_of(kicks)}", "data_root=.", *FAST]) == 0
     told = capsys.readouterr().err
     assert "6 recordings" in told
     assert "outputs: Written by timbrel (1 sound and 1 run folder): not a recording" in told

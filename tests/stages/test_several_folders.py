@@ -8,17 +8,16 @@ import pytest
 import soundfile
 
 from signals import noise
-from stages.training_jobs import TINY, lean, only_run
+from stages.training_jobs import FAST, TINY, lean, only_run
 from timbrel.stages import evaluate, inspect, train
 
 SHORT = (*(t for t in TINY if not t.startswith("trainer.max_steps")), "trainer.max_steps=2")
 SHARES = ("data.validation_fraction=0.2", "data.test_fraction=0.4")
-FAST = ("device=cpu", "device.threads=1", "evaluate.bootstrap_draws=100")
 
 
 @pytest.fixture
 def hats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Eight bursts of noise in a folder whose name is hard to write; the working folder is empty.
+    """Eight bursts of noise in a folder whose name needs quotes; the working folder is empty.
 
     One has the name of a tone in `recordings`.
     """

@@ -11,7 +11,7 @@ import soundfile
 
 from report_pages import Page
 from signals import noise, sine
-from stages.training_jobs import TINY, lean, only_run
+from stages.training_jobs import FAST, TINY, lean, only_run
 from timbrel import cli
 from timbrel.metrics.scores import SCORES
 from timbrel.stages import evaluate, train
@@ -35,12 +35,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(folder / "wide" / f"hit {i}.wav", audio.T, 48_000, subtype="PCM_24")
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(folder)
-        lean(monkeypatch, page=True)
         settings = ("data.channels=2", "data.validation_fraction=0.2", "data.test_fraction=0.3")
         root = f"data.root={folder / 'wide'}"
-        assert train.main([root, *SHORT, *settings, "trainer.max_steps=4"]) == 0
-        fast = ("device=cpu", "device.threads=1", "evaluate.bootstrap_draws=100")
-        assert evaluate.main([f"run={only_run(folder)}", *fast]) == 0
+        with pytest.MonkeyPatch.context() as training:
+            lean(training)
+            assert train.main([root, *SHORT, *settings, "trainer.max_steps=4"]) == 0
+        lean(monkeypatch, page=True)
+        assert evaluate.main([f"run={only_run(folder)}", *FAST]) == 0
     return folder
 
 

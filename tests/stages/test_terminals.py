@@ -1,4 +1,4 @@
-"""Stages as processes on poor terminals: closed, unread, of another encoding; and stopped."""
+"""Stages as processes: terminal closed, output unread, another encoding, and stopped by signals."""
 
 import os
 import signal
@@ -62,7 +62,7 @@ def test_a_table_of_any_names_on_any_terminal(recordings: Path, tmp_path: Path):
 
 @pytest.mark.timeout(300)
 def test_a_training_goes_on_without_its_messages(recordings: Path, tmp_path: Path):
-    """Its terminal is closed, its output unread: it ends as it should, with all that it makes."""
+    """With its terminal closed and its output unread it ends with status 0 and all its files."""
     reader, writer = os.pipe()
     master, terminal = os.openpty()
     os.close(master)
@@ -79,7 +79,7 @@ def test_a_training_goes_on_without_its_messages(recordings: Path, tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def long_recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Enough to look at for seconds."""
+    """Two recordings whose scan takes seconds."""
     folder = tmp_path_factory.mktemp("long")
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (48_000 * 120, 2)).astype(np.float32)
     for number in range(2):

@@ -11,7 +11,6 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
-from hydra._internal.hydra import Hydra
 from PIL import Image
 
 from timbrel.config.schema import EvaluateSection
@@ -40,13 +39,15 @@ TINY = (
     "device=cpu",
     "device.threads=1",
 )
+FEW = ("evaluate.generated_clips=4", "evaluate.bootstrap_draws=100")
+FAST = ("device=cpu", "device.threads=1", *FEW)
+"""For `timbrel evaluate` where a test reads neither generated sounds nor intervals."""
 
 
 def lean(monkeypatch: pytest.MonkeyPatch, *, page: bool = False) -> None:
-    """Spare what a test of training does not look at: half of the time that a tiny one takes.
+    """Leave out what a test of training does not look at, which takes half of a tiny one's time.
 
-    Files are measured in this process (a worker takes seconds to start; tests/data proves them),
-    and Hydra composes once (its second time only looks for hydra.mode, which no test here sets).
+    Files are measured in this process (a worker takes seconds to start; tests/data proves them).
     The report, its pictures and the usual number of generated sounds are made only where `page`
     asks for it.
     """
@@ -55,7 +56,6 @@ def lean(monkeypatch: pytest.MonkeyPatch, *, page: bool = False) -> None:
         return probing.measure_all(paths, workers=0, progress=progress)
 
     monkeypatch.setattr(catalog, "measure_all", measured)
-    monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)
     if not page:
         few = partial(EvaluateSection, generated_clips=4, bootstrap_draws=100)
         monkeypatch.setattr(training_run, "EvaluateSection", few)

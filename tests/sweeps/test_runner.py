@@ -269,6 +269,15 @@ def test_stopped_by_hand_it_stops_its_trainings_and_can_go_on(here) -> None:
     assert standing(run.folder, run.signature).state is State.unfinished
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_stop_that_python_dropped_ends_it_after_a_run(here, lose_a_stop) -> None:
+    runs = planned()
+    with pytest.raises(KeyboardInterrupt):
+        runner.launch(runs, study="s", jobs=1, tell=print, ended=lambda _: lose_a_stop())
+    assert standing(runs[0].folder, runs[0].signature).state is State.finished
+    assert standing(runs[-1].folder, runs[-1].signature).state is not State.finished
+
+
 def test_the_estimate_is_measured_where_it_can_be(here) -> None:
     assert estimate(planned(), 1).seconds == 6 * (60 + 30)
     assert estimate(planned(), 4).seconds == pytest.approx(2 * 90)  # 4 and 2

@@ -1,4 +1,4 @@
-"""Statistics of few seeds: exact values, and intervals that cover what they say."""
+"""Statistics of few seeds: exact values, and intervals with their nominal coverage."""
 
 import math
 

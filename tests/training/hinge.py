@@ -1,4 +1,4 @@
-"""A small adversary on audio: what a discriminator of the package would be, in forty lines."""
+"""A small adversary on audio, in place of a discriminator."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""Adversaries on audio: who learns from what, and what is refused."""
+"""Adversaries on audio: which weights get which gradients, and what is refused."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -184,7 +184,7 @@ def test_an_optimizer_moves_its_adversarys_parameters_and_no_others() -> None:
 def test_terms_and_weights_are_compared_in_the_first_step(
     weights: dict[str, float], message: str, phases: tuple[Phase, ...]
 ) -> None:
-    """Also of an adversary that plays in a later phase: hours later is too late."""
+    """Also those of an adversary of a later phase, which would fail hours later."""
     module = with_adversaries({"hinge": hinge()}, more_weights=weights, phases=phases)
     with pytest.raises(UserError, match=message):
         module.training_step(measured("rave"), 0)

@@ -1,6 +1,7 @@
 """The loop itself: averaged weights are validated, the best are kept and are those it ends with."""
 
 import copy
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,10 @@ def scored(module: Training, model: Autoencoder) -> float:
 
 
 def fitted(
-    folder: Path, *phases: Phase, patience: int | None = None
+    folder: Path,
+    *phases: Phase,
+    patience: int | None = None,
+    recorder: type[Recorder] = Recorder,
 ) -> tuple[Training, Fitted, Recorder, Alarms]:
     """Some steps towards what is validated and more away from it, so that the last is not best."""
     chosen = choices("rave", "vae")
@@ -70,19 +74,19 @@ def fitted(
     batches: list[Batch] = [towards] * TURN + [away] * (STEPS - TURN)
     clock = Clock()
     validation = Validation([towards], EVERY)
-    recorder = Recorder(validation)
+    watcher = recorder(validation)
     alarms = Alarms(folder / "alarms.csv", validation, NO_OTHERS, **AT_ONCE)
     stop = [] if patience is None else [EarlyStop(validation, patience)]
     callbacks = [
         clock,
         validation,
         alarms,
-        recorder,
+        watcher,
         *stop,
         Checkpoints(folder, validation, clock, 3),
     ]
     loader = DataLoader(batches, batch_size=None)  # type: ignore[arg-type, var-annotated]
-    return module, fit(module, loader, callbacks, folder, CPU, {}), recorder, alarms
+    return module, fit(module, loader, callbacks, folder, CPU, {}), watcher, alarms
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +176,20 @@ def test_a_time_limit_fixes_a_horizon_and_ends_at_it(tmp_path: Path) -> None:
     assert (module.horizon.fixed_at_step, module.horizon.last_step) == (10, 97)
     assert ended.steps == 97
     assert module.learning_rate < 0.01 * module.settings.learning_rate  # down the cosine
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_stop_that_python_dropped_ends_the_training_after_its_step(
+    tmp_path: Path, lose_a_stop: Callable[[], object]
+) -> None:
+    class Losing(Recorder):
+        def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
+            if module.step == 3:
+                lose_a_stop()
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tmp_path, recorder=Losing)
+    assert torch.load(tmp_path / LAST, weights_only=True)["timbrel"]["step"] == 3
 
 
 def test_early_stop_counts_in_the_last_phase_alone(tmp_path: Path) -> None:

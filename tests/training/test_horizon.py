@@ -10,7 +10,7 @@ from timbrel.training.horizon import Horizon
 
 
 def _run(horizon: Horizon, seconds_per_step: float, *, warmup: int = 1) -> tuple[int, list[float]]:
-    """Steps at a steady pace until the horizon says enough; the rates along the way."""
+    """Steps at a steady pace until the horizon is reached; their learning rates."""
     rates: list[float] = []
     step = 0
     while not horizon.reached(step):

@@ -1,4 +1,4 @@
-"""One training step with every latent and every architecture, in small: who learns from what."""
+"""One small training step of every latent with every architecture: gradients and updates."""
 
 from dataclasses import replace
 from typing import Any
@@ -37,7 +37,7 @@ WATCHED = ["beta_tcvae", "capacity", "free_bits", "kl_floor"]
 
 @pytest.mark.parametrize("latent", WATCHED)
 def test_a_diagnostic_is_told_and_moves_nothing(latent: str) -> None:
-    """Runs of before weigh it with 0: they go on as they began, and so does one without."""
+    """Earlier runs have it with weight 0: they resume unchanged, as do runs without it."""
     batch = measured("rave")
     old = training(choices("rave", latent), more_weights={"kl": 0.0})
     new = training(choices("rave", latent))

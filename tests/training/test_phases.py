@@ -1,4 +1,4 @@
-"""Phases: what rests does not move, what plays is asked, and borders are where they should be."""
+"""Phases: frozen parts stay, active adversaries are used, and borders lie at their steps."""
 
 from typing import Any
 
@@ -104,7 +104,7 @@ def again(module: Training, *phases: Phase) -> Training:
 
 
 def test_what_was_frozen_from_the_start_stays_so() -> None:
-    """A pretrained part of a model is not woken by a phase that trains everything."""
+    """A phase that trains everything leaves a part frozen that was built frozen."""
     module = training(choices("rave", "vae"))
     module.model.encoder.requires_grad_(False)
     module = again(module, Phase(name="one", train=["decoder"]), Phase(name="two", from_step=1))

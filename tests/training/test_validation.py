@@ -158,7 +158,7 @@ def test_the_decode_test_tells_a_deaf_decoder_from_a_perfect_one() -> None:
 
 
 def test_conditions_stay_while_the_code_changes() -> None:
-    """A decoder that follows its conditions alone does not listen to the code."""
+    """A decoder that follows its conditions alone has a decode change of 0."""
     batch = _batch(4, seed=9)
     f0_hz = torch.tensor([1.0, 0.1, 2.0, 0.5])[:, None].expand(4, 512)
     batch = replace(batch, conditions=Conditions(f0_hz=f0_hz))

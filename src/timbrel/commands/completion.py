@@ -189,7 +189,7 @@ def _overrides(stage: str, before: list[str], word: str) -> list[str]:
 
     if equals and (values := values_of(stage, key)):
         return [f"{key}={name}" for name in values if name.startswith(value)]
-    register()
+    register(stage)
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(conf_folder()), job_name=stage, version_base="1.3"):
         plugin = DefaultCompletionPlugin(GlobalHydra.instance().config_loader())

@@ -19,7 +19,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar, final
 
-from timbrel import streams
+from timbrel import stopping, streams
 from timbrel.errors import UserError
 
 Job = TypeVar("Job")
@@ -169,6 +169,7 @@ def in_parallel(
     try:
         pending = {threads.submit(done_elsewhere, job): job for job in jobs}
         for future in as_completed(pending):
+            stopping.heed()
             yield pending[future], future.result()
     except BaseException:
         for worker in workers:

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from timbrel import stopping, streams
-from timbrel.config.options import conf_folder
+from timbrel.config.options import conf_folder, user_conf_folder
 from timbrel.errors import UserError, did_you_mean
 from timbrel.stages.composing import compose, message_of, prepared, register, user_error
 from timbrel.stages.overrides import check_overrides, quoted_texts
@@ -55,7 +56,7 @@ def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
     call = _Call(stage, job)
     overrides: list[str] = []
     try:
-        register()
+        register(stage)
         flags, overrides = _parsed(stage, argv)
         if flags.help:
             from timbrel.stages.help_page import stage_page
@@ -121,7 +122,7 @@ def _hydra_main(
         leading.remove(override)
     task = partial(_task, call, overrides)
     decorated = hydra.main(str(conf_folder()), call.stage, version_base="1.3")(_named(task))
-    with _scratch() as scratch, _reraising():
+    with _scratch() as scratch, _reraising(), _composed_once(flags):
         # A sweep leaves a record of itself; only training has a folder for it.
         ours = (
             []
@@ -163,6 +164,7 @@ def _task(call: _Call, overrides: list[str], config: DictConfig) -> Any:
         call.began = True
         gc.enable()
         result = call.job(config)
+        stopping.heed()
         if isinstance(result, int):
             call.status = max(call.status, result)
         return result
@@ -184,6 +186,30 @@ def _argv(words: list[str]) -> Iterator[None]:
         yield
     finally:
         sys.argv = before
+
+
+@contextmanager
+def _composed_once(flags: argparse.Namespace) -> Iterator[None]:
+    """Spare Hydra's composition for `hydra.mode` alone where nothing can set it.
+
+    Hydra composes a config once to see whether `hydra.mode` is set, which no file of timbrel does,
+    and once more for the job.
+    """
+    given = [override.lstrip("+") for override in flags.overrides]
+    named = any(override.startswith(("hydra.mode", "hydra=")) for override in given)
+    others = flags.config_dir or flags.config_path or flags.config_name or user_conf_folder()
+    if named or others:
+        yield
+        return
+    asks, Hydra.get_mode = Hydra.get_mode, _no_mode
+    try:
+        yield
+    finally:
+        Hydra.get_mode = asks
+
+
+def _no_mode(*_: Any, **__: Any) -> None:
+    """What Hydra finds where no file sets `hydra.mode`: the flags decide."""
 
 
 @contextmanager

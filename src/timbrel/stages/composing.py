@@ -45,11 +45,13 @@ class WorkingFolder(SearchPathPlugin):
             search_path.append("working-folder", f"file://{folder}")
 
 
-def register() -> None:
-    """Make the schemas, the resolver and the search path known to Hydra (repeating is harmless)."""
+def register(stage: str) -> None:
+    """Make the schema of `stage`, the resolvers and the search path known to Hydra.
+
+    Repeating is harmless.
+    """
     store = ConfigStore.instance()
-    for name, stage in STAGES.items():
-        store.store(name=f"{name}_schema", node=stage.schema, provider="timbrel")
+    store.store(name=f"{stage}_schema", node=STAGES[stage].schema, provider="timbrel")
     Plugins.instance().register(WorkingFolder)
     OmegaConf.register_new_resolver(
         "timbrel.sweep_folder", sweep_folder, use_cache=True, replace=True
@@ -64,7 +66,7 @@ def compose(stage: str, overrides: Sequence[str] = (), *, complete: bool = True)
     """
     from hydra.core.global_hydra import GlobalHydra
 
-    register()
+    register(stage)
     check_overrides(stage, overrides)
     GlobalHydra.instance().clear()
     try:

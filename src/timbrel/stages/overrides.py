@@ -130,6 +130,7 @@ def check_overrides(
             f"./conf/{file.parent.name}/{file.name}: timbrel has another option of that name, "
             "which would be used instead; rename yours"
         )
+    everywhere = options(*folders)
     resumes = any(override.startswith("run=") and override != "run=null" for override in overrides)
     for override in overrides:
         match = _OVERRIDE.fullmatch(override)
@@ -150,7 +151,6 @@ def check_overrides(
                 f"{override}: run= goes on with the run's own config, where only device and logger "
                 f"may change; leave it out, or start a new run without run={moved}"
             )
-        everywhere = options(*folders)
         if key in everywhere:
             check_choice(stage, sign, key, value, everywhere, multirun=multirun, folders=folders)
         else:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import dropwhile
 from pathlib import Path
 
+from timbrel import stopping
 from timbrel.data.worker_process import module_command
 from timbrel.files import remove_folder, remove_stale_temporaries
 from timbrel.sweeps.plan import SWEEPS, PlannedRun
@@ -173,6 +174,7 @@ def launch(runs: Sequence[PlannedRun], *, study: str, jobs: int, tell: Tell, end
         futures = [pool.submit(runner.run, run) for run in runs]
         try:
             for future in as_completed(futures):
+                stopping.heed()
                 ending = future.result()
                 if ending is not None:
                     ended(ending)

@@ -14,6 +14,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
+from timbrel import stopping
 from timbrel.contracts import Batch
 from timbrel.training.checkpoint import BEST, LAST, is_whole
 from timbrel.training.metrics_log import MetricsLog
@@ -36,7 +37,8 @@ class Clock(pl.Callback):
             trainer.should_stop = True
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
-        """Fix the horizon when it is due; stop at it."""
+        """Fix the horizon when it is due; stop at it, or where a stop was asked for."""
+        stopping.heed()
         self.just_fixed = module.horizon.clock(module.step, self._now_s() - self._start_s)
         if module.horizon.reached(module.step):
             trainer.should_stop = True

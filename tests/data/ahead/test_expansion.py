@@ -1,4 +1,4 @@
-"""Variants rendered ahead: what they are, told beforehand, never done twice, whole or not."""
+"""Variants rendered ahead: their content, estimate and reuse, and what a kill leaves."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""Transforms do what they say: ratios, gains, ratios of noise, nothing before the sound."""
+"""Transforms keep to their ratios, gains and signal-to-noise ratios, and add no sound before it."""
 
 import random
 import sys

@@ -1,4 +1,4 @@
-"""Folders that refuse or vanish while they are scanned: one line each, and the scan goes on."""
+"""Folders that cannot be read or vanish during a scan get one line each; the scan goes on."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""What a folder's scan says of files that hold more than their header says, and what trains."""
+"""The scan of files longer than their header claims: the message, and what trains."""
 
 import shutil
 import subprocess

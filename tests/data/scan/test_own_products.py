@@ -1,4 +1,4 @@
-"""What timbrel wrote into a folder of recordings is no recording, and is told in few lines."""
+"""Files that timbrel wrote among recordings are left out, and the scan tells so in few lines."""
 
 import shutil
 from pathlib import Path

@@ -46,7 +46,7 @@ def test_dip_costs_nothing_at_the_unit_matrix() -> None:
 
 
 def test_a_queue_changes_the_estimate_and_not_the_pull() -> None:
-    """Past rows like the present ones: the gradient is as large as without them."""
+    """With a queue of rows like the present ones the gradient is as large as without."""
     rows = with_covariance(MATRIX).requires_grad_()
     past = rows.detach().clone()
     alone = torch.autograd.grad(covariance(rows, past[:0]).square().sum(), rows)[0]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from timbrel import stopping
 from timbrel.data.scan.probe import Measurement, measure
 from timbrel.data.scan.probe_process import probing_process
 from timbrel.data.worker_process import EndedError, WorkerProcess, available_cores, in_parallel
@@ -54,6 +55,7 @@ def _outcomes(
     """Each path with its measurement, as they are done."""
     if workers == 0:
         for job in jobs:
+            stopping.heed()
             yield job, measure(job)
         return
     # The longest begin first, so that none is left to run alone at the end.
