@@ -205,5 +205,5 @@ def test_a_code_without_what_the_decoder_needs_is_refused(model: Autoencoder) ->
         model.encode(torch.zeros(1, 1, 4 * HOP))
     ones = torch.ones(1, 1, 2)
     measured = Columns(("f0_hz",), ones, ones > 0)
-    with pytest.raises(ValueError, match="the batch lacks level_a_db"):
+    with pytest.raises(ValueError, match="the batch lacks level_k_db"):
         conditions_from(("loudness_db",), measured)

@@ -45,10 +45,15 @@ def build(architecture: str, latent: str = "vae", **settings: Any) -> Autoencode
 def tracks(
     model: Autoencoder, n_batch: int, n_samples: int, *, confidence: float = 0.5
 ) -> Conditions:
-    """The conditions that the decoder asks for, for `n_samples` of audio: a tone of 220 Hz."""
+    """The conditions that the decoder asks for, for `n_samples` of audio: a beating tone."""
     shape = (n_batch, math.ceil(n_samples / model.hop_samples))
-    values = {"f0_hz": 220.0, "confidence": confidence, "loudness_db": -20.0}
-    return Conditions(**{name: torch.full(shape, values[name]) for name in model.conditions})
+    beats = -20.0 - 6.0 * (torch.arange(shape[1]) % 2).expand(shape)
+    values = {
+        "f0_hz": torch.full(shape, 220.0),
+        "confidence": torch.full(shape, confidence),
+        "loudness_db": beats,
+    }
+    return Conditions(**{name: values[name] for name in model.conditions})
 
 
 class Blocks(nn.Module):

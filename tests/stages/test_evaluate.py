@@ -171,7 +171,7 @@ def test_a_second_judge_of_pitch_is_asked_for_by_name(copied: Path, capsys, monk
     if importlib.util.find_spec("swift_f0"):
         assert evaluate.main([*chosen]) == 0
     monkeypatch.setitem(sys.modules, "swift_f0", None)
-    monkeypatch.setattr("timbrel.config.checks.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     capsys.readouterr()
     assert evaluate.main([*chosen]) == 2
     assert "pip install 'timbrel[swiftf0]', or take none" in capsys.readouterr().err

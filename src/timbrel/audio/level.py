@@ -127,7 +127,7 @@ def k_weighting(frequency_hz: NDArray[np.float64], rate_hz: int) -> NDArray[np.f
     """What the K-weighting of BS.1770-4 at `rate_hz` does to the power at each frequency.
 
     >>> (10 * np.log10(k_weighting(np.array([50.0, 1000.0, 10_000.0]), 48_000))).round(1)
-    array([-3.1,  0.7,  4. ])
+    array([-4. ,  0.7,  4. ])
     """
     delay = np.exp(-2j * np.pi * frequency_hz / rate_hz)
     powers = np.stack([np.ones_like(delay), delay, delay**2])
