@@ -44,9 +44,9 @@ class HarmonicDecoder(nn.Module):
     `loudness_db` gives: by its loudest bins, then as a whole; where the track is silent so is the
     sound. In training it is not, or a peak that is too low would cost as little as a right one.
 
-    A source and a filter, as in DDSP (Engel et al. 2020); differs: the envelope is one value per
-    bin and frame, and the free part plays what has no f0. The blocks see all tracks. Between
-    frames phases go on without end: a stream hands them from block to block (`decode_on`).
+    A source and a filter, as in DDSP (Engel et al. 2020); differs: the envelope has a value for
+    every bin up to 3 kHz, and the free part plays what has no f0. The blocks see all tracks.
+    Between frames phases go on without end: a stream hands them from block to block (`decode_on`).
     """
 
     window: Float[Tensor, " window"]
