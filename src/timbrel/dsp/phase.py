@@ -56,12 +56,11 @@ class _Advanced(torch.autograd.Function):
     ) -> Float[Tensor, "batch frame bin"]:
         ctx.save_for_backward(begins)
         advance = advance.remainder(2 * math.pi)  # a sum with whole turns loses digits
-        phases = torch.empty_like(start)
-        last = start[:, 0]
-        for frame in range(start.shape[1]):
-            last = (last + advance[:, frame]).remainder_(2 * math.pi)
-            last = torch.where(begins[:, frame], start[:, frame], last)
-            phases[:, frame] = last
+        phases = torch.where(begins, start, advance)
+        goes_on = (~begins).to(start.dtype).unbind(1)
+        rows = phases.unbind(1)
+        for frame in range(1, len(rows)):
+            rows[frame].addcmul_(rows[frame - 1], goes_on[frame]).remainder_(2 * math.pi)
         return phases
 
     @staticmethod
