@@ -23,7 +23,7 @@ _COURSE_STEPS, _COURSE_NEPERS = 8, (-7.0, 3.0)
 _COURSE_DB = (1.5, 4.0)  # how far the level moves in a frame: from here on, and from here in full
 _PEAK_BINS = 5  # the main lobe of a window
 _PEAK_SHARE = 0.1  # what lies 5 dB below the loudest bins takes half the lift
-_LEAST_LIFT = -0.7
+_LEAST_LIFT = -0.7  # what is then still too loud, all bins are lowered by
 _SILENT_DB, _LEAST_POWER = -120.0, 1e-16
 _OCTAVE_CENTRE_HZ, _OCTAVES = 200.0, 3.0  # brings log f0 to about -1...1
 
@@ -133,9 +133,9 @@ class HarmonicDecoder(nn.Module):
                 + torch.polar(magnitude * (1 - sure), phases)
                 + self.noise(features) * noise
             )
+            spectrum = full_scale * spectrum
             if not self.training:
                 spectrum = spectrum * self._lift(spectrum, given.loudness_db)
-            spectrum = full_scale * spectrum
             spectrum = spectrum.unflatten(2, (self.channels, self.bins))
             spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
@@ -167,16 +167,13 @@ class HarmonicDecoder(nn.Module):
         A level is that of a few bins. With one factor for all of them, whatever is missing at a
         peak would be made up for by noise everywhere else.
         """
-        full_scale = self.window.sum() / 2
-        heard = full_scale**2 * self.heard.repeat(self.channels)
-        power = (spectrum.real.square() + spectrum.imag.square()) * heard
-        smooth = nn.functional.avg_pool1d(power.detach(), _PEAK_BINS, 1, _PEAK_BINS // 2)
+        power = (spectrum.real.square() + spectrum.imag.square()) * self.heard.repeat(self.channels)
+        smooth = nn.functional.avg_pool1d(power, _PEAK_BINS, 1, _PEAK_BINS // 2)
         ratio = smooth / (smooth.amax(2, keepdim=True) + _LEAST_POWER)
         share = ratio.square() / (ratio.square() + _PEAK_SHARE)
         # The x with sum(power * (1 + x * share)^2) = wanted.
-        wanted = torch.where(loudness_db > _SILENT_DB, 10 ** (loudness_db / 10), 0.0)
         weighed = power * share
-        missing = wanted - power.sum(2)
+        missing = _power_of(loudness_db) - power.sum(2)
         linear = weighed.sum(2) + _LEAST_POWER
         square = linear.square() + (weighed * share).sum(2) * missing
         x = missing / (linear + square.clamp_min(0.0).sqrt())
@@ -186,8 +183,7 @@ class HarmonicDecoder(nn.Module):
         """What brings every frame to its level, in straight lines between their middles."""
         spectrum = stft(audio, self.window, self.hop_samples)
         power = (spectrum.real.square() + spectrum.imag.square()).sum(1)
-        amplitude = torch.where(loudness_db > _SILENT_DB, 10 ** (loudness_db / 20), 0.0)
-        gain = amplitude * (self.heard @ power + _LEAST_POWER).rsqrt()
+        gain = (_power_of(loudness_db) / (self.heard @ power + _LEAST_POWER)).sqrt()
         return nn.functional.interpolate(
             gain[:, None], scale_factor=float(self.hop_samples), mode="linear"
         )
@@ -225,6 +221,11 @@ class _Envelope(nn.Module):
         low, high = values.flatten(0, 1).float().chunk(2, dim=2)
         high = nn.functional.interpolate(high, size=self.high, mode="linear", align_corners=True)
         return level(torch.cat([low, high], dim=2)).unflatten(0, features.shape[:2]).flatten(2)
+
+
+def _power_of(loudness_db: Tensor) -> Tensor:
+    """The mean square that a track of levels asks for; 0 where it is silent."""
+    return torch.where(loudness_db > _SILENT_DB, 10 ** (loudness_db / 10), 0.0)
 
 
 def _heard(
