@@ -13,12 +13,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from timbrel.dsp.mel import mel_filterbank
+from timbrel.dsp.phase import TUNED_HZ
 from timbrel.dsp.stft import hann, stft
 from timbrel.losses.spectrogram_distance import SpectrogramDistance
 
 _LEVEL_WINDOW = 2048
 _LEVEL_BANDS = 32
-_PHASE_HZ = 6000.0
 _LEVEL_RANGE = 1e-6  # what lies 60 dB below an example's loudest band and frame is not weighed
 
 Terms = dict[str, Float[Tensor, " batch"]]
@@ -78,7 +78,7 @@ class SpectralLoss(nn.Module):
             self.register_buffer(f"window_{n}", hann(n), persistent=False)
         self.register_buffer("level_window", hann(_LEVEL_WINDOW), persistent=False)
         self.register_buffer("phase_window", hann(phase_window_samples or 0), persistent=False)
-        self.phase_bins = 1 + round(_PHASE_HZ / sample_rate_hz * (phase_window_samples or 0))
+        self.phase_bins = 1 + round(TUNED_HZ / sample_rate_hz * (phase_window_samples or 0))
         bands = torch.from_numpy(mel_filterbank(sample_rate_hz, _LEVEL_WINDOW, _LEVEL_BANDS))
         self.register_buffer("bands", bands / bands.sum(0).clamp_min(1e-12), persistent=False)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from timbrel.audio.level import k_weighting
 from timbrel.contracts import Decoded, Latent
-from timbrel.dsp.phase import advanced_phases
+from timbrel.dsp.phase import TUNED_HZ, advanced_phases
 from timbrel.dsp.stft import hann, istft, stft
 from timbrel.models.blocks import FrameStack
 from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, whisper
@@ -17,7 +17,6 @@ from timbrel.models.excitation import Excitation
 from timbrel.models.noise import PositionalNoise
 
 _ONSET_RATIO = 2.0
-_TUNED_HZ = 6000.0  # above, half a bin is less than 4 cents
 _LOUDNESS_DB = 60.0
 _COURSE_STEPS, _COURSE_NEPERS = 8, (-7.0, 3.0)
 _COURSE_DB = (1.5, 4.0)  # how far the level moves in a frame: from here on, and from here in full
@@ -89,7 +88,7 @@ class HarmonicDecoder(nn.Module):
         self.course = nn.Linear(width, channels * _COURSE_STEPS)
         nn.init.zeros_(self.course.weight)
         nn.init.zeros_(self.course.bias)
-        self.tuned_bins = min(self.bins, round(_TUNED_HZ / sample_rate_hz * window_samples))
+        self.tuned_bins = min(self.bins, round(TUNED_HZ / sample_rate_hz * window_samples))
         self.deviation = nn.Linear(width, channels * self.tuned_bins)
         self.register_buffer(
             "bin", torch.arange(self.bins).float().repeat(channels), persistent=False
