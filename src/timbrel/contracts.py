@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
 
@@ -103,10 +103,13 @@ def joined(blocks: Sequence[Latent]) -> Latent:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a code decodes to, and, of a decoder that carries phases on, those of its frames."""
+    """What a code decodes to, and, of a decoder that carries phases on, those of its frames.
+
+    A phase is a complex number of length 1.
+    """
 
     audio: Float[Tensor, "batch channel time"]
-    phases: Float[Tensor, "batch frame bin"] | None = None
+    phases: Complex[Tensor, "batch frame bin"] | None = None
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,8 @@ class Decoder(Protocol):
 class ContinuingDecoder(Protocol):
     """A decoder whose phases go on from frame to frame, further than its context reaches.
 
-    Given the phases of the first frames, `(batch, known frame, bin)`, it goes on from the last of
-    them, and returns those of all frames: so a stream is the whole sound.
+    Given the phases of the first frames (complex, `(batch, known frame, bin)`), it goes on from the
+    last of them, and returns those of all frames: so a stream is the whole sound.
     """
 
     def decode_on(self, latent: Latent, phases: Tensor | None, /) -> Decoded: ...

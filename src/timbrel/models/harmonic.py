@@ -4,19 +4,22 @@ import math
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from timbrel.audio.level import k_weighting
 from timbrel.contracts import Decoded, Latent
-from timbrel.dsp.phase import TUNED_HZ, advanced_phases
+from timbrel.dsp.oscillators import carried_on, scaled, sinusoids
+from timbrel.dsp.phase import TUNED_HZ
 from timbrel.dsp.stft import hann, istft, stft
 from timbrel.models.blocks import FrameStack
 from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, whisper
 from timbrel.models.excitation import Excitation
 from timbrel.models.noise import PositionalNoise
 
-_ONSET_RATIO = 2.0
+_ONSET_NEPERS = math.log(2.0)
+_MOST_DEVIATION_BINS = 0.75
+_FOLLOWED = 0.5
 _LOUDNESS_DB = 60.0
 _COURSE_STEPS, _COURSE_NEPERS = 8, (-7.0, 3.0)
 _COURSE_DB = (1.5, 4.0)  # how far the level moves in a frame: from here on, and from here in full
@@ -24,6 +27,8 @@ _PEAK_BINS = 5  # the main lobe of a window
 _PEAK_SHARE = 0.1  # what lies 5 dB below the loudest bins takes half the lift
 _LEAST_LIFT = -0.7  # what is then still too loud, all bins are lowered by
 _SILENT_DB, _LEAST_POWER = -120.0, 1e-16
+_NEPERS_PER_DB = math.log(10) / 20
+_TINY = 1e-12
 _OCTAVE_CENTRE_HZ, _OCTAVES = 200.0, 3.0  # brings log f0 to about -1...1
 
 
@@ -32,12 +37,14 @@ class HarmonicDecoder(nn.Module):
 
     - harmonic: the spectrum of a flat harmonic tone at f0 (`Excitation`), times a learned envelope
       and the confidence in f0: its pitch is right whatever has been learned;
-    - free: learned magnitudes, times what is missing of the confidence: strokes, chords and
-      whatever else has no fundamental. A bin begins with a learned phase where its magnitude rises
-      by 6 dB, and goes on at a learned frequency (Flanagan & Golden 1966, "phase vocoder"). With a
-      learned phase in every frame whatever is steady comes out on multiples of the frame rate;
+    - free: a sinusoid near every bin (`dsp.oscillators`), times what is missing of the confidence:
+      strokes, chords and whatever else has no fundamental. It begins with a learned phase where its
+      magnitude rises by 6 dB, and goes on at a learned frequency (Flanagan & Golden 1966, "phase
+      vocoder"). With a learned phase in every frame whatever is steady comes out on multiples of
+      the frame rate;
     - noise of a learned level (Serra & Smith 1990).
 
+    All magnitudes follow the level track by a learned share per bin, which begins at one half.
     A window is longer than a stroke, so a learned envelope of eight steps per frame shapes their
     sum in time. Outside training each frame is then brought to the K-weighted level that the track
     `loudness_db` gives: by its loudest bins, then as a whole; where the track is silent so is the
@@ -49,7 +56,7 @@ class HarmonicDecoder(nn.Module):
     """
 
     window: Float[Tensor, " window"]
-    bin: Float[Tensor, " bin"]
+    turn: Complex[Tensor, " bin"]
     heard: Float[Tensor, " bin"]
     conditions = ("f0_hz", "confidence", "loudness_db")
 
@@ -90,13 +97,14 @@ class HarmonicDecoder(nn.Module):
         nn.init.zeros_(self.course.bias)
         self.tuned_bins = min(self.bins, round(TUNED_HZ / sample_rate_hz * window_samples))
         self.deviation = nn.Linear(width, channels * self.tuned_bins)
-        self.register_buffer(
-            "bin", torch.arange(self.bins).float().repeat(channels), persistent=False
-        )
+        self.followed = nn.Parameter(torch.full((3, channels * self.bins), _FOLLOWED))
+        self.bin_advance = 2 * math.pi * hop_samples / window_samples
+        advance = (self.bin_advance * torch.arange(self.bins)).remainder(2 * math.pi)
+        turn = torch.polar(torch.ones_like(advance), advance)
+        self.register_buffer("turn", turn, persistent=False)
         self.register_buffer(
             "heard", _heard(sample_rate_hz, self.window, channels), persistent=False
         )
-        self.bin_advance = 2 * math.pi * hop_samples / window_samples
         self.noise = _Envelope(width, channels, self.bins)
         self.white = PositionalNoise(channels * self.bins, period_frames=NOISE_PERIOD_FRAMES)
         # The windows that make two frames and measure their levels touch at this distance; and
@@ -124,13 +132,13 @@ class HarmonicDecoder(nn.Module):
             full_scale = self.window.sum() / 2
             tone = self.excitation(given.f0_hz, given.first_cycle)
             tone = stft(tone, self.window, self.hop_samples).transpose(1, 2) / full_scale
-            magnitude = level(self.magnitude(features))
-            phases = self._phases(features, magnitude.detach(), phases)
-            noise = torch.view_as_complex(self.white(n_frames, given.first_frame))
+            harmonic, free, noise = self._levels(features, given.loudness_db)
+            white = torch.view_as_complex(self.white(n_frames, given.first_frame))
+            free_part, phases = self._free(features, free, 1 - sure, phases)
             spectrum = (
-                self.envelope(features) * sure * tone.repeat(1, 1, self.channels)
-                + torch.polar(magnitude * (1 - sure), phases)
-                + self.noise(features) * noise
+                scaled(tone.repeat(1, 1, self.channels), level(harmonic) * sure)
+                + free_part
+                + scaled(white, level(noise))
             )
             spectrum = full_scale * spectrum
             if not self.training:
@@ -187,23 +195,43 @@ class HarmonicDecoder(nn.Module):
             gain[:, None], scale_factor=float(self.hop_samples), mode="linear"
         )
 
-    def _phases(self, features: Tensor, magnitude: Tensor, known: Tensor | None) -> Tensor:
-        real, imaginary = self.direction(features).float().chunk(2, dim=-1)
-        # A window's main lobe is two bins wide to either side of a partial.
-        deviation = 2 * torch.tanh(self.deviation(features).float())
+    def _levels(
+        self, features: Tensor, loudness_db: Tensor
+    ) -> list[Float[Tensor, "batch frame bin"]]:
+        """Log magnitudes of the three parts."""
+        nepers = _NEPERS_PER_DB * loudness_db.clamp_min(_SILENT_DB)[..., None]
+        heads = (self.envelope, self.magnitude, self.noise)
+        return [
+            head(features).float() + share * nepers
+            for head, share in zip(heads, self.followed, strict=True)
+        ]
+
+    def _free(
+        self, features: Tensor, log_magnitude: Tensor, share: Tensor, known: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The spectrum of the free part, a `share` of it, and the phases of its sinusoids."""
+        deviation = _MOST_DEVIATION_BINS * torch.tanh(self.deviation(features).float())
         deviation = deviation.unflatten(2, (self.channels, self.tuned_bins))
-        deviation = nn.functional.pad(deviation, (0, self.bins - self.tuned_bins)).flatten(2)
-        rises = magnitude[:, 1:] > _ONSET_RATIO * magnitude[:, :-1]
-        return advanced_phases(
-            torch.atan2(imaginary, real),
-            self.bin_advance * (self.bin + deviation),
-            nn.functional.pad(rises, (0, 0, 1, 0), value=True),
+        rises = log_magnitude.detach().diff(dim=1) > _ONSET_NEPERS
+        begins = nn.functional.pad(rises, (0, 0, 1, 0), value=True)
+        real, imaginary = self.direction(features).float().chunk(2, dim=2)
+        length = (real.square() + imaginary.square() + _TINY).rsqrt() * begins
+        turn = torch.polar(torch.ones_like(deviation), self.bin_advance * deviation)
+        turn = turn * self.turn[: self.tuned_bins]
+        high = self.turn[self.tuned_bins :].expand(*turn.shape[:3], -1)
+        phases = carried_on(
+            torch.cat([turn, high], dim=3).flatten(2).masked_fill(begins, 0.0),
+            torch.complex(length * real, length * imaginary),
             known,
         )
+        amplitude = scaled(phases, level(log_magnitude) * share)
+        amplitude = amplitude.unflatten(2, (self.channels, self.bins))
+        spectrum = sinusoids(amplitude, deviation)
+        return spectrum.flatten(2), phases
 
 
 class _Envelope(nn.Module):
-    """Magnitudes of a smooth spectrum, `(batch, frame, channel * bin)`.
+    """Log magnitudes of a smooth spectrum, `(batch, frame, channel * bin)`.
 
     A value for each bin of the lowest eighth, and as many for all the others, with straight lines
     (of the logarithm) between them: an ear resolves no more there, and it costs a quarter.
@@ -219,7 +247,7 @@ class _Envelope(nn.Module):
         values = self.values(features).unflatten(2, (self.channels, -1))
         low, high = values.flatten(0, 1).float().chunk(2, dim=2)
         high = nn.functional.interpolate(high, size=self.high, mode="linear", align_corners=True)
-        return level(torch.cat([low, high], dim=2)).unflatten(0, features.shape[:2]).flatten(2)
+        return torch.cat([low, high], dim=2).unflatten(0, features.shape[:2]).flatten(2)
 
 
 def _power_of(loudness_db: Tensor) -> Tensor:

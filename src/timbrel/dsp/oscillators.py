@@ -1,0 +1,142 @@
+"""A sinusoid per bin of a spectrum: how its phase goes on, and what it writes into the bins."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+_REACH_BINS = 2  # a Hann window's main lobe
+
+
+def carried_on(
+    kept: Complex[Tensor, "batch frame bin"],
+    added: Complex[Tensor, "batch frame bin"],
+    known: Complex[Tensor, "batch known bin"] | None = None,
+) -> Complex[Tensor, "batch frame bin"]:
+    """`state = kept * last state + added`, frame after frame; the first frame's is `added`.
+
+    `known` are the states of the first frames, where they have been decoded before: a sound that is
+    decoded in blocks has the very states of the whole.
+    """
+    n_known = 1 if known is None else known.shape[1]
+    if known is not None:
+        added = torch.cat([known.to(added.dtype), added[:, n_known:]], dim=1)
+    kept = torch.cat([torch.zeros_like(kept[:, :n_known]), kept[:, n_known:]], dim=1)
+    states: Tensor = _CarriedOn.apply(kept, added)
+    return states
+
+
+class _CarriedOn(torch.autograd.Function):
+    """The recursion over frames. As operations of its own, autograd would keep every step."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        kept: Complex[Tensor, "batch frame bin"],
+        added: Complex[Tensor, "batch frame bin"],
+    ) -> Complex[Tensor, "batch frame bin"]:
+        states = added.clone()
+        rows, factors = states.unbind(1), kept.unbind(1)
+        for frame in range(1, len(rows)):
+            rows[frame].addcmul_(rows[frame - 1], factors[frame])
+        ctx.save_for_backward(kept, states)
+        return states
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        kept, states = ctx.saved_tensors
+        by_added = gradients[0].clone()
+        rows, factors = by_added.unbind(1), kept.conj().resolve_conj().unbind(1)
+        for frame in range(len(rows) - 1, 0, -1):
+            rows[frame - 1].addcmul_(rows[frame], factors[frame])
+        by_kept = torch.zeros_like(kept)
+        by_kept[:, 1:] = by_added[:, 1:] * states[:, :-1].conj()
+        return by_kept, by_added
+
+
+def scaled(
+    spectrum: Complex[Tensor, "*batch bin"], magnitude: Float[Tensor, "*batch bin"]
+) -> Complex[Tensor, "*batch bin"]:
+    """The product. torch would make complex numbers of the magnitudes first: twice the time."""
+    return torch.view_as_complex(torch.view_as_real(spectrum) * magnitude[..., None])
+
+
+def sinusoids(
+    amplitude: Complex[Tensor, "*batch bin"], deviation: Float[Tensor, "*batch tuned"]
+) -> Complex[Tensor, "*batch bin"]:
+    """The Hann spectrum of a sinusoid at every `bin + deviation`; above the tuned bins, at `bin`.
+
+    Each writes the whole main lobe that a sinusoid of its frequency has (Rodet & Depalle 1992), so
+    that frames of a steady one fit together. `amplitude` holds the phase in the middle of the
+    window. |deviation| is to be below 1; at 0.75 what lies beyond the lobe is 30 dB lower.
+    """
+    spectrum: Tensor = _Sinusoids.apply(amplitude, deviation)
+    return spectrum
+
+
+def _lobe(deviation: Float[Tensor, "*batch tuned"]) -> tuple[Float[Tensor, "*batch tuned"], ...]:
+    """What a sinusoid at `bin + deviation` writes into the five bins around `bin`.
+
+    A window's spectrum is sinc(x) / (1 - x^2), with alternating signs, for x bins from the
+    frequency; the sines in it are one, and what would divide by 0 is cancelled.
+    """
+    d = deviation
+    peak = torch.sinc(d)
+    side = peak * d
+    return (
+        -side / ((d + 1) * (d + 2) * (d + 3)),
+        -peak / ((d + 1) * (d + 2)),
+        peak / ((1 - d) * (1 + d)),
+        -peak / ((1 - d) * (2 - d)),
+        side / ((1 - d) * (2 - d) * (3 - d)),
+    )
+
+
+class _Sinusoids(torch.autograd.Function):
+    """Sums of shifted products in place, which autograd would copy for every shift."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        amplitude: Complex[Tensor, "*batch bin"],
+        deviation: Float[Tensor, "*batch tuned"],
+    ) -> Complex[Tensor, "*batch bin"]:
+        ctx.save_for_backward(amplitude, deviation)
+        given, n_tuned = torch.view_as_real(amplitude), deviation.shape[-1]
+        padded = functional.pad(given, (0, 0, _REACH_BINS, _REACH_BINS))
+        padded[..., _REACH_BINS : _REACH_BINS + n_tuned, :] = 0
+        low, high = given[..., :n_tuned, :], given[..., n_tuned:, :]
+        for place in (-1, 1):
+            first = _REACH_BINS + n_tuned + place
+            padded[..., first : first + high.shape[-2], :].add_(high, alpha=-0.5)
+        for place, weight in enumerate(_lobe(deviation)):
+            padded[..., place : place + n_tuned, :].addcmul_(low, weight[..., None])
+        return torch.view_as_complex(padded[..., _REACH_BINS:-_REACH_BINS, :].contiguous())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        amplitude, deviation = ctx.saved_tensors
+        n_tuned = deviation.shape[-1]
+        low = torch.view_as_real(amplitude)[..., :n_tuned, :]
+        given = torch.view_as_real(gradients[0])
+        padded = functional.pad(given, (0, 0, _REACH_BINS, _REACH_BINS))
+        by_amplitude = given.clone()
+        high = by_amplitude[..., n_tuned:, :]
+        for place in (-1, 1):
+            first = _REACH_BINS + n_tuned + place
+            high.add_(padded[..., first : first + high.shape[-2], :], alpha=-0.5)
+        with torch.enable_grad():
+            d = deviation.detach().requires_grad_()
+            lobe = _lobe(d)
+        by_weight = []
+        by_low = by_amplitude[..., :n_tuned, :].zero_()
+        for place, weight in enumerate(lobe):
+            heard = padded[..., place : place + n_tuned, :]
+            by_low.addcmul_(heard, weight.detach()[..., None])
+            by_weight.append((heard * low).sum(-1))
+        (by_deviation,) = torch.autograd.grad(lobe, d, by_weight)
+        return torch.view_as_complex(by_amplitude), by_deviation
