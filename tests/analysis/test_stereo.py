@@ -84,11 +84,16 @@ def scored(model: Autoencoder, segments: tuple[Segment, ...], folder: Path) -> d
     return means_of(summarise(rows, seed=0, draws=20), "test")
 
 
+@pytest.fixture(scope="module")
+def right(segments, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    """The scores of a model without loss."""
+    return scored(perfect(), segments, tmp_path_factory.mktemp("right"))
+
+
 @pytest.mark.parametrize("gain", [0.0, -1.0, None], ids=["mono", "exchanged", "another"])
 def test_a_wrong_side_costs_in_every_file_score_that_can_hear_it(
-    segments, tmp_path: Path, gain: float | None
+    segments, right: dict[str, float], tmp_path: Path, gain: float | None
 ) -> None:
-    right = scored(perfect(), segments, tmp_path / "right")
     wrong = scored(with_side(gain), segments, tmp_path / "wrong")
     assert {"mrstft", "log_mel_l1", "si_sdr_db", "loudness_error_lu", "width_error"} < right.keys()
     hearing = ["mrstft", "log_mel_l1", "si_sdr_db"]

@@ -135,6 +135,14 @@ def test_what_compares_clips_needs_two(latent: str) -> None:
         check(train)
 
 
+@pytest.mark.parametrize("overrides", [[], ["data.channels=2", "latent.frame_attributes=[width]"]])
+def test_attributes_with_a_value_are_taken(overrides: list[str]) -> None:
+    from timbrel.stages.composing import compose
+    from timbrel.stages.parts import check_sections
+
+    check_sections(compose("train", ["data=demo", "latent=ar_vae", *overrides]))
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -153,11 +161,8 @@ def test_attributes_are_checked_before_recordings_are_read(
     from timbrel.stages.composing import compose
     from timbrel.stages.parts import check_sections
 
-    start = ["data=demo", "latent=ar_vae"]
-    check_sections(compose("train", start))
-    check_sections(compose("train", [*start, "data.channels=2", "latent.frame_attributes=[width]"]))
     with pytest.raises(UserError, match=message):
-        check_sections(compose("train", [*start, *overrides]))
+        check_sections(compose("train", ["data=demo", "latent=ar_vae", *overrides]))
 
 
 def test_attributes_by_the_names_of_earlier_runs_are_taken_by_those_of_now() -> None:

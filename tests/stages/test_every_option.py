@@ -21,7 +21,7 @@ def options(*groups: str) -> list[str]:
     ]
 
 
-ALONE = options("architecture", "logger", "data")
+ALONE = options("architecture", "data")
 # One option of each in a training: every latent trains once, and the others, fewer, beside them.
 TOGETHER = [
     tuple(filter(None, row))
@@ -29,6 +29,7 @@ TOGETHER = [
         options("latent"),
         options("augmentation"),
         [*options("loss"), *options("optimizer", "callbacks", "trainer")],
+        options("logger"),
     )
 ]
 TRAINED = [*((option,) for option in ALONE), *TOGETHER]
