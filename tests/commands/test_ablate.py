@@ -17,6 +17,7 @@ from stages.training_jobs import TINY
 from timbrel import cli
 from timbrel.commands.completion import candidates
 from timbrel.runs.folder import read_run
+from timbrel.sweeps import runner, step_time
 
 
 @pytest.fixture
@@ -53,7 +54,27 @@ def records() -> dict[str, int]:
     }
 
 
+LEAN = """
+import sys
+sys.path.insert(0, {tests!r})
+import pytest
+from stages.training_jobs import lean
+lean(pytest.MonkeyPatch())
+from timbrel.cli import main
+sys.exit(main(["train", *sys.argv[1:]]))
+"""
+
+
+@pytest.fixture
+def _lean(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`timbrel train` without what the study does not read: each run's own page above all."""
+    (here / "train.py").write_text(LEAN.format(tests=str(Path(__file__).parents[1])))
+    for module in (runner, step_time):
+        monkeypatch.setattr(module, "TRAIN", (sys.executable, str(here / "train.py")))
+
+
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("_lean")
 def test_one_cell_fails_with_its_reason_the_rest_finishes_and_is_not_repeated(
     here, recordings, capfd
 ) -> None:

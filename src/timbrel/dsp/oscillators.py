@@ -58,8 +58,8 @@ class _CarriedOn(torch.autograd.Function):
 
 
 def scaled(
-    spectrum: Complex[Tensor, "*batch bin"], magnitude: Float[Tensor, "*batch bin"]
-) -> Complex[Tensor, "*batch bin"]:
+    spectrum: Complex[Tensor, "*#batch bin"], magnitude: Float[Tensor, "*#batch bin"]
+) -> Complex[Tensor, "... bin"]:
     """The product. torch would make complex numbers of the magnitudes first: twice the time."""
     return torch.view_as_complex(torch.view_as_real(spectrum) * magnitude[..., None])
 
