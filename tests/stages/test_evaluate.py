@@ -22,6 +22,7 @@ from timbrel.stages import evaluate, train, training_run
 
 SHORT = [text for text in TINY if not text.startswith("trainer.max_steps")]
 PARITY = ("front_end_parity", "latent_parity")
+SCORED = (*FAST, "evaluate.parts=[test]", "evaluate.generated_clips=0")
 INVENTED = ("memorisation", "coverage", "diversity", "interpolation")
 
 
@@ -212,7 +213,7 @@ def gates_mean(run: Path, system: str) -> str:
 
 def test_strict_makes_a_failed_gate_the_exit_status(copied: Path, capsys) -> None:
     run = only_run(copied)
-    hopeless = [f"run={run}", *FAST, "limits.kl_floor_nats=1e9", "evaluate.parts=[test]"]
+    hopeless = [f"run={run}", *SCORED, "limits.kl_floor_nats=1e9"]
     assert evaluate.main(hopeless) == 0
     assert gates(run)["kl_floor"]["passed"] == "no"
     assert "collapsed" in gates(run)["kl_floor"]["meaning"]
@@ -220,7 +221,7 @@ def test_strict_makes_a_failed_gate_the_exit_status(copied: Path, capsys) -> Non
     assert evaluate.main([*hopeless, "evaluate.strict=true"]) == 1
     assert "failed: kl_floor" in capsys.readouterr().err
     generous = ["limits.kl_floor_nats=1e-9", "limits.held_out_ratio=1e9"]
-    status = evaluate.main([*hopeless[:-2], *generous, "evaluate.strict=true"])
+    status = evaluate.main([*hopeless[:-1], *generous, "evaluate.strict=true"])
     failed = [row["gate"] for row in table(run, "gates") if row["passed"] == "no"]
     assert status == (1 if failed else 0)
     assert not {"kl_floor", "held_out_loss", *PARITY} & set(failed)
@@ -230,7 +231,7 @@ def test_the_same_seed_is_the_same_evaluation(copied: Path) -> None:
     run = only_run(copied)
     written = []
     for seed in (3, 3, 4):  # scores are the file's own, the noise and the draws the seed's
-        assert evaluate.main([f"run={run}", *FAST, f"seed={seed}", "evaluate.parts=[test]"]) == 0
+        assert evaluate.main([f"run={run}", *SCORED, f"seed={seed}"]) == 0
         written.append((run / "evaluation" / "files.csv").read_text())
         written.append((run / "evaluation" / "summary.csv").read_text())
     assert written[:2] == written[2:4]
@@ -250,7 +251,7 @@ def test_moved_recordings_are_found_where_data_root_says(
     assert str(copied / "gone") in message
     assert "data_root=FOLDER" in message
     (copied / "kicks").rename(copied / "moved")
-    assert evaluate.main([f"run={run}", *FAST, f"data_root={copied / 'moved'}"]) == 0
+    assert evaluate.main([f"run={run}", *SCORED, f"data_root={copied / 'moved'}"]) == 0
     assert gates(run)["front_end_parity"]["passed"] == "yes"
     assert evaluate.main([f"run={run}", *FAST, "data_root=nowhere"]) == 2
     assert "data_root=nowhere: no such folder" in capsys.readouterr().err
