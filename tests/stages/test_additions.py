@@ -1,9 +1,12 @@
 """An optimizer, callbacks and loggers of a user's own: they join and go on, or are refused."""
 
 import csv
+import io
 import shutil
 import sys
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,7 +21,8 @@ from timbrel.runs.folder import read_metrics
 from timbrel.stages import additions, train
 from timbrel.stages.composing import compose
 from timbrel.sweeps.signature import config_digest
-from timbrel.training.checkpoint import LAST
+from timbrel.training.callbacks import Checkpoints
+from timbrel.training.checkpoint import LAST, resume_step
 
 MODULE = '''
 import lightning.pytorch as pl
@@ -54,6 +58,8 @@ class Witness(pl.Callback):
 
     def __init__(self, path="witness.txt"):
         self.path, self.count = path, 0
+        with open("built", "a") as file:
+            file.write(".")
 
     def on_train_batch_end(self, trainer, module, *_):
         self.count += 1
@@ -83,10 +89,88 @@ class Validation(Unreadable):
 def not_one(params=None, **settings):
     return torch.nn.Linear(1, 1)
 '''
-STEPS = ("trainer.max_steps=12", "data=demo", "data.files=6")
-BASE = (*(text for text in TINY if not text.startswith("trainer.max_steps")), *STEPS)
+CUT = 3
+STEPS = {
+    "trainer.max_steps": 6,
+    "trainer.warmup_steps": 2,
+    "trainer.validate_every_steps": 4,
+    "trainer.checkpoint_every_steps": CUT,
+    "data": "demo",
+    "data.files": 6,
+}
+BASE = (
+    *(text for text in TINY if text.partition("=")[0] not in STEPS),
+    *(f"{key}={value}" for key, value in STEPS.items()),
+)
 WITNESS = "+callbacks.mine._target_=additions_of_mine.Witness"
 CSV = "+logger.extra.csv._target_=lightning.pytorch.loggers.CSVLogger"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run folder, a copy of it as a kill after step `CUT` leaves it, and what was told."""
+
+    run: Path
+    cut: Path
+    told: str
+
+    def goes_on(self, folder: Path, *, forgotten: tuple[str, ...] = ()) -> Path:
+        """The copy, moved to `folder` and trained to its end, without the `forgotten` keys."""
+        again = shutil.copytree(self.cut, folder)
+        assert resume_step(again) == CUT
+        config = OmegaConf.load(again / "config.yaml")
+        for key in forgotten:
+            section, _, leaf = key.rpartition(".")
+            del (OmegaConf.select(config, section) if section else config)[leaf]
+        OmegaConf.save(config, again / "config.yaml")
+        assert train.main([f"run={again}", "trust=true"]) == 0
+        return again
+
+
+def trained(*words: str) -> Trained:
+    """A whole training in the working folder."""
+    here = Path.cwd()
+    told = io.StringIO()
+    with (
+        redirect_stderr(told),
+        after_the_cut(lambda: shutil.copytree(only_run(here), here / "cut")),
+    ):
+        assert train.main([*BASE, *words]) == 0
+    return Trained(only_run(here), here / "cut", told.getvalue())
+
+
+@contextmanager
+def after_the_cut(act: Callable[[], object]) -> Iterator[None]:
+    """Inside, a training calls `act` once its checkpoint of step `CUT` is written."""
+
+    def watched(self, trainer, module, *rest):
+        real(self, trainer, module, *rest)
+        if module.step == CUT:
+            act()
+
+    real = Checkpoints.on_train_batch_end
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Checkpoints, "on_train_batch_end", watched)
+        yield
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def outcome(run: Path) -> object:
+    curves = read_metrics(run / "metrics.csv")
+    curves.pop("train/elapsed_s")
+    return (run / "model" / "weights.safetensors").read_bytes(), curves
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A training without the built-in callbacks that watch one."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(tmp_path_factory.mktemp("plain"))
+        lean(monkeypatch)
+        return trained(*(f"callbacks.{name}=null" for name in ("alarms", "audio", "console")))
 
 
 @pytest.fixture(autouse=True)
@@ -107,89 +191,43 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def outcome(run: Path) -> object:
-    curves = read_metrics(run / "metrics.csv")
-    curves.pop("train/elapsed_s")
-    return (run / "model" / "weights.safetensors").read_bytes(), curves
-
-
-def cut(
-    run: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    at: int,
-    words: tuple[str, ...] = (),
-    forgotten: tuple[str, ...] = (),
-) -> Path:
-    """A run of the same that stopped after step `at`, then went on without the `forgotten` keys."""
-    from timbrel.training.callbacks import Checkpoints
-
-    def stopped(self, trainer, module, *rest):
-        real(self, trainer, module, *rest)
-        if module.step == at:
-            raise KeyboardInterrupt
-
-    real = Checkpoints.on_train_batch_end
-    shutil.move(run, run.parent.parent / "whole")
-    with monkeypatch.context() as patched:
-        patched.setattr(Checkpoints, "on_train_batch_end", stopped)
-        assert train.main([*BASE, *words]) == 130
-    again = only_run(Path.cwd())
-    config = OmegaConf.load(again / "config.yaml")
-    for key in forgotten:
-        section, _, leaf = key.rpartition(".")
-        del (OmegaConf.select(config, section) if section else config)[leaf]
-    OmegaConf.save(config, again / "config.yaml")
-    assert train.main([f"run={again}", "trust=true"]) == 0
-    return again
-
-
 @pytest.mark.parametrize("name", ["rmsprop", "signs"])
-def test_an_optimizer_of_ones_own_trains_and_goes_on(
-    name: str, here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    words = (f"optimizer={name}", "latent=factor_vae")
-    assert train.main([*BASE, *words]) == 0
-    run = only_run(here)
-    whole = outcome(run)
+def test_an_optimizer_of_ones_own_trains_and_goes_on(name: str, here: Path) -> None:
+    whole = trained(f"optimizer={name}", "latent=factor_vae")
     peak = {"rmsprop": 1e-3, "signs": 5e-4}[name]  # trainer's, and its own
-    rates = [rate for _, rate in read_metrics(run / "metrics.csv")["train/learning_rate"]]
+    rates = [rate for _, rate in read_metrics(whole.run / "metrics.csv")["train/learning_rate"]]
     assert max(rates) == pytest.approx(peak, rel=0.1)
-    (group,) = torch.load(run / LAST, weights_only=True)["optimizer_states"][0]["param_groups"]
+    state = torch.load(whole.run / LAST, weights_only=True)
+    (group,) = state["optimizer_states"][0]["param_groups"]
     assert ("alpha" in group) is (name == "rmsprop")
-    assert outcome(cut(run, monkeypatch, at=5, words=words)) == whole
+    assert outcome(whole.goes_on(here / "again")) == outcome(whole.run)
 
 
-def test_a_run_of_before_goes_on_with_adamw(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert train.main([*BASE]) == 0
-    run = only_run(here)
-    whole = outcome(run)
+def test_a_run_of_before_goes_on_with_adamw(plain: Trained, here: Path) -> None:
     new_keys = ("optimizer", "callbacks", "logger.extra")
-    assert outcome(cut(run, monkeypatch, at=5, forgotten=new_keys)) == whole
+    assert outcome(plain.goes_on(here / "again", forgotten=new_keys)) == outcome(plain.run)
 
 
-def test_a_callback_and_a_logger_join_and_go_on(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys
-) -> None:
+def test_a_callback_and_a_logger_join_and_go_on(plain: Trained, here: Path, capsys) -> None:
+    assert not (plain.run / "alarms.csv").exists()
+    assert not (plain.run / "audio").exists()
+    assert "loss" not in plain.told.partition("trained")[0]
     monitor = "+callbacks.rate._target_=lightning.pytorch.callbacks.LearningRateMonitor"
     words = (WITNESS, CSV, "+logger.extra.csv.version=0", monitor)
-    plain = [*BASE, "callbacks.alarms=null", "callbacks.audio=null", "callbacks.console=null"]
-    assert train.main(plain) == 0
-    run = only_run(here)
-    assert not (run / "alarms.csv").exists()
-    assert not (run / "audio").exists()
-    assert "loss" not in capsys.readouterr().err.partition("trained")[0]
-    whole = outcome(run)
-    again = cut(run, monkeypatch, at=5, words=words)
-    assert outcome(again) == whole  # who watches changes nothing
+    with after_the_cut(interrupt):
+        assert train.main([*BASE, *words]) == 130
+    again = only_run(here)
+    assert train.main([f"run={again}", "trust=true"]) == 0
+    assert outcome(again) == outcome(plain.run)  # who watches changes nothing
+    assert (here / "built").read_text() == ".."  # once by either command
     assert "Witness: on_validation_end: never called" in capsys.readouterr().err
     rows = [line.split() for line in (here / "witness.txt").read_text().splitlines()]
-    assert [int(row[0]) for row in rows] == [int(row[1]) for row in rows] == [*range(1, 13)]
+    assert [int(row[0]) for row in rows] == [int(row[1]) for row in rows] == [*range(1, 7)]
     losses = dict(read_metrics(again / "metrics.csv")["validation/loss"])
-    assert float(rows[6][2]) == pytest.approx(losses[7], rel=1e-5)
+    assert float(rows[3][2]) == pytest.approx(losses[4], rel=1e-5)
     with (again / "lightning_logs" / "version_0" / "metrics.csv").open(newline="") as file:
         logged = list(csv.DictReader(file))
-    assert float(logged[-1]["validation/loss"]) == pytest.approx(losses[12], rel=1e-5)
+    assert float(logged[-1]["validation/loss"]) == pytest.approx(losses[6], rel=1e-5)
     assert any(name.startswith("lr-") for name in logged[0])
 
 
@@ -274,13 +312,3 @@ def test_a_loggers_missing_package_is_told_before_recordings_are_read(kind: str)
             getattr(loggers, kind)(save_dir=".")
     with told:
         additions.additions(compose("train", [*BASE, *words]))
-
-
-def test_a_callback_is_built_once(here: Path) -> None:
-    init = "    def __init__(self):\n        open('built', 'a').write('.')"
-    text = f"from lightning.pytorch import Callback\n\n\nclass Counted(Callback):\n{init}\n"
-    (here / "counting.py").write_text(text)
-    short = [text for text in BASE if not text.startswith("trainer.max_steps")]
-    words = ("trainer.max_steps=1", "+callbacks.mine._target_=counting.Counted")
-    assert train.main([*short, *words]) == 0
-    assert (here / "built").read_text() == "."

@@ -147,10 +147,12 @@ def write_parts(folder: Path) -> None:
         path.write_text(text)
 
 
-def cli(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """`timbrel ...` as a person starts it in `folder`."""
-    command = [sys.executable, "-m", "timbrel", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+def work_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in `folder`, where `mine` is found as the command line finds it."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    lean(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -158,20 +160,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory, recordings: Path) -> Path:
     """A working folder with own parts of every kind, and a run of three steps by them."""
     folder = tmp_path_factory.mktemp("own")
     write_parts(folder)
-    done = cli(folder, "train", f"data.root={recordings}", *OWN)
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as training:
+        work_in(folder, training)
+        assert train.main([f"data.root={recordings}", *OWN]) == 0
+    sys.modules.pop("mine")
     return folder
 
 
 @pytest.fixture
 def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of that folder to work in; `mine` is found, as the command line finds it."""
+    """A copy of that folder to work in."""
     folder = tmp_path / "here"
     shutil.copytree(trained, folder)
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
-    lean(monkeypatch)
+    work_in(folder, monkeypatch)
     (folder / "witness").unlink()
     return folder
 
@@ -205,7 +206,10 @@ def test_without_trust_no_code_of_it_runs(here: Path, capsys) -> None:
 
 def test_with_trust_it_plays_and_from_python_the_same(here: Path) -> None:
     run = only_run(here)
-    assert generate.main([f"model={run}", "trust=true", "seconds=0.2", "output=a.wav"]) == 0
+    words = ["generate", f"model={run}", "trust=true", "seconds=0.2", "output=a.wav"]
+    fresh = [sys.executable, "-m", "timbrel", *words]  # as a person starts it in this folder
+    done = subprocess.run(fresh, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     sound = timbrel.load(run, trust=True).render(source="prior", seconds=0.2)
     sound.save("b.wav")
     assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
