@@ -84,7 +84,8 @@ def test_every_file_of_conf_is_an_option_or_a_root():
     reached = {conf_folder() / group / f"{name}.yaml" for _, group, name in OPTIONS}
     roots = {conf_folder() / f"{stage}.yaml" for stage in STAGES}
     bases = set(conf_folder().glob("*/base/*.yaml"))
-    assert set(FILES) == reached | roots | bases
+    of_pairs = set(conf_folder().glob("loss/for/*.yaml"))  # tests/config reads each
+    assert set(FILES) == reached | roots | bases | of_pairs
     options = "\n".join(path.read_text("utf-8") for path in reached)
     assert all(f"- base/{path.stem}@_here_" in options for path in bases)
 
