@@ -34,7 +34,7 @@ def logged_steps(folder: Path) -> int:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("kills", [4, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
 def test_kills_leave_the_same_curve(recordings: Path, tmp_path: Path, kills: int) -> None:
     context = warm_context()
     (tmp_path / "whole").mkdir()

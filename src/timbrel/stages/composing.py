@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import hydra
@@ -45,11 +45,9 @@ class WorkingFolder(SearchPathPlugin):
             search_path.append("working-folder", f"file://{folder}")
 
 
+@cache
 def register(stage: str) -> None:
-    """Make the schema of `stage`, the resolvers and the search path known to Hydra.
-
-    Repeating is harmless.
-    """
+    """Make the schema of `stage`, the resolvers and the search path known to Hydra, once."""
     store = ConfigStore.instance()
     store.store(name=f"{stage}_schema", node=STAGES[stage].schema, provider="timbrel")
     Plugins.instance().register(WorkingFolder)
