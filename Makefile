@@ -17,9 +17,9 @@ SHELL := /bin/bash
 
 install: $(STAMP)
 
-# uv where it can be had, else pip: the same hashes either way.
+# uv where it can be had, else pip: the same hashes either way, and compiled, as pip does of itself.
 define INSTALL
-export UV_PYTHON=$(BIN)/python UV_HTTP_TIMEOUT=180
+export UV_PYTHON=$(BIN)/python UV_HTTP_TIMEOUT=180 UV_COMPILE_BYTECODE=1
 uv=$$(command -v uv || true)
 if [ -z "$$uv" ] && $(BIN)/python -m pip install --quiet uv 2>/dev/null; then uv=$(BIN)/uv; fi
 get() { { [ -n "$$uv" ] && "$$uv" pip install --quiet "$$@"; } || $(BIN)/python -m pip install --quiet "$$@"; }

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -28,24 +27,25 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # Begun by `&` in a script: what is started here would ignore Ctrl-C too, as it should outside.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
-    # None beside the sources, then. But without any, every process here would compile torch and
-    # Lightning again: 13 s instead of 5.
-    sys.dont_write_bytecode = False
-    sys.pycache_prefix = str(CHECKOUT / ".pytest_cache" / "bytecode")
-    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
-
-
-if os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
-    # In a fresh checkout the workers would compile the same packages at the same time.
-    for package in ("sympy", "scipy.signal", "matplotlib.pyplot", "wandb"):
-        import_module(package)
+# Or each of the many processes here would compile timbrel again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give a worker half of the suite, not batches of it: what a module trains is trained once."""
     if config.getoption("dist", "no") == "load":  # what -n chooses
         config.option.dist = "worksteal"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that may take minutes come first: at the end one worker would wait for the other's."""
+
+    def seconds(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("timeout")
+        return marker.args[0] if marker else 0.0
+
+    items.sort(key=lambda item: seconds(item) < 300)
 
 
 def pytest_collection_finish() -> None:
