@@ -38,16 +38,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.dist = "worksteal"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that may take minutes come first: at the end one worker would wait for the other's."""
-
-    def seconds(item: pytest.Item) -> float:
-        marker = item.get_closest_marker("timeout")
-        return marker.args[0] if marker else 0.0
-
-    items.sort(key=lambda item: seconds(item) < 300)
-
-
 def pytest_collection_finish() -> None:
     """Keep what is imported by now out of the garbage collections to come: a tenth of the time."""
     gc.collect()
