@@ -4,9 +4,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-TUNED_HZ = 6000.0
-"""Up to here frequencies of bins are tuned; above, half a bin of 2,048 is less than 4 cents."""
-
 
 def elapsed_periods(
     f0_hz: Float[Tensor, "batch frame"], frame_s: float

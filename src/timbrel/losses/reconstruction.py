@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from timbrel.dsp.mel import mel_filterbank
-from timbrel.dsp.phase import TUNED_HZ
+from timbrel.dsp.oscillators import TUNED_HZ
 from timbrel.dsp.stft import hann, stft
 from timbrel.losses.spectrogram_distance import SpectrogramDistance
 

@@ -69,9 +69,8 @@ class SpectralDecoder(nn.Module):
         features = self.stack(self.project(code))
         with torch.autocast(features.device.type, enabled=False):  # exp and FFT want fp32
             full_scale = self.window.sum() / 2
-            real, imaginary = self.direction(features).float().chunk(2, dim=-1)
-            length = (real.square() + imaginary.square() + _TINY).rsqrt()
-            coherent = level(self.magnitude(features)) * length
+            real, imaginary, to_unit = direction(self.direction(features))
+            coherent = level(self.magnitude(features)) * to_unit
             noise_level = level(self.noise(features))
             noise = self.white(n_frames, latent.conditions.first_frame)
             spectrum = full_scale * torch.complex(
@@ -89,6 +88,12 @@ def whisper(width: int, values: int) -> nn.Linear:
     layer = nn.Linear(width, values)
     nn.init.constant_(layer.bias, _LOG_MAGNITUDE_START)
     return layer
+
+
+def direction(pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Real and imaginary parts of points in the plane, and the factors that give them length 1."""
+    real, imaginary = pairs.float().chunk(2, dim=-1)
+    return real, imaginary, (real.square() + imaginary.square() + _TINY).rsqrt()
 
 
 def level(log_magnitude: Tensor) -> Tensor:

@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from timbrel.audio.level import k_weighting
 from timbrel.contracts import Decoded, Latent
-from timbrel.dsp.oscillators import carried_on, scaled, sinusoids
-from timbrel.dsp.phase import TUNED_HZ
+from timbrel.dsp.oscillators import TUNED_HZ, carried_on, scaled, sinusoids
 from timbrel.dsp.stft import hann, istft, stft
 from timbrel.models.blocks import FrameStack
-from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, whisper
+from timbrel.models.decoders import NOISE_PERIOD_FRAMES, direction, level, whisper
 from timbrel.models.excitation import Excitation
 from timbrel.models.noise import PositionalNoise
 
@@ -28,7 +27,6 @@ _PEAK_SHARE = 0.1  # what lies 5 dB below the loudest bins takes half the lift
 _LEAST_LIFT = -0.7  # what is then still too loud, all bins are lowered by
 _SILENT_DB, _LEAST_POWER = -120.0, 1e-16
 _NEPERS_PER_DB = math.log(10) / 20
-_TINY = 1e-12
 _OCTAVE_CENTRE_HZ, _OCTAVES = 200.0, 3.0  # brings log f0 to about -1...1
 
 
@@ -214,14 +212,14 @@ class HarmonicDecoder(nn.Module):
         deviation = deviation.unflatten(2, (self.channels, self.tuned_bins))
         rises = log_magnitude.detach().diff(dim=1) > _ONSET_NEPERS
         begins = nn.functional.pad(rises, (0, 0, 1, 0), value=True)
-        real, imaginary = self.direction(features).float().chunk(2, dim=2)
-        length = (real.square() + imaginary.square() + _TINY).rsqrt() * begins
+        real, imaginary, to_unit = direction(self.direction(features))
+        to_unit = to_unit * begins
         turn = torch.polar(torch.ones_like(deviation), self.bin_advance * deviation)
         turn = turn * self.turn[: self.tuned_bins]
         high = self.turn[self.tuned_bins :].expand(*turn.shape[:3], -1)
         phases = carried_on(
             torch.cat([turn, high], dim=3).flatten(2).masked_fill(begins, 0.0),
-            torch.complex(length * real, length * imaginary),
+            torch.complex(to_unit * real, to_unit * imaginary),
             known,
         )
         amplitude = scaled(phases, level(log_magnitude) * share)
