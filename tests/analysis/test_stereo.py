@@ -29,7 +29,7 @@ from timbrel.metrics.scores import SCORES
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.training.validation import validate
 
-FILES = 6
+FILES = 3
 
 
 def wide(seed: int) -> np.ndarray:

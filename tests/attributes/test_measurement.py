@@ -105,6 +105,7 @@ def test_the_registry_is_consistent():
     assert len(code_version()) == 16
 
 
+@pytest.mark.slow
 def test_the_tabulated_noise_is_what_repeats_measure():
     rng = np.random.default_rng(0)
     found = repeat_error(reference_clips(RATE_HZ, rng), RATE_HZ, rng)

@@ -16,6 +16,12 @@ from timbrel.report.pictures import draw_f0, draw_spectrogram
 BY_NAME = {attribute.name: attribute for attribute in CLIP_ATTRIBUTES}
 
 
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """Where what was measured is kept: the files of one test are those of the next."""
+    return tmp_path_factory.mktemp("measured")
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Eight low and six high tones, and two noises; all mono."""
@@ -55,9 +61,9 @@ def test_chance_makes_few_gaps():
     assert sum(gap is not None for gap in told) < 20
 
 
-def test_the_section_tells_shares_and_gaps_and_shows_f0(folder, tmp_path):
+def test_the_section_tells_shares_and_gaps_and_shows_f0(folder, measured):
     catalog = scan(folder, workers=0)
-    section = attribute_section(catalog, measure_files(catalog, folder=tmp_path, workers=0))
+    section = attribute_section(catalog, measure_files(catalog, folder=measured, workers=0))
     told = {title: words for title, words, _ in section.figures}
     assert told["Fundamental"].startswith("14 of 16 files; 12 % without (no clear pitch")
     assert told["Spectral centroid"] == "16 of 16 files"
@@ -69,10 +75,10 @@ def test_the_section_tells_shares_and_gaps_and_shows_f0(folder, tmp_path):
     assert names == ["tone00.wav", "tone04.wav", "tone09.wav", "tone13.wav"]
 
 
-def test_what_could_not_be_measured_is_told_and_not_counted(folder, tmp_path):
+def test_what_could_not_be_measured_is_told_and_not_counted(folder, measured):
     soundfile.write(folder / "slow.wav", sine(100.0, 2.0)[:1600], 800)
     catalog = scan(folder, workers=0)
-    section = attribute_section(catalog, measure_files(catalog, folder=tmp_path, workers=0))
+    section = attribute_section(catalog, measure_files(catalog, folder=measured, workers=0))
     told = {title: words for title, words, _ in section.figures}
     assert told["Spectral centroid"] == "16 of 16 files"
     assert section.gaps[0].heading == "1 of 17 files not measured."
@@ -90,9 +96,9 @@ def test_f0_is_drawn_at_its_height():
     assert axis.lines[-1].get_ydata() == pytest.approx([ticks["1"]] * 2)
 
 
-def test_the_page_has_the_section_where_there_is_a_cache(folder, tmp_path, page):
+def test_the_page_has_the_section_where_there_is_a_cache(folder, measured, tmp_path, page):
     catalog, path = scan(folder, workers=0), tmp_path / "page.html"
-    write_data_report(catalog, path, name="tones", cache_folder=tmp_path / "cache", workers=0)
+    write_data_report(catalog, path, name="tones", cache_folder=measured, workers=0)
     words = page(path).words
     assert "A gap in fundamental." in words
     assert "Measured pitch" in words

@@ -191,7 +191,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["rmsprop", "signs"])
+@pytest.mark.parametrize("name", [pytest.param("rmsprop", marks=pytest.mark.slow), "signs"])
 def test_an_optimizer_of_ones_own_trains_and_goes_on(name: str, here: Path) -> None:
     whole = trained(f"optimizer={name}", "latent=factor_vae")
     peak = {"rmsprop": 1e-3, "signs": 5e-4}[name]  # trainer's, and its own

@@ -60,6 +60,7 @@ def test_attributes_are_on_the_page_unless_refused(kicks, tmp_path, wanted, monk
     assert (cache / "attributes").is_dir() == wanted
 
 
+@pytest.mark.slow
 def test_pitch_may_be_found_by_crepe(kicks, tmp_path, monkeypatch):
     pytest.importorskip("torchcrepe")
     monkeypatch.setenv("TIMBREL_CACHE", str(tmp_path / "cache"))

@@ -24,7 +24,9 @@ def outcome(run: Path) -> tuple[str, dict[str, list[tuple[int, float]]]]:
     return hashlib.sha256(weights).hexdigest(), dict(curves)
 
 
-@pytest.mark.parametrize("latent", ["target_kl", "factor_vae"])
+@pytest.mark.parametrize(
+    "latent", [pytest.param("target_kl", marks=pytest.mark.slow), "factor_vae"]
+)
 def test_cut_off_and_resumed_it_repeats_its_curve(
     latent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

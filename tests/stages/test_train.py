@@ -207,7 +207,7 @@ def faint(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("normalise", ["peak", "loudness"])
+@pytest.mark.parametrize("normalise", [pytest.param("peak", marks=pytest.mark.slow), "loudness"])
 def test_every_file_is_heard_at_one_level_and_the_model_keeps_that(
     run_train, faint: Path, tmp_path: Path, normalise: str
 ) -> None:
