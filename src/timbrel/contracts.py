@@ -17,7 +17,8 @@ from torch import Tensor
 class Conditions:
     """Optional controls for decoders that need them (DDSP); empty elsewhere.
 
-    `f0_hz`, `confidence` (0 to 1) and `loudness_db` are tracks, a value per latent frame.
+    `f0_hz`, `confidence` (0 to 1), `loudness_db` and `centroid_hz` are tracks, a value per latent
+    frame.
     `first_frame` says where in its sound the code begins (0 if None): a decoder that mixes in noise
     draws it by position, so that a stream and a whole file are the same sound. `first_cycle` is the
     phase of f0 at the middle of the first frame, in periods (0 if None).
@@ -26,6 +27,7 @@ class Conditions:
     f0_hz: Float[Tensor, "batch frame"] | None = None
     confidence: Float[Tensor, "batch frame"] | None = None
     loudness_db: Float[Tensor, "batch frame"] | None = None
+    centroid_hz: Float[Tensor, "batch frame"] | None = None
     first_frame: Int[Tensor, " batch"] | None = None
     first_cycle: Float[Tensor, " batch"] | None = None
 
@@ -50,7 +52,7 @@ class Conditions:
         return Conditions(**tracks, first_frame=first)
 
 
-TRACKS = ("f0_hz", "confidence", "loudness_db")
+TRACKS = ("f0_hz", "confidence", "loudness_db", "centroid_hz")
 """The conditions that have a value per frame."""
 
 

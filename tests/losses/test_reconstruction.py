@@ -239,3 +239,31 @@ def test_the_phase_advance_of_silence_costs_nothing() -> None:
     assert advance(silence, silence) == 0
     assert advance(tone(440.0)[:8192], silence) == 0
     assert torch.isfinite(advance(silence, tone(440.0)[:8192]))
+
+
+def brightness(estimate: torch.Tensor, target: torch.Tensor) -> float:
+    loss = SpectralLoss(window_samples=[512], brightness=True)
+    return float(loss(estimate[None, None], target[None, None])["brightness"])
+
+
+def test_the_brightness_of_a_tone_an_octave_higher_is_off_by_ln_2() -> None:
+    assert brightness(tone(2000.0), tone(1000.0)) == pytest.approx(math.log(2), rel=0.01)
+    assert brightness(0.1 * tone(1000.0, phase=1.0), tone(1000.0)) == pytest.approx(0, abs=0.01)
+
+
+def test_a_faint_noise_over_a_low_tone_is_heard_by_its_brightness() -> None:
+    """Noise of 1 % of the power has a mean of 12 kHz: 0.99 * 60 Hz + 0.01 * 12 kHz."""
+    low = tone(60.0)
+    noise = _noise(*low.shape, rms=0.1 * float(low.square().mean().sqrt()))
+    wanted = math.log((60 + 0.01 * 12_000) / (1.01 * 60))
+    assert brightness(low + noise, low) == pytest.approx(wanted, rel=0.1)
+
+
+def test_the_brightness_of_frames_that_nobody_hears_does_not_count() -> None:
+    target = tone(1000.0).clone()
+    half = target.shape[-1] // 2
+    target[..., half:] *= 1e-3
+    estimate = target.clone()
+    estimate[..., half + 4096 :] = 1e-3 * tone(8000.0)[..., half + 4096 :]
+    assert brightness(estimate, target) == pytest.approx(0, abs=0.02)
+    assert brightness(tone(1000.0), torch.zeros_like(target)) == 0

@@ -52,6 +52,7 @@ def tracks(
         "f0_hz": torch.full(shape, 220.0),
         "confidence": torch.full(shape, confidence),
         "loudness_db": beats,
+        "centroid_hz": torch.full(shape, 1000.0),
     }
     return Conditions(**{name: values[name] for name in model.conditions})
 

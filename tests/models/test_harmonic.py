@@ -19,11 +19,20 @@ from timbrel.models.posteriors import GaussianPosterior
 RATE_HZ, HOP, FRAMES = 48_000, 512, 94
 
 
-def autoencoder(channels: int = 1, *, noise: float = -20.0, seed: int = 0) -> Autoencoder:
+def autoencoder(
+    channels: int = 1, *, noise: float = -20.0, seed: int = 0, brightness: bool = False
+) -> Autoencoder:
     torch.manual_seed(seed)
     frame = {"width": 16, "blocks": 1, "kernel_frames": 3, "expansion": 2}
     spectrum = {"channels": channels, "window_samples": 2048, "hop_samples": HOP}
-    decoder = HarmonicDecoder(latent_dim=4, clip_dim=0, sample_rate_hz=RATE_HZ, **spectrum, **frame)
+    decoder = HarmonicDecoder(
+        latent_dim=4,
+        clip_dim=0,
+        sample_rate_hz=RATE_HZ,
+        brightness=brightness,
+        **spectrum,
+        **frame,
+    )
     nn.init.constant_(decoder.noise.values.bias, noise)
     low = decoder.envelope.low
     bins = torch.cat([torch.arange(low), torch.linspace(low, decoder.bins - 1, low)])
@@ -77,6 +86,8 @@ def test_without_confidence_no_f0_is_heard_and_with_it_nothing_free() -> None:
     before = model.decode(code(torch.full((FRAMES,), 220.0)))
     nn.init.constant_(model.decoder.magnitude.bias, 2.0)
     assert torch.equal(model.decode(code(torch.full((FRAMES,), 220.0))), before)
+    model.decoder.free_where_voiced = 0.2
+    assert not torch.equal(model.decode(code(torch.full((FRAMES,), 220.0))), before)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -110,8 +121,8 @@ def test_a_level_is_made_up_by_the_loudest_bins() -> None:
     spectrum = torch.full((1, 3, decoder.bins), 1e-4, dtype=torch.complex64)
     spectrum[:, :, 40:44] = 2e-3
     spectrum = decoder.window.sum() / 2 * spectrum
-    lift = decoder._lift(spectrum, torch.tensor([[-30.0, -40.0, -120.0]]))
-    found_db = 10 * ((lift * spectrum.real).square() @ decoder.heard).log10()
+    lift = decoder.level_correction.lift(spectrum, torch.tensor([[-30.0, -40.0, -120.0]]))
+    found_db = 10 * ((lift * spectrum.real).square() @ decoder.level_correction.heard).log10()
     assert found_db[0, :2].tolist() == pytest.approx([-30, -40], abs=0.01)
     assert lift[0, 0, 41] > 10
     assert lift[0, 0, 100:].max() < 2

@@ -1,6 +1,6 @@
 """A code and its tracks as the rows of one matrix: what moments and straight lines are taken of.
 
-f0 is in octaves above 1 Hz there, so that equal steps are equal to the ear.
+What is in hertz is in octaves above 1 Hz there, so that equal steps are equal to the ear.
 """
 
 from collections.abc import Sequence
@@ -33,10 +33,10 @@ def latent_of(
 
 
 def _up(name: str, track: Tensor) -> Tensor:
-    return track.clamp_min(_LEAST_HZ).log2() if name == "f0_hz" else track
+    return track.clamp_min(_LEAST_HZ).log2() if name.endswith("_hz") else track
 
 
 def _down(name: str, row: Tensor) -> Tensor:
-    if name == "f0_hz":
+    if name.endswith("_hz"):
         return row.exp2()
     return row.clamp(0.0, 1.0) if name == "confidence" else row

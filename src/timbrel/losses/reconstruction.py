@@ -19,6 +19,7 @@ from timbrel.losses.spectrogram_distance import SpectrogramDistance
 
 _LEVEL_WINDOW = 2048
 _LEVEL_BANDS = 32
+_SOUNDING = 1e-4  # of the loudest frame
 _LEVEL_RANGE = 1e-6  # what lies 60 dB below an example's loudest band and frame is not weighed
 
 Terms = dict[str, Float[Tensor, " batch"]]
@@ -39,6 +40,10 @@ class SpectralLoss(nn.Module):
     And `level`, the mean absolute log ratio (nepers) of short-time levels, half of it in mel bands
     and half over all of them: where bins cannot be matched one by one, the distances above are
     least for an answer that is many dB too quiet, and this one is not.
+
+    With `brightness`, also that: the mean absolute log ratio (nepers) of the spectral centroids,
+    over the target's frames within 40 dB of its loudest. A faint noise lifts the centroid of a low
+    tone by an octave, which the distances of bins hardly notice.
 
     With `phase_window_samples`, also `phase_advance`: one minus the cosine between how far each
     bin's phase moves in a quarter of that window, averaged by the target's magnitudes over bins up
@@ -62,6 +67,7 @@ class SpectralLoss(nn.Module):
         *,
         window_samples: Sequence[int],
         phase_window_samples: int | None = None,
+        brightness: bool = False,
         sample_rate_hz: int = 48_000,
         overlap: int = 4,
         floor: float = 1e-4,
@@ -74,6 +80,7 @@ class SpectralLoss(nn.Module):
         self.overlap = overlap
         self.floor = floor
         self.silence_rms = silence_rms
+        self.brightness = brightness
         for n in window_samples:
             self.register_buffer(f"window_{n}", hann(n), persistent=False)
         self.register_buffer("level_window", hann(_LEVEL_WINDOW), persistent=False)
@@ -104,27 +111,40 @@ class SpectralLoss(nn.Module):
             "stft_relative": torch.stack(relative).mean(0),
             "stft_log": torch.stack(log).mean(0),
             "waveform": self._waveform(estimate, target),
-            "level": self._level(estimate, target),
+            **self._of_power(estimate, target),
         }
         if len(self.phase_window):
             terms["phase_advance"] = self._phase_advance(estimate, target)
         return terms
 
-    def _level(self, estimate: Tensor, target: Tensor) -> Tensor:
-        wanted = self._band_power(target)
+    def _of_power(self, estimate: Tensor, target: Tensor) -> Terms:
+        wanted, given = self._power(target), self._power(estimate)
         silence = self.silence_rms**2 * self.level_window.square().sum()
+        terms = {"level": self._level(given @ self.bands.T, wanted @ self.bands.T, silence)}
+        if self.brightness:
+            terms["brightness"] = self._brightness(given.sum(1), wanted.sum(1), silence)
+        return terms
+
+    def _power(self, audio: Tensor) -> Tensor:
+        """Power of every bin: `batch channel frame bin`."""
+        n = len(self.level_window)
+        frames = nn.functional.pad(audio, (n // 2, n // 2)).unfold(-1, n, n // 2)
+        spectrum = torch.fft.rfft(frames * self.level_window, dim=-1)
+        return spectrum.real.square() + spectrum.imag.square()
+
+    def _level(self, given: Tensor, wanted: Tensor, silence: Tensor) -> Tensor:
         floor = silence + _LEVEL_RANGE * wanted.amax((1, 2, 3), keepdim=True)
-        given = self._band_power(estimate)
         in_bands = ((given + floor) / (wanted + floor)).log().abs()
         overall = ((given + floor).sum(3) / (wanted + floor).sum(3)).log().abs()
         return 0.25 * (in_bands.flatten(1).mean(1) + overall.flatten(1).mean(1))
 
-    def _band_power(self, audio: Tensor) -> Tensor:
-        """Power of every band: `batch channel frame band`."""
-        n = len(self.level_window)
-        frames = nn.functional.pad(audio, (n // 2, n // 2)).unfold(-1, n, n // 2)
-        spectrum = torch.fft.rfft(frames * self.level_window, dim=-1)
-        return (spectrum.real.square() + spectrum.imag.square()) @ self.bands.T
+    def _brightness(self, given: Tensor, wanted: Tensor, silence: Tensor) -> Tensor:
+        level = wanted.sum(2)
+        sounds = level > _SOUNDING * level.amax(1, keepdim=True) + silence
+        bins = torch.arange(wanted.shape[2], device=wanted.device, dtype=wanted.dtype)
+        ratio = (given @ bins + silence) * (level + silence)
+        ratio = ratio / ((wanted @ bins + silence) * (given.sum(2) + silence))
+        return (ratio.log().abs() * sounds).sum(1) / sounds.sum(1).clamp_min(1)
 
     def _phase_advance(self, estimate: Tensor, target: Tensor) -> Tensor:
         window, hop = self.phase_window, len(self.phase_window) // 4

@@ -2,18 +2,17 @@
 
 import math
 
-import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from timbrel.audio.level import k_weighting
 from timbrel.contracts import Decoded, Latent
 from timbrel.dsp.oscillators import TUNED_HZ, carried_on, scaled, sinusoids
 from timbrel.dsp.stft import hann, istft, stft
 from timbrel.models.blocks import FrameStack
 from timbrel.models.decoders import NOISE_PERIOD_FRAMES, direction, level, whisper
 from timbrel.models.excitation import Excitation
+from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.noise import PositionalNoise
 
 _ONSET_NEPERS = math.log(2.0)
@@ -22,12 +21,9 @@ _FOLLOWED = 0.5
 _LOUDNESS_DB = 60.0
 _COURSE_STEPS, _COURSE_NEPERS = 8, (-7.0, 3.0)
 _COURSE_DB = (1.5, 4.0)  # how far the level moves in a frame: from here on, and from here in full
-_PEAK_BINS = 5  # the main lobe of a window
-_PEAK_SHARE = 0.1  # what lies 5 dB below the loudest bins takes half the lift
-_LEAST_LIFT = -0.7  # what is then still too loud, all bins are lowered by
-_SILENT_DB, _LEAST_POWER = -120.0, 1e-16
 _NEPERS_PER_DB = math.log(10) / 20
-_OCTAVE_CENTRE_HZ, _OCTAVES = 200.0, 3.0  # brings log f0 to about -1...1
+# These bring the logarithms of f0 and of the centroid to about -1...1.
+_F0_CENTRE_HZ, _CENTROID_CENTRE_HZ, _OCTAVES = 200.0, 1000.0, 3.0
 
 
 class HarmonicDecoder(nn.Module):
@@ -35,11 +31,11 @@ class HarmonicDecoder(nn.Module):
 
     - harmonic: the spectrum of a flat harmonic tone at f0 (`Excitation`), times a learned envelope
       and the confidence in f0: its pitch is right whatever has been learned;
-    - free: a sinusoid near every bin (`dsp.oscillators`), times what is missing of the confidence:
-      strokes, chords and whatever else has no fundamental. It begins with a learned phase where its
-      magnitude rises by 6 dB, and goes on at a learned frequency (Flanagan & Golden 1966, "phase
-      vocoder"). With a learned phase in every frame whatever is steady comes out on multiples of
-      the frame rate;
+    - free: a sinusoid near every bin (`dsp.oscillators`) for strokes, chords, partials of bells and
+      whatever else is no harmonic; where f0 is certain, times `free_where_voiced`. It begins with a
+      learned phase where its magnitude rises by 6 dB, and goes on at a learned frequency (Flanagan
+      & Golden 1966, "phase vocoder"). With a learned phase in every frame whatever is steady comes
+      out on multiples of the frame rate;
     - noise of a learned level (Serra & Smith 1990).
 
     All magnitudes follow the level track by a learned share per bin, which begins at one half.
@@ -49,14 +45,13 @@ class HarmonicDecoder(nn.Module):
     sound. In training it is not, or a peak that is too low would cost as little as a right one.
 
     A source and a filter, as in DDSP (Engel et al. 2020); differs: the envelope has a value for
-    every bin up to 3 kHz, and the free part plays what has no f0. The blocks see all tracks.
+    every bin up to 3 kHz, and the free part plays what has no f0. The blocks see all tracks, with
+    `brightness` also `centroid_hz`.
     Between frames phases go on without end: a stream hands them from block to block (`decode_on`).
     """
 
     window: Float[Tensor, " window"]
     turn: Complex[Tensor, " bin"]
-    heard: Float[Tensor, " bin"]
-    conditions = ("f0_hz", "confidence", "loudness_db")
 
     def __init__(
         self,
@@ -72,8 +67,15 @@ class HarmonicDecoder(nn.Module):
         kernel_frames: int,
         expansion: int,
         dropout: float = 0.0,
+        brightness: bool = False,
+        free_where_voiced: float = 0.0,
     ) -> None:
         super().__init__()
+        self.conditions: tuple[str, ...] = ("f0_hz", "confidence", "loudness_db")
+        if brightness:
+            self.conditions = (*self.conditions, "centroid_hz")
+        self.brightness = brightness
+        self.free_where_voiced = free_where_voiced
         self.channels = channels
         self.hop_samples = hop_samples
         self.register_buffer("window", hann(window_samples), persistent=False)
@@ -100,8 +102,11 @@ class HarmonicDecoder(nn.Module):
         advance = (self.bin_advance * torch.arange(self.bins)).remainder(2 * math.pi)
         turn = torch.polar(torch.ones_like(advance), advance)
         self.register_buffer("turn", turn, persistent=False)
-        self.register_buffer(
-            "heard", _heard(sample_rate_hz, self.window, channels), persistent=False
+        self.level_correction = LevelCorrection(
+            channels=channels,
+            sample_rate_hz=sample_rate_hz,
+            window=self.window,
+            hop_samples=hop_samples,
         )
         self.noise = _Envelope(width, channels, self.bins)
         self.white = PositionalNoise(channels * self.bins, period_frames=NOISE_PERIOD_FRAMES)
@@ -121,9 +126,13 @@ class HarmonicDecoder(nn.Module):
         n_batch, _, n_frames = latent.frames.shape
         clip = latent.clip[:, :, None].expand(-1, -1, n_frames)
         sure = given.confidence[..., None]
-        octaves = (given.f0_hz / _OCTAVE_CENTRE_HZ).log2()[..., None] / _OCTAVES
+        octaves = (given.f0_hz / _F0_CENTRE_HZ).log2()[..., None] / _OCTAVES
         loudness = (given.loudness_db / _LOUDNESS_DB + 1).clamp(-1.0, 2.0)[..., None]
-        tracks = (sure * octaves, sure, loudness)
+        tracks = [sure * octaves, sure, loudness]
+        if self.brightness:
+            assert given.centroid_hz is not None
+            above = (given.centroid_hz.clamp_min(1.0) / _CENTROID_CENTRE_HZ).log2() / _OCTAVES
+            tracks.append(above.clamp(-2.0, 2.0)[..., None])
         code = torch.cat([latent.frames, clip], dim=1).transpose(1, 2)
         features = self.stack(self.project(torch.cat([code, *tracks], dim=2)))
         with torch.autocast(features.device.type, enabled=False):  # exp and FFT want fp32
@@ -132,7 +141,9 @@ class HarmonicDecoder(nn.Module):
             tone = stft(tone, self.window, self.hop_samples).transpose(1, 2) / full_scale
             harmonic, free, noise = self._levels(features, given.loudness_db)
             white = torch.view_as_complex(self.white(n_frames, given.first_frame))
-            free_part, phases = self._free(features, free, 1 - sure, phases)
+            free_part, phases = self._free(
+                features, free, 1 - (1 - self.free_where_voiced) * sure, phases
+            )
             spectrum = (
                 scaled(tone.repeat(1, 1, self.channels), level(harmonic) * sure)
                 + free_part
@@ -140,14 +151,14 @@ class HarmonicDecoder(nn.Module):
             )
             spectrum = full_scale * spectrum
             if not self.training:
-                spectrum = spectrum * self._lift(spectrum, given.loudness_db)
+                spectrum = spectrum * self.level_correction.lift(spectrum, given.loudness_db)
             spectrum = spectrum.unflatten(2, (self.channels, self.bins))
             spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
             course = self._course(features, given.loudness_db)
             audio = audio.view(n_batch, self.channels, -1) * course
             if not self.training:
-                audio = audio * self._gain(audio, given.loudness_db)
+                audio = audio * self.level_correction.gain(audio, given.loudness_db)
         return Decoded(audio, phases.detach())
 
     def _course(self, features: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch channel time"]:
@@ -166,38 +177,11 @@ class HarmonicDecoder(nn.Module):
         steps = steps.transpose(1, 2).flatten(2)
         return nn.functional.interpolate(steps, size=n_frames * self.hop_samples, mode="linear")
 
-    def _lift(self, spectrum: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch frame bin"]:
-        """What brings every frame towards its level by its loudest bins; the others stay.
-
-        A level is that of a few bins. With one factor for all of them, whatever is missing at a
-        peak would be made up for by noise everywhere else.
-        """
-        power = (spectrum.real.square() + spectrum.imag.square()) * self.heard.repeat(self.channels)
-        smooth = nn.functional.avg_pool1d(power, _PEAK_BINS, 1, _PEAK_BINS // 2)
-        ratio = smooth / (smooth.amax(2, keepdim=True) + _LEAST_POWER)
-        share = ratio.square() / (ratio.square() + _PEAK_SHARE)
-        # The x with sum(power * (1 + x * share)^2) = wanted.
-        weighed = power * share
-        missing = _power_of(loudness_db) - power.sum(2)
-        linear = weighed.sum(2) + _LEAST_POWER
-        square = linear.square() + (weighed * share).sum(2) * missing
-        x = missing / (linear + square.clamp_min(0.0).sqrt())
-        return 1 + x.clamp_min(_LEAST_LIFT)[..., None] * share
-
-    def _gain(self, audio: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch 1 time"]:
-        """What brings every frame to its level, in straight lines between their middles."""
-        spectrum = stft(audio, self.window, self.hop_samples)
-        power = (spectrum.real.square() + spectrum.imag.square()).sum(1)
-        gain = (_power_of(loudness_db) / (self.heard @ power + _LEAST_POWER)).sqrt()
-        return nn.functional.interpolate(
-            gain[:, None], scale_factor=float(self.hop_samples), mode="linear"
-        )
-
     def _levels(
         self, features: Tensor, loudness_db: Tensor
     ) -> list[Float[Tensor, "batch frame bin"]]:
         """Log magnitudes of the three parts."""
-        nepers = _NEPERS_PER_DB * loudness_db.clamp_min(_SILENT_DB)[..., None]
+        nepers = _NEPERS_PER_DB * loudness_db.clamp_min(SILENT_DB)[..., None]
         heads = (self.envelope, self.magnitude, self.noise)
         return [
             head(features).float() + share * nepers
@@ -246,23 +230,3 @@ class _Envelope(nn.Module):
         low, high = values.flatten(0, 1).float().chunk(2, dim=2)
         high = nn.functional.interpolate(high, size=self.high, mode="linear", align_corners=True)
         return torch.cat([low, high], dim=2).unflatten(0, features.shape[:2]).flatten(2)
-
-
-def _power_of(loudness_db: Tensor) -> Tensor:
-    """The mean square that a track of levels asks for; 0 where it is silent."""
-    return torch.where(loudness_db > _SILENT_DB, 10 ** (loudness_db / 10), 0.0)
-
-
-def _heard(
-    sample_rate_hz: int, window: Float[Tensor, " window"], channels: int
-) -> Float[Tensor, " bin"]:
-    """What a bin's squared magnitude adds to the K-weighted mean square of the channels' mean.
-
-    As `attributes.spectrum` measures it.
-    """
-    samples = len(window)
-    one_sided = np.full(samples // 2 + 1, 2.0)
-    one_sided[[0, -1]] = 1.0
-    bins_hz = np.fft.rfftfreq(samples, 1 / sample_rate_hz).astype(np.float64)
-    weights = one_sided * k_weighting(bins_hz, sample_rate_hz)
-    return torch.from_numpy(weights).float() / (samples * window.square().sum() * channels)

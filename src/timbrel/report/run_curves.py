@@ -20,6 +20,8 @@ _TERMS = {
     "stft_log": "STFT, logarithmic",
     "waveform": "waveform, sample by sample",
     "level": "short-time levels",
+    "brightness": "spectral centroid",
+    "phase_advance": "phase advance (frequencies)",
     "kl": "KL of the posterior to the prior",
 }
 _DYNAMIC_RANGE = 30.0

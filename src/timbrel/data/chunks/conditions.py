@@ -3,11 +3,12 @@
 f0 is the frame's fundamental; where a frame has none, that of the nearest frame that has one, so
 that it does not leap while the confidence opens or closes. The confidence follows the periodicity:
 0 up to 0.5, where noise is as strong as the tone, and 1 from 0.8 on; it is 0 throughout where no
-frame has a fundamental. Loudness is the K-weighted level.
+frame has a fundamental. Loudness is the K-weighted level. In silence the spectral centroid is that
+of the nearest frame that sounds.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ _ATTRIBUTES = {
     "f0_hz": ("f0_hz",),
     "confidence": ("f0_hz", "hnr_db"),
     "loudness_db": ("level_k_db",),
+    "centroid_hz": ("centroid_hz",),
 }
 _CLOSED, _OPEN = 0.5, 0.8  # periodicity
 
@@ -39,9 +41,12 @@ def conditions_from(tracks: Sequence[str], measured: Columns) -> Conditions:
     return Conditions(**{track: _MADE[track](measured) for track in tracks})
 
 
-def _f0_hz(measured: Columns) -> Track:
-    values, defined = measured.of(["f0_hz"])
-    return _nearest(values[:, 0], defined[:, 0])
+def _from_nearest(name: str) -> Callable[[Columns], Track]:
+    def made(measured: Columns) -> Track:
+        values, defined = measured.of([name])
+        return _nearest(values[:, 0], defined[:, 0])
+
+    return made
 
 
 def _confidence(measured: Columns) -> Track:
@@ -56,7 +61,12 @@ def _loudness_db(measured: Columns) -> Track:
     return measured.of(["level_k_db"])[0][:, 0]
 
 
-_MADE = {"f0_hz": _f0_hz, "confidence": _confidence, "loudness_db": _loudness_db}
+_MADE = {
+    "f0_hz": _from_nearest("f0_hz"),
+    "confidence": _confidence,
+    "loudness_db": _loudness_db,
+    "centroid_hz": _from_nearest("centroid_hz"),
+}
 
 
 def _nearest(values: Track, defined: Bool[Tensor, "batch frame"]) -> Track:
