@@ -73,6 +73,75 @@ def test_a_steady_decay_is_still_periodic():
     assert np.median(track(decaying).hnr_db) > 30
 
 
+def partials(ratios, amplitudes, hz, duration_s=0.4):
+    time_s = seconds(duration_s)
+    waves = [
+        amplitude * np.sin(2 * np.pi * ratio * hz * time_s + number)
+        for number, (ratio, amplitude) in enumerate(zip(ratios, amplitudes, strict=True))
+    ]
+    return 0.2 * np.sum(waves, 0)
+
+
+def test_an_unrelated_high_partial_does_not_draw_f0():
+    time_s = seconds(0.4)
+    strike = 0.1 * np.exp(-time_s / 0.05) * np.sin(2 * np.pi * 10.33 * 220.0 * time_s)
+    found = track(sine(220.0, 0.4, amplitude=0.2) + strike)
+    assert found.voiced[4:-4].all()
+    assert cents(found.f0_hz[4:-4], 220.0).max() < 3
+
+
+@pytest.mark.parametrize("hz", [110.0, 220.0, 880.0])
+@pytest.mark.parametrize("second", [0.25, 1.0])
+def test_f0_of_a_free_bar_is_its_first_mode(hz, second):
+    bar = partials([1.0, 2.756, 5.404], [1.0, second, second**2], hz)
+    assert cents(track(bar).f0_hz[4:-4], hz).max() < 1
+
+
+@pytest.mark.parametrize("hz", [220.0, 440.0, 880.0])
+def test_f0_of_a_bell_with_a_strong_hum_is_the_hum(hz):
+    # Bells whose prime is as loud as the hum have no one period: which is found is not defined.
+    bell = partials([0.5, 1.0, 1.183, 1.506, 2.0], [1.5, 0.7, 0.4, 0.3, 0.5], hz)
+    assert cents(track(bell).f0_hz[4:-4], hz / 2).max() < 3
+
+
+@pytest.mark.parametrize("hz", [41.2, 110.0, 440.0])
+def test_f0_of_a_stiff_string_is_its_first_partial(hz):
+    found = track(tone(hz, 0.4, stiffness=1e-3)).f0_hz[4:-6]
+    assert cents(found, hz * np.sqrt(1 + 1e-3)).max() < 1
+
+
+def test_a_missing_fundamental_is_not_looked_for_in_noise():
+    upper = partials(range(6, 16), np.ones(10), 150.0, 1.0)
+    noisy = upper + gaussian(1.0, rms=np.sqrt(np.mean(upper**2) / 10**0.5))
+    assert cents(track(noisy).f0_hz[4:-4], 150.0).max() < 10
+
+
+def test_low_noise_does_not_hide_what_the_upper_partials_tell():
+    spectrum = np.fft.rfft(gaussian(1.0, rms=1.0))
+    spectrum[400:] = 0  # a bin per hertz
+    low = np.fft.irfft(spectrum)
+    loud = partials(range(1, 13), np.ones(12), 150.0, 1.0) + 0.15 / low.std() * low
+    assert cents(track(loud).f0_hz[5:-5], 150.0).max() < 3
+
+
+@pytest.mark.parametrize("hz", [41.2, 55.0, 220.0, 880.0, 3000.0, 3900.0])
+def test_f0_is_exact_in_every_frame(hz):
+    both = np.stack([tone(hz, 0.4), -tone(hz, 0.4)])
+    assert cents(track(both).f0_hz[5:-5], hz).max() < 0.5
+
+
+@pytest.mark.parametrize("db_per_s", [60.0, 200.0, -60.0])
+@pytest.mark.parametrize("hz", [41.2, 110.0, 440.0])
+def test_f0_of_a_decaying_sine_is_its_own(hz, db_per_s):
+    decaying = sine(hz, 0.4) * 10 ** (-db_per_s * seconds(0.4) / 20)
+    assert cents(track(decaying).f0_hz[5:-5], hz).max() < 2
+
+
+def test_f0_stays_within_its_range():
+    found = track(sine(36.0, 0.5)).f0_hz[5:-5]
+    assert found == pytest.approx(40.0, abs=0.1)
+
+
 def test_white_noise_has_no_f0():
     found = measure(gaussian(1.0)[None], RATE_HZ)
     assert found.value("f0_hz") is None

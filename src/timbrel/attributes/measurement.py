@@ -72,9 +72,10 @@ def measure(
     """Measure `audio`, `(channel, time)`, at `rate_hz`.
 
     `from_start` says that silence precedes the audio, as for a whole recording. For a crop pass
-    False: then attack, decay and onset rate are undefined if it holds no onset. A clip's f0 is the
-    median of its voiced frames, of which it needs three, and one in ten of those that sound; its
-    spectral values are the medians of its frames within 40 dB of the loudest. `pitch` is the method
+    False: then attack, decay and onset rate are undefined if it holds no onset. A frame's f0 is
+    that of its lowest partials, wherever the others lie; a clip's is the median of its voiced
+    frames, of which it needs three, and one in ten of those that sound; its spectral values are the
+    medians of its frames within 40 dB of the loudest. `pitch` is the method
     that measures f0: YIN, or YIN with the octave by CREPE (slower; 33 to 1975 Hz). `known_pitch`, a
     value per frame, is used in place of measured f0, which takes most of the time; with
     `search_periodicity` each frame's periodicity, and so its harmonic-to-noise ratio, is measured
