@@ -25,12 +25,12 @@ _LONGEST_S = 4.0
 
 @dataclass(frozen=True)
 class Version:
-    """A recording, before or after: words, player and picture; `masked` is the encoder's view."""
+    """A recording, before or after: words, player and picture; `seen` is the encoder's view."""
 
     words: str
     player: Markup
     picture: Markup
-    masked: Markup | None = None
+    seen: Markup | None = None
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,18 @@ def augmented_files(
             if mix is not None and of_mix.random() < mix.probability:
                 mixed = mix(changed.audio, _fitted(other, changed.audio), of_mix)
                 changed = Changed(mixed.audio, changed.change.then(mixed.change))
-            seen = None
+            heard, seen = changed.audio, None
+            pairs = augment.counterfactual
+            of_pair = numpy_generator(seed, number, f"inspect/counterfactual/{name}")
+            if pairs is not None and of_pair.random() < pairs.probability:
+                version = pairs(heard, rate_hz, of_pair)
+                seen = heard
+                changed = Changed(version.audio, changed.change.then(version.change))
             if augment.mask is not None and of_mask.random() < augment.mask.probability:
-                seen = augment.mask(changed.audio, rate_hz, of_mask)
+                seen = augment.mask(heard, rate_hz, of_mask)
             words = change_words(changed.change)
             versions.append(
-                _version(name, words, changed.audio, rate_hz, folder, index, number, masked=seen)
+                _version(name, words, changed.audio, rate_hz, folder, index, number, seen=seen)
             )
         found.append(AugmentedFile(name, tuple(versions)))
     return found
@@ -123,7 +129,7 @@ def _version(
     index: int,
     number: int,
     *,
-    masked: Audio | None = None,
+    seen: Audio | None = None,
 ) -> Version:
     label = f"{name}, {words}"
     kind = "before" if number == 0 else f"after_{number}"
@@ -140,8 +146,8 @@ def _version(
         audio_player(np.clip(audio, -1, 1), rate_hz, label),
         picture(spectrogram_png(audio, rate_hz), f"Spectrogram of {label}"),
         None
-        if masked is None
-        else picture(spectrogram_png(masked, rate_hz), f"What the encoder sees of {label}"),
+        if seen is None
+        else picture(spectrogram_png(seen, rate_hz), f"What the encoder sees of {label}"),
     )
 
 
@@ -149,7 +155,10 @@ def transforms_words(augment: Augment) -> Sequence[tuple[str, str]]:
     """Each transform in use and how often it is applied, for a list."""
     used = augment.ahead.transforms | augment.live.transforms
     rows = [(name, f"{100 * transform.probability:g} %") for name, transform in used.items()]
-    for name, part in (("mix", augment.mix), ("mask", augment.mask)):
+    pairs = augment.counterfactual
+    for name, part in (("mix", augment.mix), ("counterfactual", pairs), ("mask", augment.mask)):
         if part is not None:
             rows.append((name, f"{100 * part.probability:g} %"))
+    for name, transform in pairs.chain.transforms.items() if pairs is not None else ():
+        rows.append((f"{name} of a pair's target", f"{100 * transform.probability:g} %"))
     return rows
