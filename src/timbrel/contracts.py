@@ -176,7 +176,7 @@ class Batch:
     `frame_attributes` those of its latent frames, both empty where nothing is measured.
     """
 
-    input: Float[Tensor, "batch channel time"]
+    input: Float[Tensor, "batch channel input_time"]
     target: Float[Tensor, "batch channel time"]
     clip_id: Int[Tensor, " batch"]
     start_sample: Int[Tensor, " batch"]
