@@ -11,6 +11,7 @@ from timbrel.attributes.measurement import measure
 from timbrel.contracts import TRACKS
 from timbrel.data.augmentation import (
     Augment,
+    Chain,
     Counterfactual,
     Gain,
     Mask,
@@ -25,6 +26,7 @@ from timbrel.data.chunks.collate import collate
 from timbrel.data.chunks.sampling import TrainingChunks
 from timbrel.data.measured.chunk_attributes import ChunkAttributes
 from timbrel.data.split.parts import Segment
+from timbrel.randomness import numpy_generator
 
 RATE_HZ, CHUNK, HOP = 48_000, 8192, 512
 LONGER = 23 * HOP  # 8192 samples times the square root of 2, in whole hops
@@ -172,3 +174,16 @@ def test_a_training_with_faster_pairs_hears_more_in_every_example(tmp_path):
     assert batch.code_speed is not None
     assert batch.code_speed.tolist() == pytest.approx([e.code_speed for e in examples])
     assert batch.map(torch.clone).code_speed is not None
+
+
+def test_the_generators_of_mix_and_mask_are_drawn_first(tmp_path):
+    """As in every run of before: a resumed one goes on with the same examples."""
+    segment = segment_of(tmp_path, noise(CHUNK / RATE_HZ))
+    gain = Gain(min_db=-6.0, max_db=0.0)
+    louder = Counterfactual(probability=1.0, transforms={"gain": Gain(min_db=6.0, max_db=6.0)})
+    data = dataset(segment, Augment(transforms={"gain": gain}, counterfactual=louder))
+    for step in range(3):
+        rng = numpy_generator(0, step, "augmentation/0")
+        rng.spawn(2)
+        expected = Chain({"gain": gain})(segment.samples(), RATE_HZ, rng).audio
+        np.testing.assert_array_equal(data[step, 0].seen, expected)
