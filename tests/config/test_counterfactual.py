@@ -18,7 +18,6 @@ HARMONIC = (*SMALL, "architecture=harmonic_small")
 
 
 def test_a_decoder_without_tracks_is_refused():
-    fitting_model(compose("train", SMALL))
     with pytest.raises(UserError) as caught:
         fitting_model(compose("train", [*SMALL, PAIRS]))
     for part in (

@@ -79,21 +79,26 @@ def augmented_files(
             if mix is not None and of_mix.random() < mix.probability:
                 mixed = mix(changed.audio, _fitted(other, changed.audio), of_mix)
                 changed = Changed(mixed.audio, changed.change.then(mixed.change))
-            heard, seen = changed.audio, None
-            pairs = augment.counterfactual
             of_pair = numpy_generator(seed, number, f"inspect/counterfactual/{name}")
-            if pairs is not None and of_pair.random() < pairs.probability:
-                version = pairs(heard, rate_hz, of_pair)
-                seen = heard
-                changed = Changed(version.audio, changed.change.then(version.change))
+            input_audio, changed = changed.audio, _target(augment, changed, rate_hz, of_pair)
+            seen = None if input_audio is changed.audio else input_audio
             if augment.mask is not None and of_mask.random() < augment.mask.probability:
-                seen = augment.mask(heard, rate_hz, of_mask)
+                seen = augment.mask(input_audio, rate_hz, of_mask)
             words = change_words(changed.change)
             versions.append(
                 _version(name, words, changed.audio, rate_hz, folder, index, number, seen=seen)
             )
         found.append(AugmentedFile(name, tuple(versions)))
     return found
+
+
+def _target(augment: Augment, heard: Changed, rate_hz: int, rng: np.random.Generator) -> Changed:
+    """What the decoder must give: of a counterfactual pair another version of `heard`."""
+    pairs = augment.counterfactual
+    if pairs is None or rng.random() >= pairs.probability:
+        return heard
+    version = pairs(heard.audio, rate_hz, rng)
+    return Changed(version.audio, heard.change.then(version.change))
 
 
 def _fitted(other: Audio, audio: Audio) -> Audio:
