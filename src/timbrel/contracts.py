@@ -170,18 +170,22 @@ class Batch:
     """One training or validation batch.
 
     `input` is what the encoder sees and `target` what the decoder must give back; they differ
-    where the encoder's view is masked. `start_sample` is the chunk's first sample in its clip and
-    may be negative where a short clip was placed inside a longer chunk. `attributes` are those of
-    the chunk, `frame_attributes` those of its latent frames, both empty where nothing is measured.
+    where the encoder's view is masked, and in counterfactual pairs: there `target`, the conditions
+    and the attributes are those of a changed sound. Where `code_speed` is given, so many frames of
+    the code of `input`, which may be longer, pass in one frame of `target`, in whose time the
+    decoder needs it. `start_sample` is the chunk's first sample in its clip and may be negative
+    where a short clip was placed inside a longer chunk. `attributes` are those of the chunk,
+    `frame_attributes` those of its latent frames, both empty where nothing is measured.
     """
 
-    input: Float[Tensor, "batch channel time"]
+    input: Float[Tensor, "batch channel input_time"]
     target: Float[Tensor, "batch channel time"]
     clip_id: Int[Tensor, " batch"]
     start_sample: Int[Tensor, " batch"]
     conditions: Conditions = field(default_factory=Conditions)
     attributes: Columns = field(default_factory=Columns)
     frame_attributes: Columns = field(default_factory=Columns)
+    code_speed: Float[Tensor, " batch"] | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """The same batch with `function` applied to every tensor."""
@@ -190,6 +194,7 @@ class Batch:
             **{
                 k: function(v) if isinstance(v, Tensor) else v.map(function)
                 for k, v in values.items()
+                if v is not None
             }
         )
 

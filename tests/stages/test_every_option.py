@@ -12,6 +12,7 @@ from timbrel.stages import evaluate, generate, inspect, train
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 DEMO = ("data=demo", "data.files=6")
+NEEDED = {"augmentation=counterfactual": "architecture=harmonic_small"}
 OWN_KEYS = {"architecture": "architecture.", "loss": "loss.", "trainer": "trainer."}
 
 
@@ -55,6 +56,8 @@ def two_steps(*overrides: str) -> list[str]:
     tiny = [t for t in TINY if t.split("=")[0] not in chosen and not (own and t.startswith(own))]
     if "loss" not in chosen and "architecture" in chosen:
         tiny = [t for t in tiny if not t.startswith("loss.")]
+    for option in NEEDED.keys() & set(overrides):
+        tiny = [NEEDED[option], *(t for t in tiny if not t.startswith("architecture="))]
     limits = ["trainer.max_steps=2", "trainer.batch_size=2", "trainer.max_time=null"]
     if "architecture" in chosen:  # as it is, and so with room for its receptive field
         limits.append("data.chunk_samples=32768")

@@ -170,6 +170,27 @@ def test_what_is_mixed_in_is_the_next_recording(tmp_path, monkeypatch):
         assert low > 0.2 * len(mixed) / 4
 
 
+def test_of_a_pair_the_target_is_played_and_the_input_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tones").mkdir()
+    tone = 0.25 * np.sin(2 * np.pi * 500 * np.arange(24_000) / 48000)
+    soundfile.write(tmp_path / "tones" / "500.wav", tone, 48000)
+    words = ["data.root=tones", "workers=0", "report=page.html", "attributes=false"]
+    pairs = "augmentation.counterfactual"
+    gain = [f"{pairs}.transforms.gain.{key}=-6" for key in ("min_db", "max_db")]
+    only = [f"{pairs}.transforms.{name}=null" for name in ("varispeed", "noise", "tilt", "decay")]
+    always = [f"{pairs}.probability=1", f"{pairs}.transforms.gain.probability=1"]
+    assert inspect.main([*words, "augmentation=none", *gain, *only, *always]) == 0
+    [before], [after] = (
+        (tmp_path / "page_augmentation").glob(f"*_{kind}.wav") for kind in ("before", "after_1")
+    )
+    found, expected = soundfile.read(after)[0], 10**-0.3 * soundfile.read(before)[0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert page.count("input of the encoder") == 3
+    assert "gain of a pair&#39;s target" in page
+
+
 def test_a_mistake_in_an_augmentation_is_named_before_the_scan(kicks, capsys):
     words = [f"data.root={kicks}", "augmentation=strong", "augmentation.expansion=-1"]
     assert inspect.main(words) == 2

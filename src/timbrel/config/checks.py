@@ -19,6 +19,7 @@ from timbrel.config.choices import (
     SecondPitch,
     Source,
 )
+from timbrel.config.counterfactual import counterfactual_problems
 from timbrel.config.objective import objective_problems
 from timbrel.config.phases import phase_problems
 from timbrel.config.schema import (
@@ -68,6 +69,7 @@ def _train(config: TrainConfig) -> Iterator[str]:
     yield from _device(config.device)
     yield from objective_problems(config)
     yield from phase_problems(config)
+    yield from counterfactual_problems(config)
     yield from addition_problems(config)
     yield from _logger(config.logger)
     if config.data_root is not None and config.run is None:

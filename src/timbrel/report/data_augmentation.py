@@ -25,12 +25,12 @@ _LONGEST_S = 4.0
 
 @dataclass(frozen=True)
 class Version:
-    """A recording, before or after: words, player and picture; `masked` is the encoder's view."""
+    """A recording, before or after: words, player and picture; `seen` is the encoder's view."""
 
     words: str
     player: Markup
     picture: Markup
-    masked: Markup | None = None
+    seen: Markup | None = None
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,26 @@ def augmented_files(
             if mix is not None and of_mix.random() < mix.probability:
                 mixed = mix(changed.audio, _fitted(other, changed.audio), of_mix)
                 changed = Changed(mixed.audio, changed.change.then(mixed.change))
-            seen = None
+            of_pair = numpy_generator(seed, number, f"inspect/counterfactual/{name}")
+            input_audio, changed = changed.audio, _target(augment, changed, rate_hz, of_pair)
+            seen = None if input_audio is changed.audio else input_audio
             if augment.mask is not None and of_mask.random() < augment.mask.probability:
-                seen = augment.mask(changed.audio, rate_hz, of_mask)
+                seen = augment.mask(input_audio, rate_hz, of_mask)
             words = change_words(changed.change)
             versions.append(
-                _version(name, words, changed.audio, rate_hz, folder, index, number, masked=seen)
+                _version(name, words, changed.audio, rate_hz, folder, index, number, seen=seen)
             )
         found.append(AugmentedFile(name, tuple(versions)))
     return found
+
+
+def _target(augment: Augment, heard: Changed, rate_hz: int, rng: np.random.Generator) -> Changed:
+    """What the decoder must give: of a counterfactual pair another version of `heard`."""
+    pairs = augment.counterfactual
+    if pairs is None or rng.random() >= pairs.probability:
+        return heard
+    version = pairs(heard.audio, rate_hz, rng)
+    return Changed(version.audio, heard.change.then(version.change))
 
 
 def _fitted(other: Audio, audio: Audio) -> Audio:
@@ -123,7 +134,7 @@ def _version(
     index: int,
     number: int,
     *,
-    masked: Audio | None = None,
+    seen: Audio | None = None,
 ) -> Version:
     label = f"{name}, {words}"
     kind = "before" if number == 0 else f"after_{number}"
@@ -140,8 +151,8 @@ def _version(
         audio_player(np.clip(audio, -1, 1), rate_hz, label),
         picture(spectrogram_png(audio, rate_hz), f"Spectrogram of {label}"),
         None
-        if masked is None
-        else picture(spectrogram_png(masked, rate_hz), f"What the encoder sees of {label}"),
+        if seen is None
+        else picture(spectrogram_png(seen, rate_hz), f"What the encoder sees of {label}"),
     )
 
 
@@ -149,7 +160,10 @@ def transforms_words(augment: Augment) -> Sequence[tuple[str, str]]:
     """Each transform in use and how often it is applied, for a list."""
     used = augment.ahead.transforms | augment.live.transforms
     rows = [(name, f"{100 * transform.probability:g} %") for name, transform in used.items()]
-    for name, part in (("mix", augment.mix), ("mask", augment.mask)):
+    pairs = augment.counterfactual
+    for name, part in (("mix", augment.mix), ("counterfactual", pairs), ("mask", augment.mask)):
         if part is not None:
             rows.append((name, f"{100 * part.probability:g} %"))
+    for name, transform in pairs.chain.transforms.items() if pairs is not None else ():
+        rows.append((f"{name} of a pair's target", f"{100 * transform.probability:g} %"))
     return rows

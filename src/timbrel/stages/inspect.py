@@ -80,7 +80,8 @@ def job(config: DictConfig) -> None:
 def _augmentation(config: DictConfig) -> "Augment | None":
     """The augmentation to show; None where no transform would ever be applied."""
     section = OmegaConf.to_container(config.augmentation, resolve=True)
-    parts = [*(section.get("transforms") or {}).values(), section.get("mask"), section.get("mix")]
+    others = (section.get(name) for name in ("mix", "counterfactual", "mask"))
+    parts = [*(section.get("transforms") or {}).values(), *others]
     if not any(part and part.get("probability", 1.0) for part in parts):
         return None
     from timbrel.config.targets import check_targets

@@ -14,6 +14,7 @@ from timbrel.library.bundle import (
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages import parts
 from timbrel.stages.additions import Additions, build_optimizer
+from timbrel.stages.composing import options_chosen
 from timbrel.stages.expanding import expanded
 from timbrel.stages.recordings import Recordings
 from timbrel.training.compute import Compute, resolve_compute
@@ -43,6 +44,14 @@ def fitting_model(config: DictConfig) -> Autoencoder:
             f"data.chunk_samples={chunk}: shorter than the model's receptive field of {reach} "
             f"samples, so training would never use all of it; take at least "
             f"{math.ceil(reach / model.hop_samples) * model.hop_samples}, or a smaller architecture"
+        )
+    if not model.conditions and parts.build_augmentation(config).counterfactual is not None:
+        chosen = options_chosen().get("architecture")
+        which = f"architecture={chosen}" if chosen else "this architecture"
+        raise UserError(
+            f"augmentation.counterfactual: the decoder of {which} takes no tracks, which would "
+            "tell it what is changed; take architecture=harmonic or "
+            "augmentation.counterfactual.probability=0"
         )
     try:
         check_saveable(model, parts.model_config(config))
@@ -117,6 +126,7 @@ def training_loader(
         augmentation=augmentation,
         variants=expanded(config, augmentation, found, only_told=only_told),
         measuring=measured,
+        hop_samples=measured.hop_samples if measured else 1,
         workers=compute.workers,
         pin_memory=compute.pin_memory,
     )

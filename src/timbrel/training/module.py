@@ -1,6 +1,7 @@
 """One training step: encode, sample, decode, weigh the terms, step the optimizers, average."""
 
 import copy
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from timbrel.contracts import Batch, Conditions, Latent
+from timbrel.contracts import Batch, Conditions, Latent, Posterior
 from timbrel.losses.adversary import Pass
 from timbrel.losses.latent import nats_per_frame
 from timbrel.losses.mix import LossMix, Objective
@@ -19,6 +20,7 @@ from timbrel.losses.terms import Terms
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.dropout import drawing, drop_dimensions
 from timbrel.models.posteriors import sample
+from timbrel.models.warping import warped
 from timbrel.randomness import torch_generator
 from timbrel.training.adversaries import (
     adversary_terms,
@@ -58,6 +60,15 @@ def anywhere(latent: Latent, rng: torch.Generator) -> Conditions:
     return replace(latent.conditions, first_frame=first_frame)
 
 
+def encoded(model: Autoencoder, batch: Batch) -> Posterior:
+    """The posterior of `batch.input` in the time of `batch.target`, with the target's tracks."""
+    posterior = model.encode(batch.input, batch.conditions)
+    if batch.code_speed is None:
+        return posterior
+    n_frames = math.ceil(batch.target.shape[-1] / model.hop_samples)
+    return warped(posterior, batch.code_speed, n_frames)
+
+
 def forward_pass(
     model: Autoencoder,
     batch: Batch,
@@ -70,7 +81,7 @@ def forward_pass(
     Dropout is the decoder's alone: the penalty sees the code whole.
     """
     with torch.autocast(batch.input.device.type, torch.bfloat16, enabled=autocast):
-        posterior = model.encode(batch.input, batch.conditions)
+        posterior = encoded(model, batch)
         latent = sample(posterior, rng)
         placed = replace(latent, conditions=anywhere(latent, rng))
         with drawing(model, rng):

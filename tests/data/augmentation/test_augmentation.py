@@ -254,6 +254,7 @@ GROUPS = {
     "light": ["gain", "polarity"],
     "varispeed": VARISPEED,
     "standard": STANDARD,
+    "counterfactual": VARISPEED,
     "strong": [*HEAVY, "varispeed", "equaliser", "filter", *STANDARD[2:]],
 }
 
@@ -270,6 +271,7 @@ def test_a_group_applies_what_it_says(group):
         HEAVY if group == "strong" else []
     )
     assert (augment.mask is not None) == (group == "strong")
+    assert (augment.counterfactual is not None) == (group == "counterfactual")
     assert augment.mix is None
     sound = noise(0.2)[None]
     changed = [augment.live(sound, 48_000, rng(seed)).audio for seed in range(4)]

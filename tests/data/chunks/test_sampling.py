@@ -307,12 +307,12 @@ def test_a_mask_is_seen_by_the_encoder_alone(tmp_path):
     examples = [data[step, 0] for step in range(40)]
     for step, example in enumerate(examples):
         np.testing.assert_array_equal(example.audio, plain[step, 0].audio)
-    masked = [example for example in examples if example.masked is not None]
+    masked = [example for example in examples if example.seen is not None]
     assert 8 < len(masked) < 32
-    assert all(not np.array_equal(e.masked, e.audio) for e in masked)
+    assert all(not np.array_equal(e.seen, e.audio) for e in masked)
     batch = collate(examples)
     assert batch.input.data_ptr() != batch.target.data_ptr()
-    whole_ones = [k for k, example in enumerate(examples) if example.masked is None]
+    whole_ones = [k for k, example in enumerate(examples) if example.seen is None]
     assert torch.equal(batch.input[whole_ones], batch.target[whole_ones])
 
 

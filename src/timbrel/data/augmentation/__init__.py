@@ -1,10 +1,12 @@
 """Changes to training audio: what they are, and what is known of a sound after them."""
 
 from timbrel.data.augmentation.audiomentations_transform import Audiomentations
-from timbrel.data.augmentation.chain import Augment, Chain
+from timbrel.data.augmentation.augment import Augment
+from timbrel.data.augmentation.chain import Chain
 from timbrel.data.augmentation.change import UNCHANGED, Audio, Change, Changed, Transform
-from timbrel.data.augmentation.colour import Equaliser, Filter, Noise
-from timbrel.data.augmentation.level import Gain, Polarity
+from timbrel.data.augmentation.colour import Equaliser, Filter, Noise, Tilt
+from timbrel.data.augmentation.counterfactual import Counterfactual
+from timbrel.data.augmentation.level import DecayRamp, Gain, Polarity
 from timbrel.data.augmentation.masking import Mask
 from timbrel.data.augmentation.mixing import Mix
 from timbrel.data.augmentation.pedalboard_effect import Pedalboard
@@ -21,6 +23,8 @@ __all__ = [
     "Change",
     "Changed",
     "Compressor",
+    "Counterfactual",
+    "DecayRamp",
     "Equaliser",
     "Filter",
     "Gain",
@@ -31,6 +35,7 @@ __all__ = [
     "PitchShift",
     "Polarity",
     "Room",
+    "Tilt",
     "TimeStretch",
     "Transform",
     "Varispeed",

@@ -5,7 +5,7 @@ from which f0 and positions in time follow. The rest, level, spectrum, attack an
 again on the changed sound.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -18,16 +18,24 @@ Audio = NDArray[np.float32]
 class Change:
     """The factors of f0 (nan where it is no longer known) and of all durations.
 
+    `keeps_periodicity` says that the harmonic-to-noise ratio is taken to be as before; else it is
+    measured again wherever it is asked for.
+
     >>> Change(f0_ratio=2.0).then(Change(f0_ratio=1.5, time_ratio=0.5))
     Change(f0_ratio=3.0, time_ratio=0.5)
     """
 
     f0_ratio: float = 1.0
     time_ratio: float = 1.0
+    keeps_periodicity: bool = field(default=True, repr=False)
 
     def then(self, other: "Change") -> "Change":
         """This change and `other` after it."""
-        return Change(self.f0_ratio * other.f0_ratio, self.time_ratio * other.time_ratio)
+        return Change(
+            self.f0_ratio * other.f0_ratio,
+            self.time_ratio * other.time_ratio,
+            self.keeps_periodicity and other.keeps_periodicity,
+        )
 
 
 UNCHANGED = Change()

@@ -1,4 +1,4 @@
-"""Spectral colour: an equaliser and filters. Pitch and times stay; timbre is measured again."""
+"""Spectral colour: equaliser, filters, tilt. Pitch and times stay; timbre is measured again."""
 
 from collections.abc import Callable
 
@@ -11,6 +11,8 @@ from timbrel.data.augmentation.settings import check_probability, check_range
 from timbrel.errors import UserError
 
 _LOWEST_HZ = 60.0
+_HIGHEST_HZ = 16_000.0
+_CENTRE_HZ = 1000.0
 Values = NDArray[np.float64]
 Curve = Callable[[Values], Values]
 
@@ -93,6 +95,33 @@ class Filter:
         def curve_db(frequency_hz: Values) -> Values:
             ratio = np.maximum(frequency_hz, 1e-3) / cutoff_hz
             return -10 * np.log10(1 + ratio**slope)
+
+        return Changed(filtered(audio, rate_hz, curve_db))
+
+
+class Tilt:
+    """A spectral tilt around 1 kHz, zero phase, drawn uniformly within `max_db_per_octave`.
+
+    Below 60 Hz and above 16 kHz the gain stays as it is there.
+    """
+
+    heavy = False
+    max_speed = 1.0
+
+    def __init__(self, *, max_db_per_octave: float = 3.0, probability: float = 1.0) -> None:
+        if not 0 < max_db_per_octave <= 12:
+            raise UserError(
+                f"Tilt: max_db_per_octave={max_db_per_octave} must be above 0 and at most 12"
+            )
+        self.max_db_per_octave = max_db_per_octave
+        self.probability = check_probability("Tilt", probability)
+
+    def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
+        """The tilted audio."""
+        slope_db = rng.uniform(-self.max_db_per_octave, self.max_db_per_octave)
+
+        def curve_db(frequency_hz: Values) -> Values:
+            return slope_db * np.log2(np.clip(frequency_hz, _LOWEST_HZ, _HIGHEST_HZ) / _CENTRE_HZ)
 
         return Changed(filtered(audio, rate_hz, curve_db))
 

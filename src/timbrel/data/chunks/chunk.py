@@ -77,14 +77,17 @@ class Measuring(Protocol):
 class Example:
     """One chunk's samples, `(channel, time)` float32, and where they come from.
 
-    `audio` is the target; `masked` what the encoder sees instead, where that differs.
+    `audio` is the target; `seen` what the encoder sees instead, where that differs. `code_speed` is
+    how many frames of the encoder's code pass in one frame of the target, where the code is to be
+    brought to the target's time.
     """
 
     audio: NDArray[np.float32]
     clip_id: int
     start_sample: int
-    masked: NDArray[np.float32] | None = None
+    seen: NDArray[np.float32] | None = None
     measures: Measures | None = None
+    code_speed: float | None = None
 
 
 class MemoryMaps:

@@ -14,17 +14,19 @@ from timbrel.data.chunks.conditions import conditions_from
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    """The examples as one batch; unless one is masked, `input` and `target` are the same tensor."""
+    """One batch; where the encoder sees every target, `input` and `target` are the same tensor."""
     target = torch.from_numpy(np.stack([example.audio for example in examples]))
     seen = target
-    if any(example.masked is not None for example in examples):
-        views = [e.audio if e.masked is None else e.masked for e in examples]
+    if any(example.seen is not None for example in examples):
+        views = [e.audio if e.seen is None else e.seen for e in examples]
         seen = torch.from_numpy(np.stack(views))
+    speeds = [example.code_speed for example in examples if example.code_speed is not None]
     batch = Batch(
         input=seen,
         target=target,
         clip_id=torch.tensor([example.clip_id for example in examples]),
         start_sample=torch.tensor([example.start_sample for example in examples]),
+        code_speed=torch.tensor(speeds) if len(speeds) == len(examples) else None,
     )
     measures = [example.measures for example in examples if example.measures is not None]
     return _measured(batch, measures) if len(measures) == len(examples) else batch

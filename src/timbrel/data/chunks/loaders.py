@@ -39,6 +39,7 @@ def train_loader(
     augmentation: Augment | None = None,
     variants: Sequence[Sequence[Variant]] | None = None,
     measuring: Measuring | None = None,
+    hop_samples: int = 1,
     workers: int = 0,
     pin_memory: bool = False,
 ) -> DataLoader[Example]:
@@ -56,6 +57,7 @@ def train_loader(
         augmentation=augmentation,
         variants=variants,
         measuring=measuring,
+        hop_samples=hop_samples,
     )
     sampler = StepSampler(first_step=first_step, batch_size=batch_size)
     return _loader(dataset, workers, pin_memory, batch_sampler=sampler)

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset, Sampler
 
 from timbrel.config.bounds import check_values
 from timbrel.config.schema import DataConfig, TrainerConfig
-from timbrel.data.augmentation import UNCHANGED, Audio, Augment
+from timbrel.data.augmentation import UNCHANGED, Audio, Augment, Changed, Counterfactual
 from timbrel.data.chunks.chunk import (
     Chunk,
     Example,
@@ -41,9 +41,11 @@ class TrainingChunks(Dataset[Example]):
     in zeros (`start_sample` may be negative), "loop" repeats it from a random phase, "repeat" sets
     copies one after the other with silences of random length, up to 0.1 s, between them: a hit
     fills the chunk, and every copy starts from silence at another place in its frame.
-    An augmentation that changes the speed is given as much more audio as it may need. `variants`
-    holds, for every segment, its rendered forms: a chunk comes from the recording or from one of
-    them, each as likely; of a segment rendered in pieces, from each piece's.
+    An augmentation that changes the speed is given as much more audio as it may need; where the
+    target of counterfactual pairs does, every example's input is that much longer, in whole frames
+    of `hop_samples`. `variants` holds, for every segment, its rendered forms: a chunk comes from
+    the recording or from one of them, each as likely; of a segment rendered in pieces, from each
+    piece's.
     Raises `UserError` for no segments and for a `chunk_samples` that no config may have.
     """
 
@@ -57,6 +59,7 @@ class TrainingChunks(Dataset[Example]):
         augmentation: Augment | None = None,
         variants: Sequence[Sequence[Variant]] | None = None,
         measuring: Measuring | None = None,
+        hop_samples: int = 1,
     ) -> None:
         _check(chunk_samples, short)
         if not segments:
@@ -71,7 +74,8 @@ class TrainingChunks(Dataset[Example]):
             raise ValueError(f"{len(self.variants)} lists of variants, {len(segments)} segments")
         self._pieces = [len({v.original for v in of_segment}) for of_segment in self.variants]
         self.measuring = measuring
-        self._read_samples = math.ceil(chunk_samples * self.augmentation.live.max_speed)
+        self._input_samples = _input_samples(self.augmentation, chunk_samples, hop_samples)
+        self._read_samples = math.ceil(self._input_samples * self.augmentation.live.max_speed)
         weights = [max(segment.n_samples, chunk_samples) for segment in self.segments]
         self._cumulative = np.cumsum(weights, dtype=np.int64)
         self._maps = MemoryMaps()
@@ -123,17 +127,33 @@ class TrainingChunks(Dataset[Example]):
         rng = numpy_generator(self.seed, step, f"augmentation/{example}")
         of_mix, of_mask = rng.spawn(2)
         changed = augmentation.live(self._read(chunk), clip.rate_hz, rng)
-        audio, change = changed.audio, changed.change
+        heard, change = changed.audio[:, : self._input_samples], changed.change
         if augmentation.mix is not None and of_mix.random() < augmentation.mix.probability:
             other = self._read(self.draw(step, example, "mix"))
-            mixed = augmentation.mix(audio[:, : self.chunk_samples], other, of_mix)
-            audio, change = mixed.audio, change.then(mixed.change)
-        audio = audio[:, : self.chunk_samples]
-        masked = None
+            mixed = augmentation.mix(heard, other, of_mix)
+            heard, change = mixed.audio, change.then(mixed.change)
+        target, code_speed = heard, None
+        if augmentation.counterfactual is not None:
+            version = self._version(augmentation.counterfactual, heard, clip.rate_hz, step, example)
+            target, change = version.audio, change.then(version.change)
+            code_speed = 1 / version.change.time_ratio
+        seen = None if target is heard else heard
         if augmentation.mask is not None and of_mask.random() < augmentation.mask.probability:
-            masked = augmentation.mask(audio, clip.rate_hz, of_mask)
-        measures = self.measuring(chunk, change, audio) if self.measuring else None
-        return Example(audio, clip.clip_id, chunk.start_sample, masked, measures)
+            seen = augmentation.mask(heard, clip.rate_hz, of_mask)
+        measures = self.measuring(chunk, change, target) if self.measuring else None
+        return Example(target, clip.clip_id, chunk.start_sample, seen, measures, code_speed)
+
+    def _version(
+        self, pairs: Counterfactual, heard: Audio, rate_hz: int, step: int, example: int
+    ) -> Changed:
+        """The target: of a pair the changed sound, else the beginning of the one that is heard."""
+        # A generator by a name of its own: without pairs all other draws are the same.
+        rng = numpy_generator(self.seed, step, f"counterfactual/{example}")
+        is_pair = rng.random() < pairs.probability
+        version = pairs(heard, rate_hz, rng) if is_pair else Changed(heard)
+        if version.audio.shape[1] == self.chunk_samples:
+            return version
+        return replace(version, audio=version.audio[:, : self.chunk_samples])
 
     def _read(self, chunk: Chunk) -> Audio:
         samples = self._maps.samples(chunk.segment.clip)
@@ -216,6 +236,14 @@ def _check(chunk_samples: int, short: str) -> None:
     check_values(DataConfig, "data.", chunk_samples=chunk_samples)
     if short not in get_args(Short):
         raise UserError(f"data.short={short}: it is one of {', '.join(get_args(Short))}")
+
+
+def _input_samples(augmentation: Augment, chunk_samples: int, hop_samples: int) -> int:
+    """What the encoder is given: more than a chunk where a pair's target may run faster."""
+    pairs = augmentation.counterfactual
+    if pairs is None or pairs.max_speed == 1:
+        return chunk_samples
+    return math.ceil(chunk_samples * pairs.max_speed / hop_samples) * hop_samples
 
 
 def _covering_starts(segment: Segment, chunk_samples: int) -> list[int]:

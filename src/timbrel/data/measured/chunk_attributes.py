@@ -5,7 +5,7 @@ at the place they come from, times the known ratio of the transforms that change
 else is measured again on the chunk as it is, which is cheap: level, spectrum, attack (where the
 crop holds an onset), decay; and, where it is asked for, the harmonic-to-noise ratio, which noise
 changes and which takes a search for the period. The confidence of a decoder's tracks follows the
-recording's own ratio, as its f0 does.
+recording's own ratio, as its f0 does; of a counterfactual pair's target it is measured again.
 """
 
 import logging
@@ -103,7 +103,8 @@ class ChunkAttributes:
         samples = audio.shape[1]
         pitch = self._pitch(chunk, live, samples)
         frames = self._frame_names
-        search = _SEARCHED in (*self.frames, *self.clips)
+        asked = (*self.frames, *self.clips) if live.keeps_periodicity else (*frames, *self.clips)
+        search = _SEARCHED in asked
         if self.clips:
             found = measure(
                 audio, rate_hz, from_start=False, known_pitch=pitch, search_periodicity=search

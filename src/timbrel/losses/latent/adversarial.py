@@ -59,7 +59,7 @@ class FactorVAE(nn.Module):
         frozen = {name: p.detach() for name, p in self.discriminator.named_parameters()}
         logit = functional_call(self.discriminator, frozen, (rows,)).squeeze(1)
         return {
-            "kl": rate_nats(posterior) / batch.input.shape[-1],
+            "kl": rate_nats(posterior) / batch.target.shape[-1],
             "total_correlation": logit * frames_per_sample(latent, batch),
         }
 

@@ -97,7 +97,7 @@ class AttributeOrder(nn.Module):
         self, posterior: Posterior, latent: Latent, batch: Batch, step: int, rng: torch.Generator
     ) -> dict[str, Tensor]:
         return {
-            "kl": rate_nats(posterior) / batch.input.shape[-1],
+            "kl": rate_nats(posterior) / batch.target.shape[-1],
             "frame_order": self._frames(latent, batch, rng),
             "clip_order": self._clips(latent, batch),
         }

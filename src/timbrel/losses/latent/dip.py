@@ -71,7 +71,7 @@ class DIP(nn.Module):
             matrix = matrix + torch.diag(variances.mean(0))
         off_diagonal, diagonal = off_diagonal_and_diagonal(matrix)
         return {
-            "kl": rate_nats(posterior) / batch.input.shape[-1],
+            "kl": rate_nats(posterior) / batch.target.shape[-1],
             "dip_off_diagonal": off_diagonal,
             "dip_diagonal": diagonal,
         }

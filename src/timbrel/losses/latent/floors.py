@@ -31,7 +31,7 @@ class FreeBits(nn.Module):
         mean, log_var = gaussian(posterior)
         by_frame = kl_nats(mean.frames, log_var.frames).mean((0, 2))
         by_clip = kl_nats(mean.clip, log_var.clip).mean(0)
-        n_time, n_frames = batch.input.shape[-1], mean.frames.shape[2]
+        n_time, n_frames = batch.target.shape[-1], mean.frames.shape[2]
         floored = n_frames * by_frame.clamp_min(self.floor_nats_per_frame).sum()
         floored = floored + by_clip.clamp_min(self.clip_floor_nats).sum()
         whole = n_frames * by_frame.sum() + by_clip.sum()

@@ -32,4 +32,4 @@ class Penalty(Protocol):
 
 def frames_per_sample(latent: Latent, batch: Batch) -> float:
     """Latent frames per audio sample: nats per frame times this are nats per sample."""
-    return latent.frames.shape[2] / batch.input.shape[-1]
+    return latent.frames.shape[2] / batch.target.shape[-1]

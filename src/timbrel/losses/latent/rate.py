@@ -54,4 +54,4 @@ class KL(nn.Module):
     def forward(
         self, posterior: Posterior, latent: Latent, batch: Batch, step: int, rng: torch.Generator
     ) -> dict[str, Tensor]:
-        return {"kl": rate_nats(posterior) / batch.input.shape[-1]}
+        return {"kl": rate_nats(posterior) / batch.target.shape[-1]}

@@ -78,7 +78,7 @@ class BetaTC(nn.Module):
         frames = (at_frames(part.frames, index) for part in (latent, mean, log_var))
         of_frames = _with_past(self.past_frames, *frames)
         of_clips = _with_past(self.past_clips, latent.clip, mean.clip, log_var.clip)
-        n_time, per_sample = batch.input.shape[-1], frames_per_sample(latent, batch)
+        n_time, per_sample = batch.target.shape[-1], frames_per_sample(latent, batch)
         names = ("mutual_information", "total_correlation", "dimension_kl")
         return {
             "kl": Diagnostic(rate_nats(posterior) / n_time),

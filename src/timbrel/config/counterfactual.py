@@ -1,0 +1,24 @@
+"""Checks of counterfactual pairs against the rest of a training. Imports nothing heavy."""
+
+from collections.abc import Iterator, Mapping
+
+from timbrel.config.schema import TrainConfig
+from timbrel.errors import override_text
+
+
+def counterfactual_problems(config: TrainConfig) -> Iterator[str]:
+    """A line for every option that contradicts pairs, where `config` has pairs.
+
+    The code is of the recording, the attributes of a batch are of the changed sound.
+    """
+    pairs = config.augmentation.get("counterfactual")
+    probability = pairs.get("probability", 0.0) if isinstance(pairs, Mapping) else 0.0
+    if not isinstance(probability, int | float) or not probability > 0:
+        return
+    for key in ("frame_attributes", "clip_attributes"):
+        if names := config.latent.get(key):
+            yield (
+                f"latent.{key}={override_text(names)}: the code of the recording would be ordered "
+                "by what is measured of the changed sound; take latent=vae or "
+                "augmentation.counterfactual.probability=0"
+            )
