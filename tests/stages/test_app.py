@@ -281,8 +281,8 @@ def test_names_and_folders_may_hold_anything(here):
     assert app.run_stage("train", [f"data.root={folder}"], job) == 0
     (config,) = job.configs
     assert config.data.root == str(folder)
-    assert config.name == f"{folder.name}_spectral_vae"
-    assert run_folder(config).name.endswith("_Kicks_2019_it_s_müde_1_spectral_vae")
+    assert config.name == f"{folder.name}_harmonic_vae"
+    assert run_folder(config).name.endswith("_Kicks_2019_it_s_müde_1_harmonic_vae")
 
 
 def test_the_home_folder_is_understood(here):
@@ -443,7 +443,7 @@ def test_the_working_folders_conf_joins_in(here, told):
     assert app.run_stage("train", ["experiment=quick", "latent=mine"], job) == 0
     config = job.configs[0]
     assert (config.latent.weights.kl, config.trainer.max_steps) == (0.25, 3)
-    assert config.name == "demo_spectral_mine"
+    assert config.name == "demo_harmonic_mine"
     (own / "experiment" / "bad.yaml").write_text("# @package _global_\ntrainer: {max_step: 3}\n")
     assert told("train", "experiment=bad").startswith(
         "experiment/bad.yaml: trainer.max_step: no such key; did you mean 'trainer.max_steps'?"
