@@ -49,10 +49,10 @@ def test_a_sweep_has_one_folder_with_a_folder_per_job(here, capsys):
     words = ["--multirun", "data=demo", "latent=vae,beta_vae", "seed=0,1"]
     assert app.run_stage("train", words, begin) == 0
     assert [(c.name, c.seed) for c in configs] == [
-        ("demo_spectral_vae", 0),
-        ("demo_spectral_vae", 1),
-        ("demo_spectral_beta_vae", 0),
-        ("demo_spectral_beta_vae", 1),
+        ("demo_harmonic_vae", 0),
+        ("demo_harmonic_vae", 1),
+        ("demo_harmonic_beta_vae", 0),
+        ("demo_harmonic_beta_vae", 1),
     ]
     assert [folder.name for folder in made] == ["0", "1", "2", "3"]
     assert len({folder.parent for folder in made}) == 1
