@@ -19,7 +19,7 @@ from timbrel.analysis.latent_gates import measure_code
 from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.analysis.parity import front_end_difference, latent_difference
 from timbrel.analysis.tracks import tracks_once
-from timbrel.contracts import Batch, Columns, Conditions, Latent
+from timbrel.contracts import TRACKS, Batch, Columns, Conditions, Latent
 from timbrel.data.cache.entry import npy_header
 from timbrel.data.cache.store import Clip
 from timbrel.data.chunks.conditions import conditions_from, measured_conditions
@@ -35,7 +35,6 @@ from timbrel.models.autoencoder import Autoencoder
 from timbrel.training.validation import validate
 
 RATE_HZ, HOP = 48_000, 480
-TRACKS = ("f0_hz", "confidence", "loudness_db")
 
 
 class Hops(Blocks):
@@ -97,6 +96,8 @@ def test_tracks_are_those_of_the_sound(notes: np.ndarray) -> None:
     assert found.confidence[0, low].eq(1).all()
     assert found.confidence[0, silent].eq(0).all()
     assert (found.loudness_db[0, low].mean() - found.loudness_db[0, silent].mean()) > 40
+    assert found.centroid_hz is not None
+    assert_allclose(found.centroid_hz[0, low], 220.0, rtol=0.05)
     nothing = measured_conditions(notes, tracks=(), rate_hz=RATE_HZ, hop_samples=512)
     assert nothing == Conditions()
 
@@ -115,6 +116,12 @@ def test_where_no_pitch_is_the_nearest_one_waits_and_the_confidence_is_shut() ->
     assert made.confidence[0, [0, 1, 2, 3, 5, 6]].tolist() == [0.0, 0.0, 1.0, 0.0, 1.0, 0.0]
     assert 0.4 < made.confidence[0, 4] < 0.7  # 3 dB, a periodicity of 2/3: half open
     assert made.confidence[1].tolist() == [0.0] * 7
+
+
+def test_the_brightness_of_silence_is_that_of_the_nearest_frame_that_sounds() -> None:
+    values = torch.tensor([[[0.0, 500.0, 0.0, 0.0, 2000.0]]])
+    made = conditions_from(("centroid_hz",), Columns(("centroid_hz",), values, values > 0))
+    assert made.centroid_hz[0].tolist() == [500.0, 500.0, 500.0, 2000.0, 2000.0]
 
 
 def test_an_encoded_sound_carries_them_streamed_or_whole(
@@ -194,12 +201,13 @@ def test_the_prior_draws_them_with_the_code(
     assert 100 < float(drawn.median()) < 1000
     assert 0.0 <= float(voiced.min()) < float(voiced.max()) <= 1.0
     again = latent_of(rows_of(code), code.clip, TRACKS)
-    assert_allclose(again.conditions.f0_hz, code.conditions.f0_hz, rtol=1e-5)
+    for name in ("f0_hz", "centroid_hz"):
+        assert_allclose(again.conditions.tracks[name], code.conditions.tracks[name], rtol=1e-5)
 
 
 def test_a_code_without_what_the_decoder_needs_is_refused(model: Autoencoder) -> None:
     bare = Latent(torch.zeros(1, HOP, 4), torch.zeros(1, 0))
-    with pytest.raises(ValueError, match="needs f0_hz, confidence, loudness_db"):
+    with pytest.raises(ValueError, match="needs f0_hz, confidence, loudness_db, centroid_hz"):
         model.decode(bare)
     with pytest.raises(ValueError, match="needs f0_hz"):
         model.encode(torch.zeros(1, 1, 4 * HOP))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from timbrel.attributes.measurement import measure
-from timbrel.contracts import Conditions, Latent
+from timbrel.contracts import TRACKS, Conditions, Latent
 from timbrel.generation.engine import decode_stream
 from timbrel.metrics.frame_rate import frame_rate_lines_db
 from timbrel.models.autoencoder import Autoencoder
@@ -26,13 +26,9 @@ def autoencoder(
     frame = {"width": 16, "blocks": 1, "kernel_frames": 3, "expansion": 2}
     spectrum = {"channels": channels, "window_samples": 2048, "hop_samples": HOP}
     decoder = HarmonicDecoder(
-        latent_dim=4,
-        clip_dim=0,
-        sample_rate_hz=RATE_HZ,
-        brightness=brightness,
-        **spectrum,
-        **frame,
-    )
+        latent_dim=4, clip_dim=0, sample_rate_hz=RATE_HZ, brightness=brightness,
+        **spectrum, **frame,
+    )  # fmt: skip
     nn.init.constant_(decoder.noise.values.bias, noise)
     low = decoder.envelope.low
     bins = torch.cat([torch.arange(low), torch.linspace(low, decoder.bins - 1, low)])
@@ -88,6 +84,23 @@ def test_without_confidence_no_f0_is_heard_and_with_it_nothing_free() -> None:
     assert torch.equal(model.decode(code(torch.full((FRAMES,), 220.0))), before)
     model.decoder.free_where_voiced = 0.2
     assert not torch.equal(model.decode(code(torch.full((FRAMES,), 220.0))), before)
+
+
+def test_the_brightness_is_heard_where_it_is_asked_for() -> None:
+    assert autoencoder().conditions == TRACKS[:3]  # as bundles of before there was a brightness
+    model = autoencoder(brightness=True)
+    assert model.conditions == TRACKS
+    latent = code(torch.full((FRAMES,), 220.0))
+    dark, bright = (
+        model.decode(
+            replace(
+                latent,
+                conditions=replace(latent.conditions, centroid_hz=torch.full((1, FRAMES), hz)),
+            )
+        )
+        for hz in (500.0, 4000.0)
+    )
+    assert (dark - bright).abs().max() > 0.01 * dark.abs().max()
 
 
 @pytest.mark.parametrize("channels", [1, 2])

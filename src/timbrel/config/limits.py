@@ -22,7 +22,7 @@ _LESS_OVERFITTING = (
     "train again with augmentation=standard or strong, with more recordings, with a narrower or "
     "more strongly penalised code (latent=...), or from a related model (init_from=)"
 )
-_HOLD_PITCH = "train longer, or with another architecture (architecture=rave_small)"
+_HOLD_PITCH = "train longer, or with architecture=harmonic, which plays the measured pitch"
 
 
 @dataclass(frozen=True, kw_only=True)
