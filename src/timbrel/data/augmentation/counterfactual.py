@@ -15,9 +15,9 @@ class Counterfactual:
     """`transforms` of the target, and of the tracks measured of it, that the encoder never hears.
 
     For decoders that are given tracks (`contracts.TRACKS`) beside the code. What a transform
-    changes is in the tracks alone, so the code cannot answer for it, and a track that is moved
-    later does what it says. `probability` is how often an example is such a pair. A transform that
-    changes durations needs more input: `max_speed` times the target's length.
+    changes is in the tracks alone, so the code cannot answer for it. `probability` is how often an
+    example is such a pair. A transform that changes durations needs more input: `max_speed` times
+    the target's length.
 
     Raises:
         UserError: a list of transforms, or a plain value for one; a probability above 0 with no
