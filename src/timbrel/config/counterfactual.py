@@ -1,9 +1,17 @@
 """Checks of counterfactual pairs against the rest of a training. Imports nothing heavy."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from timbrel.config.schema import TrainConfig
 from timbrel.errors import override_text
+
+
+def has_pairs(augmentation: Mapping[str, Any]) -> bool:
+    """Whether examples of this section are ever counterfactual pairs."""
+    pairs = augmentation.get("counterfactual")
+    probability = pairs.get("probability", 0.0) if isinstance(pairs, Mapping) else 0.0
+    return isinstance(probability, int | float) and probability > 0
 
 
 def counterfactual_problems(config: TrainConfig) -> Iterator[str]:
@@ -11,9 +19,7 @@ def counterfactual_problems(config: TrainConfig) -> Iterator[str]:
 
     The code is of the recording, the attributes of a batch are of the changed sound.
     """
-    pairs = config.augmentation.get("counterfactual")
-    probability = pairs.get("probability", 0.0) if isinstance(pairs, Mapping) else 0.0
-    if not isinstance(probability, int | float) or not probability > 0:
+    if not has_pairs(config.augmentation):
         return
     for key in ("frame_attributes", "clip_attributes"):
         if names := config.latent.get(key):

@@ -46,8 +46,8 @@ class HarmonicDecoder(nn.Module):
 
     A source and a filter, as in DDSP (Engel et al. 2020); differs: the envelope has a value for
     every bin up to 3 kHz, and the free part plays what has no f0. The blocks see all tracks, with
-    `brightness` also `centroid_hz`.
-    Between frames phases go on without end: a stream hands them from block to block (`decode_on`).
+    `brightness` also `centroid_hz`. Between frames phases go on without end: a stream hands them
+    from block to block (`decode_on`).
     """
 
     window: Float[Tensor, " window"]
@@ -74,7 +74,6 @@ class HarmonicDecoder(nn.Module):
         self.conditions: tuple[str, ...] = ("f0_hz", "confidence", "loudness_db")
         if brightness:
             self.conditions = (*self.conditions, "centroid_hz")
-        self.brightness = brightness
         self.free_where_voiced = free_where_voiced
         self.channels = channels
         self.hop_samples = hop_samples
@@ -129,7 +128,7 @@ class HarmonicDecoder(nn.Module):
         octaves = (given.f0_hz / _F0_CENTRE_HZ).log2()[..., None] / _OCTAVES
         loudness = (given.loudness_db / _LOUDNESS_DB + 1).clamp(-1.0, 2.0)[..., None]
         tracks = [sure * octaves, sure, loudness]
-        if self.brightness:
+        if "centroid_hz" in self.conditions:
             assert given.centroid_hz is not None
             above = (given.centroid_hz.clamp_min(1.0) / _CENTROID_CENTRE_HZ).log2() / _OCTAVES
             tracks.append(above.clamp(-2.0, 2.0)[..., None])

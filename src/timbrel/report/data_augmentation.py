@@ -94,10 +94,9 @@ def augmented_files(
 
 def _target(augment: Augment, heard: Changed, rate_hz: int, rng: np.random.Generator) -> Changed:
     """What the decoder must give: of a counterfactual pair another version of `heard`."""
-    pairs = augment.counterfactual
-    if pairs is None or rng.random() >= pairs.probability:
+    if augment.counterfactual is None:
         return heard
-    version = pairs(heard.audio, rate_hz, rng)
+    version = augment.counterfactual.version(heard.audio, rate_hz, rng)
     return Changed(version.audio, heard.change.then(version.change))
 
 

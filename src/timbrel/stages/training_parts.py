@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from timbrel.config.counterfactual import has_pairs
 from timbrel.data.chunks.loaders import train_loader
 from timbrel.data.measured.chunk_attributes import ChunkAttributes
 from timbrel.errors import UserError
@@ -45,7 +46,7 @@ def fitting_model(config: DictConfig) -> Autoencoder:
             f"samples, so training would never use all of it; take at least "
             f"{math.ceil(reach / model.hop_samples) * model.hop_samples}, or a smaller architecture"
         )
-    if not model.conditions and parts.build_augmentation(config).counterfactual is not None:
+    if has_pairs(config.augmentation) and not model.conditions:
         chosen = options_chosen().get("architecture")
         which = f"architecture={chosen}" if chosen else "this architecture"
         raise UserError(

@@ -38,6 +38,10 @@ class Counterfactual:
         self.chain = Chain(used)
         self.max_speed = self.chain.max_speed
 
+    def version(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
+        """The target of what the encoder hears: in a pair the changed audio, else the same."""
+        return self(audio, rate_hz, rng) if rng.random() < self.probability else Changed(audio)
+
     def __call__(self, audio: Audio, rate_hz: int, rng: np.random.Generator) -> Changed:
         """The changed audio, whose periodicity is to be measured again."""
         changed = self.chain(audio, rate_hz, rng)

@@ -149,8 +149,7 @@ class TrainingChunks(Dataset[Example]):
         """The target: of a pair the changed sound, else the beginning of the one that is heard."""
         # A generator by a name of its own: without pairs all other draws are the same.
         rng = numpy_generator(self.seed, step, f"counterfactual/{example}")
-        is_pair = rng.random() < pairs.probability
-        version = pairs(heard, rate_hz, rng) if is_pair else Changed(heard)
+        version = pairs.version(heard, rate_hz, rng)
         if version.audio.shape[1] == self.chunk_samples:
             return version
         return replace(version, audio=version.audio[:, : self.chunk_samples])
