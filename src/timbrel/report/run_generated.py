@@ -20,7 +20,7 @@ _ROWS = (
     ("Fréchet distance to training clips", "frechet", "frechet_held_out", "held-out recordings"),
     ("coverage of training clips", "coverage", "coverage_expected", "a perfect model"),
     ("density around training clips", "density", None, "1: a perfect model"),
-    ("Vendi score: number of different sounds", "vendi", "vendi_training", "training clips"),
+    ("Vendi score: number of different sounds", "vendi", "vendi_reconstructed", "reconstructions"),
     (
         "distance to nearest training clip, median, dB",
         "nearest_training_median_db",
