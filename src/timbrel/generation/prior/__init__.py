@@ -1,0 +1,1 @@
+"""Where new sounds come from: moments of all codes, or a bank of the recordings' own codes."""
