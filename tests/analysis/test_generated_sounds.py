@@ -313,6 +313,8 @@ def test_tables_hold_what_is_heard_in_time_and_what_a_sound_is_made_of(
         rows = {row["measure"]: row for row in csv.DictReader(file)}
     for name in ("time_structure", "two_sample", "endings", "rebound", "vendi"):
         assert (rows[name]["n"], rows[name]["n_reference"]) == ("8", "9")
+    for name in ("endings_reconstructed", "rebound_reconstructed", "two_sample_by_chance"):
+        assert (rows[name]["n"], rows[name]["n_reference"]) == ("9", "9")
     for name in ("time_structure", "two_sample", "endings", "rebound", "diversity"):
         assert float(rows[f"{name}_by_chance"]["value"]) > -10
     assert float(rows["vendi_reconstructed"]["value"]) > 1

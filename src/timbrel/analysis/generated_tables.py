@@ -83,8 +83,11 @@ def _in_time(time: TimeMeasures | None) -> list[tuple[str, float, int, int]]:
     for gate, (measure, name) in found.items():
         if measure is None:
             continue
-        values = {name: measure.value, f"{gate}_by_chance": measure.null}
-        if math.isfinite(measure.generated):
-            values |= {name: measure.generated, f"{name}_reconstructed": measure.reference}
-        rows += [(what, x, time.n_generated, time.n_reference) for what, x in values.items()]
+        of_each = math.isfinite(measure.generated)
+        value = measure.generated if of_each else measure.value
+        n, n_reference = time.n_generated, time.n_reference
+        rows.append((name, value, n, n_reference))
+        if of_each:
+            rows.append((f"{name}_reconstructed", measure.reference, n_reference, n_reference))
+        rows.append((f"{gate}_by_chance", measure.null, n_reference, n_reference))
     return rows

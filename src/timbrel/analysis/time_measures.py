@@ -32,11 +32,14 @@ PIECES = 2
 
 _DRAWS = 100
 _NULL = 0.95
+_NULL_OF_RATIO = 0.99  # of variances of few clips: it has a long tail
 _END = [d.name for d in DESCRIPTORS].index("end")
 
 Audio = NDArray[np.float32]
 Rows = NDArray[np.float64]
 Pick = NDArray[np.int64]
+Null = Callable[..., float]
+"""What a measure of two random halves, given by their places, reaches at a level."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,9 @@ def measure_in_time(
     known, drawn = (describe_all(list(sounds), rate_hz) for sounds in (reference, generated))
     told_apart = two_sample(standardised(known, known), standardised(drawn, known), rng)
 
-    def null(of_halves: Callable[[Pick, Pick], float]) -> float:
+    def null(of_halves: Callable[[Pick, Pick], float], level: float = _NULL) -> float:
         halves = (np.array_split(rng.permutation(len(known)), 2) for _ in range(_DRAWS))
-        return float(np.quantile([of_halves(one, other) for one, other in halves], _NULL))
+        return float(np.quantile([of_halves(one, other) for one, other in halves], level))
 
     def shares(of_reference: Rows, of_generated: Rows, *, two_sided: bool) -> Against:
         def excess(one: Rows, other: Rows) -> float:
@@ -141,7 +144,7 @@ def _variety(
     reference: Rows,
     generated: Rows,
     rng: np.random.Generator,
-    null: Callable[[Callable[[Pick, Pick], float]], float],
+    null: Null,
 ) -> Against | None:
     """Vendi scores of equally many; None where the reference does not differ in itself."""
     spread = distribution.median_distance(reference)
@@ -173,7 +176,7 @@ def _coherence(
     reference: Sequence[Audio],
     generated: Sequence[Audio],
     rate_hz: int,
-    null: Callable[[Callable[[Pick, Pick], float]], float],
+    null: Null,
 ) -> Against | None:
     """None where a clip is too short to be cut into pieces."""
     known, drawn = (_pieces(sounds, rate_hz) for sounds in (reference, generated))
@@ -181,8 +184,12 @@ def _coherence(
         return None
     ours, theirs = within_share(drawn), within_share(known)
     least = 1e-6  # recordings of steady tones have none at all
-    of_halves = null(lambda a, b: within_share(known[b]) / max(within_share(known[a]), least))
-    return Against(ours / max(theirs, least), of_halves, ours, theirs)
+
+    def ratio(one: Pick, other: Pick) -> float:
+        return within_share(known[other]) / max(within_share(known[one]), least)
+
+    null_of_ratio = null(ratio, _NULL_OF_RATIO)
+    return Against(ours / max(theirs, least), null_of_ratio, ours, theirs)
 
 
 def _pieces(sounds: Sequence[Audio], rate_hz: int) -> Rows | None:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbrel.attributes.envelope import peak_envelope
 from timbrel.dsp.mel import mel_filterbank
 from timbrel.dsp.stft import hann, stft
 
@@ -33,8 +32,8 @@ def pattern(audio: NDArray[np.float32], rate_hz: int, *, from_onset: bool) -> Pa
     With `from_onset` the first frame begins where the sound first reaches 10 % of its peak.
     """
     if from_onset and audio.shape[1]:
-        envelope = peak_envelope(audio, rate_hz)
-        audio = audio[:, int(np.argmax(envelope >= _ONSET * envelope.max())) :]
+        magnitude = np.abs(audio).max(0)
+        audio = audio[:, int(np.argmax(magnitude >= _ONSET * magnitude.max())) :]
     length = max(-(-audio.shape[1] // _HOP), 2) * _HOP
     padded = np.pad(audio, ((0, 0), (0, length - audio.shape[1]))).astype(np.float32)
     spectrum = stft(torch.from_numpy(padded), hann(_WINDOW), _HOP)  # channel bin frame
