@@ -33,8 +33,7 @@ from timbrel.analysis.time_measures import TimeMeasures, measure_in_time
 from timbrel.data.split.parts import Segment, Split
 from timbrel.errors import UserError
 from timbrel.generation.engine import render
-from timbrel.generation.source import prior_source
-from timbrel.generation.statistics import LatentStatistics
+from timbrel.generation.prior.draw import Draw, Prior, described
 from timbrel.metrics import aisfx, distribution, diversity
 from timbrel.metrics.distribution import SetDistance
 from timbrel.metrics.diversity import Support
@@ -133,7 +132,7 @@ class GeneratedSounds:
 
 def measure_generated(
     model: Autoencoder,
-    prior: LatentStatistics,
+    prior: Prior,
     split: Split,
     *,
     clips: int,
@@ -189,7 +188,7 @@ def measure_generated(
                 training[index].clip.name,
                 training[index].start_sample / training[index].clip.rate_hz,
                 float(distance),
-                _made_of(model, prior, length, each),
+                described(_draw(prior, length, each).made_of),
                 tuple(map(float, rows[i])) if len(rows) else (),
             )
             for i, (each, index, distance) in enumerate(
@@ -208,9 +207,7 @@ def measure_generated(
     return result
 
 
-def _drawn(
-    model: Autoencoder, prior: LatentStatistics, length: int, seeds: range
-) -> dict[int, Audio]:
+def _drawn(model: Autoencoder, prior: Prior, length: int, seeds: range) -> dict[int, Audio]:
     """The clips by their seeds, but for those that are not finite."""
     drawn = {}
     for each in seeds:
@@ -219,13 +216,6 @@ def _drawn(
         except UserError:  # not finite: no measure of it may cost a training its end
             continue
     return drawn
-
-
-def _made_of(model: Autoencoder, prior: LatentStatistics, length: int, seed: int) -> str:
-    """The recordings and their weights as `name 62 %; name 38 %`; empty of a prior without any."""
-    source = prior_source(model, prior, n_samples=length, seed=seed)
-    parts: Sequence[tuple[str, float]] = getattr(source, "made_of", ())
-    return "; ".join(f"{name} {100 * weight:.0f} %" for name, weight in parts)
 
 
 def _reconstructed(model: Autoencoder, training: Sequence[Segment]) -> list[Audio]:
@@ -299,10 +289,17 @@ def _distances(
     )
 
 
-def from_prior(model: Autoencoder, prior: LatentStatistics, n_samples: int, seed: int) -> Audio:
-    """A clip `(channel, time)` as `timbrel generate` renders it, before its fades."""
-    source = prior_source(model, prior, n_samples=n_samples, seed=seed)
-    return np.concatenate(list(render(model, source)), axis=1)
+def from_prior(model: Autoencoder, prior: Prior, n_samples: int, seed: int) -> Audio:
+    """A sound `(channel, time)` as `timbrel generate` renders it, before its fades.
+
+    It is `n_samples` long where it has no end of its own.
+    """
+    return np.concatenate(list(render(model, _draw(prior, n_samples, seed).source)), axis=1)
+
+
+def _draw(prior: Prior, n_samples: int, seed: int) -> Draw:
+    drawn = prior.draw(seed)
+    return drawn if drawn.ends else prior.draw(seed, n_samples=n_samples)
 
 
 def embedded(segments: Sequence[Segment], rate_hz: int) -> Embedded:

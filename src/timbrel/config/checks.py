@@ -16,6 +16,7 @@ from timbrel.config.choices import (
     Embedding,
     LoggerKind,
     Precision,
+    PriorKind,
     SecondPitch,
     Source,
 )
@@ -30,6 +31,8 @@ from timbrel.config.schema import (
     GenerateConfig,
     InspectConfig,
     LoggerConfig,
+    PriorConfig,
+    PriorStageConfig,
     TrainConfig,
     TrainerConfig,
 )
@@ -55,7 +58,9 @@ def missing_message(stage: str, keys: Collection[str]) -> str:
     return f"{', '.join(keys)}: not set; give {wanted}"
 
 
-def check(config: TrainConfig | InspectConfig | EvaluateConfig | GenerateConfig) -> None:
+def check(
+    config: TrainConfig | InspectConfig | EvaluateConfig | PriorStageConfig | GenerateConfig,
+) -> None:
     """Raises UserError with every mistake in `config`."""
     if type(config) not in _CHECKS:
         raise TypeError(f"{type(config).__name__} is the config of no stage")
@@ -72,8 +77,23 @@ def _train(config: TrainConfig) -> Iterator[str]:
     yield from counterfactual_problems(config)
     yield from addition_problems(config)
     yield from _logger(config.logger)
+    yield from _prior(config.prior)
     if config.data_root is not None and config.run is None:
         yield f"data_root={config.data_root}: goes with run= only; a new run takes data.root"
+
+
+def _prior(prior: PriorConfig) -> Iterator[str]:
+    if not prior.bank and prior.kind in (PriorKind.bank, PriorKind.resample):
+        yield (
+            f"prior.bank=false: prior.kind={prior.kind} draws on the recordings' codes; take "
+            "prior=gaussian, or leave prior.bank out"
+        )
+
+
+def _prior_stage(config: PriorStageConfig) -> Iterator[str]:
+    yield from _run(config)
+    yield from _prior(config.prior)
+    yield from _device(config.device)
 
 
 def _inspect(config: InspectConfig) -> Iterator[str]:
@@ -205,7 +225,7 @@ def _device(device: DeviceConfig) -> Iterator[str]:
         yield f"device.pin_memory=true: only for cuda, not {device.accelerator}; leave it out"
 
 
-def _run(config: EvaluateConfig) -> Iterator[str]:
+def _run(config: EvaluateConfig | PriorStageConfig) -> Iterator[str]:
     if fault := folder_fault(user_path(config.run, "run")):
         what = fault.partition(";")[0]  # of a file: not the folder that holds it
         yield f"run={config.run}: {what}; give the run folder of a training"
@@ -266,6 +286,7 @@ _CHECKS: Mapping[type, Callable[[Any], Iterator[str]]] = {
     TrainConfig: _train,
     InspectConfig: _inspect,
     EvaluateConfig: _evaluate,
+    PriorStageConfig: _prior_stage,
     GenerateConfig: _generate,
 }
 """By the schema of every stage."""

@@ -25,6 +25,15 @@ class Normalise(StrEnum):
     loudness = "loudness"
 
 
+class PriorKind(StrEnum):
+    """What draws the new sounds of a model."""
+
+    auto = "auto"
+    bank = "bank"
+    resample = "resample"
+    gaussian = "gaussian"
+
+
 class Short(StrEnum):
     """How a clip shorter than a chunk fills it."""
 

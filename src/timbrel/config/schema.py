@@ -24,6 +24,7 @@ from timbrel.config.choices import (
     Normalise,
     Pitch,
     Precision,
+    PriorKind,
     SecondPitch,
     Short,
     Source,
@@ -170,6 +171,19 @@ class PhaseConfig:
 
 
 @dataclass
+class PriorConfig:
+    """What draws new sounds, fitted after training."""
+
+    kind: PriorKind = _key(
+        PriorKind.auto,
+        "auto: bank for hits and notes, resample for textures; gaussian: moments of all codes",
+    )
+    bank: bool = _key(
+        True, "keep the recordings' codes in the model; false: without them only gaussian is left"
+    )
+
+
+@dataclass
 class TrainConfig:
     """`timbrel train`."""
 
@@ -194,6 +208,7 @@ class TrainConfig:
     latent: dict[str, Any] = _section(dict)
     augmentation: dict[str, Any] = _section(dict)
     loss: dict[str, Any] = _section(dict)
+    prior: PriorConfig = _section(PriorConfig)
     optimizer: dict[str, Any] = _section(dict)
     callbacks: dict[str, Any] = _section(dict)
     device: DeviceConfig = _section(DeviceConfig)
@@ -257,6 +272,16 @@ class EvaluateConfig:
 
 
 @dataclass
+class PriorStageConfig:
+    """`timbrel prior`."""
+
+    run: str = _key("???", "run folder whose model gets the prior")
+    data_root: str | None = _key(None, "new folder of its recordings, if they have moved")
+    prior: PriorConfig = _section(PriorConfig)
+    device: DeviceConfig = _section(DeviceConfig)
+
+
+@dataclass
 class GenerateConfig:
     """`timbrel generate`."""
 
@@ -270,7 +295,13 @@ class GenerateConfig:
     output: str | None = _key(None, "file or folder to write (default: outputs/generated)")
     seed: int = _key(0, "seed of all random choices", least=0)
     seconds: float | None = _key(
-        None, "length in seconds (default: 4, or the length of input=)", above=0, most=86_400
+        None,
+        "length in seconds (default: the sound's own, or that of input=; 4 where it has none)",
+        above=0,
+        most=86_400,
+    )
+    length: float = _key(
+        1.0, "stretches a new sound behind its onset (source=prior)", least=0.5, most=2
     )
     temperature: float = _key(1.0, "spread of the code: 0 none, 1 as learned", least=0)
     gain_db: float = _key(0.0, "gain before the true-peak ceiling, in dB", least=-200, most=200)
@@ -322,6 +353,15 @@ STAGES = {
             "run=outputs/<run folder>",
             "run=outputs/<run folder> evaluate.strict=true",
             "run=outputs/<run folder> limits.memorisation=0.3    # the others are the run's own",
+        ),
+    ),
+    "prior": Stage(
+        PriorStageConfig,
+        "fit what draws new sounds to a run that exists, or change its kind",
+        "<run>/model/parts/prior/",
+        (
+            "run=outputs/<run folder>",
+            "run=outputs/<run folder> prior=gaussian    # without the recordings' codes",
         ),
     ),
     "generate": Stage(

@@ -18,6 +18,7 @@ from timbrel.models.autoencoder import Autoencoder
 AudioBlock = NDArray[np.float32]  # channel time
 
 _BLOCK_FRAMES = 512
+_SILENCE_SAMPLES = 1 << 16
 
 
 def render(
@@ -143,6 +144,12 @@ def shape(
         envelope = _rise(index, fade_in) * _rise(n_samples - 1 - index, fade_out)
         yield (block * (gain * envelope)).astype(np.float32)
         start += block.shape[1]
+
+
+def silence(channels: int, n_samples: int) -> Iterator[AudioBlock]:
+    """Digital silence, in blocks."""
+    for start in range(0, n_samples, _SILENCE_SAMPLES):
+        yield np.zeros((channels, min(_SILENCE_SAMPLES, n_samples - start)), np.float32)
 
 
 def _rise(index: NDArray[np.int64], length: int) -> NDArray[np.float64]:

@@ -3,14 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-import numpy as np
-import torch
-
 from timbrel.contracts import Latent
-from timbrel.generation.statistics import LatentStatistics
-from timbrel.generation.tracks import latent_of
-from timbrel.models.autoencoder import Autoencoder
-from timbrel.randomness import numpy_generator
 
 
 class LatentSource(Protocol):
@@ -37,82 +30,3 @@ class FixedSource:
     def blocks(self) -> Iterator[Latent]:
         """The whole code as one block."""
         yield self.latent
-
-
-class PriorSource:
-    """Smooth random trajectories with the training latents' first and second moments.
-
-    A vector autoregression of order 1 in whitened principal coordinates: w' = A w + L e with
-    L L^T = 1 - A A^T, started from its stationary distribution, so that every frame has exactly
-    the fitted mean and covariance, and every pair of neighbours the fitted lag-1 covariance.
-    The tracks that a code carries are drawn with it. `temperature` scales deviations from the mean.
-    Drawn frame by frame in float64: the trajectory does not depend on the block length, and a
-    longer one begins like a shorter one.
-    """
-
-    def __init__(
-        self,
-        statistics: LatentStatistics,
-        *,
-        n_samples: int,
-        hop_samples: int,
-        seed: int,
-        temperature: float = 1.0,
-        block_frames: int = 256,
-    ) -> None:
-        if n_samples <= 0 or temperature < 0:
-            raise ValueError(f"n_samples={n_samples}, temperature={temperature}: out of range")
-        self.statistics = statistics
-        self.n_samples = n_samples
-        self.n_frames = -(-n_samples // hop_samples)
-        self.seed = seed
-        self.temperature = temperature
-        self.block_frames = block_frames
-
-    def blocks(self) -> Iterator[Latent]:
-        """The same frames at every call."""
-        statistics = self.statistics
-        basis, transition = statistics.principal()
-        output = self.temperature * basis
-        innovation = _square_root(np.eye(len(transition)) - transition @ transition.T)
-        clip = torch.from_numpy(self._clip()).float()[None]
-        rng = numpy_generator(self.seed, 0, "prior frames")
-        state = rng.standard_normal(len(transition))
-        for start in range(0, self.n_frames, self.block_frames):
-            frames = np.empty(
-                (len(statistics.mean), min(self.block_frames, self.n_frames - start)), np.float32
-            )
-            for frame in range(frames.shape[1]):
-                frames[:, frame] = statistics.mean + output @ state
-                state = transition @ state + innovation @ rng.standard_normal(len(transition))
-            yield latent_of(torch.from_numpy(frames)[None], clip, statistics.tracks)
-
-    def _clip(self) -> np.ndarray:
-        basis = self.statistics.clip_basis()
-        rng = numpy_generator(self.seed, 0, "prior clip")
-        deviation = basis @ rng.standard_normal(basis.shape[1])
-        return self.statistics.clip_mean + self.temperature * deviation
-
-
-def prior_source(
-    model: Autoencoder,
-    statistics: LatentStatistics,
-    *,
-    n_samples: int,
-    seed: int,
-    temperature: float = 1.0,
-) -> LatentSource:
-    """Where every new sound of `model` comes from: `generate`, Python and evaluation alike."""
-    return PriorSource(
-        statistics,
-        n_samples=n_samples,
-        hop_samples=model.hop_samples,
-        seed=seed,
-        temperature=temperature,
-    )
-
-
-def _square_root(covariance: np.ndarray) -> np.ndarray:
-    """L with L L^T = covariance, for a positive semi-definite matrix of any rank."""
-    variance, vectors = np.linalg.eigh(covariance)
-    return vectors * np.sqrt(np.maximum(variance, 0.0))

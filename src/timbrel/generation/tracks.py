@@ -3,6 +3,7 @@
 What is in hertz is in octaves above 1 Hz there, so that equal steps are equal to the ear.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +13,13 @@ from torch import Tensor
 from timbrel.contracts import Conditions, Latent
 
 _LEAST_HZ = 1.0
+# What a recording can have: a drawn track may leave it, and a level of 90 dB is a burst.
+_BOUNDS = {
+    "f0_hz": (_LEAST_HZ, 24_000.0),
+    "confidence": (0.0, 1.0),
+    "loudness_db": (-math.inf, 4.0),
+    "centroid_hz": (_LEAST_HZ, 96_000.0),
+}
 
 
 def rows_of(latent: Latent) -> Float[Tensor, "batch row frame"]:
@@ -37,6 +45,4 @@ def _up(name: str, track: Tensor) -> Tensor:
 
 
 def _down(name: str, row: Tensor) -> Tensor:
-    if name.endswith("_hz"):
-        return row.exp2()
-    return row.clamp(0.0, 1.0) if name == "confidence" else row
+    return (row.exp2() if name.endswith("_hz") else row).clamp(*_BOUNDS[name])

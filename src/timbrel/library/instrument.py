@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,14 @@ from timbrel.config.bounds import check_values
 from timbrel.config.schema import GenerateConfig
 from timbrel.contracts import Latent, joined
 from timbrel.errors import UserError
-from timbrel.generation.engine import render
+from timbrel.generation.engine import render, silence
 from timbrel.generation.file_source import FileSource, encode_whole
-from timbrel.generation.source import FixedSource, LatentSource, prior_source
+from timbrel.generation.prior.draw import Draw, Prior, described
+from timbrel.generation.source import FixedSource
 from timbrel.library.bundle import Bundle, load_bundle
+from timbrel.library.prior_part import prior_of
 
 Samples = NDArray[np.float32]  # channel time
-
-PRIOR_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class RenderSettings:
     seconds: float | None = None
     seed: int = 0
     temperature: float = 1.0
+    length: float = 1.0
     gain_db: float = 0.0
     fade_in_s: float = 0.0
     fade_out_s: float = 0.01
@@ -72,7 +75,7 @@ class RenderSettings:
     def __post_init__(self) -> None:
         # One type each: 3 and 3.0 would be written into a file's metadata differently.
         object.__setattr__(self, "seed", int(self.seed))
-        for key in ("temperature", "gain_db", "fade_in_s", "fade_out_s"):
+        for key in ("temperature", "length", "gain_db", "fade_in_s", "fade_out_s"):
             object.__setattr__(self, key, float(getattr(self, key)))
         check_values(GenerateConfig, **asdict(self))
 
@@ -85,6 +88,8 @@ class Rendering:
     n_samples: int
     rate_hz: int
     metadata: Mapping[str, Any]
+    own_samples: int | None = None
+    """Where a new sound ends by itself, if it does; it may have been cut there."""
 
 
 class Instrument:
@@ -93,6 +98,11 @@ class Instrument:
     def __init__(self, bundle: Bundle, device: torch.device | str = "cpu") -> None:
         self.bundle = bundle
         self.model = bundle.model.to(device).eval().requires_grad_(False)
+
+    @cached_property
+    def prior(self) -> Prior:
+        """What draws new sounds. Raises UserError where the bundle's part `prior` is damaged."""
+        return prior_of(self.bundle)
 
     @property
     def name(self) -> str:
@@ -135,9 +145,10 @@ class Instrument:
     ) -> Audio:
         """A sound from the prior, a file (its path) or a code.
 
-        `settings` are those of `RenderSettings`. `seconds` is by default 4 for the prior, else the
-        source's own length; a longer one than the source's does not lengthen it. `temperature`
-        and the trajectory's `seed` are the prior's.
+        `settings` are those of `RenderSettings`. `seconds` is by default the sound's own length
+        where it has one, else 4; a new sound that ends before is followed by digital silence, and a
+        file or code is not lengthened. `seed`, `temperature` and `length`, which stretches a new
+        sound, are the prior's.
 
         Raises UserError for values out of range, an unreadable file, a model whose output is not
         finite, and for `controls`: these models have no mapper yet.
@@ -169,14 +180,20 @@ class Instrument:
                 f"controls={', '.join(sorted(controls))}: '{self.name}' has no mapper, so no "
                 "controls; leave them out"
             )
-        latents, label = self._source(source, settings)
+        wanted = settings.seconds
+        asked = None if wanted is None else max(1, round(wanted * self.sample_rate_hz))
+        drawn, label = self._drawn(source, settings, asked)
         blocks = render(
             self.model,
-            latents,
+            drawn.source,
             gain_db=settings.gain_db,
             fade_in_s=settings.fade_in_s,
             fade_out_s=settings.fade_out_s,
         )
+        n_samples = drawn.source.n_samples
+        if drawn.ends and asked is not None and asked > n_samples:
+            blocks = chain(blocks, silence(self.model.channels, asked - n_samples))
+            n_samples = asked
         metadata = {
             "title": tag(f"{self.name} {label}"),
             "model": tag(self.name),
@@ -184,33 +201,39 @@ class Instrument:
             "source": tag(label),
             **asdict(settings),
             # What it is, not what was asked for: the default and the same length written out agree.
-            "seconds": round(latents.n_samples / self.sample_rate_hz, 6),
+            "seconds": round(n_samples / self.sample_rate_hz, 6),
         }
-        return Rendering(blocks, latents.n_samples, self.sample_rate_hz, metadata)
+        if drawn.made_of:
+            metadata["made_of"] = tag(described(drawn.made_of))
+        return Rendering(
+            blocks,
+            n_samples,
+            self.sample_rate_hz,
+            metadata,
+            own_samples=drawn.source.n_samples if drawn.ends else None,
+        )
 
-    def _source(
-        self, source: str | Path | Latent, settings: RenderSettings
-    ) -> tuple[LatentSource, str]:
-        """The latents and their name for a file's metadata (no folder: paths are private)."""
-        wanted = settings.seconds
-        samples = None if wanted is None else max(1, round(wanted * self.sample_rate_hz))
+    def _drawn(
+        self, source: str | Path | Latent, settings: RenderSettings, samples: int | None
+    ) -> tuple[Draw, str]:
+        """The code and its name for a file's metadata (no folder: paths are private)."""
         if source == "prior":
-            prior = prior_source(
-                self.model,
-                self.bundle.statistics,
-                n_samples=samples or round(PRIOR_SECONDS * self.sample_rate_hz),
-                seed=settings.seed,
+            drawn = self.prior.draw(
+                settings.seed,
+                n_samples=samples,
+                length=settings.length,
                 temperature=settings.temperature,
             )
-            return prior, "prior"
-        if settings.temperature != 1.0:
-            raise UserError(
-                f"temperature={settings.temperature}: it spreads the prior's draws; "
-                "leave it out with other sources"
-            )
+            return drawn, "prior"
+        for key in ("temperature", "length"):
+            value = getattr(settings, key)
+            if value != 1.0:
+                raise UserError(
+                    f"{key}={value}: it shapes the prior's draws; leave it out with other sources"
+                )
         if isinstance(source, Latent):
-            return self._fixed_source(source, samples), "latent"
-        return self._file_source(Path(source), samples), Path(source).name
+            return Draw(self._fixed_source(source, samples)), "latent"
+        return Draw(self._file_source(Path(source), samples)), Path(source).name
 
     def _fixed_source(self, latent: Latent, n_samples: int | None) -> FixedSource:
         widths = (latent.frames.shape[1], latent.clip.shape[1])

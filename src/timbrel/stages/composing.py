@@ -132,7 +132,7 @@ def checked(stage: str, config: DictConfig) -> DictConfig:
 
 
 def _completed(config: DictConfig, choices: dict[str, Any]) -> DictConfig:
-    """Fill in what follows from the rest: names, and the prior's length."""
+    """Fill in what follows from the rest: names."""
     if "data" in config and config.data.name is None:
         root = None if OmegaConf.is_missing(config.data, "root") else config.data.root
         # Not Path.resolve: that raises where links lead in a circle, which the checks say better.
@@ -141,8 +141,6 @@ def _completed(config: DictConfig, choices: dict[str, Any]) -> DictConfig:
     if "architecture" in config and config.name is None:
         parts = [config.data.name, choices.get("architecture"), choices.get("latent")]
         config.name = literal("_".join(str(part) for part in parts if part))
-    if "source" in config and config.source == "prior" and config.seconds is None:
-        config.seconds = 4.0
     return config
 
 

@@ -36,8 +36,9 @@ from timbrel.data.scan.catalog import Catalog
 from timbrel.data.split.parts import Segment, data_hash
 from timbrel.errors import UserError
 from timbrel.files import check_room, replacing_folder
-from timbrel.generation.statistics import LatentStatistics
+from timbrel.generation.prior.draw import Prior
 from timbrel.library.bundle import load_bundle
+from timbrel.library.prior_part import prior_of
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.paths import user_path
 from timbrel.runs.folder import (
@@ -92,7 +93,7 @@ def evaluate(config: DictConfig) -> int:
     outcome = evaluate_model(
         folder,
         model,
-        bundle.statistics,
+        prior_of(bundle),
         found,
         downmix=bundle.frontend.downmix,
         normalise=bundle.frontend.normalisation,
@@ -139,7 +140,7 @@ def run_config(folder: Path, *, data_root: str | None = None) -> DictConfig:
 def evaluate_model(
     folder: Path,
     model: Autoencoder,
-    prior: LatentStatistics,
+    prior: Prior,
     found: Recordings,
     *,
     downmix: str,

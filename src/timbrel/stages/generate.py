@@ -49,6 +49,7 @@ def generate(config: DictConfig) -> list[Path]:
         seconds=config.seconds,
         seed=config.seed,
         temperature=config.temperature,
+        length=config.length,
         gain_db=config.gain_db,
         fade_in_s=config.fade_in_s,
         fade_out_s=config.fade_out_s,

@@ -16,9 +16,11 @@ from timbrel.data.split.parts import data_hash
 from timbrel.errors import UserError
 from timbrel.files import WriteError, check_room, remove_stale_temporaries
 from timbrel.generation.file_source import encode_whole
+from timbrel.generation.prior.draw import Prior
 from timbrel.generation.statistics import LatentStatistics
 from timbrel.library.bundle import check_free, save_bundle
 from timbrel.library.card import Card, Frontend, TrainingData
+from timbrel.library.prior_part import save_prior
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.runs.folder import CONFIG_FILE, MODEL_FOLDER
 from timbrel.stages import parts
@@ -26,6 +28,7 @@ from timbrel.stages.additions import Additions, additions, build_loggers
 from timbrel.stages.composing import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.measuring import measuring
+from timbrel.stages.prior_run import fit_prior
 from timbrel.stages.recordings import Recordings, normalisation, recordings
 from timbrel.stages.run_folders import elsewhere, place_of_run, run_folder, save_config
 from timbrel.stages.sweep_number import number, part_of
@@ -183,8 +186,9 @@ def _trained(
         for name in module.phases.after(fitted.steps, module.horizon):
             sys.stderr.write(f"note: phase '{name}' never began: training ended before it\n")
         model = module.averaged.to(compute.torch_device)  # Lightning leaves it on the CPU
-        prior = _prior(model, found)
-        outcome = _measured(config, model, prior, found, folder, part)
+        statistics = _statistics(model, found)
+        fitted_prior = fit_prior(model, found.split, statistics, config.prior)
+        outcome = _measured(config, model, fitted_prior.prior, found, folder, part)
         means = means_of(outcome.summary, part) if part else {}
         if wandb_run is not None:
             from timbrel.training.wandb_log import log_gates, log_summary
@@ -200,14 +204,16 @@ def _trained(
     best = {"validation_loss": fitted.best_loss} if fitted.best_step else {}
     scores = {f"{part}_{name}": value for name, value in means.items()}
     with full_precision():
-        _save_model(config, model, prior, found, folder, {**best, **scores})
+        _save_model(config, model, statistics, found, folder, {**best, **scores})
+        save_prior(folder / "model", fitted_prior.kind, fitted_prior.bank)
+    sys.stderr.write(f"{fitted_prior.said}\n")
     line = _closing_line(folder, outcome, part, page_of(folder))
     asked = config.objective
     return Done(line, number(asked, outcome, fitted.best_loss) if asked else None)
 
 
-def _prior(model: Autoencoder, found: Recordings) -> LatentStatistics:
-    """Moments of the training latents: what `source=prior` draws from."""
+def _statistics(model: Autoencoder, found: Recordings) -> LatentStatistics:
+    """Moments of the training latents."""
     with full_precision():
         try:
             return fit_latent_statistics(
@@ -220,7 +226,7 @@ def _prior(model: Autoencoder, found: Recordings) -> LatentStatistics:
 def _measured(
     config: DictConfig,
     model: Autoencoder,
-    prior: LatentStatistics,
+    prior: Prior,
     found: Recordings,
     folder: Path,
     part: str | None,
@@ -266,7 +272,7 @@ def _closing_line(folder: Path, outcome: Outcome, part: str | None, report: Path
 def _save_model(
     config: DictConfig,
     model: Autoencoder,
-    prior: LatentStatistics,
+    statistics: LatentStatistics,
     found: Recordings,
     folder: Path,
     metrics: Mapping[str, float],
@@ -287,7 +293,7 @@ def _save_model(
             normalisation=normalisation(config.data),
             conditions=model.conditions,
         ),
-        prior,
+        statistics,
         Card(
             name=config.name,
             trained_on=TrainingData(names, len(found.split.train), train_s),

@@ -40,3 +40,12 @@ class Prior(Protocol):
         that has; `length` stretches a sound that has one. `temperature` scales what is random in
         the code: 0 is none.
         """
+
+
+def described(made_of: tuple[tuple[str, float], ...]) -> str:
+    """The recordings that a sound is made of, and their shares.
+
+    >>> described((("kick", 0.62), ("tom", 0.38)))
+    'kick 62 %; tom 38 %'
+    """
+    return "; ".join(f"{name} {100 * weight:.0f} %" for name, weight in made_of)
