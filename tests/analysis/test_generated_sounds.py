@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,7 +29,8 @@ from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.contracts import Latent
 from timbrel.data.split.parts import Segment, Split
 from timbrel.generation.file_source import encode_whole
-from timbrel.generation.source import PriorSource
+from timbrel.generation.prior.draw import Draw
+from timbrel.generation.prior.gaussian import GaussianPrior
 from timbrel.metrics import aisfx
 from timbrel.metrics.distribution import kernel_audio_distance
 from timbrel.metrics.embedding import DIMENSIONS
@@ -58,9 +60,14 @@ def split(train: list[Segment], test: list[Segment]) -> Split:
     return Split(tuple(train), (), tuple(test))
 
 
+def moments(model: Autoencoder, parts: Split) -> GaussianPrior:
+    statistics = fit_latent_statistics(encode_whole(model, s.samples()) for s in parts.train)
+    return GaussianPrior(statistics, hop_samples=model.hop_samples, sample_rate_hz=RATE_HZ)
+
+
 def measured(parts: Split, folder: Path, clips: int = 8, **settings):
     model = weightless()
-    prior = fit_latent_statistics(encode_whole(model, s.samples()) for s in parts.train)
+    prior = moments(model, parts)
     arguments = {"clips": clips, "excerpt_samples": CLIP, "seed": 5, "audio_folder": folder}
     return measure_generated(model, prior, parts, **arguments | settings)
 
@@ -86,7 +93,7 @@ def test_clips_are_those_of_their_seeds_and_the_nearest_pair_is_kept(tmp_path: P
         assert np.array_equal(beside.astype(np.float32), original.samples()[0])
         assert heard.shape == (CLIP,)
     model = weightless()
-    prior = fit_latent_statistics(encode_whole(model, s.samples()) for s in parts.train)
+    prior = moments(model, parts)
     np.testing.assert_array_equal(from_prior(model, prior, CLIP, nearest.seed)[0], written)
 
 
@@ -239,7 +246,7 @@ class _Broken(nn.Module):
 
 def test_what_is_not_finite_is_left_out_and_costs_nothing(tmp_path: Path) -> None:
     model, parts = weightless(), split([segment(f"{i}", noise(0.2, seed=i)) for i in range(3)], [])
-    prior = fit_latent_statistics(encode_whole(model, s.samples()) for s in parts.train)
+    prior = moments(model, parts)
     settings = {"clips": 8, "excerpt_samples": CLIP, "seed": 0, "audio_folder": tmp_path}
     model.decoder = _Broken(0.0)
     sounds = measure_generated(model, prior, parts, **settings)
@@ -304,9 +311,14 @@ def test_tables_hold_every_n(tmp_path: Path) -> None:
 def test_tables_hold_what_is_heard_in_time_and_what_a_sound_is_made_of(
     tmp_path: Path, monkeypatch
 ) -> None:
-    """A prior that tells what it mixes has it in the table; this one is told by its sounds."""
+    """A prior that tells what it mixes has it in the table."""
     parts = split(tones(9), tones(4, first=9))
-    monkeypatch.setattr(PriorSource, "made_of", (("a.wav", 0.625), ("b.wav", 0.375)), raising=False)
+    draw = GaussianPrior.draw
+
+    def telling(self: GaussianPrior, seed: int, **settings) -> Draw:
+        return replace(draw(self, seed, **settings), made_of=(("a.wav", 0.625), ("b.wav", 0.375)))
+
+    monkeypatch.setattr(GaussianPrior, "draw", telling)
     sounds = measured(parts, tmp_path / "audio")
     write_generated(tmp_path, sounds)
     with (tmp_path / "generated.csv").open() as file:

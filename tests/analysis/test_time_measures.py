@@ -18,6 +18,7 @@ from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.analysis.time_measures import TimeMeasures, measure_in_time
 from timbrel.config.limits import DEFAULTS
 from timbrel.generation.file_source import encode_whole
+from timbrel.generation.prior.gaussian import GaussianPrior
 from timbrel.metrics.embedding import embed
 
 RATE_HZ = 48_000
@@ -39,7 +40,8 @@ def hits(count: int, seed: int = 0) -> list[np.ndarray]:
 def of_a_stationary_prior(recordings: list[np.ndarray], count: int) -> list[np.ndarray]:
     model = transparent(1)
     model.place = nn.Parameter(torch.zeros(0))
-    prior = fit_latent_statistics(encode_whole(model, x) for x in recordings)
+    statistics = fit_latent_statistics(encode_whole(model, x) for x in recordings)
+    prior = GaussianPrior(statistics, hop_samples=model.hop_samples, sample_rate_hz=RATE_HZ)
     return [from_prior(model, prior, N, seed) for seed in range(count)]
 
 

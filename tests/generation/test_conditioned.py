@@ -27,7 +27,7 @@ from timbrel.data.split.parts import Segment
 from timbrel.generation import file_source
 from timbrel.generation.engine import decode_stream
 from timbrel.generation.file_source import FileSource, encode_whole
-from timbrel.generation.source import PriorSource
+from timbrel.generation.prior.gaussian import PriorSource
 from timbrel.generation.statistics import load_latent_statistics, save_latent_statistics
 from timbrel.generation.tracks import latent_of, rows_of
 from timbrel.losses.mix import LossMix

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.contracts import Latent
 from timbrel.errors import UserError
-from timbrel.generation.source import PriorSource
+from timbrel.generation.prior.gaussian import PriorSource
 from timbrel.generation.statistics import (
     LatentStatistics,
     load_latent_statistics,

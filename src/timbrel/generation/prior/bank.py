@@ -19,7 +19,7 @@ Array = NDArray[np.float32]
 _TENSORS, _RECORD = "bank.safetensors", "bank.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BankClip:
     """The code of one recording, or of one played at another speed.
 
