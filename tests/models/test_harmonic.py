@@ -86,21 +86,25 @@ def test_without_confidence_no_f0_is_heard_and_with_it_nothing_free() -> None:
     assert not torch.equal(model.decode(code(torch.full((FRAMES,), 220.0))), before)
 
 
-def test_the_brightness_is_heard_where_it_is_asked_for() -> None:
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_brightness_is_that_of_the_track(channels: int) -> None:
     assert autoencoder().conditions == TRACKS[:3]  # as bundles of before there was a brightness
-    model = autoencoder(brightness=True)
+    model = autoencoder(channels, brightness=True)
     assert model.conditions == TRACKS
-    latent = code(torch.full((FRAMES,), 220.0))
-    dark, bright = (
-        model.decode(
-            replace(
-                latent,
-                conditions=replace(latent.conditions, centroid_hz=torch.full((1, FRAMES), hz)),
-            )
-        )
-        for hz in (500.0, 4000.0)
+    latent = code(torch.full((FRAMES,), 110.0))
+
+    def centroid_octaves(track_hz: torch.Tensor) -> float:
+        conditions = replace(latent.conditions, centroid_hz=track_hz)
+        audio = model.decode(replace(latent, conditions=conditions))[0].numpy()
+        found = measure(audio, RATE_HZ).value("log_centroid_octaves")
+        assert found is not None
+        return found
+
+    middle, low, high = (
+        centroid_octaves(torch.full((1, FRAMES), hz)) for hz in (165.0, 150.0, 180.0)
     )
-    assert (dark - bright).abs().max() > 0.01 * dark.abs().max()
+    assert middle - low == pytest.approx(np.log2(165 / 150), abs=0.03)
+    assert high - middle == pytest.approx(np.log2(180 / 165), abs=0.03)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
