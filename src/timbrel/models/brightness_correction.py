@@ -4,12 +4,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-_BANDS_PER_OCTAVE = 12
-_SINGLE_BINS = 32
+_BANDS_PER_OCTAVE = 8
+_SINGLE_BINS = 16
 _REACH_OCTAVES = 1.0
 _MOST_NEPERS = 0.5  # per octave
 _ROUNDS = 3
-_LEAST_POWER = 1e-20
+_LEAST_POWER = 1e-10
 
 
 class BrightnessCorrection(nn.Module):
@@ -25,8 +25,7 @@ class BrightnessCorrection(nn.Module):
     """
 
     band_of: Int[Tensor, " bin"]
-    sums: Float[Tensor, "bin band"]
-    bins_hz: Float[Tensor, " bin"]
+    sums: Float[Tensor, "bin twice_band"]
 
     def __init__(self, *, bins: int, sample_rate_hz: int) -> None:
         super().__init__()
@@ -35,17 +34,19 @@ class BrightnessCorrection(nn.Module):
         above = (index.clamp_min(1) / _SINGLE_BINS).log2()
         in_octaves = _SINGLE_BINS + (above * _BANDS_PER_OCTAVE).floor().long()
         bands = torch.where(index < _SINGLE_BINS, index, in_octaves)
-        _, band_of = bands.unique(return_inverse=True)  # low bands of an octave may hold no bin
+        _, band_of = bands.unique(return_inverse=True)  # a narrow band may hold no bin
         self.register_buffer("band_of", band_of, persistent=False)
-        self.register_buffer("sums", nn.functional.one_hot(band_of).float(), persistent=False)
-        self.register_buffer("bins_hz", bin_hz * index.clamp_min(0.5), persistent=False)
+        level = nn.functional.one_hot(band_of).float()
+        bins_hz = bin_hz * index.clamp_min(0.5)
+        self.lowest_hz = float(bins_hz[0])
+        sums = torch.cat([level, bins_hz[:, None] * level], dim=1)
+        self.register_buffer("sums", sums, persistent=False)
 
     def forward(
         self, power: Float[Tensor, "batch frame bin"], centroid_hz: Float[Tensor, "batch frame"]
     ) -> Float[Tensor, "batch frame bin"]:
-        level = power @ self.sums + _LEAST_POWER
-        moment = (power * self.bins_hz) @ self.sums + _LEAST_POWER * self.bins_hz[0]
-        wanted = centroid_hz.clamp_min(float(self.bins_hz[0]))
+        level, moment = ((power + _LEAST_POWER) @ self.sums).chunk(2, dim=2)
+        wanted = centroid_hz.clamp_min(self.lowest_hz)
         now = moment.sum(2) / level.sum(2)
         octaves = (moment / level).log2() - (0.5 * (now * wanted).log2())[..., None]
         octaves = octaves.clamp(-_REACH_OCTAVES, _REACH_OCTAVES)

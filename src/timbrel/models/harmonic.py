@@ -155,10 +155,7 @@ class HarmonicDecoder(nn.Module):
                 + scaled(white, level(noise))
             )
             spectrum = full_scale * spectrum
-            spectrum = self._tilted(spectrum, given)
-            if not self.training:
-                spectrum = spectrum * self.level_correction.lift(spectrum, given.loudness_db)
-                spectrum = self._tilted(spectrum, given)
+            spectrum = self._corrected(spectrum, given)
             spectrum = spectrum.unflatten(2, (self.channels, self.bins))
             spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
@@ -168,15 +165,22 @@ class HarmonicDecoder(nn.Module):
                 audio = audio * self.level_correction.gain(audio, given.loudness_db)
         return Decoded(audio, phases.detach())
 
-    def _tilted(self, spectrum: Tensor, given: Conditions) -> Complex[Tensor, "batch frame bin"]:
-        """Every frame with the centroid that the track gives, as far as it can be reached."""
-        if "centroid_hz" not in self.conditions:
-            return spectrum
-        assert given.centroid_hz is not None
+    def _corrected(self, spectrum: Tensor, given: Conditions) -> Complex[Tensor, "batch frame bin"]:
+        """Every frame with the centroid of its track and, outside training, with its level."""
+        assert given.loudness_db is not None
         power = spectrum.real.square() + spectrum.imag.square()
+        factor = self._tilt(power, given)
+        if not self.training:
+            factor = factor * self.level_correction.lift(power * factor**2, given.loudness_db)
+            factor = factor * self._tilt(power * factor**2, given)
+        return spectrum * factor
+
+    def _tilt(self, power: Tensor, given: Conditions) -> Float[Tensor, "batch frame #bin"]:
+        if "centroid_hz" not in self.conditions:
+            return torch.ones_like(power[..., :1])
+        assert given.centroid_hz is not None
         power = power.unflatten(2, (self.channels, self.bins)).sum(2)
-        tilt = self.brightness_correction(power, given.centroid_hz)
-        return spectrum * tilt.repeat(1, 1, self.channels)
+        return self.brightness_correction(power, given.centroid_hz).repeat(1, 1, self.channels)
 
     def _course(self, features: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch channel time"]:
         """The envelope within frames: 1 while nothing is learned, straight between steps' middles.
