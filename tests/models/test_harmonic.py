@@ -50,7 +50,10 @@ def code(
     frames = torch.randn(1, 4, 1, generator=rng).expand(-1, -1, n_frames)
     sure = torch.full((1, n_frames), confidence)
     tracks = Conditions(
-        f0_hz=f0_hz[None].float(), confidence=sure, loudness_db=torch.full((1, n_frames), level_db)
+        f0_hz=f0_hz[None].float(),
+        confidence=sure,
+        loudness_db=torch.full((1, n_frames), level_db),
+        centroid_hz=3 * f0_hz[None].float(),
     )
     return Latent(frames, torch.zeros(1, 0), tracks)
 
@@ -107,9 +110,9 @@ def test_the_brightness_is_that_of_the_track(channels: int) -> None:
     assert high - middle == pytest.approx(np.log2(180 / 165), abs=0.03)
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-def test_a_stream_is_the_whole_sound(channels: int) -> None:
-    model = autoencoder(channels, noise=-6.0)
+@pytest.mark.parametrize(("channels", "brightness"), [(1, False), (1, True), (2, True)])
+def test_a_stream_is_the_whole_sound(channels: int, brightness: bool) -> None:
+    model = autoencoder(channels, noise=-6.0, brightness=brightness)
     track = 2 ** (7.5 + torch.sin(torch.linspace(0.0, 20.0, 300)))
     latent = code(track, 0.7)
     whole = model.decode(latent)[0].numpy()
