@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from timbrel.contracts import Decoded, Latent
+from timbrel.contracts import Conditions, Decoded, Latent
 from timbrel.dsp.oscillators import TUNED_HZ, carried_on, scaled, sinusoids
 from timbrel.dsp.stft import hann, istft, stft
 from timbrel.models.blocks import FrameStack
+from timbrel.models.brightness_correction import BrightnessCorrection
 from timbrel.models.decoders import NOISE_PERIOD_FRAMES, direction, level, whisper
 from timbrel.models.excitation import Excitation
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
@@ -40,9 +41,11 @@ class HarmonicDecoder(nn.Module):
 
     All magnitudes follow the level track by a learned share per bin, which begins at one half.
     A window is longer than a stroke, so a learned envelope of eight steps per frame shapes their
-    sum in time. Outside training each frame is then brought to the K-weighted level that the track
-    `loudness_db` gives: by its loudest bins, then as a whole; where the track is silent so is the
-    sound. In training it is not, or a peak that is too low would cost as little as a right one.
+    sum in time. With `brightness` each frame is tilted towards the centroid that the track
+    `centroid_hz` gives. Outside training it is then brought to the K-weighted level of the track
+    `loudness_db`: by its loudest bins, after which it is tilted again, and as a whole; where the
+    track is silent so is the sound. In training it is not, or a peak that is too low would cost as
+    little as a right one.
 
     A source and a filter, as in DDSP (Engel et al. 2020); differs: the envelope has a value for
     every bin up to 3 kHz, and the free part plays what has no f0. The blocks see all tracks, with
@@ -107,6 +110,9 @@ class HarmonicDecoder(nn.Module):
             window=self.window,
             hop_samples=hop_samples,
         )
+        self.brightness_correction = BrightnessCorrection(
+            bins=self.bins, sample_rate_hz=sample_rate_hz
+        )
         self.noise = _Envelope(width, channels, self.bins)
         self.white = PositionalNoise(channels * self.bins, period_frames=NOISE_PERIOD_FRAMES)
         # The windows that make two frames and measure their levels touch at this distance; and
@@ -149,8 +155,7 @@ class HarmonicDecoder(nn.Module):
                 + scaled(white, level(noise))
             )
             spectrum = full_scale * spectrum
-            if not self.training:
-                spectrum = spectrum * self.level_correction.lift(spectrum, given.loudness_db)
+            spectrum = self._corrected(spectrum, given)
             spectrum = spectrum.unflatten(2, (self.channels, self.bins))
             spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
@@ -159,6 +164,23 @@ class HarmonicDecoder(nn.Module):
             if not self.training:
                 audio = audio * self.level_correction.gain(audio, given.loudness_db)
         return Decoded(audio, phases.detach())
+
+    def _corrected(self, spectrum: Tensor, given: Conditions) -> Complex[Tensor, "batch frame bin"]:
+        """Every frame with the centroid of its track and, outside training, with its level."""
+        assert given.loudness_db is not None
+        power = spectrum.real.square() + spectrum.imag.square()
+        factor = self._tilt(power, given)
+        if not self.training:
+            factor = factor * self.level_correction.lift(power * factor**2, given.loudness_db)
+            factor = factor * self._tilt(power * factor**2, given)
+        return spectrum * factor
+
+    def _tilt(self, power: Tensor, given: Conditions) -> Float[Tensor, "batch frame #bin"]:
+        if "centroid_hz" not in self.conditions:
+            return torch.ones_like(power[..., :1])
+        assert given.centroid_hz is not None
+        power = power.unflatten(2, (self.channels, self.bins)).sum(2)
+        return self.brightness_correction(power, given.centroid_hz).repeat(1, 1, self.channels)
 
     def _course(self, features: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch channel time"]:
         """The envelope within frames: 1 while nothing is learned, straight between steps' middles.

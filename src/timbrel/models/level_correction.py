@@ -18,7 +18,7 @@ _LEAST_LIFT = -0.7  # what is then still too loud, all bins are lowered by
 class LevelCorrection(nn.Module):
     """Brings frames to the K-weighted level that is asked for (that of `attributes.spectrum`).
 
-    Spectra are `(batch, frame, channel * bin)`; powers of channels are added.
+    Powers of bins are `(batch, frame, channel * bin)`; those of channels are added.
     """
 
     window: Float[Tensor, " window"]
@@ -35,14 +35,14 @@ class LevelCorrection(nn.Module):
         self.register_buffer("heard", heard, persistent=False)
 
     def lift(
-        self, spectrum: Tensor, loudness_db: Float[Tensor, "batch frame"]
+        self, power: Float[Tensor, "batch frame bin"], loudness_db: Float[Tensor, "batch frame"]
     ) -> Float[Tensor, "batch frame bin"]:
         """What brings every frame towards its level by its loudest bins; the others stay.
 
         A level is that of a few bins. With one factor for all of them, whatever is missing at a
         peak would be made up for by noise everywhere else.
         """
-        power = (spectrum.real.square() + spectrum.imag.square()) * self.heard.repeat(self.channels)
+        power = power * self.heard.repeat(self.channels)
         smooth = nn.functional.avg_pool1d(power, _PEAK_BINS, 1, _PEAK_BINS // 2)
         ratio = smooth / (smooth.amax(2, keepdim=True) + _LEAST_POWER)
         share = ratio.square() / (ratio.square() + _PEAK_SHARE)
