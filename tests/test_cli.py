@@ -72,7 +72,8 @@ def test_version(capsys):
     [
         (
             ["trian"],
-            "trian: no such stage (inspect, train, evaluate, generate); did you mean 'train'?",
+            "trian: no such stage (inspect, train, evaluate, prior, generate); "
+            "did you mean 'train'?",
         ),
         (["seed=1"], "seed=1: the stage comes first"),
         (["--multirun", "train"], "--multirun: the stage comes first"),
@@ -110,6 +111,7 @@ def test_a_reader_that_leaves_early_is_no_error():
                 "generate",
                 "inspect",
                 "library",
+                "prior",
                 "train",
             ],
         ),

@@ -21,6 +21,7 @@ from timbrel.config.schema import (
     EvaluateConfig,
     GenerateConfig,
     InspectConfig,
+    PriorStageConfig,
     TrainConfig,
 )
 from timbrel.data.cache import entry, store
@@ -117,6 +118,7 @@ def composed(stage: str, folder: Path, key: str, value: Any) -> Any:
         "train": lambda: TrainConfig(data=data),
         "inspect": lambda: InspectConfig(data=data),
         "evaluate": lambda: EvaluateConfig(run=str(folder)),
+        "prior": lambda: PriorStageConfig(run=str(folder)),
         "generate": lambda: GenerateConfig(model=str(folder)),
     }[stage]()
     if stage == "train":

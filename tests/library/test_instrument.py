@@ -85,7 +85,12 @@ def test_gain_and_fades_arrive(instrument: Instrument) -> None:
         ({"gain_db": float("inf")}, "gain_db"),
         ({"controls": {"brightness": 1.0}}, "controls=brightness: 'tiny' has no mapper"),
         ({"source": "gone.wav"}, r"gone\.wav"),
-        ({"source": "gone.wav", "temperature": 0.5}, "spreads the prior's draws"),
+        (
+            {"source": "gone.wav", "temperature": 0.5},
+            "temperature=0.5: it shapes the prior's",
+        ),
+        ({"source": "gone.wav", "length": 2}, "length=2.0: it shapes the prior's draws"),
+        ({"length": 0.4}, "length=0.4"),
         ({"source": Latent(torch.zeros(1, 3, 4), torch.zeros(1, 0))}, r"widths \(3, 0\)"),
     ],
 )

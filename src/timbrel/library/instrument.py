@@ -89,7 +89,9 @@ class Rendering:
     rate_hz: int
     metadata: Mapping[str, Any]
     own_samples: int | None = None
-    """Where a new sound ends by itself, if it does; it may have been cut there."""
+    """Where a new sound with an end of its own ends, by itself or because it was cut."""
+    cut: bool = False
+    """Whether `seconds` cut it before its own end."""
 
 
 class Instrument:
@@ -211,6 +213,7 @@ class Instrument:
             self.sample_rate_hz,
             metadata,
             own_samples=drawn.source.n_samples if drawn.ends else None,
+            cut=drawn.cut,
         )
 
     def _drawn(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from timbrel.audio.export import ExportReport, ExportSettings
+    from timbrel.library.instrument import Rendering
 
 DEFAULT_FOLDER = Path("outputs", "generated")
 
@@ -92,7 +93,8 @@ def generate(config: DictConfig) -> list[Path]:
                 raise
             _pass_over(str(error))
             continue
-        sys.stdout.write(_line(report, export_settings) + "\n")
+        said = "" if config.seconds is None else _length_said(rendering)
+        sys.stdout.write(_line(report, export_settings) + said + "\n")
         written.append(report.path)
     if not written:
         raise UserError(f"input={config.input}: none of its files could be rendered")
@@ -192,6 +194,16 @@ def _device(device: DictConfig) -> "torch.device":
     if device.precision == "bf16":
         raise UserError("device.precision=bf16: sounds are rendered in fp32; leave it out")
     return resolve_compute(**{**device, "precision": "fp32"}).torch_device
+
+
+def _length_said(rendering: "Rendering") -> str:
+    """What `seconds` did to a sound that has an end of its own."""
+    if rendering.own_samples is None:
+        return ""
+    own_s = rendering.own_samples / rendering.rate_hz
+    if rendering.n_samples > rendering.own_samples:
+        return f", ends after {own_s:.2f} s; silence behind it"
+    return ", cut before its own end" if rendering.cut else ""
 
 
 def _line(report: "ExportReport", settings: "ExportSettings") -> str:

@@ -81,7 +81,8 @@ class BarycentrePrior:
         )
         source = FixedSource(latent, hop_samples=self.hop_samples, n_samples=n_samples)
         made_of = ((anchor.name, weight), (partner.name, 1 - weight))
-        return Draw(source, made_of[: 2 if near else 1], ends=True)
+        whole = rows.shape[1] * self.hop_samples
+        return Draw(source, made_of[: 2 if near else 1], ends=True, cut=source.n_samples < whole)
 
     def neighbours(self, anchor: BankClip) -> list[BankClip]:
         """The recordings most like `anchor`, nearest first, each at its most similar speed."""

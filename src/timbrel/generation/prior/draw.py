@@ -11,12 +11,14 @@ class Draw:
     """A new sound: its code, and how it was made.
 
     `made_of` names recordings with their weights, which add up to 1; it is empty where a sound is
-    made of all of them. `ends` says that the code has an end of its own, as a note has.
+    made of all of them. `ends` says that the code has an end of its own, as a note has, and `cut`
+    that it was cut before it.
     """
 
     source: LatentSource
     made_of: tuple[tuple[str, float], ...] = ()
     ends: bool = False
+    cut: bool = False
 
 
 class Prior(Protocol):

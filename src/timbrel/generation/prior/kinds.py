@@ -4,6 +4,7 @@ from timbrel.generation.prior.bank import Bank
 from timbrel.generation.prior.barycentre import BarycentrePrior
 from timbrel.generation.prior.draw import Prior
 from timbrel.generation.prior.gaussian import GaussianPrior
+from timbrel.generation.prior.resample import ResamplePrior
 from timbrel.generation.statistics import LatentStatistics
 
 
@@ -36,4 +37,6 @@ def make_prior(
         raise ValueError(f"the prior '{kind}' needs a bank")
     if kind == "bank":
         return BarycentrePrior(bank, hop_samples=hop_samples)
+    if kind == "resample":
+        return ResamplePrior(bank, hop_samples=hop_samples, sample_rate_hz=sample_rate_hz)
     raise ValueError(f"no prior is called '{kind}'")

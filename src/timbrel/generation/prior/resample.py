@@ -1,0 +1,231 @@
+"""New textures: pieces of one recording's code in another order, joined where they agree.
+
+Texture synthesis by quilting (Efros & Freeman 2001, section 2), in the code and in one dimension.
+A process that is fitted to all frames of a set wanders from the colour of one recording to that of
+the next within a second; one sound made of one recording keeps to it.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from timbrel.contracts import Latent
+from timbrel.generation.prior.bank import Bank, BankClip
+from timbrel.generation.prior.draw import Draw
+from timbrel.generation.tracks import latent_of
+from timbrel.randomness import numpy_generator
+
+PIECE_S = (0.3, 0.45)
+"""How long pieces are; with what a join hides, no run of a recording lasts half a second."""
+
+_JOIN_S = 0.08
+_CANDIDATES, _BEST = 32, 3
+_TOWARDS = 0.25  # the most of the way to the nearest recording's mean
+_PERTURBATION = 0.05  # of the recording's own variance
+_MOVES_S = 0.1
+_STAYS = ("f0_hz", "confidence", "loudness_db")
+_SURE = 0.5
+
+Array = NDArray[np.float64]
+
+
+class ResamplePrior:
+    """Sounds of any length that go on like one recording of `bank`, at its own speed.
+
+    N recordings are visited once each by the seeds 0 to N - 1, and again by the next N. Pieces of
+    0.3 to 0.45 s follow each other where their frames agree best, cross-faded; the whole is moved
+    a little towards the mean of the nearest recording, and perturbed smoothly. f0, its confidence
+    and the level stay as they are.
+    """
+
+    kind = "resample"
+
+    def __init__(self, bank: Bank, *, hop_samples: int, sample_rate_hz: int) -> None:
+        if not bank.recordings:
+            raise ValueError("an empty bank")
+        self.bank = bank
+        self.hop_samples = hop_samples
+        self.sample_rate_hz = sample_rate_hz
+
+    def draw(
+        self,
+        seed: int,
+        *,
+        n_samples: int | None = None,
+        length: float = 1.0,
+        temperature: float = 1.0,
+    ) -> Draw:
+        """The sound of `seed`: `n_samples` long, or as long as its recording, times `length`."""
+        clips = self.bank.recordings
+        rng = numpy_generator(seed // len(clips), 0, "prior recordings")
+        index = int(rng.permutation(len(clips))[seed % len(clips)])
+        rng = numpy_generator(seed, 0, "prior direction")
+        share = temperature * float(rng.uniform(0.0, _TOWARDS))
+        nearest = self._nearest(index)
+        offset = share * (self._means[nearest] - self._means[index])
+        own = clips[index].end_frame * self.hop_samples
+        source = _Quilt(
+            self,
+            clips[index],
+            offset,
+            seed=seed,
+            n_samples=max(1, round(length * own)) if n_samples is None else n_samples,
+            temperature=temperature,
+        )
+        if nearest == index:
+            return Draw(source, ((clips[index].name, 1.0),))
+        return Draw(source, ((clips[index].name, 1 - share), (clips[nearest].name, share)))
+
+    def frames(self, seconds: float) -> int:
+        """`seconds` in frames, at least one."""
+        return max(1, round(seconds * self.sample_rate_hz / self.hop_samples))
+
+    @cached_property
+    def moved_rows(self) -> NDArray[np.bool_]:
+        """Which rows may be changed: the codes, and tracks that say nothing of pitch or level."""
+        n_rows = len(self.bank.clips[0].rows)
+        moved = np.ones(n_rows, bool)
+        for row, name in enumerate(self.bank.tracks, n_rows - len(self.bank.tracks)):
+            moved[row] = name not in _STAYS
+        return moved
+
+    @cached_property
+    def deviation(self) -> Array:
+        """Of every row, over all recordings; 1 where nothing moves."""
+        everything = np.concatenate([body(clip) for clip in self.bank.recordings], axis=1)
+        spread = everything.std(1)
+        return np.where(spread > 0, spread, 1.0)
+
+    @cached_property
+    def _means(self) -> Array:
+        return np.stack(
+            [np.where(self.moved_rows, body(clip).mean(1), 0.0) for clip in self.bank.recordings]
+        )
+
+    def _nearest(self, index: int) -> int:
+        """The other recording of the nearest mean; itself where there is no other."""
+        distance = np.square((self._means - self._means[index]) / self.deviation).sum(1)
+        distance[index] = np.inf
+        return int(distance.argmin()) if len(distance) > 1 else index
+
+
+class _Quilt:
+    """A run of pieces, drawn one after the other: the memory does not depend on how many."""
+
+    def __init__(
+        self,
+        prior: ResamplePrior,
+        clip: BankClip,
+        offset: Array,
+        *,
+        seed: int,
+        n_samples: int,
+        temperature: float,
+    ) -> None:
+        self.prior = prior
+        self.clip = clip
+        self.offset = offset
+        self.seed = seed
+        self.n_samples = n_samples
+        self.temperature = temperature
+
+    def blocks(self) -> Iterator[Latent]:
+        """A piece each; the same ones at every call."""
+        rows = body(self.clip)
+        missing = -(-self.n_samples // self.prior.hop_samples)
+        rng = numpy_generator(self.seed, 0, "prior pieces")
+        perturbation = _Perturbation(self, rows)
+        clip_code = torch.from_numpy(self.clip.clip_code)[None]
+        for piece in self._pieces(rows, rng):
+            changed = piece + self.offset[:, None] + perturbation(piece.shape[1])
+            made = torch.from_numpy(changed[:, :missing].astype(np.float32))[None]
+            yield latent_of(made, clip_code, self.prior.bank.tracks)
+            missing -= piece.shape[1]
+            if missing <= 0:
+                return
+
+    def _pieces(self, rows: Array, rng: np.random.Generator) -> Iterator[Array]:
+        """Pieces without end, each with its join to the one before it at its beginning."""
+        n = rows.shape[1]
+        shortest, longest = (min(self.prior.frames(s), max(1, n // 3)) for s in PIECE_S)
+        join = min(self.prior.frames(_JOIN_S), max(0, n - longest), max(1, longest // 2))
+        start = int(rng.integers(max(1, n - longest - join + 1)))
+        tail = None
+        while True:
+            stop = start + int(rng.integers(shortest, longest + 1))
+            piece = rows[:, start:stop].copy()
+            if tail is not None:
+                width = min(tail.shape[1], piece.shape[1])
+                piece[:, :width] = self._joined(tail[:, :width], piece[:, :width])
+            yield piece
+            tail = rows[:, stop : stop + join]
+            start = self._follows(rows, start, stop, join, longest, rng)
+
+    def _follows(
+        self,
+        rows: Array,
+        start: int,
+        stop: int,
+        join: int,
+        longest: int,
+        rng: np.random.Generator,
+    ) -> int:
+        """Where the next piece begins: one of the best of some places that are not near these."""
+        last = rows.shape[1] - longest - join
+        near = longest // 2
+        free = np.array(
+            [x for x in range(last + 1) if abs(x - start) > near and abs(x - stop) > near]
+        )
+        if not len(free):
+            return int(rng.integers(max(1, last + 1)))
+        places = rng.choice(free, min(_CANDIDATES, len(free)), replace=False)
+        scaled = rows / self.prior.deviation[:, None]
+        after = scaled[:, stop : stop + join]
+        width = after.shape[1]
+        cost = [np.square(scaled[:, x : x + width] - after).sum() for x in places]
+        best = places[np.argsort(cost)[:_BEST]]
+        return int(best[rng.integers(len(best))])
+
+    def _joined(self, one: Array, other: Array) -> Array:
+        """From `one` to `other` in straight lines; f0 leaps half way where one of them has none."""
+        share = (np.arange(one.shape[1]) + 0.5) / one.shape[1]
+        made = one + share * (other - one)
+        tracks = self.prior.bank.tracks
+        if "f0_hz" in tracks:
+            first = len(one) - len(tracks)
+            f0, sure = first + tracks.index("f0_hz"), first + tracks.index("confidence")
+            unsure = np.minimum(one[sure], other[sure]) < _SURE
+            leap = np.where(share < 0.5, one[f0], other[f0])
+            made[f0] = np.where(unsure, leap, made[f0])
+        return made
+
+
+class _Perturbation:
+    """Smooth noise of the recording's own covariance, as many frames at a time as it is asked."""
+
+    def __init__(self, quilt: _Quilt, rows: Array) -> None:
+        self.rng = numpy_generator(quilt.seed, 0, "prior perturbation")
+        moved = quilt.prior.moved_rows[:, None]
+        centred = np.where(moved, rows - rows.mean(1, keepdims=True), 0.0)
+        variance, vectors = np.linalg.eigh(centred @ centred.T / rows.shape[1])
+        scale = quilt.temperature * np.sqrt(_PERTURBATION)
+        self.root = scale * vectors * np.sqrt(np.maximum(variance, 0.0))
+        # Twice the same low-pass, with the gain that leaves white noise its power.
+        keeps = float(np.exp(-1 / quilt.prior.frames(_MOVES_S)))
+        gain = (1 - keeps**2) * np.sqrt((1 - keeps**2) / (1 + keeps**2))
+        self.filter = [gain], [1.0, -2 * keeps, keeps**2]
+        self.state = np.zeros((len(rows), 2))
+
+    def __call__(self, n_frames: int) -> Array:
+        white = self.root @ self.rng.standard_normal((self.root.shape[1], n_frames))
+        smooth, self.state = lfilter(*self.filter, white, zi=self.state)
+        return smooth
+
+
+def body(clip: BankClip) -> Array:
+    """The rows of a recording without the silence behind it."""
+    return clip.rows[:, : clip.end_frame].astype(np.float64)

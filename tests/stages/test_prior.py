@@ -1,0 +1,131 @@
+"""`timbrel prior`, and the priors of a training: what they write, say and refuse."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import timbrel
+from signals import sine
+from stages.training_jobs import TINY, lean
+from timbrel.errors import UserError
+from timbrel.library.bundle import load_bundle
+from timbrel.library.optional_parts import part_names
+from timbrel.library.prior_part import prior_of
+from timbrel.stages import generate, prior, train
+
+
+def hit(number: int, seconds: float = 0.4) -> np.ndarray:
+    t = np.arange(round(48_000 * seconds)) / 48_000
+    return 0.5 * sine(110.0 * (number + 1), seconds) * 10 ** (-(6 + number) * t)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prior")
+    (folder / "hits").mkdir()
+    for i in range(6):
+        soundfile.write(folder / "hits" / f"{i}.wav", hit(i), 48_000)
+    with pytest.MonkeyPatch.context() as patch:
+        lean(patch)
+        patch.chdir(folder)
+        words = [*TINY, f"data.root={folder / 'hits'}", "trainer.max_steps=4", "hydra.run.dir=run"]
+        assert train.main(words) == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def kind(run: Path) -> str:
+    return prior_of(load_bundle(run)).kind
+
+
+def test_a_training_on_hits_ends_with_a_bank(run: Path) -> None:
+    assert kind(run) == "bank"
+    bank = prior_of(load_bundle(run)).bank
+    assert len(bank.recordings) == 4  # of six, the others are held out
+    assert len(bank.clips) == 7 * 4
+
+
+@pytest.mark.parametrize("choice", ["gaussian", "resample", "bank", "auto"])
+def test_a_run_that_exists_gets_another_prior(run: Path, choice: str, capsys) -> None:
+    assert prior.main([f"run={run}", f"prior={choice}", "device=cpu"]) == 0
+    assert kind(run) == ("bank" if choice == "auto" else choice)
+    said = capsys.readouterr().out
+    assert f"prior: {kind(run)}" in said
+    held = (run / "model" / "parts" / "prior" / "bank.safetensors").exists()
+    assert held == ("who has it can hear them" in said) == (choice != "gaussian")
+
+
+def test_without_a_bank_the_recordings_codes_are_not_in_the_model(run: Path) -> None:
+    assert prior.main([f"run={run}", "prior.bank=false", "device=cpu"]) == 0
+    assert kind(run) == "gaussian"
+    assert not (run / "model" / "parts" / "prior" / "bank.safetensors").exists()
+
+
+def test_a_bank_without_a_bank_is_refused_before_anything_is_read(capsys) -> None:
+    words = ["data=demo", "prior=bank", "prior.bank=false"]
+    assert train.main(words) == 2
+    assert "prior.bank=false: prior.kind=bank draws on the recordings' codes" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_model_of_before_draws_as_it_did(run: Path) -> None:
+    shutil.rmtree(run / "model" / "parts")
+    assert part_names(run / "model") == []
+    assert kind(run) == "gaussian"
+    assert timbrel.load(run).render().duration_s == 4.0
+
+
+def test_a_new_sound_ends_and_says_what_it_is_made_of(run: Path, capsys) -> None:
+    instrument = timbrel.load(run)
+    sound = instrument.render(seed=1)
+    assert 0.2 < sound.duration_s < 0.8
+    assert np.abs(sound.samples[:, -1]).max() < 1e-6
+    assert "%" in sound.metadata["made_of"]
+    longer = instrument.render(seed=1, length=2.0)
+    assert 1.5 < longer.duration_s / sound.duration_s < 2.0
+    padded = instrument.render(seed=1, seconds=1.0)
+    own = sound.samples.shape[1]
+    np.testing.assert_array_equal(padded.samples[:, :own], sound.samples)
+    assert padded.samples.shape[1] == 48_000
+    assert not padded.samples[:, own:].any()
+    for words, said in (
+        ([], ""),
+        (["seconds=1"], f"ends after {sound.duration_s:.2f} s; silence behind it"),
+        (["seconds=0.1"], "cut before its own end"),
+    ):
+        assert generate.main([f"model={run}", "seed=1", "device=cpu", *words]) == 0
+        assert said in capsys.readouterr().out
+    written, _ = soundfile.read(next(Path("outputs/generated").glob("*seed1.wav")), dtype="float32")
+    assert len(written) == own
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"kind": "future"}', "no prior is called 'future'"),
+        ("{}", "cannot be read"),
+    ],
+)
+def test_a_prior_that_cannot_be_read_names_the_way_out(
+    run: Path, content: str, said: str, monkeypatch
+) -> None:
+    from timbrel.library import optional_parts
+
+    place = run / "model" / "parts" / "prior"
+    (place / "prior.json").write_text(content)
+    record = json.loads((place / "part.json").read_text())
+    record["checksums"] = optional_parts._checksums(place)
+    (place / "part.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match=said) as error:
+        prior_of(load_bundle(run))
+    assert "timbrel prior run=RUN" in str(error.value)
