@@ -48,7 +48,7 @@ COPY = 0.35
 """A sound nearer to a recording than this share of held-out recordings' median counts as a copy."""
 
 _MOST_TRAINING, _MOST_IN_SETS, _MOST_HELD_OUT = 4096, 256, 64
-_RECONSTRUCTED, _RECONSTRUCTED_S = (16, 48), 120.0
+_RECONSTRUCTED, _RECONSTRUCTED_S = (16, 48), 90.0
 
 Audio = NDArray[np.float32]
 Embeddings = NDArray[np.float64]
@@ -148,7 +148,7 @@ def measure_generated(
     whole, textures in excerpts of `excerpt_samples`; a clip is as long as the median of these.
     Copies are looked for among at most 4,096 training clips; as sets, by `embedding`, one of
     `EMBEDDINGS`, at most 256 of them and 64 held-out ones are compared, and in time reconstructions
-    of 16 to 48 (two minutes), evenly spread. Into `audio_folder` go the clip nearest to a training
+    of 16 to 48 (90 s), evenly spread. Into `audio_folder` go the clip nearest to a training
     clip and the first 12, each beside what it is nearest to. Seeds whose sound is not finite are
     left out.
     """
