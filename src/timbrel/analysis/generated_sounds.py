@@ -30,6 +30,7 @@ from timbrel.analysis.excerpts import (
 )
 from timbrel.analysis.interpolation import interpolations
 from timbrel.analysis.time_measures import TimeMeasures, measure_in_time
+from timbrel.analysis.tracks import Tracks, tracks_once
 from timbrel.data.split.parts import Segment, Split
 from timbrel.errors import UserError
 from timbrel.generation.engine import render
@@ -141,6 +142,7 @@ def measure_generated(
     seed: int,
     audio_folder: Path,
     embedding: str = "log_mel",
+    tracks: Tracks | None = None,
 ) -> GeneratedSounds | None:
     """Render `clips` clips with the seeds `seed`, `seed` + 1, ... and compare them.
 
@@ -150,7 +152,7 @@ def measure_generated(
     `EMBEDDINGS`, at most 256 of them and 64 held-out ones are compared, and in time reconstructions
     of 16 to 48 (90 s), evenly spread. Into `audio_folder` go the clip nearest to a training
     clip and the first 12, each beside what it is nearest to. Seeds whose sound is not finite are
-    left out.
+    left out. `tracks` are those that were measured already.
     """
     events = of_events(split.train)
     length = clip_samples(split.train, excerpt_samples, events=events)
@@ -171,7 +173,7 @@ def measure_generated(
     unlike = nearest_recordings([x.samples() for x in others], training, rate_hz, events=events)
     found = nearest_recordings(list(drawn.values()), training, rate_hz, events=events)
     in_time = measure_in_time(
-        _reconstructed(model, training),
+        _reconstructed(model, training, tracks or tracks_once(model)),
         list(drawn.values()),
         rate_hz,
         events=events,
@@ -228,12 +230,12 @@ def _made_of(model: Autoencoder, prior: LatentStatistics, length: int, seed: int
     return "; ".join(f"{name} {100 * weight:.0f} %" for name, weight in parts)
 
 
-def _reconstructed(model: Autoencoder, training: Sequence[Segment]) -> list[Audio]:
+def _reconstructed(model: Autoencoder, training: Sequence[Segment], tracks: Tracks) -> list[Audio]:
     """What the model makes of training clips, but for what is not finite."""
     mean_s = sum(x.n_samples for x in training) / len(training) / model.sample_rate_hz
     fewest, most = _RECONSTRUCTED
     kept = thinned(training, max(fewest, min(most, int(_RECONSTRUCTED_S / mean_s))))
-    made = [reconstruct(model, excerpt.samples()).audio for excerpt in kept]
+    made = [reconstruct(model, excerpt.samples(), tracks(excerpt)).audio for excerpt in kept]
     return [audio for audio in made if np.isfinite(audio).all()]
 
 
