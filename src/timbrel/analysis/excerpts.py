@@ -10,7 +10,7 @@ from timbrel.attributes.extent import is_event
 from timbrel.data.split.parts import Segment
 from timbrel.metrics import copies, diversity
 
-TEXTURE_S = 4.0
+TEXTURE_S = 3.0
 """A shorter excerpt of a texture does not tell whether it wanders."""
 
 _SILENT_PEAK = 1e-3

@@ -30,6 +30,7 @@ from timbrel.analysis.excerpts import (
 )
 from timbrel.analysis.interpolation import interpolations
 from timbrel.analysis.time_measures import TimeMeasures, measure_in_time
+from timbrel.analysis.tracks import Tracks, tracks_once
 from timbrel.data.split.parts import Segment, Split
 from timbrel.errors import UserError
 from timbrel.generation.engine import render
@@ -47,7 +48,7 @@ COPY = 0.35
 """A sound nearer to a recording than this share of held-out recordings' median counts as a copy."""
 
 _MOST_TRAINING, _MOST_IN_SETS, _MOST_HELD_OUT = 4096, 256, 64
-_RECONSTRUCTED, _RECONSTRUCTED_S = (16, 48), 120.0
+_RECONSTRUCTED, _RECONSTRUCTED_S = (16, 48), 90.0
 
 Audio = NDArray[np.float32]
 Embeddings = NDArray[np.float64]
@@ -140,6 +141,7 @@ def measure_generated(
     seed: int,
     audio_folder: Path,
     embedding: str = "log_mel",
+    tracks: Tracks | None = None,
 ) -> GeneratedSounds | None:
     """Render `clips` clips with the seeds `seed`, `seed` + 1, ... and compare them.
 
@@ -147,9 +149,9 @@ def measure_generated(
     whole, textures in excerpts of `excerpt_samples`; a clip is as long as the median of these.
     Copies are looked for among at most 4,096 training clips; as sets, by `embedding`, one of
     `EMBEDDINGS`, at most 256 of them and 64 held-out ones are compared, and in time reconstructions
-    of 16 to 48 (two minutes), evenly spread. Into `audio_folder` go the clip nearest to a training
+    of 16 to 48 (90 s), evenly spread. Into `audio_folder` go the clip nearest to a training
     clip and the first 12, each beside what it is nearest to. Seeds whose sound is not finite are
-    left out.
+    left out. `tracks` are those that were measured already.
     """
     events = of_events(split.train)
     length = clip_samples(split.train, excerpt_samples, events=events)
@@ -170,7 +172,7 @@ def measure_generated(
     unlike = nearest_recordings([x.samples() for x in others], training, rate_hz, events=events)
     found = nearest_recordings(list(drawn.values()), training, rate_hz, events=events)
     in_time = measure_in_time(
-        _reconstructed(model, training),
+        _reconstructed(model, training, tracks or tracks_once(model)),
         list(drawn.values()),
         rate_hz,
         events=events,
@@ -218,12 +220,12 @@ def _drawn(model: Autoencoder, prior: Prior, length: int, seeds: range) -> dict[
     return drawn
 
 
-def _reconstructed(model: Autoencoder, training: Sequence[Segment]) -> list[Audio]:
+def _reconstructed(model: Autoencoder, training: Sequence[Segment], tracks: Tracks) -> list[Audio]:
     """What the model makes of training clips, but for what is not finite."""
     mean_s = sum(x.n_samples for x in training) / len(training) / model.sample_rate_hz
     fewest, most = _RECONSTRUCTED
     kept = thinned(training, max(fewest, min(most, int(_RECONSTRUCTED_S / mean_s))))
-    made = [reconstruct(model, excerpt.samples()).audio for excerpt in kept]
+    made = [reconstruct(model, excerpt.samples(), tracks(excerpt)).audio for excerpt in kept]
     return [audio for audio in made if np.isfinite(audio).all()]
 
 

@@ -29,6 +29,7 @@ _ROWS = (
         "nearest_training_median_db_held_out",
         "held-out recordings",
     ),
+    ("share of near copies", "copies", None, "nearer than 0.35 of held-out recordings"),
     ("smoothness between two recordings", "smoothness", None, "1: equal steps"),
 )
 # The same of what is heard in time: what its gate's value reaches by chance, or the other set's.

@@ -199,6 +199,7 @@ def evaluate_model(
             seed=seed,
             audio_folder=draft / "audio" / "generated",
             embedding=settings.embedding,
+            tracks=tracks,
         )
         gates = [
             gate_rows.kl_floor(rows, frame_rate_hz, limits["kl_floor_nats"]),
