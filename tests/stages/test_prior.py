@@ -129,3 +129,58 @@ def test_a_prior_that_cannot_be_read_names_the_way_out(
     with pytest.raises(UserError, match=said) as error:
         prior_of(load_bundle(run))
     assert "timbrel prior run=RUN" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        (["source=vary", "strength=0.8"], {"source": "vary", "strength": 0.8}),
+        (
+            ["source=between", "to=b.wav", "position=0", "position_to=1"],
+            {"source": "between", "to": "b.wav", "position": 0.0, "position_to": 1.0},
+        ),
+        (["source=continue", "temperature=0.5"], {"source": "continue", "temperature": 0.5}),
+    ],
+)
+def test_sounds_that_are_made_of_files_are_the_same_from_python(
+    run: Path, words: list[str], settings: dict
+) -> None:
+    soundfile.write("a.wav", hit(2), 48_000)
+    soundfile.write("b.wav", hit(4, 0.6), 48_000)
+    given = [f"model={run}", "device=cpu", "seed=3", "input=a.wav", "output=c.wav", *words]
+    assert generate.main(given) == 0
+    audio = timbrel.load(run).render(input="a.wav", seed=3, **settings)
+    audio.save("python.wav", encoding="24")
+    assert Path("c.wav").read_bytes() == Path("python.wav").read_bytes()
+    assert "a.wav" in audio.metadata["made_of"]
+    if settings["source"] == "continue":
+        assert audio.duration_s == pytest.approx(2 * 0.4, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["source=vary"], "source=vary: needs input=FILE"),
+        (["source=between", "input=a.wav"], "source=between: needs to=FILE"),
+        (["source=continue", "input=."], "input=.: a folder; source=continue takes one file"),
+        (["source=vary", "input=gone.wav"], "input=gone.wav: no such file"),
+        (["to=a.wav"], "to=a.wav: source=prior does not take it"),
+        (["source=vary", "input=silent.wav"], "nothing but silence"),
+        (["source=vary", "input=a.wav", "position=0.1"], "position=0.1: only source=between"),
+    ],
+)
+def test_what_a_source_lacks_or_does_not_take_is_named(
+    run: Path, words: list[str], said: str, capsys
+) -> None:
+    soundfile.write("a.wav", hit(2), 48_000)
+    soundfile.write("silent.wav", 0 * hit(2), 48_000)
+    assert generate.main([f"model={run}", "device=cpu", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_without_the_recordings_codes_nothing_can_be_varied(run: Path) -> None:
+    soundfile.write("a.wav", hit(2), 48_000)
+    assert prior.main([f"run={run}", "prior=gaussian", "device=cpu"]) == 0
+    with pytest.raises(UserError, match=r"source=vary: .* holds no codes .*timbrel prior run=RUN"):
+        timbrel.load(run).render(source="vary", input="a.wav")
+    assert timbrel.load(run).render(source="continue", input="a.wav").duration_s > 0.7

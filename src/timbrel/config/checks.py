@@ -258,18 +258,29 @@ def _evaluation(evaluate: EvaluateSection) -> Iterator[str]:
 def _generate(config: GenerateConfig) -> Iterator[str]:
     if fault := folder_fault(user_path(config.model, "model")):
         yield f"model={config.model}: {fault}"
-    if config.source == Source.file:
-        if config.input is None:
-            yield "source=file: needs input=FILE or input=FOLDER, the audio to encode"
-        elif fault := _input_fault(user_path(config.input, "input")):
-            yield f"input={config.input}: {fault}"
-    elif config.input is not None:
-        yield f"input={config.input}: only for source=file; the prior takes no input"
+    yield from _inputs(config)
     seconds, fades_s = config.seconds, config.fade_in_s + config.fade_out_s
     if seconds is not None and 0 < seconds < fades_s:
         yield f"fade_in_s and fade_out_s are longer than seconds={seconds} together"
     yield from _device(config.device)
     yield from encoding_problems(config.export)
+
+
+def _inputs(config: GenerateConfig) -> Iterator[str]:
+    """The files that the source is made from: all of them are there, and no others."""
+    needed = {"input": config.source != Source.prior, "to": config.source == Source.between}
+    for key, needs in needed.items():
+        given = getattr(config, key)
+        if given is None:
+            if needs:
+                what = "FILE or input=FOLDER" if config.source == Source.file else "FILE"
+                yield f"source={config.source}: needs {key}={what}, the audio to encode"
+        elif not needs:
+            yield f"{key}={given}: source={config.source} does not take it; leave it out"
+        elif fault := _input_fault(user_path(given, key)):
+            yield f"{key}={given}: {fault}"
+        elif config.source != Source.file and user_path(given, key).is_dir():
+            yield f"{key}={given}: a folder; source={config.source} takes one file"
 
 
 def _input_fault(path: Path) -> str | None:

@@ -94,11 +94,9 @@ class Embedding(StrEnum):
     aisfx = "aisfx"
 
 
-class Source(StrEnum):
-    """Where generation takes its latents from."""
-
-    file = "file"
-    prior = "prior"
+# Not a class: one of its names is a word of Python's.
+Source = StrEnum("Source", ["prior", "file", "vary", "between", "continue"])
+"""Where generation takes its latents from."""
 
 
 class ExportFormat(StrEnum):

@@ -287,10 +287,27 @@ class GenerateConfig:
 
     model: str = _key("???", "model bundle or run folder")
     trust: bool = _key(False, "true: open a model whose classes are not timbrel's; their code runs")
-    source: Source = _key(Source.prior, "prior: a new sound; file: encode and decode input=")
+    source: Source = _key(
+        Source.prior,
+        "prior: a new sound; file: encode and decode input=; vary: a sound like input=; between: "
+        "one on the line from input= to to=; continue: input= and what goes on like it",
+    )
     input: str | None = _key(
         None,
-        "audio file or folder to encode (source=file); the model's data.normalise is applied",
+        "audio file to encode, or a folder of them (source=file); data.normalise is applied",
+    )
+    to: str | None = _key(None, "audio file at the other end (source=between)")
+    strength: float = _key(
+        0.5, "how far from input= (source=vary): 0 that sound, 1 far", least=0, most=1
+    )
+    position: float = _key(
+        0.5, "place between input= and to= (source=between): 0 input, 1 to", least=0, most=1
+    )
+    position_to: float | None = _key(
+        None,
+        "place at the end of the sound, which then moves there (source=between)",
+        least=0,
+        most=1,
     )
     output: str | None = _key(None, "file or folder to write (default: outputs/generated)")
     seed: int = _key(0, "seed of all random choices", least=0)
@@ -301,7 +318,7 @@ class GenerateConfig:
         most=86_400,
     )
     length: float = _key(
-        1.0, "stretches a new sound behind its onset (source=prior)", least=0.5, most=2
+        1.0, "stretches what lies behind the onset (not source=file)", least=0.5, most=2
     )
     temperature: float = _key(1.0, "spread of the code: 0 none, 1 as learned", least=0)
     gain_db: float = _key(0.0, "gain before the true-peak ceiling, in dB", least=-200, most=200)

@@ -19,7 +19,11 @@ from timbrel.contracts import Latent, joined
 from timbrel.errors import UserError
 from timbrel.generation.engine import render, silence
 from timbrel.generation.file_source import FileSource, encode_whole
+from timbrel.generation.prior.bank import Bank, BankClip
+from timbrel.generation.prior.barycentre import BarycentrePrior, line
 from timbrel.generation.prior.draw import Draw, Prior, described
+from timbrel.generation.prior.encoded import encoded_clip
+from timbrel.generation.prior.resample import ResamplePrior
 from timbrel.generation.source import FixedSource
 from timbrel.library.bundle import Bundle, load_bundle
 from timbrel.library.prior_part import prior_of
@@ -60,6 +64,19 @@ class Audio:
         )
 
 
+VARIATIONS = ("vary", "between", "continue")
+"""Sources that are made of files, beside a file itself."""
+
+_TAKEN_BY = {
+    "temperature": ("prior", "continue"),
+    "length": ("prior", "vary", "between"),
+    "strength": ("vary",),
+    "position": ("between",),
+    "position_to": ("between",),
+}
+_FLOATS = ("temperature", "length", "strength", "position", "gain_db", "fade_in_s", "fade_out_s")
+
+
 @dataclass(frozen=True)
 class RenderSettings:
     """The settings of a render, beside its source. Raises UserError naming the key."""
@@ -68,6 +85,9 @@ class RenderSettings:
     seed: int = 0
     temperature: float = 1.0
     length: float = 1.0
+    strength: float = 0.5
+    position: float = 0.5
+    position_to: float | None = None
     gain_db: float = 0.0
     fade_in_s: float = 0.0
     fade_out_s: float = 0.01
@@ -75,7 +95,7 @@ class RenderSettings:
     def __post_init__(self) -> None:
         # One type each: 3 and 3.0 would be written into a file's metadata differently.
         object.__setattr__(self, "seed", int(self.seed))
-        for key in ("temperature", "length", "gain_db", "fade_in_s", "fade_out_s"):
+        for key in _FLOATS:
             object.__setattr__(self, key, float(getattr(self, key)))
         check_values(GenerateConfig, **asdict(self))
 
@@ -92,6 +112,29 @@ class Rendering:
     """Where a new sound with an end of its own ends, by itself or because it was cut."""
     cut: bool = False
     """Whether `seconds` cut it before its own end."""
+
+
+def check_takes(
+    source: str | Path | Latent,
+    settings: RenderSettings,
+    *,
+    input: Path | str | None,
+    to: Path | str | None,
+) -> None:
+    """Raises UserError where `source` does not take a setting that is set, or lacks a file."""
+    kind = source if source in ("prior", *VARIATIONS) else "file"
+    default = RenderSettings()
+    for key, takers in _TAKEN_BY.items():
+        value = getattr(settings, key)
+        if value != getattr(default, key) and kind not in takers:
+            raise UserError(
+                f"{key}={value}: only source={' or '.join(takers)} takes it; leave it out"
+            )
+    for key, value, takers in (("input", input, VARIATIONS), ("to", to, ("between",))):
+        if value is None and kind in takers:
+            raise UserError(f"source={kind} needs {key}=FILE")
+        if value is not None and kind not in takers:
+            raise UserError(f"{key}={value}: only source={' or '.join(takers)} takes it here")
 
 
 class Instrument:
@@ -142,20 +185,27 @@ class Instrument:
         self,
         *,
         source: str | Path | Latent = "prior",
+        input: Path | str | None = None,
+        to: Path | str | None = None,
         controls: Mapping[str, float] | None = None,
         **settings: Any,
     ) -> Audio:
-        """A sound from the prior, a file (its path) or a code.
+        """A sound from the prior, a file (its path), a code, or made of files.
+
+        `source="vary"` gives another sound like the file `input`, `"between"` one on the line from
+        `input` to the file `to`, `"continue"` the file and what goes on like it.
 
         `settings` are those of `RenderSettings`. `seconds` is by default the sound's own length
-        where it has one, else 4; a new sound that ends before is followed by digital silence, and a
-        file or code is not lengthened. `seed`, `temperature` and `length`, which stretches a new
-        sound, are the prior's.
+        where it has one, else 4; twice that of `input` for `"continue"`. A new sound that ends
+        before is followed by digital silence, and a file or code is not lengthened.
 
-        Raises UserError for values out of range, an unreadable file, a model whose output is not
-        finite, and for `controls`: these models have no mapper yet.
+        Raises UserError for values out of range or that the source does not take, an unreadable
+        file, a model whose output is not finite, and for `controls`: these models have no mapper
+        yet.
         """
-        rendering = self.prepare(RenderSettings(**settings), source=source, controls=controls)
+        rendering = self.prepare(
+            RenderSettings(**settings), source=source, input=input, to=to, controls=controls
+        )
         samples = np.concatenate(list(rendering.blocks), axis=1)
         return Audio(samples, rendering.rate_hz, rendering.metadata)
 
@@ -163,17 +213,23 @@ class Instrument:
         self,
         *,
         source: str | Path | Latent = "prior",
+        input: Path | str | None = None,
+        to: Path | str | None = None,
         controls: Mapping[str, float] | None = None,
         **settings: Any,
     ) -> Iterator[Samples]:
-        """What `render` gives, block by block in constant memory."""
-        return self.prepare(RenderSettings(**settings), source=source, controls=controls).blocks
+        """What `render` gives, block by block; in constant memory but for `vary` and `between`."""
+        return self.prepare(
+            RenderSettings(**settings), source=source, input=input, to=to, controls=controls
+        ).blocks
 
     def prepare(
         self,
         settings: RenderSettings,
         *,
         source: str | Path | Latent = "prior",
+        input: Path | str | None = None,
+        to: Path | str | None = None,
         controls: Mapping[str, float] | None = None,
     ) -> Rendering:
         """All checks made, nothing decoded yet."""
@@ -184,7 +240,8 @@ class Instrument:
             )
         wanted = settings.seconds
         asked = None if wanted is None else max(1, round(wanted * self.sample_rate_hz))
-        drawn, label = self._drawn(source, settings, asked)
+        check_takes(source, settings, input=input, to=to)
+        drawn, label = self._drawn(source, settings, asked, input=input, to=to)
         blocks = render(
             self.model,
             drawn.source,
@@ -217,7 +274,13 @@ class Instrument:
         )
 
     def _drawn(
-        self, source: str | Path | Latent, settings: RenderSettings, samples: int | None
+        self,
+        source: str | Path | Latent,
+        settings: RenderSettings,
+        samples: int | None,
+        *,
+        input: Path | str | None,
+        to: Path | str | None,
     ) -> tuple[Draw, str]:
         """The code and its name for a file's metadata (no folder: paths are private)."""
         if source == "prior":
@@ -228,15 +291,63 @@ class Instrument:
                 temperature=settings.temperature,
             )
             return drawn, "prior"
-        for key in ("temperature", "length"):
-            value = getattr(settings, key)
-            if value != 1.0:
-                raise UserError(
-                    f"{key}={value}: it shapes the prior's draws; leave it out with other sources"
-                )
         if isinstance(source, Latent):
             return Draw(self._fixed_source(source, samples)), "latent"
-        return Draw(self._file_source(Path(source), samples)), Path(source).name
+        if source not in VARIATIONS:
+            return Draw(self._file_source(Path(source), samples)), Path(source).name
+        sound = self._clip(Path(str(input)))
+        label = f"{source} {sound.name}"
+        if source == "vary":
+            drawn = self._bank_prior().vary(
+                sound,
+                settings.strength,
+                settings.seed,
+                n_samples=samples,
+                length=settings.length,
+            )
+            return drawn, label
+        if source == "continue":
+            alone = ResamplePrior(
+                Bank((sound,), self.model.conditions),
+                hop_samples=self.model.hop_samples,
+                sample_rate_hz=self.sample_rate_hz,
+            )
+            own = sound.end_frame * self.model.hop_samples
+            drawn = alone.go_on(
+                sound,
+                settings.seed,
+                n_samples=samples or 2 * own,
+                temperature=settings.temperature,
+            )
+            return drawn, label
+        other = self._clip(Path(str(to)))
+        drawn = line(
+            sound,
+            other,
+            settings.position,
+            self.model.conditions,
+            to=settings.position_to,
+            length=settings.length,
+            hop_samples=self.model.hop_samples,
+            n_samples=samples,
+        )
+        return drawn, f"{label} {other.name}"
+
+    def _clip(self, path: Path) -> BankClip:
+        """The code of a whole file. Raises UserError where it cannot be read, or is silent."""
+        audio = np.concatenate(list(self._file_source(path, None).audio()), axis=1)
+        if not np.abs(audio).max() > 0:
+            raise UserError(f"'{path}': nothing but silence; give a file that holds sound")
+        return encoded_clip(self.model, audio, path.name)
+
+    def _bank_prior(self) -> BarycentrePrior:
+        bank = getattr(self.prior, "bank", None)
+        if bank is None:
+            raise UserError(
+                f"source=vary: '{self.name}' holds no codes of its recordings; timbrel prior "
+                "run=RUN adds them"
+            )
+        return BarycentrePrior(bank, hop_samples=self.model.hop_samples)
 
     def _fixed_source(self, latent: Latent, n_samples: int | None) -> FixedSource:
         widths = (latent.frames.shape[1], latent.clip.shape[1])

@@ -51,6 +51,9 @@ def generate(config: DictConfig) -> list[Path]:
         seed=config.seed,
         temperature=config.temperature,
         length=config.length,
+        strength=config.strength,
+        position=config.position,
+        position_to=config.position_to,
         gain_db=config.gain_db,
         fade_in_s=config.fade_in_s,
         fade_out_s=config.fade_out_s,
@@ -72,12 +75,20 @@ def generate(config: DictConfig) -> list[Path]:
     where = target.folder if target.file is None else target.file.parent
     check_room(where, advice="name another place by output=")
     instrument = load(config.model, _device(config.device), trust=config.trust)
+    kind = str(config.source)
     written: list[Path] = []
     for source in [None] if inputs is None else inputs:
         label = "prior" if source is None else source.path.stem
+        if kind not in ("prior", "file"):
+            label = f"{kind}_{label}"
         stem = f"{instrument.name}_{label}_seed{config.seed}".replace("/", "_")
         try:
-            rendering = instrument.prepare(settings, source=source.path if source else "prior")
+            rendering = instrument.prepare(
+                settings,
+                source=source.path if source and kind == "file" else kind,
+                input=source.path if source and kind != "file" else None,
+                to=None if config.to is None else user_path(config.to, "to"),
+            )
             folder = source.folder if source else Path()
             path = target.path(folder / (label if many and config.output else stem))
             report = export(

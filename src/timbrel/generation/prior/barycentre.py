@@ -5,6 +5,7 @@ and so does the mean of two like ones that begin together.
 """
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,9 +26,11 @@ PERTURBATION = 0.35
 """The share of the neighbours' residual covariance that a sound is moved by."""
 
 _POINTS = 12
+_SURE = 0.5
 _LEAST_DB, _SILENT_DB = -100.0, -200.0
 _MOVES_FRAMES = 8  # standard deviation of the window that smooths a perturbation
 _STEADY = 0.5  # the share of a perturbation's variance that stays throughout a sound
+_VARIED_SHARE, _VARIED = 0.8, 2.0
 _STAYS = ("f0_hz", "confidence", "loudness_db")
 
 Array = NDArray[np.float64]
@@ -73,26 +76,52 @@ class BarycentrePrior:
         weight = float(rng.dirichlet([ALPHA, ALPHA]).max()) if near else 1.0
         rows = mixed(anchor, partner, weight, self.bank.tracks, length)
         rows = self._perturbed(rows, temperature, rng)
-        clip = weight * anchor.clip_code + (1 - weight) * partner.clip_code
-        latent = latent_of(
-            torch.from_numpy(rows.astype(np.float32))[None],
-            torch.from_numpy(clip.astype(np.float32))[None],
-            self.bank.tracks,
-        )
-        source = FixedSource(latent, hop_samples=self.hop_samples, n_samples=n_samples)
-        made_of = ((anchor.name, weight), (partner.name, 1 - weight))
-        whole = rows.shape[1] * self.hop_samples
-        return Draw(source, made_of[: 2 if near else 1], ends=True, cut=source.n_samples < whole)
+        made_of = ((anchor.name, weight), (partner.name, 1 - weight))[: 2 if near else 1]
+        clip_code = weight * anchor.clip_code + (1 - weight) * partner.clip_code
+        return self._sound(rows, clip_code, made_of, n_samples)
+
+    def vary(
+        self,
+        sound: BankClip,
+        strength: float,
+        seed: int,
+        *,
+        n_samples: int | None = None,
+        length: float = 1.0,
+    ) -> Draw:
+        """Another sound like `sound`, which need not be in the bank; at strength 0 it is that.
+
+        The strength, 0 to 1, is how far it goes towards one of the recordings most like it, and
+        times `_VARIED` how strongly it is perturbed.
+        """
+        rng = numpy_generator(seed, 0, "vary")
+        near = self.neighbours(sound)
+        partner = near[rng.integers(len(near))] if near else sound
+        share = _VARIED_SHARE * strength if near else 0.0
+        rows = mixed(sound, partner, 1 - share, self.bank.tracks, length)
+        rows = self._perturbed(rows, _VARIED * strength, rng)
+        made_of = ((sound.name, 1 - share), (partner.name, share))[: 2 if share > 0 else 1]
+        clip_code = (1 - share) * sound.clip_code + share * partner.clip_code
+        return self._sound(rows, clip_code, made_of, n_samples)
+
+    def _sound(
+        self,
+        rows: Array,
+        clip_code: NDArray[Any],
+        made_of: tuple[tuple[str, float], ...],
+        n_samples: int | None,
+    ) -> Draw:
+        return sound_of(rows, clip_code, self.bank.tracks, made_of, self.hop_samples, n_samples)
 
     def neighbours(self, anchor: BankClip) -> list[BankClip]:
         """The recordings most like `anchor`, nearest first, each at its most similar speed."""
         clips = self.bank.clips
-        own = self._points[clips.index(anchor)]
+        own = (_course(anchor, self.bank.tracks) / self._deviation).ravel()
         distance = np.square(self._points - own).sum(1)
         best: dict[str, int] = {}
         for index in np.argsort(distance, kind="stable"):
             best.setdefault(clips[index].name, int(index))
-        best.pop(anchor.name)
+        best.pop(anchor.name, None)
         share = round(SHARE_OF_NEIGHBOURS * len(self.bank.recordings))
         count = min(max(share, FEWEST_NEIGHBOURS), MOST_NEIGHBOURS)
         return [clips[index] for index in list(best.values())[:count]]
@@ -100,11 +129,15 @@ class BarycentrePrior:
     @cached_property
     def _points(self) -> Array:
         """Every clip as one point: its course from the onset, in deviations of the recordings'."""
-        courses = np.stack([_course(clip, self.bank.tracks) for clip in self.bank.clips])
-        own = courses[[clip.semitones == 0 for clip in self.bank.clips]]
-        deviation = own.transpose(1, 0, 2).reshape(own.shape[1], -1).std(1)
-        scaled = courses / np.where(deviation > 0, deviation, 1.0)[:, None]
-        return scaled.reshape(len(scaled), -1)
+        courses = [_course(clip, self.bank.tracks) for clip in self.bank.clips]
+        return np.stack([(course / self._deviation).ravel() for course in courses])
+
+    @cached_property
+    def _deviation(self) -> Array:
+        """Of every row, `(row, 1)`, over the courses of all recordings; 1 where nothing moves."""
+        courses = [_course(clip, self.bank.tracks) for clip in self.bank.recordings]
+        deviation = np.concatenate(courses, axis=1).std(1, keepdims=True)
+        return np.where(deviation > 0, deviation, 1.0)
 
     @cached_property
     def _residual(self) -> Array:
@@ -157,6 +190,70 @@ def mixed(
         elif name == "loudness_db":
             rows[row] = _levels(one[row], other[row], weight)
     return rows
+
+
+def line(
+    one: BankClip,
+    other: BankClip,
+    position: float,
+    tracks: tuple[str, ...],
+    *,
+    to: float | None = None,
+    length: float = 1.0,
+    hop_samples: int,
+    n_samples: int | None = None,
+) -> Draw:
+    """A sound on the line from `one` (position 0) to `other` (1), onsets aligned.
+
+    With `to` the position moves from `position` to it within the sound. Everything lies on the
+    line: a pitch at half way is half way between the two in semitones. Where only one of the two
+    has a pitch, the other one's takes it over.
+    """
+    rows = mixed(one, other, 1 - position, tracks, length)
+    before = min(one.onset_frame, other.onset_frame)
+    body = rows.shape[1] - before - ONSET_FRAMES
+    ends = [_laid(clip, before, body) for clip in (one, other)]
+    if "f0_hz" in tracks:
+        _take_over_pitch(ends, tracks)
+    place = np.linspace(position, position if to is None else to, rows.shape[1])
+    first = len(rows) - len(tracks)
+    made = ends[0] + place * (ends[1] - ends[0])
+    if "loudness_db" in tracks:
+        row = first + tracks.index("loudness_db")
+        level = [np.maximum(end[row], _LEAST_DB) for end in ends]
+        mixture = level[0] + place * (level[1] - level[0])
+        made[row] = np.where(mixture > _LEAST_DB, mixture, _SILENT_DB)
+    middle = float(place.mean())
+    clip_code = (1 - middle) * one.clip_code + middle * other.clip_code
+    made_of = ((one.name, 1 - middle), (other.name, middle))
+    return sound_of(made, clip_code, tracks, made_of, hop_samples, n_samples)
+
+
+def _take_over_pitch(ends: list[Array], tracks: tuple[str, ...]) -> None:
+    first = len(ends[0]) - len(tracks)
+    f0, sure = first + tracks.index("f0_hz"), first + tracks.index("confidence")
+    for own, beside in (ends, ends[::-1]):
+        unvoiced = (own[sure] < _SURE) & (beside[sure] >= _SURE)
+        own[f0] = np.where(unvoiced, beside[f0], own[f0])
+
+
+def sound_of(
+    rows: Array,
+    clip_code: NDArray[Any],
+    tracks: tuple[str, ...],
+    made_of: tuple[tuple[str, float], ...],
+    hop_samples: int,
+    n_samples: int | None,
+) -> Draw:
+    """Rows (row frame) and a clip code (clip_latent) as a sound that ends; `n_samples` cuts it."""
+    latent = latent_of(
+        torch.from_numpy(rows.astype(np.float32))[None],
+        torch.from_numpy(clip_code.astype(np.float32))[None],
+        tracks,
+    )
+    source = FixedSource(latent, hop_samples=hop_samples, n_samples=n_samples)
+    whole = rows.shape[1] * hop_samples
+    return Draw(source, made_of, ends=True, cut=source.n_samples < whole)
 
 
 def _levels(one: Array, other: Array, weight: float) -> Array:

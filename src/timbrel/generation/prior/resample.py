@@ -80,6 +80,19 @@ class ResamplePrior:
             return Draw(source, ((clips[index].name, 1.0),))
         return Draw(source, ((clips[index].name, 1 - share), (clips[nearest].name, share)))
 
+    def go_on(self, sound: BankClip, seed: int, *, n_samples: int, temperature: float) -> Draw:
+        """`sound`, which need not be in the bank, and what goes on like it behind its end."""
+        source = _Quilt(
+            self,
+            sound,
+            np.zeros(len(sound.rows)),
+            seed=seed,
+            n_samples=n_samples,
+            temperature=temperature,
+            whole=True,
+        )
+        return Draw(source, ((sound.name, 1.0),))
+
     def frames(self, seconds: float) -> int:
         """`seconds` in frames, at least one."""
         return max(1, round(seconds * self.sample_rate_hz / self.hop_samples))
@@ -125,6 +138,7 @@ class _Quilt:
         seed: int,
         n_samples: int,
         temperature: float,
+        whole: bool = False,
     ) -> None:
         self.prior = prior
         self.clip = clip
@@ -132,6 +146,7 @@ class _Quilt:
         self.seed = seed
         self.n_samples = n_samples
         self.temperature = temperature
+        self.whole = whole
 
     def blocks(self) -> Iterator[Latent]:
         """A piece each; the same ones at every call."""
@@ -155,6 +170,11 @@ class _Quilt:
         join = min(self.prior.frames(_JOIN_S), max(0, n - longest), max(1, longest // 2))
         start = int(rng.integers(max(1, n - longest - join + 1)))
         tail = None
+        if self.whole:
+            # Without the last frames, which the first join needs.
+            yield rows[:, : max(1, n - join)].copy()
+            tail = rows[:, max(1, n - join) :]
+            start = self._follows(rows, n - longest, n - join, join, longest, rng)
         while True:
             stop = start + int(rng.integers(shortest, longest + 1))
             piece = rows[:, start:stop].copy()
