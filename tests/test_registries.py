@@ -105,7 +105,8 @@ def test_a_study_may_ask_for_every_score(tmp_path: Path, monkeypatch) -> None:
     file.parent.mkdir(parents=True)
     names = [*SCORES, *RUN_SCORES]
     content = {"question": "Which?", "base": {}, "axes": {"seed": [0]}, "seeds": [0]}
-    file.write_text(yaml.safe_dump({**content, "axes": {"latent": ["vae"]}, "metrics": names}))
+    content |= {"axes": {"latent": ["vae"]}, "metrics": names}
+    file.write_text(yaml.safe_dump(content, default_flow_style=True, width=9999))
     assert read_study("all").metrics == tuple(names)
 
 

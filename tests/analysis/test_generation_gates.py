@@ -11,11 +11,14 @@ from timbrel.analysis.generation_gates import (
     GATES,
     coverage,
     diversity,
+    endings,
     generation_gates,
     interpolation,
     memorisation,
+    time_structure,
 )
-from timbrel.config.limits import DEFAULTS
+from timbrel.analysis.time_measures import Against, TimeMeasures
+from timbrel.config.limits import DEFAULTS, LIMITS
 from timbrel.metrics.diversity import nearest
 
 RNG = np.random.default_rng(0)
@@ -30,10 +33,35 @@ def sounds(
         GeneratedClip(seed, f"{index}.wav", 0.25, float(distance))
         for seed, (index, distance) in enumerate(zip(found.index, found.distance, strict=True))
     ]
-    measured = compare(training, held_out, generated, seed=0)
-    return replace(measured, clip_s=1.0, clips=tuple(clips), smoothness=(0.9, math.nan, 0.7))
+    return replace(
+        compare(training, held_out, generated),
+        clip_s=1.0,
+        clips=tuple(clips),
+        held_out_distance_db=nearest(held_out, training).distance,
+        smoothness=(0.9, math.nan, 0.7),
+        in_time=GOOD if len(generated) >= 8 and len(training) >= 8 else None,
+    )
 
 
+def of_time(value: float, null: float = 0.1) -> TimeMeasures:
+    """Every measure is `value`, and chance reaches `null`."""
+    found = Against(value, null)
+    shares = Against(value, null, 0.75 + value, 0.75)
+    return TimeMeasures(
+        events=True,
+        n_generated=32,
+        n_reference=30,
+        time_structure=found,
+        two_sample=found,
+        diversity=Against(1 + value, null, 3.0, 3.0),
+        endings=shares,
+        rebound=shares,
+        coherence=None,
+        descriptors=np.zeros((32, 13)),
+    )
+
+
+GOOD = of_time(0.05)
 ALIKE = np.random.default_rng(1).standard_normal((32, 8))
 
 
@@ -42,7 +70,7 @@ def verdicts(measured: GeneratedSounds) -> dict[str, bool | None]:
 
 
 def test_sounds_of_the_recordings_distribution_pass() -> None:
-    assert verdicts(sounds(ALIKE)) == dict.fromkeys(GATES, True)
+    assert verdicts(sounds(ALIKE)) == {**dict.fromkeys(GATES, True), "coherence": None}
 
 
 def test_one_copy_among_many_is_caught_and_named() -> None:
@@ -60,25 +88,41 @@ def test_one_copy_among_many_is_caught_and_named() -> None:
 def test_noise_far_away_is_no_copy_but_reaches_nothing() -> None:
     far = sounds(ALIKE + 100.0)
     assert memorisation(far, 0.2).value > 10
-    assert verdicts(far) == {
-        "memorisation": True,
-        "coverage": False,
-        "diversity": True,
-        "interpolation": True,
-    }
+    assert {name for name, passed in verdicts(far).items() if passed is False} == {"coverage"}
     assert "0.98 is expected of a perfect model, 0.17 of one sound" in coverage(far, 0.1).meaning
 
 
-def test_a_collapsed_model_always_plays_the_same() -> None:
+def test_one_sound_covers_little() -> None:
     collapsed = sounds(np.repeat(ALIKE[:1], 32, axis=0))
-    gate = diversity(collapsed, 0.1)
-    assert (gate.passed, gate.value) == (False, pytest.approx(0.0, abs=1e-6))
-    assert "Vendi score 1.00" in gate.meaning
-    assert "30 of each" in gate.meaning
     assert coverage(collapsed, 0.1).passed is False
     assert "if the code has not collapsed, raise the penalty" in coverage(collapsed, 0.1).meaning
-    other = replace(collapsed, vendi=3.0, vendi_training=5.0)
-    assert diversity(other, 0.1).value == 0.5  # (3 - 1) / (5 - 1)
+
+
+def test_a_limit_is_never_narrower_than_chance_and_says_so() -> None:
+    gate = time_structure(replace(sounds(ALIKE), in_time=of_time(7.0, 0.2)), 6.0)
+    assert (gate.passed, gate.value, gate.limit) == (False, 7.0, 6.0)
+    assert "13 numbers; 32 generated, 30 reconstructions; by chance up to 0.2" in gate.meaning
+    few = time_structure(replace(sounds(ALIKE), in_time=of_time(7.0, 8.0)), 6.0)
+    assert (few.passed, few.limit) == (True, 8.0)
+    assert time_structure(sounds(ALIKE), None).passed is None
+    assert "0.80 and 0.75; by chance" in endings(sounds(ALIKE), 0.1).meaning
+
+
+@pytest.mark.parametrize("name", ["time_structure", "two_sample", "endings", "rebound"])
+def test_each_measure_of_time_has_its_gate(name: str) -> None:
+    limit = LIMITS[name]
+    for value, passed in ((0.9 * limit.default, True), (1.1 * limit.default, False)):
+        measured = replace(sounds(ALIKE), in_time=of_time(value, 0.0))
+        assert GATES[name](measured, limit.default).passed is passed
+
+
+@pytest.mark.parametrize(
+    ("ratio", "value", "passed"),
+    [(0.0, 1.0, False), (0.6, 0.4, True), (1.4, 0.4, True), (1.6, 0.6, False)],
+)
+def test_diversity_has_two_sides(ratio: float, value: float, passed: bool) -> None:
+    gate = diversity(replace(sounds(ALIKE), in_time=of_time(ratio - 1)), 0.5)
+    assert (gate.value, gate.passed) == (pytest.approx(value), passed)
 
 
 @pytest.mark.parametrize("n", [8, 32])
@@ -122,8 +166,9 @@ def test_few_files_are_no_verdict() -> None:
     assert verdicts(few) == {**dict.fromkeys(GATES, None), "interpolation": True}
     assert "3 are needed, and there are 2" in memorisation(few, 0.2).meaning
     assert "there is 1" in memorisation(sounds(ALIKE, HELD_OUT[:1]), 0.2).meaning
-    assert "3 of training (8 are needed), 4 generated (8 are needed)" in coverage(few, 0.2).meaning
+    for gate in (coverage, time_structure, diversity):
+        assert "3 of training (8 are needed), 4 generated" in gate(few, 0.2).meaning
     assert memorisation(sounds(ALIKE, TRAINING[:4]), 0.2).passed is None  # nothing but copies
-    alike = sounds(ALIKE, training=np.ones((9, 8)))
-    assert diversity(alike, 0.1).passed is None
+    alike = replace(sounds(ALIKE), in_time=replace(GOOD, diversity=None))
+    assert "do not differ among themselves" in diversity(alike, 0.1).meaning
     assert {gate.passed for gate in generation_gates(None, DEFAULTS)} == {None}

@@ -86,6 +86,12 @@ def test_limits_that_stand_beside_an_earlier_runs_alarms_stay() -> None:
     assert moved(both) == {"alarms": {"patience": 3}, "limits": {"kl_floor_nats": 2.0}}
 
 
+def test_a_limit_that_there_is_no_more_is_left_out() -> None:
+    saved = {"limits": {"diversity": 0.1, "coverage": 0.2}}
+    assert moved(saved) == {"limits": {"coverage": 0.2}}
+    assert moved({**saved, "alarms": OLD})["limits"]["coverage"] == 0.2
+
+
 def test_a_config_of_now_stays_as_it_is() -> None:
     config = OmegaConf.to_container(OmegaConf.structured(TrainConfig), enum_to_str=True)
     assert isinstance(config, dict)

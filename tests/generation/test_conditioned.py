@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.presets import Blocks, Point
 from signals import sine
 from timbrel.analysis.evaluation import reconstruct, score_parts
-from timbrel.analysis.generated_sounds import interpolations
+from timbrel.analysis.interpolation import interpolations
 from timbrel.analysis.latent_gates import measure_code
 from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.analysis.parity import front_end_difference, latent_difference

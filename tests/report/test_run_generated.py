@@ -11,12 +11,16 @@ from timbrel.report.run_generated import invented
 from timbrel.report.run_report import write_run_report
 from timbrel.runs.folder import read_run
 
+HEARD = ("seed_3", "seed_3_nearest", "seed_4", "seed_4_nearest")
+
 
 @pytest.fixture
 def evaluated(run):
     folder = run / "evaluation"
     values = {"kad": (4.25, 32), "kad_held_out": (-1.5, 9), "density": (0.75, 32)}
-    values["smoothness"] = (0.9, 4)
+    values |= {"smoothness": (0.9, 4), "nearest_training_median_db_held_out": (4.4, 9)}
+    values |= {"time_structure": (51.5, 32), "time_structure_by_chance": (7.5, 32)}
+    values |= {"endings": (0.25, 32), "endings_reconstructed": (0.75, 32)}
     write_csv(
         folder / "generated.csv",
         [
@@ -32,12 +36,13 @@ def evaluated(run):
                 "training_file": f"sub/kick {seed}.wav",
                 "training_start_s": 0.25 * seed,
                 "distance_db": abs(seed - 5) + 2.5,
+                "made_of": "kick 3.wav 60 %; kick 9.wav 40 %" if seed == 4 else "",
             }
             for seed in range(3, 9)
         ],
     )
     (folder / "audio" / "generated").mkdir(parents=True)
-    for i, name in enumerate(("generated", "training")):
+    for i, name in enumerate(("generated", "training", *HEARD)):
         path = folder / "audio" / "generated" / f"{name}.wav"
         soundfile.write(path, noise(0.2, seed=i), 48_000, subtype="FLOAT")
     return run
@@ -45,7 +50,7 @@ def evaluated(run):
 
 def test_numbers_stand_beside_what_to_compare_them_with_and_a_pair_plays(evaluated, page):
     shown = page(write_run_report(evaluated))
-    assert "Generated sounds" in shown.words
+    assert "What it invents" in shown.words
     assert (
         "kernel distance to training clips 4.25 (n = 32) \N{MINUS SIGN}1.50 (n = 9) "
         "held-out recordings" in shown.words
@@ -65,6 +70,23 @@ def test_numbers_stand_beside_what_to_compare_them_with_and_a_pair_plays(evaluat
         assert np.abs(audio[:, 0] / 32768 - noise(0.2, seed=i)).max() <= 0.5001 / 32768
 
 
+def test_a_dozen_plays_each_beside_its_nearest_recording(evaluated, page):
+    """Of six sounds two have their files: the others stay out."""
+    shown = page(write_run_report(evaluated))
+    for i, label in enumerate(("new sound of seed {}", "nearest to seed {}")):
+        for j, seed in enumerate((3, 4)):
+            audio, _ = shown.players[label.format(seed)]
+            assert np.abs(audio[:, 0] / 32768 - noise(0.2, seed=2 + 2 * j + i)).max() < 1e-4
+    assert "new sound of seed 5" not in shown.players
+    assert "The first 2 of 6 sounds drawn from the prior" in shown.words
+    assert "not trained on are 4.40 dB away from theirs" in shown.words
+    assert "nearest: 'sub/kick 4.wav' at 1.00 s, 3.50 dB away" in shown.words
+    assert shown.words.count("made of kick 3.wav 60 %; kick 9.wav 40 %") == 1
+    # And what is heard in time is told beside what it is compared with.
+    assert "time distance to reconstructions 51.5 (n = 32) 7.50 (n = 32) chance" in shown.words
+    assert "share that has ended 0.250 (n = 32) 0.750 (n = 32) reconstructions" in shown.words
+
+
 def test_without_generated_sounds_the_page_says_how_to_get_them(silent_run, page):
     assert invented(read_run(silent_run)) is None
     assert "No generated sounds have been scored yet" in page(write_run_report(silent_run)).words
@@ -77,4 +99,10 @@ def test_missing_audio_leaves_the_numbers_and_damage_is_told(evaluated):
         invented(read_run(evaluated))
     (generated / "training.wav").unlink()
     told = invented(read_run(evaluated))
-    assert (told.pair, len(told.rows)) == ((), 3)
+    assert (told.pair, len(told.rows), len(told.dozen)) == ((), 5, 2)
+    (generated / "seed_4.wav").write_bytes(b"RIFF nothing")
+    with pytest.raises(UserError, match=r"seed_4\.wav.*run timbrel evaluate again"):
+        invented(read_run(evaluated))
+    for path in generated.glob("seed_*"):
+        path.unlink()
+    assert invented(read_run(evaluated)).dozen == ()

@@ -13,6 +13,7 @@ import soundfile
 
 from signals import noise, sine
 from stages.training_jobs import FAST, TINY, lean, only_run
+from timbrel.analysis.generation_gates import GATES as GENERATION_GATES
 from timbrel.config.limits import LIMITS
 from timbrel.metrics.scores import SCORES
 from timbrel.report.run_report import write_run_report
@@ -23,7 +24,7 @@ from timbrel.stages import evaluate, train, training_run
 SHORT = [text for text in TINY if not text.startswith("trainer.max_steps")]
 PARITY = ("front_end_parity", "latent_parity")
 SCORED = (*FAST, "evaluate.parts=[test]", "evaluate.generated_clips=0")
-INVENTED = ("memorisation", "coverage", "diversity", "interpolation")
+INVENTED = tuple(GENERATION_GATES)
 
 
 def table(run: Path, name: str) -> list[dict[str, str]]:
@@ -141,26 +142,31 @@ def test_scores_are_those_of_the_written_audio_by_the_judge(copied: Path, shared
 
 
 def test_what_the_model_invents_is_measured(copied: Path, capsys) -> None:
-    """By training already: gates, distances with their n, and the nearest pair. Of every file there
-    are two chunks: 8 to train on, and 12 held out."""
+    """By training already: gates, distances with their n, and sounds to hear. Every file is a hit:
+    4 to train on, and 6 held out."""
     run = only_run(copied)
     assert set(INVENTED) <= set(gates(run))
     chosen = (f"run={run}", *FAST, "evaluate.parts=[test]", "limits.interpolation=1e-9")
     assert evaluate.main([*chosen, "evaluate.generated_clips=9"]) == 0
     rows = gates(run)
     assert rows["interpolation"]["passed"] == "yes"
-    assert "9 generated, 8 training clips" in rows["memorisation"]["meaning"]
-    assert "0.62 of one sound" in rows["coverage"]["meaning"]  # 5 of 8 balls
+    assert "9 generated, 4 training clips" in rows["memorisation"]["meaning"]
+    for name in ("coverage", "diversity", "time_structure", "two_sample", "endings", "rebound"):
+        assert rows[name]["passed"] == "unknown"
+        assert "4 of training (8 are needed)" in rows[name]["meaning"]
     measures = {row["measure"]: row for row in table(run, "generated")}
-    assert (measures["kad"]["n"], measures["kad"]["n_reference"]) == ("9", "8")
-    assert measures["kad_held_out"]["n"] == "12"
+    assert (measures["kad"]["n"], measures["kad"]["n_reference"]) == ("9", "4")
+    assert measures["kad_held_out"]["n"] == "6"
     clips = table(run, "generated_clips")
     assert [row["seed"] for row in clips] == [str(seed) for seed in range(9)]
     assert {Path(row["training_file"]).suffix for row in clips} == {".wav"}
-    for name in ("generated", "training"):
-        info = soundfile.info(run / "evaluation" / "audio" / "generated" / f"{name}.wav")
-        assert info.frames == 8192
-    assert "(n = 9 against 8)" in " ".join(capsys.readouterr().out.split())
+    audio = run / "evaluation" / "audio" / "generated"
+    named = {f"seed_{seed}{beside}.wav" for seed in range(9) for beside in ("", "_nearest")}
+    assert {path.name for path in audio.iterdir()} == {"generated.wav", "training.wav", *named}
+    lengths = {soundfile.info(audio / f"seed_{seed}.wav").frames for seed in range(9)}
+    assert len(lengths) == 1  # the median recording's
+    assert lengths.pop() > 8192
+    assert "(n = 9 against 4)" in " ".join(capsys.readouterr().out.split())
     assert evaluate.main([*chosen, "evaluate.generated_clips=0"]) == 0
     assert not set(INVENTED) & set(gates(run))
     assert not (run / "evaluation" / "generated.csv").exists()

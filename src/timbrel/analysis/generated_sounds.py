@@ -1,8 +1,10 @@
 """Scores of generated sounds: clips from the prior, compared with the training recordings.
 
-All clips have about the same length and are compared in the embedding of `metrics.embedding`; the
-two distances of sets can use another one. The same numbers of held-out recordings are the
-reference: they are those of real sounds that the model was not trained on.
+As sets they are compared in the embedding of `metrics.embedding`; the two distances of sets can use
+another one. The same numbers of held-out recordings are the reference: they are those of real
+sounds that the model was not trained on. How they begin, go on and end is compared with
+reconstructions of the training recordings (`time_measures`), and copies are looked for moment by
+moment (`metrics.copies`).
 
 Stereo sounds are compared with their side signal, with two exceptions. The distance to the nearest
 training clip leaves it out, because a memorised recording is a copy at any width and level. `aisfx`
@@ -10,37 +12,44 @@ takes the mono mix, because its network has one channel.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from timbrel.analysis.evaluation import write_wav
-from timbrel.contracts import Conditions
+from timbrel.analysis.evaluation import reconstruct, write_wav
+from timbrel.analysis.excerpts import (
+    clip_samples,
+    excerpts,
+    nearest_recordings,
+    of_events,
+    sounding,
+    thinned,
+)
+from timbrel.analysis.interpolation import interpolations
+from timbrel.analysis.time_measures import TimeMeasures, measure_in_time
+from timbrel.analysis.tracks import Tracks, tracks_once
 from timbrel.data.split.parts import Segment, Split
 from timbrel.errors import UserError
 from timbrel.generation.engine import render
-from timbrel.generation.file_source import conditions_of
 from timbrel.generation.source import prior_source
 from timbrel.generation.statistics import LatentStatistics
-from timbrel.generation.tracks import latent_of, rows_of
 from timbrel.metrics import aisfx, distribution, diversity
 from timbrel.metrics.distribution import SetDistance
 from timbrel.metrics.diversity import Support
-from timbrel.metrics.embedding import DIMENSIONS, embed, whatever_width
+from timbrel.metrics.embedding import DIMENSIONS, embed
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import numpy_generator
 
-POSITIONS = 9
-"""Number of codes on the line between two recordings, both ends included."""
+HEARD = 12
+"""So many of the sounds are kept to be heard, each beside the recording nearest to it."""
+COPY = 0.35
+"""A sound nearer to a recording than this share of held-out recordings' median counts as a copy."""
 
-_MOST_TRAINING, _MOST_IN_SETS, _MOST_HELD_OUT, _MOST_PAIRS = 4096, 256, 64, 4
-_SILENT_PEAK = 1e-3
-_STANDSTILL_DB = 0.5
-_VENDI_DRAWS = 8
+_MOST_TRAINING, _MOST_IN_SETS, _MOST_HELD_OUT = 4096, 256, 64
+_RECONSTRUCTED, _RECONSTRUCTED_S = (16, 48), 90.0
 
 Audio = NDArray[np.float32]
 Embeddings = NDArray[np.float64]
@@ -51,12 +60,18 @@ EMBEDDINGS: dict[str, Callable[[Audio, int], Embeddings]] = {"log_mel": embed, "
 
 @dataclass(frozen=True)
 class GeneratedClip:
-    """A clip that `timbrel generate seed=...` renders, and the training clip nearest to it."""
+    """A clip that `timbrel generate seed=...` renders, and the training clip nearest to it.
+
+    `made_of` names the recordings that the prior made it of, empty where it says nothing;
+    `descriptors` are those of `metrics.time_structure`, empty where they were not measured.
+    """
 
     seed: int
     training_file: str
     training_start_s: float
     distance_db: float
+    made_of: str = ""
+    descriptors: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,11 +83,6 @@ class Embedded:
 
     def __len__(self) -> int:
         return len(self.points)
-
-    def thinned(self, most: int) -> "Embedded":
-        """At most `most` of them, evenly spread."""
-        kept = _evenly(len(self), most)
-        return Embedded(self.points[kept], tuple(self.excerpts[i] for i in kept))
 
     def heard_by(self, hear: Callable[[Audio, int], Embeddings]) -> Embeddings:
         """The same clips by another embedding; `(0, 0)` of none."""
@@ -93,11 +103,10 @@ class SetDistances:
 
 @dataclass(frozen=True)
 class GeneratedSounds:
-    """Everything that was measured; what too few clips do not allow is None, or nan.
+    """Everything that was measured; what too few clips do not allow is None.
 
     `held_out_distance_db` is to the nearest training clip, from held-out recordings of which no
-    piece was trained on, and `n_training` of how many; sets may be of fewer of them. `vendi` and
-    `vendi_training` are of equally many clips.
+    piece was trained on, and `n_training` of how many; sets may be of fewer of them.
     """
 
     clip_s: float
@@ -105,16 +114,22 @@ class GeneratedSounds:
     n_training: int
     held_out_distance_db: NDArray[np.float64]
     support: Support | None
-    vendi: float
-    vendi_training: float
-    n_vendi: int
     smoothness: tuple[float, ...]
     distances: SetDistances
+    in_time: TimeMeasures | None = None
 
     @property
     def nearest(self) -> GeneratedClip:
         """The generated clip that lies nearest to a training clip."""
         return min(self.clips, key=lambda clip: clip.distance_db)
+
+    @property
+    def copies(self) -> float:
+        """The share of clips nearer than `COPY` of held-out recordings' median; nan without any."""
+        if not len(self.held_out_distance_db):
+            return math.nan
+        limit = COPY * float(np.median(self.held_out_distance_db))
+        return float(np.mean([clip.distance_db < limit for clip in self.clips]))
 
 
 def measure_generated(
@@ -123,89 +138,134 @@ def measure_generated(
     split: Split,
     *,
     clips: int,
-    chunk_samples: int,
+    excerpt_samples: int,
     seed: int,
     audio_folder: Path,
     embedding: str = "log_mel",
+    tracks: Tracks | None = None,
 ) -> GeneratedSounds | None:
     """Render `clips` clips with the seeds `seed`, `seed` + 1, ... and compare them.
 
-    None where there is nothing to render or to compare with. A clip is a training chunk long, or as
-    long as the median training recording where that is shorter. Copies are looked for among at most
-    4,096 training clips; as sets, by `embedding`, one of `EMBEDDINGS`, at most 256 of them and 64
-    held-out ones are compared, evenly spread. The generated clip nearest to a training clip and
-    that one are written into `audio_folder`. Seeds whose sound is not finite are left out.
+    None where there is nothing to render or to compare with. One-shots and notes are compared
+    whole, textures in excerpts of `excerpt_samples`; a clip is as long as the median of these.
+    Copies are looked for among at most 4,096 training clips; as sets, by `embedding`, one of
+    `EMBEDDINGS`, at most 256 of them and 64 held-out ones are compared, and in time reconstructions
+    of 16 to 48 (90 s), evenly spread. Into `audio_folder` go the clip nearest to a training
+    clip and the first 12, each beside what it is nearest to. Seeds whose sound is not finite are
+    left out. `tracks` are those that were measured already.
     """
-    length = _clip_samples(split.train, chunk_samples)
-    training = embedded(split.train, length, _MOST_TRAINING, model.sample_rate_hz)
-    if not clips or not len(training):
+    events = of_events(split.train)
+    length = clip_samples(split.train, excerpt_samples, events=events)
+    training = sounding(excerpts(split.train, length), _MOST_TRAINING)
+    if not clips or not training:
+        return None
+    drawn = _drawn(model, prior, length, range(seed, seed + clips))
+    if not drawn:
         return None
     trained_on = {segment.clip.clip_id for segment in split.train}
     held_out = [*split.validation, *split.test]
     unseen = [segment for segment in held_out if segment.clip.clip_id not in trained_on]
-    others = embedded(unseen, length, _MOST_HELD_OUT, model.sample_rate_hz)
-    hear = EMBEDDINGS[embedding]
-    seeds, points, heard = [], [], []
-    for each in range(seed, seed + clips):
-        try:
-            audio = from_prior(model, prior, length, each)
-        except UserError:  # not finite: no measure of it may cost a training its end
-            continue
-        seeds.append(each)
-        points.append(embed(audio, model.sample_rate_hz))
-        heard.append(points[-1] if hear is embed else hear(audio, model.sample_rate_hz))
-    if not points:
-        return None
-    invented = np.stack(points)
-    nearest = _nearest(invented, training.points)
-    of_sets = training.thinned(_MOST_IN_SETS)
+    others = sounding(excerpts(unseen, length), _MOST_HELD_OUT)
+    rate_hz = model.sample_rate_hz
+    of_sets = embedded(thinned(training, _MOST_IN_SETS), rate_hz)
+    of_others = embedded(others, rate_hz)
+    points = np.stack([embed(audio, rate_hz) for audio in drawn.values()])
+    unlike = nearest_recordings([x.samples() for x in others], training, rate_hz, events=events)
+    found = nearest_recordings(list(drawn.values()), training, rate_hz, events=events)
+    in_time = measure_in_time(
+        _reconstructed(model, training, tracks or tracks_once(model)),
+        list(drawn.values()),
+        rate_hz,
+        events=events,
+        rng=numpy_generator(seed, 0, "time measures"),
+    )
+    rows = () if in_time is None else in_time.descriptors
     result = replace(
-        compare(of_sets.points, others.points, invented, seed=seed),
-        clip_s=length / model.sample_rate_hz,
+        compare(of_sets.points, of_others.points, points),
+        clip_s=length / rate_hz,
         n_training=len(training),
-        held_out_distance_db=_nearest(others.points, training.points).distance,
+        held_out_distance_db=unlike.distance,
         clips=tuple(
-            _generated_clip(each, training.excerpts[index], float(distance))
-            for each, index, distance in zip(seeds, nearest.index, nearest.distance, strict=True)
+            GeneratedClip(
+                each,
+                training[index].clip.name,
+                training[index].start_sample / training[index].clip.rate_hz,
+                float(distance),
+                _made_of(model, prior, length, each),
+                tuple(map(float, rows[i])) if len(rows) else (),
+            )
+            for i, (each, index, distance) in enumerate(
+                zip(drawn, found.index, found.distance, strict=True)
+            )
         ),
         smoothness=interpolations(model, held_out, length),
+        in_time=in_time,
     )
+    hear = EMBEDDINGS[embedding]
     if hear is not embed:
-        sets = of_sets.heard_by(hear), others.heard_by(hear), np.stack(heard)
+        heard = np.stack([hear(audio, rate_hz) for audio in drawn.values()])
+        sets = of_sets.heard_by(hear), of_others.heard_by(hear), heard
         result = replace(result, distances=set_distances(*sets, embedding=embedding))
-    closest = int(nearest.distance.argmin())
-    pair = {
-        "generated": from_prior(model, prior, length, seeds[closest]),
-        "training": training.excerpts[nearest.index[closest]].samples(),
-    }
-    for name, audio in pair.items():
-        made = "prior" if name == "generated" else None
-        write_wav(audio_folder / f"{name}.wav", audio, model.sample_rate_hz, made=made)
+    _write_heard(audio_folder, drawn, [training[i] for i in found.index], rate_hz, result)
     return result
 
 
-def compare(
-    training: Embeddings, held_out: Embeddings, generated: Embeddings, *, seed: int
-) -> GeneratedSounds:
-    """All measures of embeddings; clips and smoothness stay empty. `seed` is for the draws."""
+def _drawn(
+    model: Autoencoder, prior: LatentStatistics, length: int, seeds: range
+) -> dict[int, Audio]:
+    """The clips by their seeds, but for those that are not finite."""
+    drawn = {}
+    for each in seeds:
+        try:
+            drawn[each] = from_prior(model, prior, length, each)
+        except UserError:  # not finite: no measure of it may cost a training its end
+            continue
+    return drawn
+
+
+def _made_of(model: Autoencoder, prior: LatentStatistics, length: int, seed: int) -> str:
+    """The recordings and their weights as `name 62 %; name 38 %`; empty of a prior without any."""
+    source = prior_source(model, prior, n_samples=length, seed=seed)
+    parts: Sequence[tuple[str, float]] = getattr(source, "made_of", ())
+    return "; ".join(f"{name} {100 * weight:.0f} %" for name, weight in parts)
+
+
+def _reconstructed(model: Autoencoder, training: Sequence[Segment], tracks: Tracks) -> list[Audio]:
+    """What the model makes of training clips, but for what is not finite."""
+    mean_s = sum(x.n_samples for x in training) / len(training) / model.sample_rate_hz
+    fewest, most = _RECONSTRUCTED
+    kept = thinned(training, max(fewest, min(most, int(_RECONSTRUCTED_S / mean_s))))
+    made = [reconstruct(model, excerpt.samples(), tracks(excerpt)).audio for excerpt in kept]
+    return [audio for audio in made if np.isfinite(audio).all()]
+
+
+def _write_heard(
+    folder: Path,
+    drawn: Mapping[int, Audio],
+    recordings: Sequence[Segment],
+    rate_hz: int,
+    sounds: GeneratedSounds,
+) -> None:
+    """The nearest pair, and the first clips, each beside the recording nearest to it."""
+    pairs = dict(zip(drawn, recordings, strict=True))
+    names = {f"seed_{seed}": seed for seed in [*drawn][:HEARD]}
+    closest = sounds.nearest.seed
+    write_wav(folder / "generated.wav", drawn[closest], rate_hz, made="prior")
+    write_wav(folder / "training.wav", pairs[closest].samples(), rate_hz)
+    for name, seed in names.items():
+        write_wav(folder / f"{name}.wav", drawn[seed], rate_hz, made="prior")
+        write_wav(folder / f"{name}_nearest.wav", pairs[seed].samples(), rate_hz)
+
+
+def compare(training: Embeddings, held_out: Embeddings, generated: Embeddings) -> GeneratedSounds:
+    """The measures of embeddings; clips, smoothness and what is heard in time stay empty."""
     several = len(training) > 1
-    spread = _spread(training)
-    n = min(len(training), len(generated))
-    vendi = vendi_training = math.nan
-    if spread > 0:
-        rng = numpy_generator(seed, 0, "vendi")
-        draws = [rng.permutation(len(training))[:n] for _ in range(_VENDI_DRAWS)]
-        vendi = _vendi(generated[:n], spread)
-        vendi_training = float(np.mean([_vendi(training[draw], spread) for draw in draws]))
     return GeneratedSounds(
         clip_s=math.nan,
         clips=(),
         n_training=len(training),
-        held_out_distance_db=_nearest(held_out, training).distance,
+        held_out_distance_db=np.zeros(0),
         support=diversity.density_and_coverage(training, generated) if several else None,
-        vendi=vendi,
-        vendi_training=vendi_training,
-        n_vendi=n,
         smoothness=(),
         distances=set_distances(training, held_out, generated),
     )
@@ -223,10 +283,6 @@ def set_distances(
     kad, frechet = _distances(training, generated, spread)
     kad_held_out, frechet_held_out = _distances(training, held_out, spread)
     return SetDistances(embedding, kad, kad_held_out, frechet, frechet_held_out)
-
-
-def _nearest(points: Embeddings, training: Embeddings) -> diversity.Nearest:
-    return diversity.nearest(whatever_width(points), whatever_width(training))
 
 
 def _spread(training: Embeddings) -> float:
@@ -251,78 +307,7 @@ def from_prior(model: Autoencoder, prior: LatentStatistics, n_samples: int, seed
     return np.concatenate(list(render(model, source)), axis=1)
 
 
-def embedded(segments: Sequence[Segment], length: int, most: int, rate_hz: int) -> Embedded:
-    """At most `most` excerpts of `length` samples, evenly spread; silent ones are left out.
-
-    A segment gives one after the other, and at least one, which may be shorter.
-    """
-    excerpts = [
-        replace(
-            segment,
-            start_sample=segment.start_sample + i * length,
-            stop_sample=min(segment.stop_sample, segment.start_sample + (i + 1) * length),
-        )
-        for segment in segments
-        for i in range(max(1, segment.n_samples // length))
-    ]
-    excerpts = [excerpts[i] for i in _evenly(len(excerpts), most)]
-    points, kept = [], []
-    for excerpt in excerpts:
-        audio = excerpt.samples()
-        if np.abs(audio).max() > _SILENT_PEAK:
-            points.append(embed(audio, rate_hz))
-            kept.append(excerpt)
-    return Embedded(np.stack(points) if points else np.zeros((0, DIMENSIONS)), tuple(kept))
-
-
-@torch.inference_mode()
-def interpolations(
-    model: Autoencoder, segments: Sequence[Segment], length: int
-) -> tuple[float, ...]:
-    """The smoothness of straight lines between the codes of one recording and the next.
-
-    Of at most four pairs, nine positions each; nan where the sound hardly moves.
-    """
-    begins = [
-        replace(s, stop_sample=min(s.stop_sample, s.start_sample + length)).samples()
-        for s in segments[: 2 * _MOST_PAIRS]
-    ]
-    device = next(model.parameters()).device
-    weights = torch.linspace(0, 1, POSITIONS, device=device)
-    found = []
-    for pair in zip(begins[::2], begins[1::2], strict=False):
-        equal = np.stack([np.pad(x, ((0, 0), (0, length - x.shape[1]))) for x in pair])
-        tracks = [conditions_of(model, sound).tracks for sound in equal]
-        both = {name: torch.cat([of[name] for of in tracks]) for name in model.conditions}
-        conditions = Conditions(**both).map(lambda x: x.to(device))
-        code = model.encode(torch.from_numpy(equal).to(device), conditions).mean
-        rows = rows_of(code)
-        line = latent_of(
-            torch.lerp(rows[:1], rows[1:], weights[:, None, None]),
-            torch.lerp(code.clip[:1], code.clip[1:], weights[:, None]),
-            model.conditions,
-        )
-        sounds = model.decode(line).float().cpu().numpy()[:, :, :length]
-        points = np.stack([embed(sound, model.sample_rate_hz) for sound in sounds])
-        steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
-        moves = steps.sum() > _STANDSTILL_DB
-        found.append(diversity.smoothness(steps) if moves else math.nan)
-    return tuple(found)
-
-
-def _evenly(available: int, most: int) -> list[int]:
-    return [i * available // most for i in range(most)] if available > most else [*range(available)]
-
-
-def _clip_samples(segments: Sequence[Segment], chunk_samples: int) -> int:
-    lengths = [segment.n_samples for segment in segments]
-    return min([chunk_samples, *([max(1, int(np.median(lengths)))] if lengths else [])])
-
-
-def _generated_clip(seed: int, excerpt: Segment, distance_db: float) -> GeneratedClip:
-    start_s = excerpt.start_sample / excerpt.clip.rate_hz
-    return GeneratedClip(seed, excerpt.clip.name, start_s, distance_db)
-
-
-def _vendi(points: Embeddings, bandwidth: float) -> float:
-    return diversity.vendi_score(distribution.gaussian_kernel(points, points, bandwidth))
+def embedded(segments: Sequence[Segment], rate_hz: int) -> Embedded:
+    """Their points."""
+    points = [embed(segment.samples(), rate_hz) for segment in segments]
+    return Embedded(np.stack(points) if points else np.zeros((0, DIMENSIONS)), tuple(segments))

@@ -5,8 +5,21 @@ import numpy as np
 from timbrel.attributes.frames import Signal
 
 EVENT_S, ENDED_S = 2.0, 12.0
+ENDED_DB = -30.0
 _LAST_S = 0.05
-_ENDED_DB = -30.0
+
+
+def last_db(audio: Signal, rate_hz: int) -> float:
+    """The peak of the last 50 ms of `audio` (channel time) relative to its peak, in dB.
+
+    Minus infinity where the last 50 ms are silent, and of silence.
+
+    >>> last_db(np.repeat([[1.0, 0.1]], 500, axis=1), 1000).__round__(6)
+    -20.0
+    """
+    last = max(1, round(_LAST_S * rate_hz))
+    end, peak = (float(np.abs(x).max(initial=0.0)) for x in (audio[:, -last:], audio))
+    return 20.0 * float(np.log10(end / peak)) if end > 0 else -np.inf
 
 
 def is_event(audio: Signal, rate_hz: int) -> bool:
@@ -21,6 +34,4 @@ def is_event(audio: Signal, rate_hz: int) -> bool:
     seconds = audio.shape[1] / rate_hz
     if seconds < EVENT_S:
         return True
-    last = max(1, round(_LAST_S * rate_hz))
-    ended = np.abs(audio[:, -last:]).max() <= 10 ** (_ENDED_DB / 20) * np.abs(audio).max()
-    return seconds < ENDED_S and bool(ended)
+    return seconds < ENDED_S and last_db(audio, rate_hz) <= ENDED_DB

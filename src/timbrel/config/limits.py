@@ -23,6 +23,10 @@ _LESS_OVERFITTING = (
     "more strongly penalised code (latent=...), or from a related model (init_from=)"
 )
 _HOLD_PITCH = "train longer, or with architecture=harmonic, which plays the measured pitch"
+_NOT_THE_MODEL = (
+    "this is the prior's fault and not the model's; source=file, which uses no prior, is not "
+    "affected"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,15 +223,81 @@ LIMITS = {
         "penalty (latent.weights.kl), so that the code fits the prior; source=file is not affected",
     ),
     "diversity": Limit(
-        key="diversity",
+        key="diversity_deviation",
+        default=0.5,
+        direction="at_most",
+        help="highest deviation of the variety of generated clips (Vendi score - 1) from that of "
+        "reconstructions, as a share of the latter (1: all are the same)",
+        title="deviation of diversity",
+        better="lower",
+        held="generated sounds differ from one another as recordings do (Vendi scores; {counts})",
+        broken="generated sounds do not differ from one another as recordings do (Vendi scores; "
+        f"{{counts}}): if there are too few and the code has collapsed too, {WEAKER_PENALTY}; "
+        "otherwise " + _NOT_THE_MODEL,
+    ),
+    "time_structure": Limit(
+        key="time_structure",
+        default=6.0,
+        direction="at_most",
+        help="highest distance of generated sounds from reconstructions in how they begin, go on "
+        "and end (kernel distance of 13 numbers, times 100; 0: the same)",
+        title="time distance",
+        better="lower",
+        held="generated sounds begin, go on and end as recordings do (kernel distance of 13 "
+        "numbers; {counts})",
+        broken="generated sounds do not begin, go on and end as recordings do (kernel distance of "
+        "13 numbers; {counts}): " + _NOT_THE_MODEL,
+    ),
+    "two_sample": Limit(
+        key="two_sample_auc",
+        default=0.8,
+        direction="at_most",
+        help="highest area under the curve of a classifier that tells generated sounds from "
+        "reconstructions by how they go on in time (0.5: it cannot, 1: it always can)",
+        title="told from reconstructions (AUC)",
+        better="lower",
+        held="generated sounds are not surely told from recordings by how they go on in time "
+        "(area under the curve; {counts})",
+        broken="generated sounds are told from recordings by how they go on in time (area under "
+        "the curve; {counts}): " + _NOT_THE_MODEL,
+    ),
+    "endings": Limit(
+        key="endings",
         default=0.1,
-        direction="at_least",
-        help="lowest variety of generated clips (Vendi score - 1) relative to training clips",
-        title="diversity",
-        better="higher",
-        held="generated sounds differ from one another ({counts})",
-        broken="generated sounds are nearly all the same ({counts}): if the code has collapsed "
-        f"too, {WEAKER_PENALTY}, otherwise train longer",
+        direction="at_most",
+        help="highest difference between the shares of generated sounds and of reconstructions "
+        "that have ended (last 50 ms at least 30 dB below the peak)",
+        title="difference of endings",
+        better="lower",
+        held="as many generated sounds end as recordings do (share of each; {counts})",
+        broken="generated sounds do not end as recordings do (share of each whose last 50 ms lie "
+        "30 dB below the peak; {counts}): " + _NOT_THE_MODEL,
+    ),
+    "rebound": Limit(
+        key="rebound",
+        default=0.15,
+        direction="at_most",
+        help="highest share of generated sounds that rise by more than 6 dB after their peak, "
+        "beyond that of reconstructions",
+        title="excess of rebounds",
+        better="lower",
+        held="generated sounds die away after their peak as recordings do (share of each that "
+        "rises again by 6 dB; {counts})",
+        broken="generated sounds rise again after their peak (share of each that does by 6 dB; "
+        "{counts}): " + _NOT_THE_MODEL,
+    ),
+    "coherence": Limit(
+        key="coherence",
+        default=3.0,
+        direction="at_most",
+        help="highest share of the variance of textures that lies within each, relative to that "
+        "of reconstructions",
+        title="wandering within textures",
+        better="lower",
+        held="a generated texture stays what it is, as recordings do (variance within each as a "
+        "share of all, over that of reconstructions; {counts})",
+        broken="a generated texture wanders through all recordings (variance within each as a "
+        "share of all, over that of reconstructions; {counts}): " + _NOT_THE_MODEL,
     ),
     "interpolation": Limit(
         key="interpolation",
@@ -247,6 +317,9 @@ LIMITS = {
 
 ByKey = Mapping[str, float | None]
 """A run's limits by key, as in `limits.*` of its config."""
+
+_GONE = ("diversity",)
+"""Keys of earlier runs: a lowest variety, where `diversity_deviation` has two sides."""
 
 DEFAULTS: ByKey = {limit.key: limit.default for limit in LIMITS.values()}
 
@@ -272,8 +345,11 @@ LimitsConfig = make_dataclass(
 def moved(saved: Mapping[str, Any]) -> dict[str, Any]:
     """The config of a run, with the limits moved from `alarms` (older runs) to a section `limits`.
 
-    A limit that is already in `limits` stays; one that is in neither has its default.
+    A limit that is already in `limits` stays; one that is in neither has its default. Limits that
+    there are no more are left out.
     """
+    if isinstance(limits := saved.get("limits"), Mapping):
+        saved = {**saved, "limits": {k: v for k, v in limits.items() if k not in _GONE}}
     alarms = saved.get("alarms")
     if not isinstance(alarms, Mapping):
         return dict(saved)

@@ -1,6 +1,7 @@
-"""Sounds generated from the prior, for the page: scores with their n, and the nearest pair."""
+"""Sounds drawn from the prior, for the page: a dozen to hear, numbers, and the nearest pair."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -12,7 +13,8 @@ from timbrel.report.run_listening import excerpt
 from timbrel.report.run_warnings import command
 from timbrel.runs.folder import Run, read_table
 
-_HEARD_S = 4.0
+_HEARD_S, _OF_DOZEN_S = 4.0, 3.0
+_THUMB_IN, _THUMB_DPI = (2.6, 1.5), 100
 _KINDS = ("generated", "training")
 # Words, the measure of generated sounds, and what to compare it with.
 _ROWS = (
@@ -20,23 +22,56 @@ _ROWS = (
     ("Fréchet distance to training clips", "frechet", "frechet_held_out", "held-out recordings"),
     ("coverage of training clips", "coverage", "coverage_expected", "a perfect model"),
     ("density around training clips", "density", None, "1: a perfect model"),
-    ("Vendi score: number of different sounds", "vendi", "vendi_training", "training clips"),
+    ("Vendi score: number of different sounds", "vendi", "vendi_reconstructed", "reconstructions"),
     (
         "distance to nearest training clip, median, dB",
         "nearest_training_median_db",
         "nearest_training_median_db_held_out",
         "held-out recordings",
     ),
+    ("share of near copies", "copies", None, "nearer than 0.35 of held-out recordings"),
     ("smoothness between two recordings", "smoothness", None, "1: equal steps"),
+)
+# The same of what is heard in time: what its gate's value reaches by chance, or the other set's.
+_ROWS_IN_TIME = (
+    ("time distance to reconstructions", "time_structure", "time_structure_by_chance", "chance"),
+    (
+        "told from reconstructions (area; 0.5: never)",
+        "two_sample",
+        "two_sample_by_chance",
+        "chance",
+    ),
+    ("share that has ended", "endings", "endings_reconstructed", "reconstructions"),
+    ("share that rises after its peak", "rebound", "rebound_reconstructed", "reconstructions"),
+    (
+        "variance within each, as a share of all",
+        "within_share",
+        "within_share_reconstructed",
+        "reconstructions",
+    ),
 )
 _OF_SETS = {"aisfx": "; the first two rows use aiSFX, a network trained on sound effects"}
 """The words for the embedding of the first two rows."""
 
 
 @dataclass(frozen=True)
-class Invented:
-    """The section of the page; `pair` is empty where its sounds are not there."""
+class Sound:
+    """A new sound and the recording nearest to it, each as a player and a picture."""
 
+    seed: str
+    made_of: str
+    """Empty where the prior does not say."""
+    nearest: str
+    sound: tuple[Markup, Markup]
+    recording: tuple[Markup, Markup]
+
+
+@dataclass(frozen=True)
+class Invented:
+    """The section of the page; `dozen` and `pair` are empty where their sounds are not there."""
+
+    dozen: tuple[Sound, ...]
+    said_of_dozen: str
     said: str
     rows: tuple[tuple[str, str, str, str], ...]
     pair: tuple[tuple[tuple[Markup, Markup], str], ...]
@@ -54,9 +89,10 @@ def invented(run: Run) -> Invented | None:
     known = {row["measure"]: row for row in table}
     rows = tuple(
         (words, _cell(known[name]), _cell(known.get(control)), by)
-        for words, name, control, by in _ROWS
+        for words, name, control, by in (*_ROWS, *_ROWS_IN_TIME)
         if name in known
     )
+    dozen = _dozen(run, clips)
     nearest = min(clips, key=lambda row: row["distance_db"])
     seed, file = nearest["seed"], nearest["training_file"]
     said = (
@@ -72,7 +108,10 @@ def invented(run: Run) -> Invented | None:
         f"{nearest['training_start_s']:.2f} s: {number(nearest['distance_db'])} dB away. If the "
         "model has memorised its recordings, the two sound alike."
     )
+    held_out = known.get("nearest_training_median_db_held_out")
     return Invented(
+        dozen=dozen,
+        said_of_dozen=_said_of_dozen(len(dozen), len(clips), held_out),
         said=said,
         rows=rows,
         pair=_pair(run),
@@ -85,6 +124,53 @@ def _cell(row: dict[str, Any] | None) -> str:
     return "" if row is None else f"{number(row['value'])} (n = {row['n']:.0f})"
 
 
+def _said_of_dozen(heard: int, drawn: int, held_out: dict[str, Any] | None) -> str:
+    said = (
+        f"The first {heard} of {drawn} sounds drawn from the prior, not chosen. Beneath each is "
+        "the recording that it is nearest to, moment by moment"
+    )
+    if held_out is not None:
+        value = number(held_out["value"])
+        said += f"; recordings that were not trained on are {value} dB away from theirs (median)"
+    return f"{said}. Players hold the first {_OF_DOZEN_S:g} s, levels are as drawn."
+
+
+def _dozen(run: Run, clips: list[dict[str, Any]]) -> tuple[Sound, ...]:
+    """Every sound whose files are there, in the order of the table."""
+    folder = run.evaluation_folder / "audio" / "generated"
+    heard = []
+    for row in clips:
+        seed = row["seed"]
+        paths = [folder / f"seed_{seed}{beside}.wav" for beside in ("", "_nearest")]
+        if not all(path.is_file() for path in paths):
+            continue
+        start_s = row["training_start_s"]
+        place = f" at {start_s:.2f} s" if start_s else ""
+        sound, recording = (
+            _heard(path, _OF_DOZEN_S, label, small=True)
+            for path, label in zip(
+                paths, (f"new sound of seed {seed}", f"nearest to seed {seed}"), strict=True
+            )
+        )
+        nearest = f"'{row['training_file']}'{place}, {number(row['distance_db'])} dB away"
+        heard.append(Sound(seed, row.get("made_of") or "", nearest, sound, recording))
+    return tuple(heard)
+
+
+def _heard(path: Path, seconds: float, label: str, *, small: bool = False) -> tuple[Markup, Markup]:
+    """Player and picture of the first `seconds` of a file."""
+    try:
+        audio, rate_hz = excerpt(path, seconds)
+    except UserError as error:
+        raise UserError(f"{error}; run timbrel evaluate again") from error
+    png = (
+        spectrogram_png(audio, rate_hz, size_in=_THUMB_IN, dpi=_THUMB_DPI)
+        if small
+        else spectrogram_png(audio, rate_hz)
+    )
+    return audio_player(audio, rate_hz, label), picture(png, f"Spectrogram of {label}")
+
+
 def _pair(run: Run) -> tuple[tuple[tuple[Markup, Markup], str], ...]:
     """Player and picture of the generated clip and of the training clip nearest to it."""
     sides = []
@@ -92,18 +178,5 @@ def _pair(run: Run) -> tuple[tuple[tuple[Markup, Markup], str], ...]:
         path = run.evaluation_folder / "audio" / "generated" / f"{kind}.wav"
         if not path.is_file():
             return ()
-        try:
-            audio, rate_hz = excerpt(path, _HEARD_S)
-        except UserError as error:
-            raise UserError(f"{error}; run timbrel evaluate again") from error
-        label = f"nearest pair, {kind}"
-        sides.append(
-            (
-                (
-                    audio_player(audio, rate_hz, label),
-                    picture(spectrogram_png(audio, rate_hz), f"Spectrogram of {label}"),
-                ),
-                kind,
-            )
-        )
+        sides.append((_heard(path, _HEARD_S, f"nearest pair, {kind}"), kind))
     return tuple(sides)

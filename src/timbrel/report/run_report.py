@@ -90,7 +90,7 @@ def _values(run: Run) -> dict[str, Any]:
             ("what", "What this is"),
             ("scores", "Scores"),
             ("listening", "Listening"),
-            ("invented", "Generated sounds"),
+            ("invented", "What it invents"),
             ("curves", "Training curves"),
             ("files", "File by file"),
             ("config", "Settings"),

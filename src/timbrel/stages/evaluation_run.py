@@ -22,6 +22,7 @@ from timbrel.analysis.evaluation import (
     summarise,
     write_tables,
 )
+from timbrel.analysis.excerpts import TEXTURE_S
 from timbrel.analysis.gates import Gate
 from timbrel.analysis.generated_sounds import GeneratedSounds, measure_generated
 from timbrel.analysis.generated_tables import write_generated
@@ -193,10 +194,11 @@ def evaluate_model(
             prior,
             found.split,
             clips=settings.generated_clips,
-            chunk_samples=chunk_samples,
+            excerpt_samples=max(chunk_samples, round(TEXTURE_S * model.sample_rate_hz)),
             seed=seed,
             audio_folder=draft / "audio" / "generated",
             embedding=settings.embedding,
+            tracks=tracks,
         )
         gates = [
             gate_rows.kl_floor(rows, frame_rate_hz, limits["kl_floor_nats"]),
