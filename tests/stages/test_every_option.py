@@ -30,7 +30,7 @@ TOGETHER = [
     for row in zip_longest(
         options("latent"),
         [*options("augmentation"), *options("architecture")],
-        [*options("loss"), *options("optimizer", "callbacks", "trainer"), *HERE],
+        [*options("loss"), *options("optimizer", "callbacks", "trainer", "prior"), *HERE],
         options("logger"),
     )
 ]
@@ -45,7 +45,7 @@ def test_no_group_is_forgotten() -> None:
     assert len(trained) == len(set(trained))
     covered = {text.split("=")[0] for text in trained + DEVICES + EXPERIMENTS + EXPORTS}
     assert {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"} == covered
-    roots = {"train", "inspect", "evaluate", "generate"}
+    roots = {"train", "inspect", "evaluate", "prior", "generate"}
     assert {path.stem for path in CONF.glob("*.yaml")} == roots
 
 

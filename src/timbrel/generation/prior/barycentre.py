@@ -161,6 +161,8 @@ class BarycentrePrior:
     def _perturbed(self, rows: Array, temperature: float, rng: np.random.Generator) -> Array:
         root = self._residual
         n_frames = rows.shape[1]
+        if not len(rows):  # a model whose codes are of whole clips alone
+            return rows
         reach = 3 * _MOVES_FRAMES
         window = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _MOVES_FRAMES) ** 2)
         window /= np.linalg.norm(window)

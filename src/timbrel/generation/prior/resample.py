@@ -64,7 +64,7 @@ class ResamplePrior:
         rng = numpy_generator(seed // len(clips), 0, "prior recordings")
         index = int(rng.permutation(len(clips))[seed % len(clips)])
         rng = numpy_generator(seed, 0, "prior direction")
-        share = temperature * float(rng.uniform(0.0, _TOWARDS))
+        share = min(1.0, temperature * float(rng.uniform(0.0, _TOWARDS)))
         nearest = self._nearest(index)
         offset = share * (self._means[nearest] - self._means[index])
         own = clips[index].end_frame * self.hop_samples
@@ -147,6 +147,7 @@ class _Quilt:
         self.n_samples = n_samples
         self.temperature = temperature
         self.whole = whole
+        self.scaled = body(clip) / prior.deviation[:, None]
 
     def blocks(self) -> Iterator[Latent]:
         """A piece each; the same ones at every call."""
@@ -203,7 +204,7 @@ class _Quilt:
         if not len(free):
             return int(rng.integers(max(1, last + 1)))
         places = rng.choice(free, min(_CANDIDATES, len(free)), replace=False)
-        scaled = rows / self.prior.deviation[:, None]
+        scaled = self.scaled
         after = scaled[:, stop : stop + join]
         width = after.shape[1]
         cost = [np.square(scaled[:, x : x + width] - after).sum() for x in places]
@@ -239,8 +240,11 @@ class _Perturbation:
         gain = (1 - keeps**2) * np.sqrt((1 - keeps**2) / (1 + keeps**2))
         self.filter = [gain], [1.0, -2 * keeps, keeps**2]
         self.state = np.zeros((len(rows), 2))
+        self(round(10 / (1 - keeps)))  # from its first frame on it is as strong as later
 
     def __call__(self, n_frames: int) -> Array:
+        if not len(self.root):  # a model whose codes are of whole clips alone
+            return np.zeros((0, n_frames))
         white = self.root @ self.rng.standard_normal((self.root.shape[1], n_frames))
         smooth, self.state = lfilter(*self.filter, white, zi=self.state)
         return smooth
