@@ -193,7 +193,7 @@ def test_generate_checks(tmp_path):
     assert "needs input=FILE" in message(GenerateConfig(model=model, source=Source.file))
     gone = GenerateConfig(model=model, source=Source.file, input=str(tmp_path / "kick.wav"))
     assert "no such file" in message(gone)
-    assert "only for source=file" in message(GenerateConfig(model=model, input=model))
+    assert "source=prior does not take it" in message(GenerateConfig(model=model, input=model))
     assert "seconds=-1" in message(GenerateConfig(model=model, seconds=-1))
     assert "longer than" in message(GenerateConfig(model=model, seconds=0.1, fade_out_s=1.0))
     assert "temperature=-1" in message(GenerateConfig(model=model, temperature=-1))
