@@ -51,7 +51,7 @@ test: lint
 demo: install
 	$(BIN)/timbrel train experiment=demo
 	@run=$$(ls -td outputs/*_demo_*/ | head -n 1); run=$${run%/}; \
-	$(BIN)/timbrel generate --multirun model="$$run" output="$$run/sounds" seconds=2 seed=1,2,3,4; \
+	$(BIN)/timbrel generate --multirun model="$$run" output="$$run/sounds" seed=1,2,3,4; \
 	echo "the page: $$run/report.html  its sounds, in $$run/sounds: $$(cd "$$run/sounds" && echo *.wav)"
 
 base: install

@@ -120,8 +120,11 @@ def check_takes(
     *,
     input: Path | str | None,
     to: Path | str | None,
-) -> None:
-    """Raises UserError where `source` does not take a setting that is set, or lacks a file."""
+) -> str:
+    """The kind of `source`: `file` or the one that it names.
+
+    Raises UserError where it does not take a setting that is set, or lacks a file.
+    """
     kind = source if source in ("prior", *VARIATIONS) else "file"
     default = RenderSettings()
     for key, takers in _TAKEN_BY.items():
@@ -135,6 +138,7 @@ def check_takes(
             raise UserError(f"source={kind} needs {key}=FILE")
         if value is not None and kind not in takers:
             raise UserError(f"{key}={value}: only source={' or '.join(takers)} takes it here")
+    return kind
 
 
 class Instrument:
@@ -240,7 +244,7 @@ class Instrument:
             )
         wanted = settings.seconds
         asked = None if wanted is None else max(1, round(wanted * self.sample_rate_hz))
-        check_takes(source, settings, input=input, to=to)
+        kind = check_takes(source, settings, input=input, to=to)
         drawn, label = self._drawn(source, settings, asked, input=input, to=to)
         blocks = render(
             self.model,
@@ -258,7 +262,7 @@ class Instrument:
             "model": tag(self.name),
             "model_hash": self.bundle.card.model_hash,
             "source": tag(label),
-            **asdict(settings),
+            **{k: v for k, v in asdict(settings).items() if kind in _TAKEN_BY.get(k, [kind])},
             # What it is, not what was asked for: the default and the same length written out agree.
             "seconds": round(n_samples / self.sample_rate_hz, 6),
         }
