@@ -33,6 +33,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lean(patch)
         patch.chdir(folder)
         words = [*TINY, f"data.root={folder / 'hits'}", "trainer.max_steps=4", "hydra.run.dir=run"]
+        words[words.index("prior=gaussian")] = "prior=auto"
         assert train.main(words) == 0
     return folder / "run"
 

@@ -34,6 +34,7 @@ TINY = (
     "trainer.validate_every_steps=7",
     "trainer.checkpoint_every_steps=5",
     "trainer.log_every_steps=1",
+    "prior=gaussian",  # a bank encodes every recording seven times; test_prior.py has one
     "logger=none",
     "logger.every_validations=1",
     "device=cpu",
