@@ -140,7 +140,10 @@ def test_show_of_a_bundle_and_of_the_one_inside_a_run(here, capsys) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["lst"], "library lst: no such command (list, show, compare); did you mean 'list'?"),
+        (
+            ["lst"],
+            "library lst: no such command (list, show, presets, compare); did you mean 'list'?",
+        ),
         (["list", "--srt=name"], "--srt=name: no such flag; did you mean '--sort'?"),
         (["list", "--sort=mrstf"], "did you mean 'mrstft'?"),
         (["list", "nowhere"], "'nowhere': no such folder"),

@@ -1,4 +1,4 @@
-"""Fits the bank of a model: the codes of its training recordings, and of others played faster."""
+"""Fits what new sounds are made of: the codes of training recordings, and how these sound."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -8,16 +8,20 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
+from timbrel.analysis.excerpts import of_events, sounding, thinned
 from timbrel.contracts import Conditions, Latent
-from timbrel.data.split.parts import Segment
+from timbrel.data.split.parts import Segment, Split
 from timbrel.generation.file_source import conditions_of
 from timbrel.generation.prior.bank import Bank, BankClip
 from timbrel.generation.prior.encoded import encoded_clip, with_silence
+from timbrel.generation.prior.recordings import Recordings, recordings_of
 from timbrel.generation.tracks import latent_of, rows_of
 from timbrel.models.autoencoder import Autoencoder
 
 SPEEDS_SEMITONES = (-4.0, -2.0, -1.0, 1.0, 2.0, 4.0)
 """At which speeds hits and notes are in the bank beside their own."""
+
+_MOST_HELD_OUT = 64
 
 Audio = NDArray[np.float32]
 
@@ -30,6 +34,25 @@ def fit_bank(model: Autoencoder, segments: Sequence[Segment]) -> Bank:
     """
     clips = [clip for segment in segments for clip in _clips(model, segment)]
     return Bank(tuple(clips), model.conditions)
+
+
+def fit_recordings(split: Split, rate_hz: int) -> Recordings | None:
+    """The training recordings as patterns, and how far held-out ones lie from them.
+
+    None where nothing says that: of a single recording, or where all are copies of each other.
+    """
+    training = sounding(split.train, len(split.train))
+    if not training:
+        return None
+    trained_on = {segment.clip.clip_id for segment in training}
+    held_out = [x for x in (*split.validation, *split.test) if x.clip.clip_id not in trained_on]
+    unseen = sounding(thinned(held_out, _MOST_HELD_OUT), _MOST_HELD_OUT)
+    return recordings_of(
+        [(segment.label, segment.samples()) for segment in training],
+        [segment.samples() for segment in unseen],
+        rate_hz,
+        events=of_events(split.train),
+    )
 
 
 def _clips(model: Autoencoder, segment: Segment) -> Iterator[BankClip]:

@@ -67,22 +67,15 @@ def nearest_recordings(
     """
     if not sounds:
         return diversity.Nearest(np.zeros(0), np.zeros(0, np.int64))
-    patches = np.concatenate([_patches(sound, rate_hz, events) for sound in sounds])
+    heard = np.concatenate([copies.patches(x, rate_hz, from_onset=events) for x in sounds])
     distance = np.full((len(sounds), len(recordings)), np.inf)
     for i, recording in enumerate(recordings):
         audio = recording.samples() if events else _and_a_second(recording).samples()
         cells = copies.pattern(audio, rate_hz, from_onset=events)
-        of_patches = copies.distances_db(patches, cells, anywhere=not events)
+        of_patches = copies.distances_db(heard, cells, anywhere=not events)
         distance[:, i] = of_patches.reshape(len(sounds), -1).min(1, initial=np.inf)
     index = distance.argmin(1)
     return diversity.Nearest(distance[np.arange(len(sounds)), index], index)
-
-
-def _patches(sound: Audio, rate_hz: int, events: bool) -> copies.Pattern:
-    cells = copies.pattern(sound, rate_hz, from_onset=events)
-    middle = max(len(cells) - copies.patch_frames(rate_hz), 0) // 2
-    starts = (0,) if events else (0, middle)
-    return np.stack([copies.patch(cells, rate_hz, start=start) for start in starts])
 
 
 def _and_a_second(excerpt: Segment) -> Segment:

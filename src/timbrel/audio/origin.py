@@ -50,6 +50,17 @@ def mark(file: "soundfile.SoundFile", comment: str) -> None:
     file.software, file.comment = f"timbrel {version('timbrel')}", comment
 
 
+def comment_in(path: str | Path) -> str | None:
+    """The comment of a sound file; None where it has none, or cannot be read."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            return file.comment or None
+    except (OSError, RuntimeError):
+        return None
+
+
 def is_marked(path: str | Path) -> bool:
     """Whether timbrel wrote the sound in a file. Raises OSError where it cannot be read."""
     with open(path, "rb") as file:

@@ -63,6 +63,7 @@ _COMMANDS = ("ablate", "library", "compare")
 _LIBRARY_FLAGS = {
     "list": ("--sort", "--csv", "--help"),
     "show": ("--help",),
+    "presets": ("--help",),
     "compare": ("--output", "--help"),
 }
 _FLAGS = ("--help", "--cfg", "--multirun", "--info", "--resolve", "--package", "--config-dir")

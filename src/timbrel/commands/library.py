@@ -1,4 +1,4 @@
-"""`timbrel library list|show|compare`: what was trained here, in one table or one screen."""
+"""`timbrel library list|show|presets|compare`: what was trained here, in a table or a screen."""
 
 import csv
 import math
@@ -21,6 +21,7 @@ timbrel library: the runs and models you have.
 Usage
   timbrel library list [FOLDER ...] [--sort KEY] [--csv]   one line per run, newest first
   timbrel library show RUN                                 settings and scores of one run or model
+  timbrel library presets RUN                              the sounds that are kept by name
   timbrel library compare RUN RUN ...                      the same as timbrel compare
 
 RUN is a run folder, a model bundle, or a part of a run's name that no other run has.
@@ -29,7 +30,7 @@ RUN is a run folder, a model bundle, or a part of a run's name that no other run
 Keys of --sort
   {keys}
 """
-_COMMANDS = ("list", "show", "compare")
+_COMMANDS = ("list", "show", "presets", "compare")
 
 Column = tuple[str, Callable[[Entry], Any], Callable[[Entry], str]]
 
@@ -48,6 +49,8 @@ def main(argv: Sequence[str]) -> int:
         return _list(rest)
     if command == "show":
         return _show(rest)
+    if command == "presets":
+        return _presets(rest)
     hint = did_you_mean(command, _COMMANDS, cutoff=0.4)
     raise UserError(f"library {command}: no such command ({', '.join(_COMMANDS)}){hint}")
 
@@ -95,6 +98,35 @@ def _show(words: Sequence[str]) -> int:
     from timbrel.commands.library_screen import screen
 
     sys.stdout.write(screen(locate(given.run)))
+    return 0
+
+
+def _presets(words: Sequence[str]) -> int:
+    parser = Parser(
+        "timbrel library presets",
+        description="The presets of a model: name, length, what it was made by, and its file. "
+        "generate preset.save=NAME keeps one, source=preset input=NAME plays it.",
+    )
+    parser.add_argument("run", metavar="RUN", help="run folder, bundle, or a part of its name")
+    given = parser.parse_args(list(words))
+    from timbrel.library.bundle import locate_bundle  # torch: only whoever asks for it waits
+    from timbrel.library.card import read_card, read_frontend
+    from timbrel.library.presets import preset_paths, read_values
+
+    folder = locate_bundle(locate(given.run))
+    card, frontend = read_card(folder), read_frontend(folder / "frontend.json")
+    found = preset_paths(folder, card.model_hash)
+    for name, path in found.items():
+        try:
+            values = read_values(path)
+        except UserError as error:
+            sys.stderr.write(f"passed over: {error}\n")
+            continue
+        length_s = values["n_samples"] / frontend.sample_rate_hz
+        made = f"{values['made'].get('source')} seed={values['made'].get('seed')}"
+        sys.stdout.write(f"{name}  {length_s:.2f} s  {printable(made)}  {printable(str(path))}\n")
+    if not found:
+        sys.stdout.write(f"no presets of {card.name}: generate preset.save=NAME makes one\n")
     return 0
 
 

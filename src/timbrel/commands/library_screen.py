@@ -16,7 +16,7 @@ from timbrel.config.schema import STAGES
 from timbrel.errors import override_text
 from timbrel.metrics.scores import SCORES
 from timbrel.runs.finder import Entry, summarise
-from timbrel.runs.folder import MODEL_FOLDER, Run, held_out_loss, read_run
+from timbrel.runs.folder import MODEL_FOLDER, Run, held_out_loss, holds_recordings, read_run
 from timbrel.words import duration, printable
 
 _SCHEMA_SECTIONS = ("data", "trainer", "device")
@@ -81,6 +81,11 @@ def _about(entry: Entry, run: Run) -> list[str]:
         "made by": ", ".join(text for text in by if text),
         "parent": str(card.get("parent") or ("none" if card else "")),
         "own parts": _foreign(card.get("foreign")),
+        "holds": (
+            "codes of its recordings: who has the model can hear them (prior.bank=false: without)"
+            if holds_recordings(run.folder)
+            else ""
+        ),
         "licence": str(card.get("licence") or ""),
     }
     return [f"  {name:<10}{value}" for name, value in facts.items() if value]

@@ -94,8 +94,15 @@ class Embedding(StrEnum):
     aisfx = "aisfx"
 
 
+class PresetPlace(StrEnum):
+    """Where a preset is kept."""
+
+    user = "user"
+    model = "model"
+
+
 # Not a class: one of its names is a word of Python's.
-Source = StrEnum("Source", ["prior", "file", "vary", "between", "continue"])
+Source = StrEnum("Source", ["prior", "file", "vary", "between", "continue", "preset"])
 """Where generation takes its latents from."""
 
 

@@ -24,6 +24,7 @@ from timbrel.config.choices import (
     Normalise,
     Pitch,
     Precision,
+    PresetPlace,
     PriorKind,
     SecondPitch,
     Short,
@@ -282,6 +283,34 @@ class PriorStageConfig:
 
 
 @dataclass
+class AttributesConfig:
+    """What a new sound is chosen by: of 24, the one nearest to these."""
+
+    f0_hz: float | None = _key(None, "fundamental, in Hz", least=20, most=5000)
+    centroid_hz: float | None = _key(
+        None, "spectral centroid (brightness), in Hz", least=20, most=96_000
+    )
+    rolloff_hz: float | None = _key(None, "85 % roll-off, in Hz", least=20, most=96_000)
+    flatness: float | None = _key(None, "spectral flatness: 0 a tone, 1 noise", least=0, most=1)
+    hnr_db: float | None = _key(None, "harmonic-to-noise ratio, in dB", least=-20, most=40)
+    log_attack_time: float | None = _key(
+        None, "attack: log10 of seconds, -2 is 10 ms", least=-4, most=1
+    )
+    decay_db_per_s: float | None = _key(None, "decay, in dB/s", least=-1000, most=10_000)
+    onsets_per_s: float | None = _key(None, "onsets per second", least=0, most=25)
+
+
+@dataclass
+class PresetConfig:
+    """The name under which a sound is kept with its model."""
+
+    save: str | None = _key(None, "keep the sound as a preset of this name (`library presets`)")
+    into: PresetPlace = _key(
+        PresetPlace.user, "user: a folder of your own; model: the model itself, to pass on with it"
+    )
+
+
+@dataclass
 class GenerateConfig:
     """`timbrel generate`."""
 
@@ -290,13 +319,15 @@ class GenerateConfig:
     source: Source = _key(
         Source.prior,
         "prior: a new sound; file: encode and decode input=; vary: a sound like input=; between: "
-        "one on the line from input= to to=; continue: input= and what goes on like it",
+        "one on the line from input= to to=; continue: input= and what goes on like it; preset: "
+        "the preset input=",
     )
     input: str | None = _key(
         None,
-        "audio file to encode, or a folder of them (source=file); data.normalise is applied",
+        "audio file to encode, or a folder of them (source=file); data.normalise is applied; "
+        "preset:NAME, or with source=preset its name or file",
     )
-    to: str | None = _key(None, "audio file at the other end (source=between)")
+    to: str | None = _key(None, "audio file, or preset:NAME, at the other end (source=between)")
     strength: float = _key(
         0.5, "how far from input= (source=vary): 0 that sound, 1 far", least=0, most=1
     )
@@ -311,6 +342,22 @@ class GenerateConfig:
     )
     output: str | None = _key(None, "file or folder to write (default: outputs/generated)")
     seed: int = _key(0, "seed of all random choices", least=0)
+    count: int = _key(
+        1,
+        "sounds of the seeds seed, seed + 1, ..., told in manifest.csv beside them; the same "
+        "command goes on where it was stopped",
+        least=1,
+        most=1_000_000,
+    )
+    attributes: AttributesConfig = _section(AttributesConfig)
+    preset: PresetConfig = _section(PresetConfig)
+    novelty: float = _key(
+        0.0,
+        "draw again what is nearer to a recording than this share of the distance of one that "
+        "was not trained on (source=prior): 0 never, 0.35 near copies",
+        least=0,
+        most=1,
+    )
     seconds: float | None = _key(
         None,
         "length in seconds (default: the sound's own, or that of input=; 4 where it has none)",

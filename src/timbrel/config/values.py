@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+PRESET = "preset:"
+"""What stands before the name of a preset that is given in place of a file."""
+
 
 class Shares(Protocol):
     """How recordings are split, as `data` of a config and `SplitPlan` have it."""

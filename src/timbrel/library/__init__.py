@@ -11,7 +11,8 @@ if TYPE_CHECKING:
         save_bundle,
     )
     from timbrel.library.card import Card, Frontend, TrainingData
-    from timbrel.library.instrument import Audio, Instrument, RenderSettings, load
+    from timbrel.library.instrument import Audio, Instrument, load
+    from timbrel.library.render_settings import RenderSettings
 
 # Fetched at first use (PEP 562): listing a hundred runs must not wait for torch.
 _HOMES = {
@@ -20,7 +21,7 @@ _HOMES = {
     "Card": "card",
     "Frontend": "card",
     "Instrument": "instrument",
-    "RenderSettings": "instrument",
+    "RenderSettings": "render_settings",
     "TrainingData": "card",
     "load": "instrument",
     "load_bundle": "bundle",

@@ -1,7 +1,7 @@
 """The instrument: a bundle that encodes and renders, for Python and for the command line."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -9,26 +9,39 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from timbrel.audio.export import ExportReport, ExportSettings, export
 from timbrel.audio.origin import tag
-from timbrel.config.bounds import check_values
-from timbrel.config.schema import GenerateConfig
+from timbrel.config.values import PRESET
 from timbrel.contracts import Latent, joined
 from timbrel.errors import UserError
 from timbrel.generation.engine import render, silence
 from timbrel.generation.file_source import FileSource, encode_whole
-from timbrel.generation.prior.bank import Bank, BankClip
-from timbrel.generation.prior.barycentre import BarycentrePrior, line
+from timbrel.generation.prior.bank import BankClip
 from timbrel.generation.prior.draw import Draw, Prior, described
-from timbrel.generation.prior.encoded import encoded_clip
-from timbrel.generation.prior.resample import ResamplePrior
+from timbrel.generation.prior.encoded import clip_of, encoded_clip
+from timbrel.generation.prior.recordings import Recordings
 from timbrel.generation.source import FixedSource
 from timbrel.library.bundle import Bundle, load_bundle
-from timbrel.library.prior_part import prior_of
-
-Samples = NDArray[np.float32]  # channel time
+from timbrel.library.from_sounds import between, continued, varied
+from timbrel.library.new_sounds import Chosen, NewSounds
+from timbrel.library.presets import (
+    Preset,
+    load_preset,
+    preset_of,
+    preset_paths,
+    save_preset,
+)
+from timbrel.library.prior_part import prior_of, recordings_in
+from timbrel.library.render_settings import (
+    TAKEN_BY,
+    VARIATIONS,
+    Rendering,
+    RenderSettings,
+    Samples,
+    check_takes,
+)
 
 
 @dataclass(frozen=True)
@@ -64,83 +77,6 @@ class Audio:
         )
 
 
-VARIATIONS = ("vary", "between", "continue")
-"""Sources that are made of files, beside a file itself."""
-
-_TAKEN_BY = {
-    "temperature": ("prior", "continue"),
-    "length": ("prior", "vary", "between"),
-    "strength": ("vary",),
-    "position": ("between",),
-    "position_to": ("between",),
-}
-_FLOATS = ("temperature", "length", "strength", "position", "gain_db", "fade_in_s", "fade_out_s")
-
-
-@dataclass(frozen=True)
-class RenderSettings:
-    """The settings of a render, beside its source. Raises UserError naming the key."""
-
-    seconds: float | None = None
-    seed: int = 0
-    temperature: float = 1.0
-    length: float = 1.0
-    strength: float = 0.5
-    position: float = 0.5
-    position_to: float | None = None
-    gain_db: float = 0.0
-    fade_in_s: float = 0.0
-    fade_out_s: float = 0.01
-
-    def __post_init__(self) -> None:
-        # One type each: 3 and 3.0 would be written into a file's metadata differently.
-        object.__setattr__(self, "seed", int(self.seed))
-        for key in _FLOATS:
-            object.__setattr__(self, key, float(getattr(self, key)))
-        check_values(GenerateConfig, **asdict(self))
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """A render whose checks have passed: `blocks` (channel time) can be read once."""
-
-    blocks: Iterator[Samples]
-    n_samples: int
-    rate_hz: int
-    metadata: Mapping[str, Any]
-    own_samples: int | None = None
-    """Where a new sound with an end of its own ends, by itself or because it was cut."""
-    cut: bool = False
-    """Whether `seconds` cut it before its own end."""
-
-
-def check_takes(
-    source: str | Path | Latent,
-    settings: RenderSettings,
-    *,
-    input: Path | str | None,
-    to: Path | str | None,
-) -> str:
-    """The kind of `source`: `file` or the one that it names.
-
-    Raises UserError where it does not take a setting that is set, or lacks a file.
-    """
-    kind = source if source in ("prior", *VARIATIONS) else "file"
-    default = RenderSettings()
-    for key, takers in _TAKEN_BY.items():
-        value = getattr(settings, key)
-        if value != getattr(default, key) and kind not in takers:
-            raise UserError(
-                f"{key}={value}: only source={' or '.join(takers)} takes it; leave it out"
-            )
-    for key, value, takers in (("input", input, VARIATIONS), ("to", to, ("between",))):
-        if value is None and kind in takers:
-            raise UserError(f"source={kind} needs {key}=FILE")
-        if value is not None and kind not in takers:
-            raise UserError(f"{key}={value}: only source={' or '.join(takers)} takes it here")
-    return kind
-
-
 class Instrument:
     """A trained model, ready to encode and render. `timbrel.load` makes one."""
 
@@ -152,6 +88,14 @@ class Instrument:
     def prior(self) -> Prior:
         """What draws new sounds. Raises UserError where the bundle's part `prior` is damaged."""
         return prior_of(self.bundle)
+
+    @cached_property
+    def recordings(self) -> Recordings | None:
+        """The training recordings as coarse patterns, to tell whether a sound is new; None: none.
+
+        Raises UserError where the bundle's part `prior` is damaged.
+        """
+        return recordings_in(self.bundle)
 
     @property
     def name(self) -> str:
@@ -191,24 +135,32 @@ class Instrument:
         source: str | Path | Latent = "prior",
         input: Path | str | None = None,
         to: Path | str | None = None,
+        attributes: Mapping[str, float] | None = None,
         controls: Mapping[str, float] | None = None,
         **settings: Any,
     ) -> Audio:
         """A sound from the prior, a file (its path), a code, or made of files.
 
         `source="vary"` gives another sound like the file `input`, `"between"` one on the line from
-        `input` to the file `to`, `"continue"` the file and what goes on like it.
+        `input` to the file `to`, `"continue"` the file and what goes on like it; a preset stands
+        for a file there as "preset:NAME". `"preset"` plays the preset `input`.
 
         `settings` are those of `RenderSettings`. `seconds` is by default the sound's own length
         where it has one, else 4; twice that of `input` for `"continue"`. A new sound that ends
-        before is followed by digital silence, and a file or code is not lengthened.
+        before is followed by digital silence, and a file or code is not lengthened. `attributes`
+        chooses, of 24 new sounds, the one nearest to them, as {"centroid_hz": 1800}.
 
         Raises UserError for values out of range or that the source does not take, an unreadable
         file, a model whose output is not finite, and for `controls`: these models have no mapper
         yet.
         """
         rendering = self.prepare(
-            RenderSettings(**settings), source=source, input=input, to=to, controls=controls
+            RenderSettings(**settings),
+            source=source,
+            input=input,
+            to=to,
+            attributes=attributes,
+            controls=controls,
         )
         samples = np.concatenate(list(rendering.blocks), axis=1)
         return Audio(samples, rendering.rate_hz, rendering.metadata)
@@ -219,12 +171,18 @@ class Instrument:
         source: str | Path | Latent = "prior",
         input: Path | str | None = None,
         to: Path | str | None = None,
+        attributes: Mapping[str, float] | None = None,
         controls: Mapping[str, float] | None = None,
         **settings: Any,
     ) -> Iterator[Samples]:
         """What `render` gives, block by block; in constant memory but for `vary` and `between`."""
         return self.prepare(
-            RenderSettings(**settings), source=source, input=input, to=to, controls=controls
+            RenderSettings(**settings),
+            source=source,
+            input=input,
+            to=to,
+            attributes=attributes,
+            controls=controls,
         ).blocks
 
     def prepare(
@@ -234,6 +192,7 @@ class Instrument:
         source: str | Path | Latent = "prior",
         input: Path | str | None = None,
         to: Path | str | None = None,
+        attributes: Mapping[str, float] | None = None,
         controls: Mapping[str, float] | None = None,
     ) -> Rendering:
         """All checks made, nothing decoded yet."""
@@ -244,8 +203,22 @@ class Instrument:
             )
         wanted = settings.seconds
         asked = None if wanted is None else max(1, round(wanted * self.sample_rate_hz))
-        kind = check_takes(source, settings, input=input, to=to)
-        drawn, label = self._drawn(source, settings, asked, input=input, to=to)
+        kind = check_takes(source, settings, input=input, to=to, attributes=attributes)
+        wished = {name: float(value) for name, value in (attributes or {}).items()}
+        if kind == "prior":
+            new = NewSounds(self.model, self.prior, lambda: self.recordings, self.name)
+            chosen, label = new.choose(settings, asked, wished), "prior"
+        elif kind == "preset":
+            preset = load_preset(self.bundle, str(input))
+            settings = _as_saved(settings, preset)
+            kept = preset.n_samples if asked is None else min(asked, preset.n_samples)
+            source = self._fixed_source(preset.code, kept)
+            chosen = Chosen(Draw(source, ends=True, cut=kept < preset.n_samples))
+            label = f"preset {preset.name}"
+        else:
+            drawn, label = self._drawn(source, settings, asked, input=input, to=to)
+            chosen = Chosen(drawn)
+        drawn = chosen.draw
         blocks = render(
             self.model,
             drawn.source,
@@ -262,19 +235,24 @@ class Instrument:
             "model": tag(self.name),
             "model_hash": self.bundle.card.model_hash,
             "source": tag(label),
-            **{k: v for k, v in asdict(settings).items() if kind in _TAKEN_BY.get(k, [kind])},
+            **{k: v for k, v in asdict(settings).items() if kind in TAKEN_BY.get(k, [kind])},
             # What it is, not what was asked for: the default and the same length written out agree.
             "seconds": round(n_samples / self.sample_rate_hz, 6),
         }
         if drawn.made_of:
             metadata["made_of"] = tag(described(drawn.made_of))
+        if wished:
+            metadata["attributes"] = wished
         return Rendering(
             blocks,
+            drawn,
             n_samples,
             self.sample_rate_hz,
             metadata,
             own_samples=drawn.source.n_samples if drawn.ends else None,
             cut=drawn.cut,
+            attributes=chosen.attributes,
+            nearest=chosen.nearest,
         )
 
     def _drawn(
@@ -287,71 +265,54 @@ class Instrument:
         to: Path | str | None,
     ) -> tuple[Draw, str]:
         """The code and its name for a file's metadata (no folder: paths are private)."""
-        if source == "prior":
-            drawn = self.prior.draw(
-                settings.seed,
-                n_samples=samples,
-                length=settings.length,
-                temperature=settings.temperature,
-            )
-            return drawn, "prior"
         if isinstance(source, Latent):
             return Draw(self._fixed_source(source, samples)), "latent"
         if source not in VARIATIONS:
             return Draw(self._file_source(Path(source), samples)), Path(source).name
-        sound = self._clip(Path(str(input)))
+        sound = self._clip(str(input))
+        if source == "between":
+            other = self._clip(str(to))
+            drawn = between(self.model, sound, other, settings, samples)
+            return drawn, f"{source} {sound.name} {other.name}"
         label = f"{source} {sound.name}"
-        if source == "vary":
-            drawn = self._bank_prior().vary(
-                sound,
-                settings.strength,
-                settings.seed,
-                n_samples=samples,
-                length=settings.length,
-            )
-            return drawn, label
         if source == "continue":
-            alone = ResamplePrior(
-                Bank((sound,), self.model.conditions),
-                hop_samples=self.model.hop_samples,
-                sample_rate_hz=self.sample_rate_hz,
-            )
-            own = sound.end_frame * self.model.hop_samples
-            drawn = alone.go_on(
-                sound,
-                settings.seed,
-                n_samples=samples or 2 * own,
-                temperature=settings.temperature,
-            )
-            return drawn, label
-        other = self._clip(Path(str(to)))
-        drawn = line(
-            sound,
-            other,
-            settings.position,
-            self.model.conditions,
-            to=settings.position_to,
-            length=settings.length,
-            hop_samples=self.model.hop_samples,
-            n_samples=samples,
-        )
-        return drawn, f"{label} {other.name}"
-
-    def _clip(self, path: Path) -> BankClip:
-        """The code of a whole file. Raises UserError where it cannot be read, or is silent."""
-        audio = np.concatenate(list(self._file_source(path, None).audio()), axis=1)
-        if not np.abs(audio).max() > 0:
-            raise UserError(f"'{path}': nothing but silence; give a file that holds sound")
-        return encoded_clip(self.model, audio, path.name)
-
-    def _bank_prior(self) -> BarycentrePrior:
+            return continued(self.model, sound, settings, samples), label
         bank = getattr(self.prior, "bank", None)
         if bank is None:
             raise UserError(
                 f"source=vary: '{self.name}' holds no codes of its recordings; timbrel prior "
                 "run=RUN adds them"
             )
-        return BarycentrePrior(bank, hop_samples=self.model.hop_samples)
+        return varied(self.model, bank, sound, settings, samples), label
+
+    def save_preset(self, name: str, rendering: Rendering, *, into: str = "user") -> Path:
+        """Keep the sound of `rendering` as the preset `name`; the path of its file.
+
+        `into` is "user", a folder of the user's, or "model", the bundle itself. Raises UserError as
+        `timbrel.library.presets.save_preset`.
+        """
+        return save_preset(self.bundle, preset_of(self.bundle, name, rendering), into=into)
+
+    def presets(self) -> list[str]:
+        """The names of the model's presets, for `source="preset"` and as `"preset:NAME"`."""
+        return [*preset_paths(self.bundle.folder, self.bundle.card.model_hash)]
+
+    def _clip(self, given: str) -> BankClip:
+        """The code of a whole file or preset.
+
+        Raises UserError where it cannot be read, or is silent.
+        """
+        if given.startswith(PRESET):
+            preset = load_preset(self.bundle, given.removeprefix(PRESET))
+            source = self._fixed_source(preset.code, preset.n_samples)
+            audio = np.concatenate(list(render(self.model, source)), axis=1)
+            rate_hz, hop = self.sample_rate_hz, self.model.hop_samples
+            return clip_of(preset.code, audio, preset.name, rate_hz=rate_hz, hop_samples=hop)
+        path = Path(given)
+        audio = np.concatenate(list(self._file_source(path, None).audio()), axis=1)
+        if not np.abs(audio).max() > 0:
+            raise UserError(f"'{path}': nothing but silence; give a file that holds sound")
+        return encoded_clip(self.model, audio, path.name)
 
     def _fixed_source(self, latent: Latent, n_samples: int | None) -> FixedSource:
         widths = (latent.frames.shape[1], latent.clip.shape[1])
@@ -373,6 +334,14 @@ class Instrument:
             normalise=self.bundle.frontend.normalisation,
             max_samples=max_samples,
         )
+
+
+def _as_saved(settings: RenderSettings, preset: Preset) -> RenderSettings:
+    """Gain and fades as the preset was saved with, where none are given."""
+    default = RenderSettings()
+    keys = ("gain_db", "fade_in_s", "fade_out_s")
+    unset = [key for key in keys if getattr(settings, key) == getattr(default, key)]
+    return replace(settings, **{k: preset.metadata[k] for k in unset if k in preset.metadata})
 
 
 def load(

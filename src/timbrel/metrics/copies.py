@@ -53,6 +53,17 @@ def patch(cells: Pattern, rate_hz: int, *, start: int = 0) -> Pattern:
     return np.pad(part, ((0, frames - len(part)), (0, 0)))
 
 
+def patches(audio: NDArray[np.float32], rate_hz: int, *, from_onset: bool) -> Pattern:
+    """What of a sound is compared, `(patch, frame, 40)`: its beginning, and a middle second.
+
+    With `from_onset` the first second from the onset on alone.
+    """
+    cells = pattern(audio, rate_hz, from_onset=from_onset)
+    middle = max(len(cells) - patch_frames(rate_hz), 0) // 2
+    starts = (0,) if from_onset else (0, middle)
+    return np.stack([patch(cells, rate_hz, start=start) for start in starts])
+
+
 def patch_frames(rate_hz: int) -> int:
     """Frames of one second.
 

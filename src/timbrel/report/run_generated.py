@@ -11,7 +11,7 @@ from timbrel.report.figures import spectrogram_png
 from timbrel.report.page import audio_player, number, picture
 from timbrel.report.run_listening import excerpt
 from timbrel.report.run_warnings import command
-from timbrel.runs.folder import Run, read_table
+from timbrel.runs.folder import Run, holds_recordings, read_table
 
 _HEARD_S, _OF_DOZEN_S = 4.0, 3.0
 _THUMB_IN, _THUMB_DPI = (2.6, 1.5), 100
@@ -50,6 +50,10 @@ _ROWS_IN_TIME = (
         "reconstructions",
     ),
 )
+_PRIVACY = (
+    "The model holds the codes of its training recordings (its bank): who has the model can hear "
+    "them, so passing it on passes them on. timbrel prior run=RUN prior.bank=false leaves them out."
+)
 _OF_SETS = {"aisfx": "; the first two rows use aiSFX, a network trained on sound effects"}
 """The words for the embedding of the first two rows."""
 
@@ -72,6 +76,8 @@ class Invented:
 
     dozen: tuple[Sound, ...]
     said_of_dozen: str
+    privacy: str
+    """What the model holds of its recordings, for whoever passes it on; empty if nothing."""
     said: str
     rows: tuple[tuple[str, str, str, str], ...]
     pair: tuple[tuple[tuple[Markup, Markup], str], ...]
@@ -112,6 +118,7 @@ def invented(run: Run) -> Invented | None:
     return Invented(
         dozen=dozen,
         said_of_dozen=_said_of_dozen(len(dozen), len(clips), held_out),
+        privacy=_PRIVACY if holds_recordings(run.folder) else "",
         said=said,
         rows=rows,
         pair=_pair(run),

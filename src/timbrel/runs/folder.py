@@ -77,6 +77,14 @@ def is_run(folder: Path) -> bool:
     return os.path.isfile(folder / CONFIG_FILE) and not is_bundle(folder)
 
 
+def holds_recordings(folder: Path) -> bool:
+    """Whether the model of a run or bundle at `folder` holds codes of its recordings (a bank)."""
+    return any(
+        os.path.isfile(model / "parts" / "prior" / "bank.safetensors")
+        for model in (folder, folder / MODEL_FOLDER)
+    )
+
+
 def read_run(folder: Path, *, curves: bool = True, evaluated_in: Path | None = None) -> Run:
     """The run in `folder`, or the bundle; `curves=False` leaves metrics.csv unread.
 

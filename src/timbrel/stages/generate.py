@@ -1,28 +1,34 @@
 """`timbrel generate`: sounds from a trained model, written as files."""
 
+import hashlib
+import json
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from timbrel.audio.names import fitting
+from timbrel.audio.origin import comment_in, comment_of
+from timbrel.config.values import PRESET
 from timbrel.data.scan.tree import AUDIO_SUFFIXES, entries
 from timbrel.data.scan.verdicts import Verdict
 from timbrel.errors import UserError, folder_fault
 from timbrel.files import check_room
 from timbrel.paths import user_path
 from timbrel.stages.app import run_stage
+from timbrel.stages.manifest import Manifest
 from timbrel.words import printable
 
 if TYPE_CHECKING:
     import torch
 
     from timbrel.audio.export import ExportReport, ExportSettings
-    from timbrel.library.instrument import Rendering
+    from timbrel.library.instrument import Instrument
+    from timbrel.library.render_settings import Rendering, RenderSettings
 
 DEFAULT_FOLDER = Path("outputs", "generated")
 
@@ -37,26 +43,17 @@ def generate(config: DictConfig) -> list[Path]:
 
     With `source=file` and a folder as `input` every recording in its tree is rendered, told by its
     content as the catalog does, into the same sub-folders; one that cannot be read is named and
-    passed over.
+    passed over. With `count` one sound of each seed is rendered that `manifest.csv` does not hold.
 
     Raises UserError for a wrong model, input, output or value, and before anything is rendered
     where `output` cannot be written; an existing file named by `output` is never overwritten.
     """
     # Inside, so that --help and --cfg need no torch.
-    from timbrel.audio.export import ExportSettings, export
+    from timbrel.audio.export import ExportSettings
     from timbrel.library import RenderSettings, load
 
     settings = RenderSettings(
-        seconds=config.seconds,
-        seed=config.seed,
-        temperature=config.temperature,
-        length=config.length,
-        strength=config.strength,
-        position=config.position,
-        position_to=config.position_to,
-        gain_db=config.gain_db,
-        fade_in_s=config.fade_in_s,
-        fade_out_s=config.fade_out_s,
+        **{key: config[key] for key in asdict(RenderSettings())}  # the same names
     )
     export_settings = ExportSettings(
         format=str(config.export.format),
@@ -65,51 +62,153 @@ def generate(config: DictConfig) -> list[Path]:
         dither=config.export.dither,
         ceiling_dbtp=config.export.ceiling_dbtp,
     )
-    inputs = _inputs(config.source, config.input)
+    kind = str(config.source)
+    inputs = _inputs(kind, config.input)
+    many = kind == "file" and os.path.isdir(user_path(config.input, "input"))
     target = _Target(config.output, export_settings)
-    many = inputs is not None and os.path.isdir(user_path(config.input, "input"))
-    if many and target.file is not None:
-        raise UserError(
-            f"output={config.output} is one file, input={config.input} a folder of them"
-        )
+    _check_one_file(config, many=many, named=target.file is not None)
     where = target.folder if target.file is None else target.file.parent
     check_room(where, advice="name another place by output=")
     instrument = load(config.model, _device(config.device), trust=config.trust)
-    kind = str(config.source)
+    asked = {key: value for key, value in config.attributes.items() if value is not None}
+    job = _Job(config, instrument, settings, export_settings, asked)
+    if config.count > 1:
+        return job.batch(target, inputs[0])
     written: list[Path] = []
-    for source in [None] if inputs is None else inputs:
-        label = "prior" if source is None else source.path.stem
-        if kind not in ("prior", "file"):
-            label = f"{kind}_{label}"
+    for given in inputs:
+        label = _label(kind, given)
         stem = f"{instrument.name}_{label}_seed{config.seed}".replace("/", "_")
         try:
-            rendering = instrument.prepare(
-                settings,
-                source=source.path if source and kind == "file" else kind,
-                input=source.path if source and kind != "file" else None,
-                to=None if config.to is None else user_path(config.to, "to"),
-            )
-            folder = source.folder if source else Path()
-            path = target.path(folder / (label if many and config.output else stem))
-            report = export(
-                path,
-                rendering.blocks,
-                rate_hz=rendering.rate_hz,
-                settings=export_settings,
-                metadata=rendering.metadata,
-                seed=config.seed,
-            )
+            rendering = job.prepared(given)
+            path = target.path(given.folder / (label if many and config.output else stem))
+            report = job.write(path, rendering, config.seed)
         except UserError as error:
             if not many:
                 raise
             _pass_over(str(error))
             continue
-        said = "" if config.seconds is None else _length_said(rendering)
-        sys.stdout.write(_line(report, export_settings) + said + "\n")
+        sys.stdout.write(_line(report, export_settings) + _said(rendering, settings, asked) + "\n")
         written.append(report.path)
+        if config.preset.save is not None:
+            place = instrument.save_preset(
+                config.preset.save, rendering, into=str(config.preset.into)
+            )
+            sys.stdout.write(f"preset: {printable(str(place))}\n")
     if not written:
         raise UserError(f"input={config.input}: none of its files could be rendered")
     return written
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What all sounds of one call have in common."""
+
+    config: DictConfig
+    instrument: "Instrument"
+    settings: "RenderSettings"
+    export_settings: "ExportSettings"
+    asked: Mapping[str, float]
+
+    def prepared(self, given: "_Input", *, seed: int | None = None) -> "Rendering":
+        config, kind = self.config, str(self.config.source)
+        settings = self.settings if seed is None else replace(self.settings, seed=seed)
+        return self.instrument.prepare(
+            settings,
+            source=given.path if kind == "file" else kind,
+            input=None if kind in ("prior", "file") else given.path,
+            to=None if config.to is None else _sound(config.to, "to"),
+            attributes=self.asked,
+        )
+
+    def write(
+        self, path: Path, rendering: "Rendering", seed: int, *, overwrite: bool = False
+    ) -> "ExportReport":
+        from timbrel.audio.export import export
+
+        return export(
+            path,
+            rendering.blocks,
+            rate_hz=rendering.rate_hz,
+            settings=self.export_settings,
+            metadata=rendering.metadata,
+            seed=seed,
+            overwrite=overwrite,
+        )
+
+    def batch(self, target: "_Target", given: "_Input") -> list[Path]:
+        """The sounds of `count` seeds, but for those that the manifest holds."""
+        from timbrel.library.new_sounds import heard_of
+
+        config, label = self.config, _label(str(self.config.source), given)
+        manifest = Manifest(target.folder, self._digest())
+        known = self.instrument.recordings if config.source == "prior" else None
+        written: list[Path] = []
+        for seed in range(config.seed, config.seed + config.count):
+            if manifest.holds(seed):
+                continue
+            rendering = self.prepared(given, seed=seed)
+            heard, rendering = heard_of(rendering)
+            stem = f"{self.instrument.name}_{label}_seed{seed}".replace("/", "_")
+            path, again = target.path_of(Path(stem), rendering.metadata)
+            report = self.write(path, rendering, seed, overwrite=again)
+            nearest = known.nearest(heard()) if known is not None else None
+            found = {
+                "seconds": round(report.n_samples / report.rate_hz, 6),
+                "peak_dbtp": round(report.true_peak_dbtp, 2),
+                "gain_db": round(report.gain_db, 2),
+                "made_of": rendering.metadata.get("made_of", ""),
+            }
+            if nearest is not None:
+                found |= {"nearest": nearest.name, "nearest_share": round(nearest.share, 3)}
+            manifest.add(seed, path, found)
+            said = _said(rendering, self.settings, self.asked)
+            sys.stdout.write(_line(report, self.export_settings) + said + "\n")
+            written.append(path)
+        before = config.count - len(written)
+        sys.stdout.write(
+            f"{len(written)} sounds written"
+            + (f", {before} were there" if before else "")
+            + f": {printable(str(manifest.path))}\n"
+        )
+        return written
+
+    def _digest(self) -> str:
+        """Of all that the sounds of a seed depend on."""
+        prior = self.instrument.bundle.part("prior")
+        facts = {
+            "model": self.instrument.bundle.card.model_hash,
+            "prior": (prior / "part.json").read_text("utf-8") if prior is not None else "",
+            "settings": asdict(replace(self.settings, seed=0)),
+            "source": [str(self.config[key]) for key in ("source", "input", "to")],
+            "attributes": dict(self.asked),
+            "export": asdict(self.export_settings),
+        }
+        text = json.dumps(facts, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def _check_one_file(config: DictConfig, *, many: bool, named: bool) -> None:
+    """Raise UserError where several sounds are asked for by the name of one."""
+    if many and named:
+        raise UserError(
+            f"output={config.output} is one file, input={config.input} a folder of them"
+        )
+    if many and config.preset.save is not None:
+        raise UserError(f"preset.save={config.preset.save}: one sound at a time is kept")
+    if config.count > 1 and named:
+        raise UserError(
+            f"output={config.output} is one file, count={config.count} asks for several; name a "
+            "folder"
+        )
+
+
+def _label(kind: str, given: "_Input") -> str:
+    """What a file's name says of its source."""
+    if kind == "prior":
+        return kind
+    name = str(given.path).removeprefix(PRESET)
+    stem = Path(name).stem if kind != "preset" or name.endswith(".json") else name
+    return stem if kind == "file" else f"{kind}_{stem}"
 
 
 class _Target:
@@ -135,6 +234,13 @@ class _Target:
             raise UserError(f"output={output} exists; remove it or name another")
         self.file = path
 
+    def path_of(self, stem: Path, metadata: Mapping[str, object]) -> tuple[Path, bool]:
+        """As `path`; a file that a killed batch left, which is the same sound, is written again."""
+        plain = self.folder / f"{fitting(stem.name)}{self.suffix}"
+        if os.path.isfile(plain) and comment_in(plain) == comment_of(metadata):
+            return plain, True
+        return self.path(stem), False
+
     def path(self, stem: Path) -> Path:
         """The named file, or `stem` below the folder with -2, -3, ... where it is taken."""
         if self.file is not None:
@@ -150,24 +256,25 @@ class _Target:
 
 @dataclass(frozen=True)
 class _Input:
-    """A file to encode, and the folder of its own, below the output's, that its sound goes to."""
+    """A file or preset, and the folder of its own, below the output's, that its sound goes to."""
 
-    path: Path
+    path: Path | str
     folder: Path = Path()
 
 
-def _inputs(source: str, given: str | None) -> list[_Input] | None:
-    """The files to encode, or None for the prior."""
-    if source == "prior":
-        if given is not None:
-            raise UserError(f"input={given}: the prior takes no input; add source=file")
-        return None
+def _inputs(source: str, given: str | None) -> list[_Input]:
+    """The files or the preset that sounds are made of; one without a path for the prior."""
     if given is None:
-        raise UserError("source=file needs input=FILE or input=FOLDER")
-    path = user_path(given, "input")
-    if not os.path.exists(path):
-        raise UserError(f"input={given}: no such file or folder")
-    return _recordings_in(path, given) if os.path.isdir(path) else [_Input(path)]
+        return [_Input("")]
+    path = given if source == "preset" else _sound(given, "input")
+    if isinstance(path, Path) and path.is_dir():
+        return _recordings_in(path, given)
+    return [_Input(path)]
+
+
+def _sound(given: str, key: str) -> Path | str:
+    """The path of a file, or `preset:NAME` as it is."""
+    return given if given.startswith(PRESET) else user_path(given, key)
 
 
 def _recordings_in(folder: Path, given: str) -> list[_Input]:
@@ -205,6 +312,19 @@ def _device(device: DictConfig) -> "torch.device":
     if device.precision == "bf16":
         raise UserError("device.precision=bf16: sounds are rendered in fp32; leave it out")
     return resolve_compute(**{**device, "precision": "fp32"}).torch_device
+
+
+def _said(rendering: "Rendering", settings: "RenderSettings", asked: Mapping[str, float]) -> str:
+    """What became of the length, the attributes and the novelty that were asked for."""
+    said = "" if settings.seconds is None else _length_said(rendering)
+    for name, value in rendering.attributes.items():
+        said += f", {name} {'unknown' if value is None else f'{value:.4g}'} (asked {asked[name]:g})"
+    if rendering.nearest is not None:
+        near, share = printable(rendering.nearest.name), rendering.nearest.share
+        said += f", nearest recording {near} at {share:.2f}"
+        if share < settings.novelty:
+            said += f", below novelty={settings.novelty:g} however often it was drawn"
+    return said
 
 
 def _length_said(rendering: "Rendering") -> str:

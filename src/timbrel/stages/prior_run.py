@@ -2,14 +2,16 @@
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from omegaconf import DictConfig
 
-from timbrel.analysis.bank import fit_bank
+from timbrel.analysis.bank import fit_bank, fit_recordings
 from timbrel.data.split.parts import Split, data_hash
 from timbrel.generation.prior.bank import Bank
 from timbrel.generation.prior.draw import Prior
 from timbrel.generation.prior.kinds import fitting_kind, make_prior
+from timbrel.generation.prior.recordings import Recordings
 from timbrel.generation.statistics import LatentStatistics
 from timbrel.library.bundle import load_bundle
 from timbrel.library.prior_part import save_prior
@@ -23,11 +25,16 @@ from timbrel.training.provenance import check_same_data
 
 @dataclass(frozen=True)
 class Fitted:
-    """A prior, what it is called, and its bank, which goes into the bundle with it."""
+    """A prior, what it is called, and what goes into the bundle with it."""
 
     prior: Prior
     kind: str
     bank: Bank | None
+    recordings: Recordings | None
+
+    def save(self, folder: Path) -> None:
+        """Make it the prior of the bundle at `folder`."""
+        save_prior(folder, self.kind, self.bank, self.recordings)
 
     @property
     def said(self) -> str:
@@ -46,11 +53,12 @@ def fit_prior(
     model: Autoencoder, split: Split, statistics: LatentStatistics, prior: DictConfig
 ) -> Fitted:
     """What `prior`, the section of a config, asks for."""
-    kind, bank = str(prior.kind), None
+    kind, bank, known = str(prior.kind), None, None
     if prior.bank and kind != "gaussian":
         with full_precision():
             bank = fit_bank(model, split.train)
         bank = bank if bank.clips else None  # nothing but silence
+        known = fit_recordings(split, model.sample_rate_hz)
     if kind == "auto" or bank is None:
         kind = fitting_kind(bank)
     made = make_prior(
@@ -60,7 +68,7 @@ def fit_prior(
         hop_samples=model.hop_samples,
         sample_rate_hz=model.sample_rate_hz,
     )
-    return Fitted(made, kind, bank)
+    return Fitted(made, kind, bank, known)
 
 
 def fit(config: DictConfig) -> DictConfig:
@@ -73,6 +81,6 @@ def fit(config: DictConfig) -> DictConfig:
     found = recordings(trained.data, seed=trained.seed, guard_samples=model.receptive_field_samples)
     check_same_data(folder, data_hash(found.split))
     fitted = fit_prior(model, found.split, bundle.statistics, config.prior)
-    save_prior(bundle.folder, fitted.kind, fitted.bank)
+    fitted.save(bundle.folder)
     sys.stdout.write(f"{fitted.said}\n{bundle.folder}\n")
     return config

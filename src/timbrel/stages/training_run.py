@@ -20,7 +20,6 @@ from timbrel.generation.prior.draw import Prior
 from timbrel.generation.statistics import LatentStatistics
 from timbrel.library.bundle import check_free, save_bundle
 from timbrel.library.card import Card, Frontend, TrainingData
-from timbrel.library.prior_part import save_prior
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.runs.folder import CONFIG_FILE, MODEL_FOLDER
 from timbrel.stages import parts
@@ -205,7 +204,7 @@ def _trained(
     scores = {f"{part}_{name}": value for name, value in means.items()}
     with full_precision():
         _save_model(config, model, statistics, found, folder, {**best, **scores})
-        save_prior(folder / "model", fitted_prior.kind, fitted_prior.bank)
+        fitted_prior.save(folder / "model")
     sys.stderr.write(f"{fitted_prior.said}\n")
     line = _closing_line(folder, outcome, part, page_of(folder))
     asked = config.objective

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from timbrel.generation.prior.bank import Bank, BankClip
-from timbrel.generation.prior.draw import Draw
+from timbrel.generation.prior.draw import Draw, visited
 from timbrel.generation.source import FixedSource
 from timbrel.generation.tracks import latent_of
 from timbrel.randomness import numpy_generator
@@ -25,6 +25,7 @@ ALPHA = 0.5
 PERTURBATION = 0.35
 """The share of the neighbours' residual covariance that a sound is moved by."""
 
+_LESS_EACH = 0.1  # of the first recording, with every redraw
 _POINTS = 12
 _SURE = 0.5
 _LEAST_DB, _SILENT_DB = -100.0, -200.0
@@ -53,8 +54,6 @@ class BarycentrePrior:
     kind = "bank"
 
     def __init__(self, bank: Bank, *, hop_samples: int) -> None:
-        if not bank.recordings:
-            raise ValueError("an empty bank")
         self.bank = bank
         self.hop_samples = hop_samples
 
@@ -65,15 +64,35 @@ class BarycentrePrior:
         n_samples: int | None = None,
         length: float = 1.0,
         temperature: float = 1.0,
+        redraw: int = 0,
     ) -> Draw:
         """The sound of `seed`, with an end of its own."""
-        anchors = self.bank.recordings
-        rng = numpy_generator(seed // len(anchors), 0, "prior anchors")
-        anchor = anchors[rng.permutation(len(anchors))[seed % len(anchors)]]
-        rng = numpy_generator(seed, 0, "prior bank")
+        return self.draw_of(
+            visited(self.bank.recordings, seed),
+            seed,
+            n_samples=n_samples,
+            length=length,
+            temperature=temperature,
+            redraw=redraw,
+        )
+
+    def draw_of(
+        self,
+        anchor: BankClip,
+        seed: int,
+        *,
+        n_samples: int | None,
+        length: float,
+        temperature: float,
+        redraw: int,
+    ) -> Draw:
+        """A sound that is mostly `anchor`, a recording of the bank."""
+        rng = numpy_generator(seed, redraw, "prior bank")
         near = self.neighbours(anchor)
         partner = near[rng.integers(len(near))] if near else anchor
         weight = float(rng.dirichlet([ALPHA, ALPHA]).max()) if near else 1.0
+        if near and redraw:
+            weight = max(0.5, min(weight, 1.0 - _LESS_EACH * redraw))
         rows = mixed(anchor, partner, weight, self.bank.tracks, length)
         rows = self._perturbed(rows, temperature, rng)
         made_of = ((anchor.name, weight), (partner.name, 1 - weight))[: 2 if near else 1]

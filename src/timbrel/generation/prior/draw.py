@@ -1,9 +1,12 @@
 """What a prior is, and what it draws."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from timbrel.generation.prior.bank import BankClip
 from timbrel.generation.source import LatentSource
+from timbrel.randomness import numpy_generator
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,20 @@ class Prior(Protocol):
         n_samples: int | None = None,
         length: float = 1.0,
         temperature: float = 1.0,
+        redraw: int = 0,
     ) -> Draw:
         """The sound of `seed`.
 
         `n_samples` is a length to keep to where a sound has no end of its own, and the most of one
         that has; `length` stretches a sound that has one. `temperature` scales what is random in
-        the code: 0 is none.
+        the code: 0 is none. Each `redraw` is another sound of the same recording, less like it.
         """
+
+
+def visited(recordings: Sequence[BankClip], seed: int) -> BankClip:
+    """The recording that `seed` visits: N seeds visit N recordings once each, in a random order."""
+    rng = numpy_generator(seed // len(recordings), 0, "prior recordings")
+    return recordings[rng.permutation(len(recordings))[seed % len(recordings)]]
 
 
 def described(made_of: tuple[tuple[str, float], ...]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrel.attributes.extent import is_event
-from timbrel.contracts import Conditions, joined
+from timbrel.contracts import Conditions, Latent, joined
 from timbrel.generation.file_source import conditions_of, encode_stream, mean_clip
 from timbrel.generation.prior.bank import BankClip
 from timbrel.generation.tracks import rows_of
@@ -34,14 +34,19 @@ def encoded_clip(
         conditions = conditions_of(model, padded)
     blocks = list(encode_stream(model, [padded], conditions))
     code = replace(joined(blocks), clip=mean_clip(blocks))
-    onset, end = _extent(audio, model.sample_rate_hz, model.hop_samples)
+    return clip_of(code, audio, name, rate_hz=model.sample_rate_hz, hop_samples=model.hop_samples)
+
+
+def clip_of(code: Latent, audio: Audio, name: str, *, rate_hz: int, hop_samples: int) -> BankClip:
+    """`code` (batch 1) with the extent of `audio`, which it stands for."""
+    onset, end = _extent(audio, rate_hz, hop_samples)
     return BankClip(
         name=name,
         rows=rows_of(code)[0].numpy(),
         clip_code=code.clip[0].numpy(),
         onset_frame=onset,
-        end_frame=end,
-        event=is_event(audio, model.sample_rate_hz),
+        end_frame=min(end, code.n_frames),
+        event=is_event(audio, rate_hz),
     )
 
 

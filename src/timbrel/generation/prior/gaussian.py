@@ -9,7 +9,7 @@ from timbrel.contracts import Latent
 from timbrel.generation.prior.draw import Draw
 from timbrel.generation.statistics import LatentStatistics
 from timbrel.generation.tracks import latent_of
-from timbrel.randomness import numpy_generator
+from timbrel.randomness import derived_seed, numpy_generator
 
 SECONDS = 4.0
 """How long a sound is that has no length of its own."""
@@ -34,6 +34,7 @@ class GaussianPrior:
         n_samples: int | None = None,
         length: float = 1.0,
         temperature: float = 1.0,
+        redraw: int = 0,
     ) -> Draw:
         """The sound of `seed`: `n_samples` long, or 4 s times `length`."""
         default = max(1, round(length * SECONDS * self.sample_rate_hz))
@@ -42,7 +43,7 @@ class GaussianPrior:
                 self.statistics,
                 n_samples=default if n_samples is None else n_samples,
                 hop_samples=self.hop_samples,
-                seed=seed,
+                seed=derived_seed(seed, redraw, "prior redraw") if redraw else seed,
                 temperature=temperature,
             )
         )

@@ -5,6 +5,7 @@ A process that is fitted to all frames of a set wanders from the colour of one r
 the next within a second; one sound made of one recording keeps to it.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -15,7 +16,7 @@ from scipy.signal import lfilter
 
 from timbrel.contracts import Latent
 from timbrel.generation.prior.bank import Bank, BankClip
-from timbrel.generation.prior.draw import Draw
+from timbrel.generation.prior.draw import Draw, visited
 from timbrel.generation.tracks import latent_of
 from timbrel.randomness import numpy_generator
 
@@ -24,6 +25,7 @@ PIECE_S = (0.3, 0.45)
 
 _JOIN_S = 0.08
 _CANDIDATES, _BEST = 32, 3
+_RECENT = 4  # so many pieces are not played again at once
 _TOWARDS = 0.25  # the most of the way to the nearest recording's mean
 _PERTURBATION = 0.05  # of the recording's own variance
 _MOVES_S = 0.1
@@ -45,8 +47,6 @@ class ResamplePrior:
     kind = "resample"
 
     def __init__(self, bank: Bank, *, hop_samples: int, sample_rate_hz: int) -> None:
-        if not bank.recordings:
-            raise ValueError("an empty bank")
         self.bank = bank
         self.hop_samples = hop_samples
         self.sample_rate_hz = sample_rate_hz
@@ -58,27 +58,47 @@ class ResamplePrior:
         n_samples: int | None = None,
         length: float = 1.0,
         temperature: float = 1.0,
+        redraw: int = 0,
     ) -> Draw:
         """The sound of `seed`: `n_samples` long, or as long as its recording, times `length`."""
+        return self.draw_of(
+            visited(self.bank.recordings, seed),
+            seed,
+            n_samples=n_samples,
+            length=length,
+            temperature=temperature,
+            redraw=redraw,
+        )
+
+    def draw_of(
+        self,
+        clip: BankClip,
+        seed: int,
+        *,
+        n_samples: int | None,
+        length: float,
+        temperature: float,
+        redraw: int,
+    ) -> Draw:
+        """A texture like `clip`, a recording of the bank."""
         clips = self.bank.recordings
-        rng = numpy_generator(seed // len(clips), 0, "prior recordings")
-        index = int(rng.permutation(len(clips))[seed % len(clips)])
-        rng = numpy_generator(seed, 0, "prior direction")
+        index = clips.index(clip)
+        rng = numpy_generator(seed, redraw, "prior direction")
         share = min(1.0, temperature * float(rng.uniform(0.0, _TOWARDS)))
         nearest = self._nearest(index)
         offset = share * (self._means[nearest] - self._means[index])
-        own = clips[index].end_frame * self.hop_samples
         source = _Quilt(
             self,
-            clips[index],
+            clip,
             offset,
             seed=seed,
-            n_samples=max(1, round(length * own)) if n_samples is None else n_samples,
+            redraw=redraw,
+            n_samples=n_samples or max(1, round(length * clip.end_frame * self.hop_samples)),
             temperature=temperature,
         )
         if nearest == index:
-            return Draw(source, ((clips[index].name, 1.0),))
-        return Draw(source, ((clips[index].name, 1 - share), (clips[nearest].name, share)))
+            return Draw(source, ((clip.name, 1.0),))
+        return Draw(source, ((clip.name, 1 - share), (clips[nearest].name, share)))
 
     def go_on(self, sound: BankClip, seed: int, *, n_samples: int, temperature: float) -> Draw:
         """`sound`, which need not be in the bank, and what goes on like it behind its end."""
@@ -138,12 +158,14 @@ class _Quilt:
         seed: int,
         n_samples: int,
         temperature: float,
+        redraw: int = 0,
         whole: bool = False,
     ) -> None:
         self.prior = prior
         self.clip = clip
         self.offset = offset
         self.seed = seed
+        self.redraw = redraw
         self.n_samples = n_samples
         self.temperature = temperature
         self.whole = whole
@@ -153,7 +175,7 @@ class _Quilt:
         """A piece each; the same ones at every call."""
         rows = body(self.clip)
         missing = -(-self.n_samples // self.prior.hop_samples)
-        rng = numpy_generator(self.seed, 0, "prior pieces")
+        rng = numpy_generator(self.seed, self.redraw, "prior pieces")
         perturbation = _Perturbation(self, rows)
         clip_code = torch.from_numpy(self.clip.clip_code)[None]
         for piece in self._pieces(rows, rng):
@@ -175,7 +197,8 @@ class _Quilt:
             # Without the last frames, which the first join needs.
             yield rows[:, : max(1, n - join)].copy()
             tail = rows[:, max(1, n - join) :]
-            start = self._follows(rows, n - longest, n - join, join, longest, rng)
+            start = self._follows(rows, [n - longest, n - join], join, longest, rng)
+        recent = deque([start], maxlen=_RECENT)
         while True:
             stop = start + int(rng.integers(shortest, longest + 1))
             piece = rows[:, start:stop].copy()
@@ -184,31 +207,32 @@ class _Quilt:
                 piece[:, :width] = self._joined(tail[:, :width], piece[:, :width])
             yield piece
             tail = rows[:, stop : stop + join]
-            start = self._follows(rows, start, stop, join, longest, rng)
+            start = self._follows(rows, [*recent, stop], join, longest, rng)
+            recent.append(start)
 
     def _follows(
-        self,
-        rows: Array,
-        start: int,
-        stop: int,
-        join: int,
-        longest: int,
-        rng: np.random.Generator,
+        self, rows: Array, heard: list[int], join: int, longest: int, rng: np.random.Generator
     ) -> int:
-        """Where the next piece begins: one of the best of some places that are not near these."""
+        """Where the next piece begins: one of the best of some places.
+
+        `heard` are the places where the last pieces began, and where the last one stopped: those
+        near them are left out, as many of the last as leave a choice.
+        """
         last = rows.shape[1] - longest - join
-        near = longest // 2
-        free = np.array(
-            [x for x in range(last + 1) if abs(x - start) > near and abs(x - stop) > near]
-        )
-        if not len(free):
+        places = np.arange(last + 1)
+        for first in range(len(heard) - 1):
+            apart = np.abs(places[:, None] - heard[first:]).min(1)
+            free = places[apart > longest // 2]
+            if len(free):
+                break
+        else:
             return int(rng.integers(max(1, last + 1)))
-        places = rng.choice(free, min(_CANDIDATES, len(free)), replace=False)
-        scaled = self.scaled
+        tried = rng.choice(free, min(_CANDIDATES, len(free)), replace=False)
+        stop, scaled = heard[-1], self.scaled
         after = scaled[:, stop : stop + join]
         width = after.shape[1]
-        cost = [np.square(scaled[:, x : x + width] - after).sum() for x in places]
-        best = places[np.argsort(cost)[:_BEST]]
+        cost = [np.square(scaled[:, x : x + width] - after).sum() for x in tried]
+        best = tried[np.argsort(cost)[:_BEST]]
         return int(best[rng.integers(len(best))])
 
     def _joined(self, one: Array, other: Array) -> Array:
@@ -229,7 +253,7 @@ class _Perturbation:
     """Smooth noise of the recording's own covariance, as many frames at a time as it is asked."""
 
     def __init__(self, quilt: _Quilt, rows: Array) -> None:
-        self.rng = numpy_generator(quilt.seed, 0, "prior perturbation")
+        self.rng = numpy_generator(quilt.seed, quilt.redraw, "prior perturbation")
         moved = quilt.prior.moved_rows[:, None]
         centred = np.where(moved, rows - rows.mean(1, keepdims=True), 0.0)
         variance, vectors = np.linalg.eigh(centred @ centred.T / rows.shape[1])

@@ -1,0 +1,115 @@
+"""What a render takes beside its source, and what it is before it is decoded."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbrel.config.bounds import check_values
+from timbrel.config.schema import GenerateConfig
+from timbrel.contracts import Latent
+from timbrel.errors import UserError
+from timbrel.generation.prior.draw import Draw
+from timbrel.generation.prior.recordings import Nearest
+
+Samples = NDArray[np.float32]  # channel time
+
+VARIATIONS = ("vary", "between", "continue")
+"""Sources that are made of files or presets, beside a file itself."""
+OF_INPUT = (*VARIATIONS, "preset")
+
+TAKEN_BY = {
+    "novelty": ("prior",),
+    "temperature": ("prior", "continue"),
+    "length": ("prior", "vary", "between"),
+    "strength": ("vary",),
+    "position": ("between",),
+    "position_to": ("between",),
+}
+_FLOATS = (
+    "novelty",
+    "temperature",
+    "length",
+    "strength",
+    "position",
+    "gain_db",
+    "fade_in_s",
+    "fade_out_s",
+)
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """The settings of a render, beside its source. Raises UserError naming the key."""
+
+    seconds: float | None = None
+    seed: int = 0
+    novelty: float = 0.0
+    temperature: float = 1.0
+    length: float = 1.0
+    strength: float = 0.5
+    position: float = 0.5
+    position_to: float | None = None
+    gain_db: float = 0.0
+    fade_in_s: float = 0.0
+    fade_out_s: float = 0.01
+
+    def __post_init__(self) -> None:
+        # One type each: 3 and 3.0 would be written into a file's metadata differently.
+        object.__setattr__(self, "seed", int(self.seed))
+        for key in _FLOATS:
+            object.__setattr__(self, key, float(getattr(self, key)))
+        check_values(GenerateConfig, **asdict(self))
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A render whose checks have passed: `blocks` (channel time) can be read once."""
+
+    blocks: Iterator[Samples]
+    draw: Draw
+    n_samples: int
+    rate_hz: int
+    metadata: Mapping[str, Any]
+    own_samples: int | None = None
+    """Where a new sound with an end of its own ends, by itself or because it was cut."""
+    cut: bool = False
+    """Whether `seconds` cut it before its own end."""
+    attributes: Mapping[str, float | None] = field(default_factory=dict)
+    """Of a new sound that was chosen by attributes, what they are as far as it is known."""
+    nearest: Nearest | None = None
+    """Of a new sound that was compared with the recordings, the nearest one."""
+
+
+def check_takes(
+    source: str | Path | Latent,
+    settings: RenderSettings,
+    *,
+    input: Path | str | None,
+    to: Path | str | None,
+    attributes: Mapping[str, float] | None = None,
+) -> str:
+    """The kind of `source`: `file` or the one that it names.
+
+    Raises UserError where it does not take a setting that is set, or lacks a file.
+    """
+    kind = source if isinstance(source, str) and source in ("prior", *OF_INPUT) else "file"
+    default = RenderSettings()
+    for key, takers in TAKEN_BY.items():
+        value = getattr(settings, key)
+        if value != getattr(default, key) and kind not in takers:
+            raise UserError(
+                f"{key}={value}: only source={' or '.join(takers)} takes it; leave it out"
+            )
+    if attributes and kind != "prior":
+        raise UserError("attributes: only source=prior chooses by them; leave them out")
+    for key, value, takers in (("input", input, OF_INPUT), ("to", to, ("between",))):
+        if value is None and kind in takers:
+            what = "NAME" if kind == "preset" else "FILE"
+            raise UserError(f"source={kind} needs {key}={what}")
+        if value is not None and kind not in takers:
+            raise UserError(f"{key}={value}: only source={' or '.join(takers)} takes it here")
+    return kind
