@@ -7,7 +7,10 @@ correlation, so that an outlier moves them no more than any other row.
 """
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +19,33 @@ MOST_BINS = 20
 EXPECTED_PER_CELL = 5
 NEIGHBOURS = 3
 
+ALPHA = 0.002
+"""How often an unrelated unit and factor count as certainly related."""
+
+Counts = NDArray[np.int64]
 Codes = NDArray[np.float64]
 Column = NDArray[np.float64]
 Estimator = Literal["bins", "neighbours"]
+
+
+@dataclass(frozen=True)
+class Information:
+    """What units tell of a factor, and the factor's entropy.
+
+    `certain` are the units that tell more than chance: a G test of the table of both columns
+    (2 n times the information, against chi-squared), as if there were `n` rows.
+    """
+
+    nats: Column
+    entropy_nats: float
+    certain: NDArray[np.bool_]
 
 
 def bins_for(n: int) -> int:
     """How many quantile bins a column of n independent rows gets: sqrt(n / 5), from 2 to 20.
 
     A table of two unrelated columns then expects 5 rows in each cell (Cochran's rule for tests of
-    such tables), and the correction of `information_nats` holds.
+    such tables), and the correction and the test of `information` hold.
 
     >>> [bins_for(n) for n in (10, 100, 200, 300, 1000, 2000, 5000)]
     [2, 4, 6, 7, 14, 20, 20]
@@ -58,37 +78,39 @@ def ranks(column: Column) -> Column:
     return (np.cumsum(count) - (count - 1) / 2)[place]
 
 
-def information_nats(
-    codes: Codes, factor: Column, bins: int, estimator: Estimator = "bins"
-) -> tuple[Column, float]:
-    """Mutual information of every unit and the factor, and the entropy of the factor.
+def information(codes: Codes, factor: Column, n: int, estimator: Estimator = "bins") -> Information:
+    """Mutual information of every unit and the factor; `n` counts the rows that are independent.
 
-    The factor is in quantile bins. `bins` puts the units into bins too and corrects the three
-    entropies by (occupied cells - 1) / 2n (Miller 1955), or unrelated columns would share
-    (bins - 1)^2 / 2n nats. `neighbours` leaves the units as they are and counts neighbours
-    (Ross 2014, k = 3, by scikit-learn), which needs no correction and far more time. Differs from
+    The factor is in `bins_for(n)` quantile bins. `bins` puts the units into bins too and corrects
+    the three entropies by (occupied cells - 1) / 2 rows (Miller 1955), or unrelated columns would
+    share (bins - 1)^2 / 2 rows. `neighbours` leaves the units as they are and counts neighbours
+    (Ross 2014, k = 3, by scikit-learn), which takes a hundred times as long. Differs from
     nearest-neighbour information of two continuous columns: that has no upper bound (of a column
     with itself it grows with log n), and a share of an entropy could not be taken.
 
-    >>> of_units, entropy = information_nats(np.arange(20.0)[:, None], np.arange(20.0), 2)
-    >>> of_units[0] == entropy
-    True
+    >>> found = information(np.arange(200.0)[:, None], np.arange(200.0), 200)
+    >>> found.nats[0] == found.entropy_nats, bool(found.certain[0])
+    (np.True_, True)
     """
-    place = binned(factor, bins)
-    entropy = float(_entropy_nats(np.bincount(place)))
-    if estimator == "neighbours":
-        from sklearn.feature_selection import mutual_info_classif
+    from scipy.special import chdtri
 
-        found = mutual_info_classif(codes, place, n_neighbors=NEIGHBOURS, random_state=0)
-        return np.minimum(found, entropy), entropy
-    n, units = codes.shape
-    columns = place.max() + 1
-    rows = np.stack([binned(unit, bins) for unit in codes.T], axis=1)
-    cells = (np.arange(units) * bins + rows) * columns + place[:, None]
-    joint = np.bincount(cells.ravel(), minlength=units * bins * columns)
+    bins, units = bins_for(n), codes.shape[1]
+    place = binned(factor, bins)
+    columns = int(place.max()) + 1
+    cells = (np.arange(units) * bins + _by_unit(partial(binned, bins=bins), codes)) * columns
+    joint = np.bincount((cells + place[:, None]).ravel(), minlength=units * bins * columns)
     joint = joint.reshape(units, bins, columns)
-    shared = _entropy_nats(joint.sum(2)) + entropy - _entropy_nats(joint.reshape(units, -1))
-    return np.clip(shared, 0.0, entropy), entropy
+    counts = joint.sum(2), np.bincount(place), joint.reshape(units, bins * columns)
+    of_units, entropy, of_both = (_entropy_nats(x) for x in counts)
+    freedom = ((counts[0] > 0).sum(1) - 1) * (columns - 1)
+    g = 2 * n * (of_units + entropy - of_both)
+    certain = g > chdtri(np.maximum(freedom, 1), ALPHA)
+    if estimator == "neighbours":
+        nats = _neighbours_nats(codes, place)
+    else:
+        of_units, entropy, of_both = (_corrected_nats(x) for x in counts)
+        nats = of_units + entropy - of_both
+    return Information(np.clip(nats, 0.0, entropy), float(entropy), certain)
 
 
 def correlation(codes: Codes, factor: Column) -> Column:
@@ -103,15 +125,33 @@ def correlation(codes: Codes, factor: Column) -> Column:
 
 def rank_correlation(codes: Codes, factor: Column) -> Column:
     """Spearman's correlation of every unit with the factor; 0 where a side is constant."""
-    return correlation(np.stack([ranks(unit) for unit in codes.T], axis=1), ranks(factor))
+    return correlation(_by_unit(ranks, codes), ranks(factor))
 
 
-def _entropy_nats(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Entropy over the last axis, with Miller's correction."""
+def _neighbours_nats(codes: Codes, place: Counts) -> Column:
+    from sklearn.feature_selection import mutual_info_classif
+
+    if not codes.shape[1]:
+        return np.zeros(0)
+    return mutual_info_classif(codes, place, n_neighbors=NEIGHBOURS, random_state=0)
+
+
+def _by_unit(function: Callable[[Column], NDArray[Any]], codes: Codes) -> NDArray[Any]:
+    """A function of every column."""
+    if not codes.shape[1]:
+        return np.zeros(codes.shape, np.int64)
+    return np.stack([function(unit) for unit in codes.T], axis=1)
+
+
+def _entropy_nats(counts: Counts) -> NDArray[np.float64]:
+    """Entropy over the last axis."""
     n = counts.sum(-1)
-    occupied = (counts > 0).sum(-1)
-    weighed = counts * np.log(np.maximum(counts, 1))
-    return np.asarray(np.log(n) - weighed.sum(-1) / n + (occupied - 1) / (2 * n))
+    return np.asarray(np.log(n) - (counts * np.log(np.maximum(counts, 1))).sum(-1) / n)
+
+
+def _corrected_nats(counts: Counts) -> NDArray[np.float64]:
+    """Entropy over the last axis with Miller's correction."""
+    return _entropy_nats(counts) + ((counts > 0).sum(-1) - 1) / (2 * counts.sum(-1))
 
 
 def _unit_length(columns: Codes) -> Codes:

@@ -62,10 +62,11 @@ def scc_of(rank_correlation: Table) -> float:
 
 
 def modularity_of(information_nats: Table) -> float:
-    """Mean over units of 1 - (sum m^2 - max m^2) / (max m^2 (K - 1)) (Ridgeway & Mozer 2018, eq. 2).
+    """Modularity (Ridgeway & Mozer 2018): mean over units of 1 - others / (largest (K - 1)).
 
-    m are the unit's informations of the K factors. A unit that tells nothing counts 0, so that dead
-    units lower the score; nan of one factor, which no unit can mix with another.
+    Of the squares of what the unit tells of K factors: the largest, and the sum of the others. A
+    unit that tells nothing counts 0, so that dead units lower the score; nan of one factor, which
+    no unit can mix with another.
 
     >>> modularity_of(np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])) == 2 / 3
     True
@@ -81,9 +82,9 @@ def modularity_of(information_nats: Table) -> float:
 
 
 def interpretability_of(information_nats: Table, squared_correlation: Table) -> float:
-    """Mean R^2 of a line from the most informative unit to the factor (Adel et al. 2018, as AR-VAE).
+    """Mean R^2 of a line from the most informative unit to the factor (Adel et al. 2018).
 
-    The line is fitted to the rows that it is judged by, as theirs is.
+    As AR-VAE uses it (Pati & Lerch 2020): the line is fitted to the rows that it is judged by.
 
     >>> interpretability_of(np.array([[2.0], [1.0]]), np.array([[0.5], [0.9]]))
     0.5

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrel.metrics.disentanglement import association, measures, trees
-from timbrel.metrics.disentanglement.association import Estimator
+from timbrel.metrics.disentanglement.association import Estimator, Information
 from timbrel.randomness import numpy_generator
 
 FEWEST = 10
@@ -46,15 +46,22 @@ class Tables:
         ]
 
     @cached_property
-    def information(self) -> tuple[Codes, Codes]:
-        """Nats that units tell of factors, and the entropy of the factors."""
-        found = [
-            association.information_nats(
-                z, v, association.bins_for(len(np.unique(groups))), self.estimator
-            )
+    def information(self) -> list[Information]:
+        """Of every factor what units tell of it; groups count as the independent rows."""
+        return [
+            association.information(z, v, len(np.unique(groups)), self.estimator)
             for z, v, groups in self.columns
         ]
-        return self._table([of_units for of_units, _ in found]), np.array([h for _, h in found])
+
+    @cached_property
+    def information_nats(self) -> Codes:
+        """Nats that units tell of factors."""
+        return self._table([x.nats for x in self.information])
+
+    @cached_property
+    def certain_nats(self) -> Codes:
+        """The same, 0 where chance would tell as much."""
+        return self._table([x.nats * x.certain for x in self.information])
 
     @cached_property
     def squared_correlation(self) -> Codes:
@@ -84,12 +91,14 @@ class Tables:
 
 
 _OF_TABLES: dict[str, Callable[[Tables], float]] = {
-    "mig": lambda x: measures.mig_of(*x.information),
+    "mig": lambda x: measures.mig_of(
+        x.information_nats, np.array([factor.entropy_nats for factor in x.information])
+    ),
     "sap": lambda x: measures.sap_of(x.squared_correlation),
-    "modularity": lambda x: measures.modularity_of(x.information[0]),
+    "modularity": lambda x: measures.modularity_of(x.certain_nats),
     "scc": lambda x: measures.scc_of(x.rank_correlation),
     "interpretability": lambda x: measures.interpretability_of(
-        x.information[0], x.squared_correlation
+        x.information_nats, x.squared_correlation
     ),
     "dci_disentanglement": lambda x: x.dci.disentanglement,
     "dci_completeness": lambda x: x.dci.completeness,
