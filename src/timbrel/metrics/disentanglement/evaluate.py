@@ -104,7 +104,7 @@ def evaluate(
         rows = _half(of_rows, rng)
         for name, value in of(pruned, v[_others(of_rows, rng)], asked).items():
             null[name].append(value)
-        part = scores(pruned[rows], v[rows], of_rows[rows], asked, seed, estimator)
+        part = scores(pruned[rows], v[rows], of_rows[rows], asked, seed, estimator, half=True)
         for name, value in part.items():
             halves[name].append(value)
     taken = n_groups // 2

