@@ -218,8 +218,8 @@ def test_the_interval_is_as_wide_as_scores_of_new_data_vary() -> None:
         factors = uniform(200, 4, seed)
         return factors + 0.2 * np.random.default_rng(100 + seed).standard_normal((200, 4)), factors
 
-    drawn = [values(*blurred(seed)) for seed in range(100)]
-    found = [evaluate(*blurred(s), metrics=CHEAP, draws=40, tree_draws=0) for s in range(10)]
+    drawn = [values(*blurred(seed)) for seed in range(60)]
+    found = [evaluate(*blurred(s), metrics=CHEAP, draws=30, tree_draws=0) for s in range(8)]
     for name in ("mig", "sap", "scc", "interpretability"):
         spread = 2 * 1.96 * np.std([x[name] for x in drawn])
         width = np.mean([x[name].high - x[name].low for x in found])
