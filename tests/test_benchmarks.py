@@ -221,7 +221,7 @@ def test_ordering_refuses_what_would_prove_nothing(
 
 
 def test_the_bias_of_disentanglement_scores(checkout: Path) -> None:
-    """Of a perfect code beside noise every score but modularity, which counts the noise, is high."""
+    """Of a perfect code every score is high but modularity, which counts the noise beside it."""
     module = script(checkout, "disentanglement")
     found = module.bias(60, 1, 0.0)
     assert len(found) == 9
