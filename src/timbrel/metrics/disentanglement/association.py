@@ -86,7 +86,7 @@ def information(
     The factor is in quantile bins, `bins_for(n)` where their number is not given. By "bins" the
     units are in bins too, and the three entropies are corrected by (occupied cells - 1) / 2 rows
     (Miller 1955), or unrelated columns would share (bins - 1)^2 / 2 rows. By "neighbours" the units
-    stay as they are (Ross 2014, k = 3, by scikit-learn), which takes a hundred times as long.
+    stay as they are (Ross 2014, k = 3, by scikit-learn), which takes 100 times as long.
     Differs from nearest-neighbour information of two continuous columns: that has no upper bound
     (of a column with itself it grows with log n), and a share of an entropy could not be taken.
 
