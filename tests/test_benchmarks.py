@@ -218,3 +218,14 @@ def test_ordering_refuses_what_would_prove_nothing(
     with pytest.raises(SystemExit, match="2"):
         runpy.run_path(script, run_name="__main__")
     assert message in capsys.readouterr().err
+
+
+def test_the_bias_of_disentanglement_scores(checkout: Path) -> None:
+    """Of a perfect code every score is high but modularity, which counts the noise beside it."""
+    module = script(checkout, "disentanglement")
+    found = module.bias(60, 1, 0.0)
+    assert len(found) == 9
+    for name, (score, null) in found.items():
+        assert score > (0.5 if name == "modularity" else 0.8), name
+        assert null < 0.35, name
+    assert set(module.coverage(40, 2)) == set(module.CHEAP)
