@@ -18,7 +18,8 @@ class Conditions:
     """Optional controls for decoders that need them (DDSP); empty elsewhere.
 
     `f0_hz`, `confidence` (0 to 1), `loudness_db` and `centroid_hz` are tracks, a value per latent
-    frame.
+    frame. So is `balance_db`, which no sound is measured for: a control, by how much what is tonal
+    shall stand out from the noise more than was learned.
     `first_frame` says where in its sound the code begins (0 if None): a decoder that mixes in noise
     draws it by position, so that a stream and a whole file are the same sound. `first_cycle` is the
     phase of f0 at the middle of the first frame, in periods (0 if None).
@@ -28,6 +29,7 @@ class Conditions:
     confidence: Float[Tensor, "batch frame"] | None = None
     loudness_db: Float[Tensor, "batch frame"] | None = None
     centroid_hz: Float[Tensor, "batch frame"] | None = None
+    balance_db: Float[Tensor, "batch frame"] | None = None
     first_frame: Int[Tensor, " batch"] | None = None
     first_cycle: Float[Tensor, " batch"] | None = None
 
@@ -36,6 +38,12 @@ class Conditions:
         """The tracks that are there, by name, in the order of `TRACKS`."""
         found = {name: getattr(self, name) for name in TRACKS}
         return {name: track for name, track in found.items() if track is not None}
+
+    @property
+    def per_frame(self) -> dict[str, Tensor]:
+        """All that has a value per frame: the tracks, and the control where it is given."""
+        control = {} if self.balance_db is None else {"balance_db": self.balance_db}
+        return self.tracks | control
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Conditions":
         """The same conditions with `function` applied to every tensor present."""
@@ -48,7 +56,7 @@ class Conditions:
         A phase does not: whoever cuts frames off the beginning gives it anew.
         """
         first = None if self.first_frame is None else self.first_frame + start
-        tracks = {name: track[:, start:stop] for name, track in self.tracks.items()}
+        tracks = {name: track[:, start:stop] for name, track in self.per_frame.items()}
         return Conditions(**tracks, first_frame=first)
 
 
@@ -88,11 +96,11 @@ def joined(blocks: Sequence[Latent]) -> Latent:
     Raises:
         ValueError: the blocks do not have the same tracks.
     """
-    names = {tuple(block.conditions.tracks) for block in blocks}
+    names = {tuple(block.conditions.per_frame) for block in blocks}
     if len(names) != 1:
         raise ValueError(f"blocks with different tracks: {sorted(names)}")
     tracks = {
-        name: torch.cat([block.conditions.tracks[name] for block in blocks], dim=1)
+        name: torch.cat([block.conditions.per_frame[name] for block in blocks], dim=1)
         for name in names.pop()
     }
     first = blocks[0]

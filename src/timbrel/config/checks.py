@@ -24,6 +24,7 @@ from timbrel.config.counterfactual import counterfactual_problems
 from timbrel.config.objective import objective_problems
 from timbrel.config.phases import phase_problems
 from timbrel.config.schema import (
+    AnalyzeConfig,
     DataConfig,
     DeviceConfig,
     EvaluateConfig,
@@ -59,7 +60,12 @@ def missing_message(stage: str, keys: Collection[str]) -> str:
 
 
 def check(
-    config: TrainConfig | InspectConfig | EvaluateConfig | PriorStageConfig | GenerateConfig,
+    config: TrainConfig
+    | InspectConfig
+    | EvaluateConfig
+    | PriorStageConfig
+    | AnalyzeConfig
+    | GenerateConfig,
 ) -> None:
     """Raises UserError with every mistake in `config`."""
     if type(config) not in _CHECKS:
@@ -88,6 +94,11 @@ def _prior(prior: PriorConfig) -> Iterator[str]:
             f"prior.bank=false: prior.kind={prior.kind} draws on the recordings' codes; take "
             "prior=gaussian, or leave prior.bank out"
         )
+
+
+def _analyze(config: AnalyzeConfig) -> Iterator[str]:
+    yield from _run(config)
+    yield from _device(config.device)
 
 
 def _prior_stage(config: PriorStageConfig) -> Iterator[str]:
@@ -225,7 +236,7 @@ def _device(device: DeviceConfig) -> Iterator[str]:
         yield f"device.pin_memory=true: only for cuda, not {device.accelerator}; leave it out"
 
 
-def _run(config: EvaluateConfig | PriorStageConfig) -> Iterator[str]:
+def _run(config: EvaluateConfig | PriorStageConfig | AnalyzeConfig) -> Iterator[str]:
     if fault := folder_fault(user_path(config.run, "run")):
         what = fault.partition(";")[0]  # of a file: not the folder that holds it
         yield f"run={config.run}: {what}; give the run folder of a training"
@@ -323,6 +334,7 @@ _CHECKS: Mapping[type, Callable[[Any], Iterator[str]]] = {
     InspectConfig: _inspect,
     EvaluateConfig: _evaluate,
     PriorStageConfig: _prior_stage,
+    AnalyzeConfig: _analyze,
     GenerateConfig: _generate,
 }
 """By the schema of every stage."""

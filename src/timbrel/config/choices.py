@@ -94,6 +94,13 @@ class Embedding(StrEnum):
     aisfx = "aisfx"
 
 
+class AnalysisProfile(StrEnum):
+    """How much is tried for sliders."""
+
+    quick = "quick"
+    full = "full"
+
+
 class PresetPlace(StrEnum):
     """Where a preset is kept."""
 

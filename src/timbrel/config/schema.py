@@ -15,6 +15,7 @@ from timbrel.config.bounds import place as _place
 from timbrel.config.bounds import section as _section
 from timbrel.config.choices import (
     Accelerator,
+    AnalysisProfile,
     DataKind,
     Downmix,
     Embedding,
@@ -283,6 +284,19 @@ class PriorStageConfig:
 
 
 @dataclass
+class AnalyzeConfig:
+    """`timbrel analyze`."""
+
+    run: str = _key("???", "run folder whose model gets sliders")
+    data_root: str | None = _key(None, "new folder of its recordings, if they have moved")
+    profile: AnalysisProfile = _key(
+        AnalysisProfile.full, "quick: a minute, on fewer sounds, labelled so; full: minutes"
+    )
+    seed: int = _key(0, "seed of random directions and intervals", least=0)
+    device: DeviceConfig = _section(DeviceConfig)
+
+
+@dataclass
 class AttributesConfig:
     """What a new sound is chosen by: of 24, the one nearest to these."""
 
@@ -426,6 +440,15 @@ STAGES = {
         (
             "run=outputs/<run folder>",
             "run=outputs/<run folder> prior=gaussian    # without the recordings' codes",
+        ),
+    ),
+    "analyze": Stage(
+        AnalyzeConfig,
+        "find sliders: what moves one thing of a model's sounds, in units, and how well",
+        "<run>/model/parts/mapper/, <run>/analysis/ and <run>/report.html",
+        (
+            "run=outputs/<run folder>",
+            "run=outputs/<run folder> profile=quick    # a minute, on fewer sounds",
         ),
     ),
     "generate": Stage(

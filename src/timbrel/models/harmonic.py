@@ -144,7 +144,7 @@ class HarmonicDecoder(nn.Module):
             full_scale = self.window.sum() / 2
             tone = self.excitation(given.f0_hz, given.first_cycle)
             tone = stft(tone, self.window, self.hop_samples).transpose(1, 2) / full_scale
-            harmonic, free, noise = self._levels(features, given.loudness_db)
+            harmonic, free, noise = self._levels(features, given)
             white = torch.view_as_complex(self.white(n_frames, given.first_frame))
             free_part, phases = self._free(
                 features, free, 1 - (1 - self.free_where_voiced) * sure, phases
@@ -199,15 +199,20 @@ class HarmonicDecoder(nn.Module):
         return nn.functional.interpolate(steps, size=n_frames * self.hop_samples, mode="linear")
 
     def _levels(
-        self, features: Tensor, loudness_db: Tensor
+        self, features: Tensor, given: Conditions
     ) -> list[Float[Tensor, "batch frame bin"]]:
-        """Log magnitudes of the three parts."""
-        nepers = _NEPERS_PER_DB * loudness_db.clamp_min(SILENT_DB)[..., None]
+        """Log magnitudes of the three parts; `balance_db` moves the noise against the others."""
+        assert given.loudness_db is not None
+        nepers = _NEPERS_PER_DB * given.loudness_db.clamp_min(SILENT_DB)[..., None]
         heads = (self.envelope, self.magnitude, self.noise)
-        return [
+        levels = [
             head(features).float() + share * nepers
             for head, share in zip(heads, self.followed, strict=True)
         ]
+        if given.balance_db is None:
+            return levels
+        half = _NEPERS_PER_DB / 2 * given.balance_db[..., None]
+        return [levels[0] + half, levels[1] + half, levels[2] - half]
 
     def _free(
         self, features: Tensor, log_magnitude: Tensor, share: Tensor, known: Tensor | None

@@ -23,6 +23,7 @@ CARD_FILE = "card.json"
 METRICS_FILE = "metrics.csv"
 MODEL_FOLDER = "model"
 EVALUATION_FOLDER = "evaluation"
+ANALYSIS_FOLDER = "analysis"
 
 Curves = dict[str, list[tuple[int, float]]]
 

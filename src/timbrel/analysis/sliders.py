@@ -1,0 +1,474 @@
+"""Finds the sliders of a model: candidates are tried on some sounds, and judged on others.
+
+A candidate is an operator (`generation.controls.operators`) or a direction of the code: a principal
+component, or the direction along which an attribute changes from recording to recording. Each is
+moved through nine positions on the validation anchors; every axis takes the one, and the part of
+its way, that scores best there (`metrics.sliders`), and is then reported on the test anchors. The
+null of a slider is the best of as many random directions, found and reported in the same way.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbrel.analysis.slider_reference import REFERENCES
+from timbrel.attributes.measurement import measure
+from timbrel.generation.controls.apply import Playable
+from timbrel.generation.controls.mapper import FAMILIES, Mapper, Slider
+from timbrel.generation.controls.operators import OPERATORS, Operator
+from timbrel.metrics.sliders import (
+    AXES,
+    NOTHING,
+    PLACE,
+    SliderScore,
+    on_axes,
+    pitched,
+    slider_score,
+    spreads,
+)
+from timbrel.models.autoencoder import Autoencoder
+from timbrel.randomness import numpy_generator
+
+POSITIONS = 9
+LEAST_SDOT, LEAST_PURITY = 0.6, 0.4
+"""A slider is ok from this SDOT on, above its null, and from this lower quartile of purity on."""
+HELD_SHARE = 0.15
+"""An attribute is held where the median error of reconstructions is at most this of its range."""
+
+_DIRECTION_REACH = 2.0  # standard deviations of the training codes
+_LEAST_POSITIONS = 5
+_FEWEST_HELD = 3
+_RIDGE = 1.0
+_LANDINGS = (0.3, 0.7)
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is tried: recordings, anchors of each kind, components, random directions."""
+
+    name: str
+    training: int
+    validation: int
+    test: int
+    components: int
+    random: int
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (Profile("quick", 60, 6, 8, 2, 2), Profile("full", 200, 10, 20, 4, 8))
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Something that may move a slider; `direction` is None of an operator."""
+
+    name: str
+    reach: float
+    direction: Array | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """The mapper, and what was measured on the way.
+
+    `responses` are the median moves of every axis (in spreads) from the lowest to the highest
+    position of every candidate, on the validation anchors; `anchors` names the test anchors.
+    """
+
+    mapper: Mapper
+    spread: Array
+    responses: Mapping[str, Array]
+    anchors: tuple[str, ...]
+
+
+def find_sliders(
+    model: Autoencoder,
+    *,
+    training: Array,
+    codes: Array,
+    reconstruction_errors: Array,
+    validation: Sequence[Playable],
+    test: Sequence[Playable],
+    anchors: Sequence[str],
+    profile: Profile,
+    seed: int,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Found:
+    """The sliders of `model`.
+
+    `training` are the training recordings' values `(recording, axis)` and `codes` their codes
+    `(recording, unit)`: the mean over frames, and the clip code beneath. `reconstruction_errors`,
+    `(recording, axis)`, are those of held-out recordings, nan where one has no value.
+    """
+    spread = spreads(training)
+    ranges = _ranges(training)
+    tried = candidates(model, training, codes, profile)
+    random = _random(codes, profile, seed)
+    moved = {}
+    for candidate in (*tried, *random):
+        progress(f"tried {candidate.name}")
+        amounts = np.linspace(-candidate.reach, candidate.reach, POSITIONS)
+        directions = {} if candidate.direction is None else {candidate.name: candidate.direction}
+        moved[candidate.name] = _values(validation, {candidate.name: amounts}, directions)
+    sliders, kept = {}, {}
+    for axis in AXES:
+        if axis.name == "level":
+            sliders["level"] = _gain(axis.name)
+            continue
+        reason = not_held(axis.name, ranges, reconstruction_errors)
+        choice = _chosen(axis.name, tried, moved, spread, seed)
+        if choice is not None:
+            choice = _compensated(choice, axis.name, validation, moved, spread, seed)
+        progress(f"judged {axis.name}")
+        slider = _judged(
+            axis.name, choice, _chosen(axis.name, random, moved, spread, seed), test, spread, seed
+        )
+        if reason:
+            slider = replace(slider, verdict="not held", why=reason)
+        sliders[axis.name] = slider
+        if choice is not None and choice.candidate.direction is not None:
+            kept[choice.candidate.name] = choice.candidate.direction
+    mapper = Mapper(sliders, kept, ranges, profile.name)
+    responses = {
+        name: np.array([np.ptp(_course(values, axis.name, POSITIONS // 2)) for axis in AXES])
+        / spread
+        for name, values in moved.items()
+    }
+    return Found(mapper, spread, responses, tuple(anchors))
+
+
+def candidates(
+    model: Autoencoder, training: Array, codes: Array, profile: Profile
+) -> list[Candidate]:
+    """Operators that the decoder can follow, principal components, and attributes' directions."""
+    balanced = hasattr(model.decoder, "excitation")
+    found = [
+        Candidate(operator.name, operator.reach)
+        for operator in OPERATORS.values()
+        if _follows(operator, model.conditions, balanced=balanced)
+    ]
+    centred = codes - codes.mean(0)
+    if codes.shape[1] and len(codes) > 2:
+        _, singular, rows = np.linalg.svd(centred, full_matrices=False)
+        for index in range(min(profile.components, len(rows))):
+            signed = rows[index] * np.sign(rows[index][np.abs(rows[index]).argmax()])
+            step = singular[index] / np.sqrt(len(codes)) * signed
+            found.append(Candidate(f"component_{index}", _DIRECTION_REACH, step))
+        for axis in AXES:
+            step = _along_attribute(centred, training[:, PLACE[axis.name]])
+            if step is not None and axis.name != "level":
+                found.append(Candidate(f"probe_{axis.name}", _DIRECTION_REACH, step))
+    return found
+
+
+def _follows(operator: Operator, conditions: Sequence[str], *, balanced: bool) -> bool:
+    if operator.name == "level":
+        return False
+    return set(operator.needs) <= set(conditions) and (balanced or not operator.balance)
+
+
+def _along_attribute(centred: Array, values: Array) -> Array | None:
+    """The mean change of the code with a change of the attribute by a standard deviation.
+
+    The pattern of a ridge regression's weights (Haufe et al. 2014): weights alone point where noise
+    cancels. None where fewer than eight recordings have the attribute.
+    """
+    known = np.isfinite(values)
+    if known.sum() < 8 or not values[known].std() > 0:
+        return None
+    x = centred[known] - centred[known].mean(0)
+    y = (values[known] - values[known].mean()) / values[known].std()
+    scale = x.std(0).mean() ** 2 * len(x) + 1e-12
+    weights = np.linalg.solve(x.T @ x + _RIDGE * scale * np.eye(x.shape[1]), x.T @ y)
+    told = x @ weights
+    return x.T @ told / max(float(told @ told), 1e-12) * told.std()
+
+
+def _random(codes: Array, profile: Profile, seed: int) -> list[Candidate]:
+    if not codes.shape[1]:
+        return []
+    rng = numpy_generator(seed, 0, "random directions")
+    centred = codes - codes.mean(0)
+    return [
+        Candidate(
+            f"random_{i}",
+            _DIRECTION_REACH,
+            centred.T @ rng.standard_normal(len(codes)) / np.sqrt(len(codes)),
+        )
+        for i in range(profile.random)
+    ]
+
+
+def _values(
+    anchors: Sequence[Playable], way: Mapping[str, Array], directions: Mapping[str, Array]
+) -> Array:
+    """`(anchor, position, axis)`; `way` gives the amounts of operators and directions there."""
+    found = []
+    for anchor in anchors:
+        rows = []
+        for position in range(len(next(iter(way.values())))):
+            amounts = {name: float(along[position]) for name, along in way.items()}
+            audio = anchor.moved(amounts, directions)
+            rows.append(on_axes(measure(audio, anchor.model.sample_rate_hz)))
+        found.append(np.stack(rows))
+    return np.stack(found)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A candidate, and the positions of it that are used.
+
+    `way` gives its amounts there, and those of what makes up for its leaks. The axis rises from the
+    first to the last; `moves` are its median moves on the anchors, `part` the positions' places.
+    """
+
+    candidate: Candidate
+    way: Mapping[str, Array]
+    moves: Array
+    part: NDArray[np.int64]
+    score: SliderScore
+
+    @property
+    def origin(self) -> int:
+        """The position at which the sound is as it is."""
+        return int(np.abs(self.way[self.candidate.name]).argmin())
+
+    @property
+    def directions(self) -> dict[str, Array]:
+        """Those of the code that it takes."""
+        direction = self.candidate.direction
+        return {} if direction is None else {self.candidate.name: direction}
+
+
+def _chosen(
+    axis: str,
+    tried: Sequence[Candidate],
+    moved: Mapping[str, Array],
+    spread: Array,
+    seed: int,
+) -> _Choice | None:
+    """The candidate, and the part of its way, that score best; None if no anchor has the axis."""
+    best: _Choice | None = None
+    rng = numpy_generator(seed, 0, "slider scores")
+    middle = POSITIONS // 2
+    for candidate in tried:
+        amounts = np.linspace(-candidate.reach, candidate.reach, POSITIONS)
+        values = moved[candidate.name]
+        course = _course(values, axis, middle)
+        if not np.isfinite(course).any():
+            continue
+        upwards = course[-1] >= course[0]
+        for first in range(middle + 1):
+            for last in range(max(middle, first + _LEAST_POSITIONS - 1), POSITIONS):
+                part = np.arange(first, last + 1)
+                part = part if upwards else part[::-1]
+                origin = int(np.flatnonzero(part == middle)[0])
+                score = slider_score(values[:, part], axis, spread, origin, rng, draws=0)
+                if best is None or score.sdot > best.score.sdot:
+                    moves = _rising(course[part], origin)
+                    way = {candidate.name: amounts[part]}
+                    best = _Choice(candidate, way, moves, part, score)
+    return best
+
+
+def _compensated(
+    choice: _Choice,
+    axis: str,
+    validation: Sequence[Playable],
+    moved: Mapping[str, Array],
+    spread: Array,
+    seed: int,
+) -> _Choice:
+    """The choice with what makes up for its leaks into brightness and noisiness, if that is better.
+
+    By the median leak at every position and the median response of the operator in question.
+    """
+    own = pitched(moved[choice.candidate.name])
+    middle = POSITIONS // 2
+    way = dict(choice.way)
+    for other, operator in _MENDS.items():
+        if other == axis or operator == choice.candidate.name or operator not in moved:
+            continue
+        leak = np.nan_to_num(_course(own, other, middle)[choice.part])
+        reach = OPERATORS[operator].reach
+        amounts = np.linspace(-reach, reach, POSITIONS)
+        response = _course(moved[operator], other, middle)
+        if not np.isfinite(response).all():
+            continue
+        mend = np.interp(-leak, *_sorted(response, amounts))
+        way[operator] = np.clip(mend, -reach / 2, reach / 2) - mend[choice.origin]
+    if len(way) == len(choice.way):
+        return choice
+    values = _values(validation, way, choice.directions)
+    rng = numpy_generator(seed, 0, "slider scores")
+    score = slider_score(values, axis, spread, choice.origin, rng, draws=0)
+    if score.sdot <= choice.score.sdot:
+        return choice
+    moves = _rising(_course(values, axis, choice.origin), choice.origin)
+    return replace(choice, way=way, moves=moves, score=score)
+
+
+_MENDS = {"brightness": "brightness", "hnr": "balance"}
+
+
+def _course(values: Array, axis: str, origin: int) -> Array:
+    """The median move of an axis at every position, over the anchors that have it; else nan."""
+    place = PLACE[axis]
+    moves = values[:, :, place] - values[:, origin : origin + 1, place]
+    moves = moves[np.isfinite(moves[:, origin])]
+    if not len(moves):
+        return np.full(values.shape[1], np.nan)
+    known = np.isfinite(moves).any(0)
+    course = np.full(values.shape[1], np.nan)
+    course[known] = np.nanmedian(moves[:, known], axis=0)
+    return course
+
+
+def _sorted(response: Array, amounts: Array) -> tuple[Array, Array]:
+    """A response that rises with the amounts, and the amounts."""
+    return _rising(response, len(amounts) // 2), amounts
+
+
+def _rising(moves: Array, origin: int) -> Array:
+    """A course that rises throughout and is 0 at the origin."""
+    moves = np.nan_to_num(moves)
+    up = np.maximum.accumulate(np.maximum(moves[origin:], 0.0))
+    down = np.minimum.accumulate(np.minimum(moves[: origin + 1][::-1], 0.0))[::-1]
+    made = np.concatenate([down[:-1], up])
+    made[origin] = 0.0
+    return made + 1e-9 * (np.arange(len(made)) - origin)
+
+
+def _judged(
+    axis: str,
+    choice: _Choice | None,
+    chance: _Choice | None,
+    test: Sequence[Playable],
+    spread: Array,
+    seed: int,
+) -> Slider:
+    """The slider of `choice`, reported on the test anchors."""
+    family = next(name for name, axes in FAMILIES.items() if axis in axes)
+    unit = AXES[PLACE[axis]].unit
+    if choice is None:
+        why = "no sound that was tried has it"
+        return Slider(axis, family, unit, "none", "", (), (), verdict="not held", why=why)
+    rng = numpy_generator(seed, 1, "slider scores")
+
+    def score_of(made: _Choice, positions: int) -> SliderScore:
+        along = np.linspace(0, len(made.part) - 1, positions)
+        origin = int(np.abs(along - made.origin).argmin())
+        along = along + (made.origin - along[origin])  # one of them is the sound as it is
+        way = {
+            name: np.interp(along, np.arange(len(made.part)), amounts)
+            for name, amounts in made.way.items()
+        }
+        values = _values(test, way, made.directions)
+        return slider_score(values, axis, spread, origin, rng)
+
+    score = score_of(choice, POSITIONS)
+    null = NOTHING if chance is None else score_of(chance, _LEAST_POSITIONS)
+    slider = Slider(
+        axis,
+        family,
+        unit,
+        "operator" if choice.candidate.direction is None else "direction",
+        choice.candidate.name,
+        tuple(map(float, choice.way[choice.candidate.name])),
+        tuple(map(float, choice.moves)),
+        mends={
+            name: tuple(map(float, amounts))
+            for name, amounts in choice.way.items()
+            if name != choice.candidate.name
+        },
+    )
+    reference = REFERENCES.get(axis)
+    of_reference = NOTHING
+    if reference is not None:
+        made = np.stack([reference(anchor, choice.moves) for anchor in test])
+        of_reference = slider_score(made, axis, spread, choice.origin, rng)
+    why = _why_weak(score, null)
+    scores = asdict(score) | {
+        "null": null.sdot,
+        "reference": of_reference.sdot,
+        "open_loop_error": _landing_error(slider, choice, test),
+        "chosen_at": choice.score.sdot,
+    }
+    scores = {k: round(v, 6) if isinstance(v, float) else v for k, v in scores.items()}
+    return replace(slider, verdict="weak" if why else "ok", why=why, scores=scores)
+
+
+def _why_weak(score: SliderScore, null: SliderScore) -> str:
+    if not score.n:
+        return "no test sound has it"
+    if score.sdot < LEAST_SDOT:
+        leak = f", {score.leaks_to} moves along" if score.leaks_to and score.purity < 0.8 else ""
+        return f"SDOT {score.sdot:.2f} is below {LEAST_SDOT}{leak}"
+    if score.sdot <= null.sdot:
+        return f"SDOT {score.sdot:.2f} is no more than that of a random direction"
+    if score.purity_p25 < LEAST_PURITY:
+        return f"purity of a quarter of the sounds is below {LEAST_PURITY}"
+    return ""
+
+
+def _landing_error(slider: Slider, choice: _Choice, test: Sequence[Playable]) -> float | None:
+    """The median error of moves that are asked for, in the unit of the axis; None of no sound."""
+    low, high = slider.reach
+    place, errors = PLACE[slider.axis], []
+    for index, anchor in enumerate(test):
+        share = _LANDINGS[index % len(_LANDINGS)]
+        move = low + share * (high - low)
+        audio = anchor.moved(slider.amounts_of(move), choice.directions)
+        found = on_axes(measure(audio, anchor.model.sample_rate_hz))[place]
+        start = on_axes(anchor.measured)[place]
+        if np.isfinite(found) and np.isfinite(start):
+            errors.append(abs(found - start - move))
+    return float(np.median(errors)) if errors else None
+
+
+def not_held(axis: str, ranges: Mapping[str, tuple[float, float]], errors: Array) -> str:
+    """Why the model does not hold an axis; empty where it does, or where too few can tell."""
+    known = errors[:, PLACE[axis]]
+    known = known[np.isfinite(known)]
+    if axis == "width" or len(known) < _FEWEST_HELD or axis not in ranges:
+        return "" if axis in ranges else "the recordings have none"
+    low, high = ranges[axis]
+    span = max(high - low, AXES[PLACE[axis]].audible)
+    share = float(np.median(known)) / span
+    if share <= HELD_SHARE:
+        return ""
+    return (
+        f"the model does not hold it: the median error of reconstructions is {share:.0%} of the "
+        "recordings' range"
+    )
+
+
+def _ranges(training: Array) -> dict[str, tuple[float, float]]:
+    found = {}
+    for axis, column in zip(AXES, training.T, strict=True):
+        known = column[np.isfinite(column)]
+        if len(known):
+            low, high = np.quantile(known, [0.05, 0.95])
+            found[axis.name] = float(low), float(high)
+    return found
+
+
+def _gain(axis: str) -> Slider:
+    reach = OPERATORS["level"].reach
+    return Slider(
+        axis,
+        "level",
+        "LU",
+        "gain",
+        "level",
+        (-reach, 0.0, reach),
+        (-reach, 0.0, reach),
+        "dsp",
+        "a gain behind the decoder, exact",
+    )

@@ -1,0 +1,114 @@
+"""Controls on a sound: operators and directions by their amounts, decoded, at the level it had."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbrel.attributes.measurement import Measurement, measure
+from timbrel.audio.level import loudness_lufs
+from timbrel.contracts import Latent
+from timbrel.generation.controls.operators import OPERATORS
+from timbrel.generation.controls.shaped import Array, Shaped, envelope, shaped
+from timbrel.generation.engine import decode_stream
+from timbrel.models.autoencoder import Autoencoder
+
+Audio = NDArray[np.float32]
+
+_MOST_HOLD_DB = 40.0
+
+
+@dataclass(frozen=True, eq=False)
+class Playable:
+    """A sound that controls can move: as it is, decoded and measured.
+
+    `n_samples` of its decoding are heard; the last frame may reach beyond them.
+    """
+
+    model: Autoencoder
+    sound: Shaped
+    audio: Audio
+    measured: Measurement
+    n_samples: int
+
+    @property
+    def own(self) -> dict[str, float]:
+        """What operators have to know of it."""
+        attack = self.measured.value("log_attack_time")
+        decay = self.measured.value("decay_db_per_s")
+        known = {
+            "attack_s": None if attack is None else 10**attack,
+            "decay_db_per_s": decay,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+    def moved(
+        self,
+        amounts: Mapping[str, float],
+        directions: Mapping[str, Array] | None = None,
+    ) -> Audio:
+        """The sound with operators and directions by their `amounts`, (channel time).
+
+        A direction is added to every frame's code and to the clip code, one beneath the other.
+        The level is held: whatever else is moved, the loudness is that of the sound as it is, and
+        the operator `level` comes on top.
+        """
+        level_db = amounts.get("level", 0.0)
+        others = {name: amount for name, amount in amounts.items() if name != "level"}
+        if not any(others.values()):
+            return (self.audio * 10 ** (level_db / 20)).astype(np.float32)
+        made = self.sound
+        for name, direction in (directions or {}).items():
+            made = _along(made, direction, others.pop(name, 0.0))
+        for name, operator in OPERATORS.items():
+            if others.get(name):
+                made = operator.apply(made, others[name], self.own)
+        audio = decoded(self.model, made)
+        held_db = _level_db(self.audio, self.model.sample_rate_hz) - _level_db(
+            audio, self.model.sample_rate_hz
+        )
+        if np.isfinite(held_db):
+            level_db += float(np.clip(held_db, -_MOST_HOLD_DB, _MOST_HOLD_DB))
+        longer = made.n_frames - self.sound.n_frames
+        n_samples = max(1, self.n_samples + longer * self.model.hop_samples)
+        return (audio[:, :n_samples] * 10 ** (level_db / 20)).astype(np.float32)
+
+
+def playable(model: Autoencoder, latent: Latent, n_samples: int | None = None) -> Playable:
+    """The sound of a code (batch 1), decoded and measured."""
+    hop = model.hop_samples
+    kept = latent.n_frames * hop if n_samples is None else n_samples
+    audio = np.concatenate(list(decode_stream(model, [latent])), axis=1)[:, :kept]
+    return Playable(
+        model=model,
+        sound=shaped(latent, audio, rate_hz=model.sample_rate_hz, hop_samples=hop),
+        audio=audio,
+        measured=measure(audio, model.sample_rate_hz),
+        n_samples=kept,
+    )
+
+
+def decoded(model: Autoencoder, sound: Shaped) -> Audio:
+    """The audio of a sound, with what operators do behind the decoder."""
+    audio = np.concatenate(list(decode_stream(model, [sound.latent()])), axis=1)
+    if not sound.gain_db.any():
+        return audio
+    gain = envelope(sound.gain_db, audio.shape[1], model.hop_samples)
+    return (audio * gain).astype(np.float32)
+
+
+def _along(sound: Shaped, direction: Array, amount: float) -> Shaped:
+    width = len(sound.rows) - len(sound.tracks)
+    rows = sound.rows.copy()
+    rows[:width] += amount * direction[:width, None]
+    return replace(sound, rows=rows, clip_code=sound.clip_code + amount * direction[width:])
+
+
+def _level_db(audio: Audio, rate_hz: int) -> float:
+    """Loudness, or of what is too short for it, or silent, the mean square in dB."""
+    level = loudness_lufs(audio, rate_hz)
+    if np.isfinite(level):
+        return float(level)
+    power = float(np.mean(np.square(audio, dtype=np.float64)))
+    return 10 * np.log10(power) if power > 0 else float("-inf")

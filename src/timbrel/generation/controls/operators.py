@@ -1,0 +1,139 @@
+"""Operators: each changes one thing of a sound before, or behind, its decoding.
+
+On a plain code straight directions hardly move one attribute alone; what does is a warp of time, a
+shift of a track that the decoder follows, the balance of what is tonal and of noise, and a gain.
+`amount` 0 leaves a sound as it is, in the unit that each operator names.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from timbrel.generation.controls.shaped import Array, Shaped
+
+MEASURED = ("attack_s", "decay_db_per_s")
+"""What an operator may have to know of the sound as it is."""
+
+_LEAST_DB, _SILENT_DB = -100.0, -200.0
+_MOST_LIFT_DB = 24.0
+_LEAST_GAIN = 1e-3
+
+Own = Mapping[str, float]
+"""The values of `MEASURED` that the sound has."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator: the axis that it is made for, and how far its amount reaches either way.
+
+    `needs` names the tracks that the decoder must follow, `balance` says that it must have a noise
+    of its own, and `behind` that the operator works on the decoded sound alone.
+    """
+
+    name: str
+    axis: str
+    unit: str
+    reach: float
+    apply: Callable[[Shaped, float, Own], Shaped]
+    needs: tuple[str, ...] = ()
+    balance: bool = False
+    behind: bool = False
+
+
+def _pitch(sound: Shaped, amount: float, own: Own) -> Shaped:
+    """Semitones: the whole spectrum goes along, so that the sound is as bright for its pitch."""
+    made = _shifted(sound, "f0_hz", amount / 12)
+    return _shifted(made, "centroid_hz", amount / 12) if "centroid_hz" in sound.tracks else made
+
+
+def _brightness(sound: Shaped, amount: float, own: Own) -> Shaped:
+    return _shifted(sound, "centroid_hz", amount)
+
+
+def _balance(sound: Shaped, amount: float, own: Own) -> Shaped:
+    return replace(sound, balance_db=sound.balance_db + amount)
+
+
+def _level(sound: Shaped, amount: float, own: Own) -> Shaped:
+    return replace(sound, gain_db=sound.gain_db + amount)
+
+
+def _attack_warp(sound: Shaped, amount: float, own: Own) -> Shaped:
+    """Decades: what lies between the beginning and the peak takes so much more time."""
+    return _warped(sound, sound.first_frame, sound.peak_frame, 10**amount)
+
+
+def _attack_ramp(sound: Shaped, amount: float, own: Own) -> Shaped:
+    """Decades of the measured attack: a straight rise from nothing; shorter ones by a warp."""
+    if amount <= 0:
+        return _attack_warp(sound, amount, own)
+    rise_s = own.get("attack_s", sound.frame_s) * 10**amount
+    since_s = (np.arange(sound.n_frames) + 0.5 - sound.first_frame) * sound.frame_s
+    rise = np.clip(since_s / rise_s, _LEAST_GAIN, 1.0)
+    return _with_gain(sound, np.where(since_s < 0, 0.0, 20 * np.log10(rise)))
+
+
+def _decay_warp(sound: Shaped, amount: float, own: Own) -> Shaped:
+    """Octaves of the rate: what lies behind the peak takes so much less time."""
+    return _warped(sound, sound.peak_frame, sound.n_frames - 1, 2**-amount)
+
+
+def _decay_ramp(sound: Shaped, amount: float, own: Own) -> Shaped:
+    """Octaves of the measured rate: a level that falls more, or less, from the peak on."""
+    rate = own.get("decay_db_per_s", 0.0)
+    if not rate > 0:
+        return sound
+    since_s = np.maximum(0.0, np.arange(sound.n_frames) - sound.peak_frame) * sound.frame_s
+    ramp_db = -rate * (2**amount - 1) * since_s
+    return _with_gain(sound, np.minimum(ramp_db, _MOST_LIFT_DB))
+
+
+def _speed(sound: Shaped, amount: float, own: Own) -> Shaped:
+    """Octaves: everything takes so much less time, at its own pitch."""
+    return _warped(sound, 0, sound.n_frames - 1, 2**-amount)
+
+
+OPERATORS = {
+    operator.name: operator
+    for operator in (
+        Operator("pitch", "pitch", "semitones", 12.0, _pitch, ("f0_hz",)),
+        Operator("brightness", "brightness", "octaves", 2.0, _brightness, ("centroid_hz",)),
+        Operator("balance", "hnr", "dB", 40.0, _balance, balance=True),
+        Operator("attack_warp", "attack", "decades", 1.0, _attack_warp),
+        Operator("attack_ramp", "attack", "decades", 1.0, _attack_ramp),
+        Operator("decay_warp", "decay", "octaves", 1.5, _decay_warp),
+        Operator("decay_ramp", "decay", "octaves", 1.5, _decay_ramp),
+        Operator("speed", "onsets", "octaves", 1.0, _speed),
+        Operator("level", "level", "dB", 12.0, _level, behind=True),
+    )
+}
+"""By name, in the order in which several are applied."""
+
+
+def _shifted(sound: Shaped, track: str, octaves: float) -> Shaped:
+    rows = sound.rows.copy()
+    rows[sound.row(track)] += octaves
+    return replace(sound, rows=rows)
+
+
+def _with_gain(sound: Shaped, gain_db: Array) -> Shaped:
+    """By the track of levels where the decoder follows one, else behind it."""
+    if "loudness_db" not in sound.tracks:
+        return replace(sound, gain_db=sound.gain_db + gain_db)
+    rows = sound.rows.copy()
+    row = sound.row("loudness_db")
+    level = rows[row] + gain_db
+    rows[row] = np.where(level > _LEAST_DB, level, _SILENT_DB)
+    return replace(sound, rows=rows)
+
+
+def _warped(sound: Shaped, start: int, stop: int, factor: float) -> Shaped:
+    """What lies between two frames takes `factor` times as long."""
+    if stop <= start:
+        return sound
+    longer = (stop - start) * (factor - 1)
+    frames = np.arange(max(1, round(sound.n_frames + longer)), dtype=np.float64)
+    places = np.where(frames < start, frames, start + (frames - start) / factor)
+    places = np.where(frames > stop + longer, frames - longer, places)
+    return sound.at(np.clip(places, 0, sound.n_frames - 1))

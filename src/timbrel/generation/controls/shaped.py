@@ -1,0 +1,120 @@
+"""A sound between its code and its decoding, as operators change it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from timbrel.contracts import Latent
+from timbrel.generation.tracks import latent_of, rows_of
+
+_SOUNDS_DB, _ONSET_DB = -60.0, -20.0
+_SILENT_DB = -200.0
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Shaped:
+    """A code, where its sound begins, peaks and ends, and what its decoding is given beside it.
+
+    `rows` (row frame) are those of `generation.tracks`: frame codes and below them the `tracks`,
+    with hertz as octaves. The sound begins in `first_frame`, is loudest in `peak_frame` and has
+    sunk by 60 dB behind `last_frame`. `balance_db` goes to the decoder
+    (`contracts.Conditions.balance_db`); `gain_db`, a value per frame, is applied to what it gives.
+    """
+
+    rows: Array
+    clip_code: Array
+    tracks: tuple[str, ...]
+    frame_s: float
+    first_frame: int
+    peak_frame: int
+    last_frame: int
+    balance_db: float
+    gain_db: Array
+
+    @property
+    def n_frames(self) -> int:
+        """How many frames it has."""
+        return self.rows.shape[1]
+
+    def row(self, track: str) -> int:
+        """The place of a track among the rows. Raises ValueError where there is no such track."""
+        return len(self.rows) - len(self.tracks) + self.tracks.index(track)
+
+    def latent(self) -> Latent:
+        """What the decoder gets."""
+        made = latent_of(
+            torch.from_numpy(self.rows.astype(np.float32))[None],
+            torch.from_numpy(self.clip_code.astype(np.float32))[None],
+            self.tracks,
+        )
+        if not self.balance_db:
+            return made
+        balance_db = torch.full((1, self.n_frames), self.balance_db)
+        return replace(made, conditions=replace(made.conditions, balance_db=balance_db))
+
+    def at(self, places: Array) -> "Shaped":
+        """The sound with the frames `places`, which rise and may lie between frames.
+
+        Levels are mixed as amplitudes: half way between silence and a sound is 6 dB below it.
+        """
+        rows = self.rows.copy()
+        levels = [self.row("loudness_db")] if "loudness_db" in self.tracks else []
+        rows[levels] = 10 ** (rows[levels] / 20)
+        rows = _between(rows, places)
+        rows[levels] = np.maximum(20 * np.log10(np.maximum(rows[levels], 1e-30)), _SILENT_DB)
+        gain = _between(self.gain_db[None], places)[0]
+
+        def moved(frame: int) -> int:
+            return int(np.clip(np.searchsorted(places, frame), 0, len(places) - 1))
+
+        return replace(
+            self,
+            rows=rows,
+            gain_db=gain,
+            first_frame=moved(self.first_frame),
+            peak_frame=moved(self.peak_frame),
+            last_frame=moved(self.last_frame),
+        )
+
+
+def shaped(latent: Latent, audio: NDArray[np.float32], *, rate_hz: int, hop_samples: int) -> Shaped:
+    """The sound of `latent` (batch 1), whose decoding is `audio` (channel time)."""
+    rows = rows_of(latent)[0].double().numpy()
+    n_frames = rows.shape[1]
+    filled = np.zeros((len(audio), n_frames * hop_samples))
+    kept = audio[:, : filled.shape[1]]
+    filled[:, : kept.shape[1]] = kept
+    power = np.square(filled).sum(0).reshape(n_frames, hop_samples).mean(1)
+    top = float(power.max())
+    sounds = np.flatnonzero(power > top * 10 ** (_SOUNDS_DB / 10)) if top > 0 else np.arange(1)
+    peak = int(power.argmax())
+    # What lies far ahead of a peak is no attack: a texture's loudest frame may be its last.
+    begins = np.flatnonzero(power[: peak + 1] < top * 10 ** (_ONSET_DB / 10))
+    first = max(int(sounds[0]), int(begins[-1]) if len(begins) else 0)
+    return Shaped(
+        rows=rows,
+        clip_code=latent.clip[0].double().numpy(),
+        tracks=tuple(latent.conditions.tracks),
+        frame_s=hop_samples / rate_hz,
+        first_frame=min(first, peak),
+        peak_frame=peak,
+        last_frame=int(sounds[-1]),
+        balance_db=0.0,
+        gain_db=np.zeros(n_frames),
+    )
+
+
+def envelope(gain_db: Array, n_samples: int, hop_samples: int) -> Array:
+    """A gain per frame as one per sample: straight lines between the frames' middles."""
+    middles = (np.arange(len(gain_db)) + 0.5) * hop_samples
+    return np.interp(np.arange(n_samples), middles, 10 ** (gain_db / 20))
+
+
+def _between(rows: Array, places: Array) -> Array:
+    left = np.clip(np.floor(places).astype(int), 0, rows.shape[1] - 1)
+    right = np.minimum(left + 1, rows.shape[1] - 1)
+    return rows[:, left] + (places - left) * (rows[:, right] - rows[:, left])

@@ -1,0 +1,166 @@
+"""Finds the sliders of a run's model: the body of `timbrel analyze`."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from omegaconf import DictConfig
+
+from timbrel.analysis.excerpts import sounding
+from timbrel.analysis.slider_tables import write_sliders
+from timbrel.analysis.sliders import PROFILES, Found, find_sliders
+from timbrel.attributes.measurement import measure
+from timbrel.contracts import joined
+from timbrel.data.split.parts import Segment, data_hash
+from timbrel.files import check_room, replacing_folder
+from timbrel.generation.controls.apply import Playable, playable
+from timbrel.generation.controls.mapper import Slider
+from timbrel.generation.file_source import encode_whole
+from timbrel.generation.prior.draw import Prior
+from timbrel.library.bundle import load_bundle
+from timbrel.library.mapper_part import save_mapper
+from timbrel.library.prior_part import prior_of
+from timbrel.metrics.sliders import AXES, on_axes
+from timbrel.models.autoencoder import Autoencoder
+from timbrel.runs.folder import ANALYSIS_FOLDER
+from timbrel.stages.evaluation_run import full_precision, page_of, run_config
+from timbrel.stages.progress import now_and_then
+from timbrel.stages.recordings import recordings
+from timbrel.stages.run_folders import check_run
+from timbrel.training.compute import resolve_compute
+from timbrel.training.provenance import check_same_data
+
+ANCHOR_S = 3.0
+"""So much of a sound is moved and measured."""
+
+_FIRST_SEED = {"validation": 10_000, "test": 20_000}
+_LOST = 10.0  # spreads: of a reconstruction that lacks what the recording has
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A recording as it is and as the model plays it."""
+
+    name: str
+    recorded: np.ndarray
+    code: np.ndarray
+    sound: Playable
+
+
+def analyse_run(config: DictConfig) -> int:
+    """Find the sliders of `config.run`, write them into its model and `analysis/`, draw its page.
+
+    Raises UserError where the run has no model yet, or its recordings are not found.
+    """
+    folder = check_run(config.run)
+    check_room(folder, advice="make room, or copy the run to another place")
+    trained = run_config(folder, data_root=config.data_root)
+    compute = resolve_compute(**{**config.device, "precision": "fp32"})
+    bundle = load_bundle(folder, trust=True)  # a run folder is code: its config builds any part
+    model = bundle.model.to(compute.torch_device).requires_grad_(False)
+    found = recordings(trained.data, seed=trained.seed, guard_samples=model.receptive_field_samples)
+    check_same_data(folder, data_hash(found.split))
+    say = now_and_then()
+    profile = PROFILES[str(config.profile)]
+    with full_precision():
+        prior = prior_of(bundle)
+        training = list(_heard(model, sounding(found.split.train, profile.training)))
+        held_out = {
+            "validation": list(_heard(model, sounding(found.split.validation, 64))),
+            "test": list(_heard(model, sounding(found.split.test, 64))),
+        }
+        anchors = {
+            part: _anchors(model, heard, prior, count, _FIRST_SEED[part])
+            for part, heard, count in (
+                ("validation", held_out["validation"], profile.validation),
+                ("test", held_out["test"], profile.test),
+            )
+        }
+        values = np.stack([heard.recorded for heard in training])
+        sliders = find_sliders(
+            model,
+            training=values,
+            codes=np.stack([heard.code for heard in training]),
+            reconstruction_errors=_errors([*held_out["validation"], *held_out["test"]]),
+            validation=[sound for _, sound in anchors["validation"]],
+            test=[sound for _, sound in anchors["test"]],
+            anchors=[name for name, _ in anchors["test"]],
+            profile=profile,
+            seed=config.seed,
+            progress=say,
+        )
+        save_mapper(bundle.folder, sliders.mapper)
+        with replacing_folder(folder / ANALYSIS_FOLDER) as draft:
+            write_sliders(draft, sliders, [sound for _, sound in anchors["test"]])
+    sys.stdout.write("".join(f"{line}\n" for line in told(sliders)))
+    report = page_of(folder)
+    where = f"sliders: {bundle.folder / 'parts' / 'mapper'}"
+    sys.stdout.write(where + (f"  report: {report}" if report else "") + "\n")
+    return 0
+
+
+def told(found: Found) -> Iterator[str]:
+    """A line for every slider: what it moves, how well, and why not better."""
+    names = found.anchors
+    drawn = sum(name.startswith("seed ") for name in names)
+    yield (
+        f"sliders, judged on {len(names)} sounds ({len(names) - drawn} held-out recordings, "
+        f"{drawn} new ones; {found.mapper.profile} profile)"
+    )
+    for slider in found.mapper.sliders.values():
+        yield f"  {_line(slider)}"
+
+
+def _line(slider: Slider) -> str:
+    if slider.verdict == "dsp":
+        return f"{slider.axis:<11}{slider.verdict:<9}{slider.why}"
+    if not slider.scores:
+        return f"{slider.axis:<11}{slider.verdict:<9}{slider.why}"
+    s, (low, high) = slider.scores, slider.reach
+    text = (
+        f"{slider.axis:<11}{slider.verdict:<9}SDOT {s['sdot']:.2f} "
+        f"[{s['low']:.2f}, {s['high']:.2f}] by {slider.operator}, "
+        f"{low:+.2f} to {high:+.2f} {slider.unit}"
+    )
+    return text + (f"; {slider.why}" if slider.why else "")
+
+
+def _heard(model: Autoencoder, segments: Sequence[Segment]) -> Iterator[_Heard]:
+    longest = round(ANCHOR_S * model.sample_rate_hz)
+    for segment in segments:
+        audio = segment.samples()[:, :longest]
+        latent = encode_whole(model, audio)
+        sound = playable(model, latent, audio.shape[1])
+        code = np.concatenate([latent.frames[0].mean(1), latent.clip[0]]).astype(np.float64)
+        yield _Heard(segment.label, on_axes(measure(audio, model.sample_rate_hz)), code, sound)
+
+
+def _anchors(
+    model: Autoencoder, heard: Sequence[_Heard], prior: Prior, count: int, first_seed: int
+) -> list[tuple[str, Playable]]:
+    """`count` sounds: held-out recordings, and new ones of the prior where these are too few."""
+    found = [(one.name, one.sound) for one in heard[:count]]
+    longest = round(ANCHOR_S * model.sample_rate_hz)
+    seed = first_seed
+    while len(found) < count:
+        draw = prior.draw(seed, n_samples=longest)
+        latent = joined(list(draw.source.blocks()))
+        sound = playable(model, latent, draw.source.n_samples)
+        if np.isfinite(sound.audio).all() and np.abs(sound.audio).max() > 0:
+            found.append((f"seed {seed}", sound))
+        seed += 1
+        if seed > first_seed + 10 * count:
+            break  # a model that gives nothing but silence has no sliders
+    return found
+
+
+def _errors(heard: Sequence[_Heard]) -> np.ndarray:
+    """How far reconstructions are from recordings, `(recording, axis)`; nan without a value."""
+    if not heard:
+        return np.zeros((0, len(AXES)))
+    rows = []
+    for one in heard:
+        error = np.abs(on_axes(one.sound.measured) - one.recorded)
+        rows.append(np.where(np.isfinite(one.recorded) & ~np.isfinite(error), _LOST, error))
+    return np.stack(rows)
