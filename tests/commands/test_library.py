@@ -200,7 +200,7 @@ def test_a_hundred_runs_are_listed_in_a_blink_without_torch(tmp_path) -> None:
 
 def test_completion_offers_commands_and_runs(here) -> None:
     assert {"library", "compare"} <= set(candidates("timbrel "))
-    assert candidates("timbrel library ") == ["list", "show", "compare"]
+    assert candidates("timbrel library ") == ["list", "show", "presets", "compare"]
     assert candidates("timbrel library list --s") == ["--sort"]
     assert candidates("timbrel library list --sort mr") == ["mrstft"]
     both = [f"outputs/{OLD}", f"outputs/{NEW}"]

@@ -143,7 +143,7 @@ def _plain_command(command: str, before: list[str], word: str) -> list[str]:
         from timbrel.commands.library import sort_keys
 
         return [key for key in sort_keys() if key.startswith(word)]
-    if last == "--output" or action not in ("show", "compare"):
+    if last == "--output" or action not in ("show", "presets", "compare"):
         return []  # The shell completes files itself.
     return [run for run in _runs(word) if run not in before]
 

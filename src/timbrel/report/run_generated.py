@@ -139,6 +139,7 @@ def _said_of_dozen(heard: int, drawn: int, held_out: dict[str, Any] | None) -> s
     if held_out is not None:
         value = number(held_out["value"])
         said += f"; recordings that were not trained on are {value} dB away from theirs (median)"
+    said += ". What the recordings do not hold, no new sound holds"
     return f"{said}. Players hold the first {_OF_DOZEN_S:g} s, levels are as drawn."
 
 
