@@ -1,6 +1,8 @@
 """Alarms on the page: as they stood at the end, before anything else is told."""
 
+from timbrel.metrics.disentanglement import WATCHED
 from timbrel.report.run_alarms import alarm_notices, last_changes
+from timbrel.report.run_curves import curve_groups
 from timbrel.report.run_report import write_run_report
 from timbrel.report.run_warnings import warnings_of
 from timbrel.runs.folder import read_run
@@ -48,3 +50,17 @@ def test_the_gap_and_the_use_of_the_code_are_drawn(silent_run, page) -> None:
     assert "training, as held-out ends at 1.5" in shown.html
     assert "held-out ends at 0.8" in shown.html
     assert "Gap" not in shown.words  # it is no term of the loss
+
+
+def test_disentanglement_is_drawn_as_use_of_the_code_score_by_score(silent_run, page) -> None:
+    metrics = silent_run / "metrics.csv"
+    names = [*WATCHED, "n"]
+    added = [f"validation/disentanglement_{name},0.25" for name in names]
+    lines = [f"{step},{text}\n" for step in (500, 1000) for text in added]
+    metrics.write_text(metrics.read_text() + "".join(lines))
+    (group,) = [g for g in curve_groups(read_run(silent_run)) if g.title == "Use of the code"]
+    titles = [title for title, _ in group.figures if title.startswith("Disentanglement")]
+    assert len(titles) == len(WATCHED)
+    others = [g for g in curve_groups(read_run(silent_run)) if g.title != group.title]
+    assert not any("isentanglement" in title for g in others for title, _ in g.figures)
+    assert "rank correlation" in page(write_run_report(silent_run)).html

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import wandb
 
+from timbrel.runs.folder import read_metrics
 from timbrel.stages import train
 
 Rows = list[dict[str, Any]]
@@ -106,6 +107,21 @@ def test_directions_are_defined(rows: Rows) -> None:
     assert metrics["validation/loss"]["step_metric"] == "trainer/global_step"
     losses = [item["validation/loss"] for item in history(rows) if "validation/loss" in item]
     assert summary(rows)["validation/loss"] == {"min": min(losses), "last": losses[-1]}
+
+
+def test_disentanglement_is_logged_with_directions_as_metrics_csv_has_it(
+    run: Path, rows: Rows
+) -> None:
+    curves = read_metrics(run / "metrics.csv")
+    metrics = {row.get("name"): row for row in of_kind(rows, "metric")}
+    for name in ("mig", "sap", "modularity", "scc", "n"):
+        key = f"validation/disentanglement_{name}"
+        logged = {i["trainer/global_step"]: i[key] for i in history(rows) if key in i}
+        assert list(logged) == [7, 8]
+        assert logged == pytest.approx(dict(curves[key]))
+        best = {} if name == "n" else {"max": True}
+        assert metrics[key]["summary"] == {**best, "last": True}
+    assert curves["validation/disentanglement_n"][0][1] >= 10
 
 
 def test_held_out_clips_have_fixed_keys_and_files_that_exist(run: Path, rows: Rows) -> None:

@@ -100,6 +100,9 @@ class TrainerConfig:
         least=1,
     )
     validation_chunks: int = _key(32, "largest number of chunks per validation", least=1)
+    disentanglement_every_validations: int = _key(
+        1, "validations between two scores of what the code tells of attributes; 0: never", least=0
+    )
     log_every_steps: int = _key(10, "steps between rows of metrics.csv", least=1)
 
 

@@ -13,6 +13,10 @@ _NATS = {"nats_per_frame": "nats per frame", "nats_per_second": "nats per second
 _CODE = {
     "decode_change": "decode change: difference of two outputs over that of their recordings",
     "active_units": "active dimensions of the code (those that differ between sounds)",
+    "disentanglement_mig": "disentanglement: gap between the two units that tell most (MIG)",
+    "disentanglement_sap": "disentanglement: the same gap of correlations (SAP)",
+    "disentanglement_modularity": "disentanglement: units tell of one attribute only (modularity)",
+    "disentanglement_scc": "disentanglement: attributes follow a unit (rank correlation)",
 }
 _OPTIMIZER = {"learning_rate": "learning rate", "gradient_norm": "gradient norm, before clipping"}
 _TERMS = {
@@ -57,7 +61,8 @@ def _loss(run: Run) -> CurveGroup:
 
 def _terms(run: Run) -> CurveGroup:
     names = {name.split("/", 1)[1] for name in run.curves if "/" in name}
-    names -= {"loss", "gap", "phase", "elapsed_s", *_NATS, *_CODE, *_OPTIMIZER}
+    names -= {"loss", "gap", "phase", "elapsed_s", "disentanglement_n"}
+    names -= {*_NATS, *_CODE, *_OPTIMIZER}
     text = "The terms of the loss, each before it is multiplied by its weight."
     return CurveGroup("Terms of the loss", text, _figures(run, sorted(names), _TERMS))
 

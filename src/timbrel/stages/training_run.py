@@ -24,6 +24,7 @@ from timbrel.models.autoencoder import Autoencoder
 from timbrel.runs.folder import CONFIG_FILE, MODEL_FOLDER
 from timbrel.stages import parts
 from timbrel.stages.additions import Additions, additions, build_loggers
+from timbrel.stages.code_chunks import measured_chunks
 from timbrel.stages.composing import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.measuring import measuring
@@ -166,8 +167,9 @@ def _trained(
     try:
         measured = measuring(config, found, module.model)
         tracks = measured if module.model.conditions else None
+        code_chunks = measured_chunks(config, found.split, module.model)
         callbacks, wandb_run = watchers(
-            config, found, compute, folder, log, first_step, tracks, added
+            config, found, compute, folder, log, first_step, tracks, added, code_chunks
         )
         loader = training_loader(config, found, compute, first_step, measured)
         fitted = fit(

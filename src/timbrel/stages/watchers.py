@@ -15,6 +15,7 @@ from timbrel.stages.recordings import Recordings
 from timbrel.stages.run_folders import fixed_folder
 from timbrel.training.alarms import Alarms
 from timbrel.training.callbacks import Checkpoints, Clock, Curves, EarlyStop, Validation
+from timbrel.training.code_scores import MeasuredChunks
 from timbrel.training.compute import Compute
 from timbrel.training.console import Console
 from timbrel.training.held_out_audio import HeldOutAudio, HeldOutClip, choose_clips
@@ -33,10 +34,12 @@ def watchers(
     first_step: int,
     measuring: Measuring | None,
     added: Additions,
+    code_chunks: MeasuredChunks | None = None,
 ) -> tuple[list[Any], Any]:
     """The callbacks of a training, in the order they act, and its W&B run (None without one).
 
-    `measuring` gives the chunks' tracks, where the decoder needs any.
+    `measuring` gives the chunks' tracks, where the decoder needs any; `code_chunks` are those by
+    which the code is judged.
     """
     trainer, data = config.trainer, config.data
     batches = validation_loader(
@@ -56,7 +59,13 @@ def watchers(
         measuring=measuring,
     )
     clock = Clock()
-    validation = Validation(batches, trainer.validate_every_steps, train_clean)
+    validation = Validation(
+        batches,
+        trainer.validate_every_steps,
+        train_clean,
+        code_chunks,
+        max(1, trainer.disentanglement_every_validations),
+    )
     curves = Curves(log, validation, trainer.log_every_steps)
     step_s = trainer.batch_size * data.chunk_samples / data.sample_rate_hz
     train_s = sum(segment.n_samples for segment in found.split.train) / data.sample_rate_hz

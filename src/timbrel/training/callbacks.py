@@ -17,6 +17,7 @@ import torch
 from timbrel import stopping
 from timbrel.contracts import Batch
 from timbrel.training.checkpoint import BEST, LAST, is_whole
+from timbrel.training.code_scores import MeasuredChunks, code_scores
 from timbrel.training.metrics_log import MetricsLog
 from timbrel.training.module import Training
 from timbrel.training.validation import gap, validate
@@ -48,7 +49,8 @@ class Validation(pl.Callback):
     """Scores of fixed chunks at intervals and at the end, of held-out and of training recordings.
 
     `result` is the held-out chunks', empty where none is held out; `train_clean` that of training
-    chunks without augmentation, scored the same way. Both are None between validations.
+    chunks without augmentation, scored the same way; `code` says what the code tells of attributes,
+    of every `code_every` validations and the last. All are None between validations.
 
     Every phase is scored with the weights of the loss, so that its curve goes on across a border;
     `phase` in `result`, counted from 1 where there are phases, says whose weights were scored.
@@ -56,16 +58,23 @@ class Validation(pl.Callback):
     """
 
     def __init__(
-        self, batches: Iterable[Batch], every_steps: int, train_clean: Iterable[Batch] = ()
+        self,
+        batches: Iterable[Batch],
+        every_steps: int,
+        train_clean: Iterable[Batch] = (),
+        code_chunks: MeasuredChunks | None = None,
+        code_every: int = 1,
     ) -> None:
         self.batches, self.clean_batches, self.every_steps = batches, train_clean, every_steps
+        self.code_chunks, self.code_every = code_chunks, code_every
         self.result: dict[str, float] | None = None
         self.train_clean: dict[str, float] | None = None
+        self.code: dict[str, float] | None = None
         self.count = 0
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
         """Validate the averaged weights."""
-        self.result = self.train_clean = None
+        self.result = self.train_clean = self.code = None
         if module.step % self.every_steps and not trainer.should_stop:
             return
         held_out = self._scores(module, self.batches, watch_code=True)
@@ -80,14 +89,15 @@ class Validation(pl.Callback):
             held_out["phase"] = module.phase_number
         self.result, self.train_clean = held_out, clean
         self.count += 1
+        due = self.count % self.code_every == 0 or trainer.should_stop
+        if self.code_chunks is not None and due:
+            self.code = code_scores(module.averaged, self.code_chunks, _arithmetic(module))
 
     def _scores(
         self, module: Training, batches: Iterable[Batch], *, watch_code: bool
     ) -> dict[str, float]:
-        context: AbstractContextManager[None] = torch.autocast(
-            module.device.type, torch.bfloat16, enabled=module.autocast
-        )
         loss = module.reconstruction, module.mix, module.step
+        context = _arithmetic(module)
         return validate(module.averaged, batches, *loss, context, watch_code=watch_code)
 
     def state_dict(self) -> dict[str, Any]:
@@ -97,6 +107,13 @@ class Validation(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the count."""
         self.count = state_dict["count"]
+
+
+def _arithmetic(module: Training) -> AbstractContextManager[None]:
+    context: AbstractContextManager[None] = torch.autocast(
+        module.device.type, torch.bfloat16, enabled=module.autocast
+    )
+    return context
 
 
 class Curves(pl.Callback):
@@ -114,6 +131,8 @@ class Curves(pl.Callback):
             self.latest = training_values(module)
         if self.validation.result is not None:
             self.latest |= {f"validation/{k}": v for k, v in self.validation.result.items()}
+        if self.validation.code is not None:
+            self.latest |= {f"validation/{k}": v for k, v in self.validation.code.items()}
         if self.validation.train_clean is not None:
             self.latest |= {f"train_clean/{k}": v for k, v in self.validation.train_clean.items()}
         if self.latest:

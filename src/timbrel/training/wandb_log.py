@@ -3,6 +3,7 @@
 Every run logs under the same keys, so that runs stand beside each other in W&B's tables:
 
     train/*, validation/*            curves over trainer/global_step
+    validation/disentanglement_*     mig, sap, modularity, scc of the code, and n, the recordings
     train_clean/loss                 the loss on training chunks as validation scores them
     alarm/<name>                     1 while an alarm is raised, else 0; W&B's alert when it is
     held_out/<n>/audio, spectrogram  the n-th held-out clip through the model; original once
@@ -33,6 +34,7 @@ from timbrel.files import write_text
 from timbrel.metrics.scores import SCORES
 from timbrel.training.alarms import RAISED, Alarms
 from timbrel.training.callbacks import Curves
+from timbrel.training.code_scores import PREFIX
 from timbrel.training.held_out_audio import HeldOutAudio, HeldOutFiles
 from timbrel.training.module import Training
 
@@ -42,7 +44,10 @@ _OFFLINE_TIMEOUT_S = 90  # its process has to start, on a machine that may be bu
 _FINISH_TIMEOUT_S = 600  # online, for what is still to be sent
 _LONGEST_NAME_BYTES = 128  # W&B counts characters: no more than these
 _NEITHER = frozenset(  # neither more nor less is better
-    ["nats_per_frame", "nats_per_second", "active_units", "decode_change", "phase"]
+    [
+        *("nats_per_frame", "nats_per_second", "active_units", "decode_change", "phase"),
+        f"{PREFIX}n",
+    ]
 )
 _ORIGINALS = "held_out_originals_logged"
 
@@ -226,7 +231,8 @@ def _direction(metric: str) -> str:
     if metric in _NEITHER:
         return "last"
     known = SCORES.get(metric)
-    return "max,last" if known is not None and known.better == "higher" else "min,last"
+    higher = metric.startswith(PREFIX) or (known is not None and known.better == "higher")
+    return "max,last" if higher else "min,last"
 
 
 def _first_line(error: Exception) -> str:

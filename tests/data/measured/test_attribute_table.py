@@ -13,8 +13,9 @@ from timbrel.attributes.measurement import measure
 from timbrel.data.cache.store import Cache
 from timbrel.data.measured import attribute_store, attribute_table
 from timbrel.data.measured.attribute_process import measuring_process
-from timbrel.data.measured.attribute_table import measure_clips, measure_files
+from timbrel.data.measured.attribute_table import measure_clips, measure_files, measure_segments
 from timbrel.data.scan.catalog import scan
+from timbrel.data.split.parts import Segment
 from timbrel.errors import UserError
 
 RATE_HZ = 48_000
@@ -106,6 +107,26 @@ def test_clips_are_measured_in_processes_as_here(folder, tmp_path):
         assert np.array_equal(one.frame_values, other.frame_values)
     assert not there.column("width")[1].any()  # mono, as it will train
     assert len(list((cache.folder / "attributes").glob("*.npz"))) == 4
+
+
+def test_a_piece_is_measured_as_it_is_and_a_whole_one_as_its_clip(tmp_path, counted):
+    (tmp_path / "recordings").mkdir()
+    both = np.concatenate([sine(220, 0.3), sine(440, 0.3)])
+    soundfile.write(tmp_path / "recordings" / "both.wav", both, RATE_HZ, subtype="FLOAT")
+    catalog = scan(tmp_path / "recordings", workers=0)
+    (clip,) = Cache(tmp_path / "cache").ensure(catalog, sample_rate_hz=RATE_HZ, channels=1)
+    middle = clip.n_samples // 2
+    ends = [(0, clip.n_samples), (0, middle), (middle, clip.n_samples)]
+    pieces = [Segment(clip, start, stop) for start, stop in ends]
+    for _ in range(2):
+        table = measure_segments(pieces, folder=tmp_path / "cache", workers=0)
+        assert table.column("f0_hz")[0][1:] == pytest.approx([220, 440], rel=1e-3)
+        # Only what begins with the recording begins in silence.
+        assert table.column("log_attack_time")[1].tolist() == [True, True, False]
+    assert [shape[1] for shape in counted] == [clip.n_samples, middle, middle]
+    (whole,) = measure_clips([clip], folder=tmp_path / "cache", workers=0).measurements
+    assert len(counted) == 3
+    assert np.array_equal(whole.clip_values, table.measurements[0].clip_values)
 
 
 def test_a_lost_clip_is_told_and_an_unreadable_file_has_no_measurement(folder, tmp_path):

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from timbrel.attributes.frames import frame_count
+from timbrel.attributes.frames import frame_count, hop_of
 from timbrel.attributes.measurement import Measurement, measure_frames
 from timbrel.contracts import Columns, Conditions
 
@@ -99,6 +99,10 @@ def measured_conditions(
 
 def latent_frames(found: Measurement, samples: int, hop_samples: int) -> NDArray[np.intp]:
     """For every latent frame of a sound of `samples`, the 10 ms frame that its middle lies in."""
+    return frames_at(samples, found.rate_hz, hop_samples)
+
+
+def frames_at(samples: int, rate_hz: int, hop_samples: int) -> NDArray[np.intp]:
+    """`latent_frames` of a sound that is not measured as a whole."""
     middles = (np.arange(math.ceil(samples / hop_samples)) + 0.5) * hop_samples
-    last = frame_count(samples, found.rate_hz) - 1
-    return np.minimum(middles // found.hop_samples, last).astype(np.intp)
+    return np.minimum(middles // hop_of(rate_hz), frame_count(samples, rate_hz) - 1).astype(np.intp)

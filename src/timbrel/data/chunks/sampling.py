@@ -227,7 +227,7 @@ def validation_chunks(
     return tuple(
         Chunk(segment, of_segment[position])
         for segment, of_segment, count in zip(segments, starts, counts, strict=True)
-        for position in _evenly_spaced(len(of_segment), count)
+        for position in evenly_spaced(len(of_segment), count)
     )
 
 
@@ -260,7 +260,7 @@ def _even_counts(available: Sequence[int], limit: int) -> list[int]:
         open_to_more = [i for i, count in enumerate(counts) if count < available[i]]
         share = left // len(open_to_more)
         if not share:
-            for position in _evenly_spaced(len(open_to_more), left):
+            for position in evenly_spaced(len(open_to_more), left):
                 counts[open_to_more[position]] += 1
             break
         for i in open_to_more:
@@ -270,6 +270,6 @@ def _even_counts(available: Sequence[int], limit: int) -> list[int]:
     return counts
 
 
-def _evenly_spaced(available: int, count: int) -> list[int]:
+def evenly_spaced(available: int, count: int) -> list[int]:
     """`count` of the positions 0 to `available` - 1, in the middles of equal shares."""
     return [(2 * k + 1) * available // (2 * count) for k in range(count)]

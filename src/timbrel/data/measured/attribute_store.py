@@ -32,7 +32,7 @@ class Sound:
     """What is to be measured: a decoded clip, or a file as it is (its first two channels).
 
     `identity` names the samples: equal ones are measured once. At most `most_s` seconds count;
-    None: all. `pitch` says how f0 is looked for.
+    None: all. Of a clip what is before `start_sample` does not. `pitch` says how f0 is looked for.
     """
 
     name: str
@@ -40,12 +40,14 @@ class Sound:
     source: Clip | Path
     most_s: float | None = None
     pitch: PitchMethod = "yin"
+    start_sample: int = 0
 
     def read(self) -> tuple[NDArray[np.float32], int]:
         """The samples `(channel, time)` and their rate. Raises UserError where that cannot be."""
         if isinstance(self.source, Clip):
-            samples = self._most(self.source.rate_hz)
-            return np.asarray(self.source.open()[:, :samples]), self.source.rate_hz
+            most = self._most(self.source.rate_hz)
+            stop = None if most is None else self.start_sample + most
+            return np.asarray(self.source.open()[:, self.start_sample : stop]), self.source.rate_hz
         with open_sound(self.source) as sound:
             samples, blocks, have = self._most(sound.header.rate_hz), [], 0
             for block in blocks_of(sound):
@@ -84,7 +86,7 @@ def _measured_now(sound: Sound) -> Measurement:
             raise UserError(
                 f"{sound.name!r}: {rate_hz} Hz; attributes are measured from {LEAST_RATE_HZ} Hz on"
             )
-        return measure(audio, rate_hz, pitch=sound.pitch)
+        return measure(audio, rate_hz, from_start=sound.start_sample == 0, pitch=sound.pitch)
     except UserError:
         raise
     except Exception as error:  # a fault of a measure, no memory
@@ -95,6 +97,8 @@ def _measured_now(sound: Sound) -> Measurement:
 def stored_file(sound: Sound, folder: Path) -> Path:
     """Where the measurement of `sound` is kept, under the cache's `folder`."""
     what = f"{sound.identity}/{sound.most_s}/{sound.pitch}/{code_version()}"
+    if sound.start_sample:  # a beginning keeps the name that it always had
+        what = f"{what}/{sound.start_sample}"
     return folder / FOLDER / f"{hashlib.blake2b(what.encode(), digest_size=16).hexdigest()}.npz"
 
 

@@ -14,6 +14,7 @@ from timbrel.data.cache.store import Clip
 from timbrel.data.measured.attribute_process import measuring_process
 from timbrel.data.measured.attribute_store import Sound, load, measured, stored_file
 from timbrel.data.scan.catalog import Catalog
+from timbrel.data.split.parts import Segment
 from timbrel.data.worker_process import available_cores, in_parallel
 from timbrel.errors import UserError
 
@@ -64,14 +65,38 @@ def measure_clips(
     how many are done, how many there were to measure, and which was the last. A clip that cannot be
     measured is logged and has no measurement. Raises UserError where a clip is damaged.
     """
-    # The entry's name is a digest of content, rate, channels and downmix.
-    sounds = [Sound(clip.name, f"clip/{clip.path.stem}", clip) for clip in clips]
-    seconds = sum(clip.duration_s for clip in clips)
+    whole = [Segment(clip, 0, clip.n_samples) for clip in clips]
+    return measure_segments(whole, folder=folder, workers=workers, progress=progress)
+
+
+def measure_segments(
+    segments: Sequence[Segment],
+    *,
+    folder: Path,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> AttributeTable:
+    """`measure_clips` of pieces of clips. One that is not a beginning has no silence before it."""
+    sounds = [_sound(segment) for segment in segments]
+    seconds = sum(segment.n_samples / segment.clip.rate_hz for segment in segments)
     found = _measured(sounds, folder, _workers(workers, seconds), progress)
-    for clip, outcome in zip(clips, found, strict=True):
+    for segment, outcome in zip(segments, found, strict=True):
         if isinstance(outcome, UserError):
-            clip.open()  # a damaged one must be decoded anew: no training could read it
+            segment.clip.open()  # a damaged one must be decoded anew: no training could read it
     return _table(sounds, found)
+
+
+def _sound(segment: Segment) -> Sound:
+    clip = segment.clip
+    whole = segment.n_samples == clip.n_samples
+    return Sound(
+        clip.name,
+        # The entry's name is a digest of content, rate, channels and downmix.
+        f"clip/{clip.path.stem}",
+        clip,
+        None if whole else segment.n_samples / clip.rate_hz,
+        start_sample=segment.start_sample,
+    )
 
 
 def measure_files(

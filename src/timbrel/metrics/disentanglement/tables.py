@@ -115,6 +115,8 @@ _OF_TABLES: dict[str, Callable[[Tables], float]] = {
     "dci_informativeness": lambda x: x.trees[1],
 }
 METRICS = tuple(_OF_TABLES)
+WATCHED = METRICS[:4]
+"""Those that a training follows."""
 CHEAP = METRICS[:5]
 """Those that need no trees: milliseconds of a few hundred rows."""
 
@@ -138,6 +140,19 @@ def values(
     """
     z, v, of_rows = checked(codes, factors, groups)
     return scores(z, v[:, scored(v, of_rows)], of_rows, metrics, seed, estimator)
+
+
+def rank_correlations(codes: Floats, factors: Floats) -> Codes:
+    """The table `(unit, factor)` of absolute Spearman correlations; 0 where a side is constant.
+
+    nan where a factor has fewer than two values. Raises ValueError as `values`.
+    """
+    z, v, _ = checked(codes, factors, None)
+    table = np.full((z.shape[1], v.shape[1]), math.nan)
+    for column, (factor, known) in enumerate(zip(v.T, np.isfinite(v).T, strict=True)):
+        if known.sum() > 1:
+            table[:, column] = abs(association.rank_correlation(z[known], factor[known]))
+    return table
 
 
 def scores(
