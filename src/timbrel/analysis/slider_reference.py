@@ -11,8 +11,7 @@ import soxr
 from numpy.typing import NDArray
 
 from timbrel.attributes.measurement import measure
-from timbrel.data.augmentation.colour import filtered
-from timbrel.generation.controls.apply import Audio, Playable
+from timbrel.generation.controls.apply import Audio, Playable, tilted
 from timbrel.metrics.sliders import on_axes
 from timbrel.randomness import numpy_generator
 
@@ -27,10 +26,7 @@ def _pitch(audio: Audio, rate_hz: int, octaves: float, _: Playable) -> Audio:
 
 
 def _brightness(audio: Audio, rate_hz: int, octaves: float, _: Playable) -> Audio:
-    slope_db = _TILT_DB_PER_OCTAVE * octaves
-    return filtered(
-        audio, rate_hz, lambda hz: slope_db * np.log2(np.clip(hz, 60.0, 16_000.0) / 1000.0)
-    )
+    return tilted(audio, rate_hz, _TILT_DB_PER_OCTAVE * octaves)
 
 
 def _attack(audio: Audio, rate_hz: int, decades: float, anchor: Playable) -> Audio:

@@ -37,6 +37,9 @@ LEAST_SDOT, LEAST_PURITY = 0.6, 0.4
 HELD_SHARE = 0.15
 """An attribute is held where the median error of reconstructions is at most this of its range."""
 
+NOTHING_MOVED = "nothing"
+"""The name of what is no candidate: the same sounds in other takes."""
+
 _DIRECTION_REACH = 2.0  # standard deviations of the training codes
 _LEAST_POSITIONS = 5
 _FEWEST_HELD = 3
@@ -55,12 +58,16 @@ class Profile:
     validation: int
     test: int
     components: int
+    probes: bool
     random: int
 
 
 PROFILES = {
     profile.name: profile
-    for profile in (Profile("quick", 60, 6, 8, 2, 2), Profile("full", 200, 10, 20, 4, 8))
+    for profile in (
+        Profile("quick", 60, 5, 8, components=0, probes=False, random=1),
+        Profile("full", 200, 10, 20, components=4, probes=True, random=8),
+    )
 }
 
 
@@ -110,7 +117,8 @@ def find_sliders(
     ranges = _ranges(training)
     tried = candidates(model, training, codes, profile)
     random = _random(codes, profile, seed)
-    moved = {}
+    moved = {NOTHING_MOVED: _takes(validation)}
+    null = _takes(test)
     for candidate in (*tried, *random):
         progress(f"tried {candidate.name}")
         amounts = np.linspace(-candidate.reach, candidate.reach, POSITIONS)
@@ -127,7 +135,13 @@ def find_sliders(
             choice = _compensated(choice, axis.name, validation, moved, spread, seed)
         progress(f"judged {axis.name}")
         slider = _judged(
-            axis.name, choice, _chosen(axis.name, random, moved, spread, seed), test, spread, seed
+            axis.name,
+            choice,
+            _chosen(axis.name, random, moved, spread, seed),
+            test,
+            null,
+            spread,
+            seed,
         )
         if reason:
             slider = replace(slider, verdict="not held", why=reason)
@@ -160,7 +174,7 @@ def candidates(
             signed = rows[index] * np.sign(rows[index][np.abs(rows[index]).argmax()])
             step = singular[index] / np.sqrt(len(codes)) * signed
             found.append(Candidate(f"component_{index}", _DIRECTION_REACH, step))
-        for axis in AXES:
+        for axis in AXES if profile.probes else ():
             step = _along_attribute(centred, training[:, PLACE[axis.name]])
             if step is not None and axis.name != "level":
                 found.append(Candidate(f"probe_{axis.name}", _DIRECTION_REACH, step))
@@ -203,6 +217,21 @@ def _random(codes: Array, profile: Profile, seed: int) -> list[Candidate]:
         )
         for i in range(profile.random)
     ]
+
+
+def _takes(anchors: Sequence[Playable]) -> Array:
+    """What anchors come to where nothing is moved, `(anchor, take, axis)`."""
+    return np.stack(
+        [
+            np.stack(
+                [
+                    on_axes(measure(anchor.again(take), anchor.model.sample_rate_hz))
+                    for take in range(POSITIONS)
+                ]
+            )
+            for anchor in anchors
+        ]
+    )
 
 
 def _values(
@@ -269,7 +298,9 @@ def _chosen(
                 part = np.arange(first, last + 1)
                 part = part if upwards else part[::-1]
                 origin = int(np.flatnonzero(part == middle)[0])
-                score = slider_score(values[:, part], axis, spread, origin, rng, draws=0)
+                score = slider_score(
+                    values[:, part], axis, spread, origin, rng, null=moved[NOTHING_MOVED], draws=0
+                )
                 if best is None or score.sdot > best.score.sdot:
                     moves = _rising(course[part], origin)
                     way = {candidate.name: amounts[part]}
@@ -307,7 +338,9 @@ def _compensated(
         return choice
     values = _values(validation, way, choice.directions)
     rng = numpy_generator(seed, 0, "slider scores")
-    score = slider_score(values, axis, spread, choice.origin, rng, draws=0)
+    score = slider_score(
+        values, axis, spread, choice.origin, rng, null=moved[NOTHING_MOVED], draws=0
+    )
     if score.sdot <= choice.score.sdot:
         return choice
     moves = _rising(_course(values, axis, choice.origin), choice.origin)
@@ -350,6 +383,7 @@ def _judged(
     choice: _Choice | None,
     chance: _Choice | None,
     test: Sequence[Playable],
+    null: Array,
     spread: Array,
     seed: int,
 ) -> Slider:
@@ -370,10 +404,10 @@ def _judged(
             for name, amounts in made.way.items()
         }
         values = _values(test, way, made.directions)
-        return slider_score(values, axis, spread, origin, rng)
+        return slider_score(values, axis, spread, origin, rng, null=null)
 
     score = score_of(choice, POSITIONS)
-    null = NOTHING if chance is None else score_of(chance, _LEAST_POSITIONS)
+    by_chance = NOTHING if chance is None else score_of(chance, _LEAST_POSITIONS)
     slider = Slider(
         axis,
         family,
@@ -392,16 +426,21 @@ def _judged(
     of_reference = NOTHING
     if reference is not None:
         made = np.stack([reference(anchor, choice.moves) for anchor in test])
-        of_reference = slider_score(made, axis, spread, choice.origin, rng)
-    why = _why_weak(score, null)
+        of_reference = slider_score(made, axis, spread, choice.origin, rng, null=null)
+    why = _why_weak(score, by_chance)
+    operator = OPERATORS.get(choice.candidate.name)
+    if not why and operator is not None and operator.behind:
+        slider = replace(slider, verdict="dsp", why="by a filter behind the decoder")
     scores = asdict(score) | {
-        "null": null.sdot,
+        "null": by_chance.sdot,
         "reference": of_reference.sdot,
         "open_loop_error": _landing_error(slider, choice, test),
         "chosen_at": choice.score.sdot,
     }
     scores = {k: round(v, 6) if isinstance(v, float) else v for k, v in scores.items()}
-    return replace(slider, verdict="weak" if why else "ok", why=why, scores=scores)
+    if why:
+        slider = replace(slider, verdict="weak", why=why)
+    return replace(slider, scores=scores)
 
 
 def _why_weak(score: SliderScore, null: SliderScore) -> str:

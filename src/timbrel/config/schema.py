@@ -318,6 +318,31 @@ class AttributesConfig:
 
 
 @dataclass
+class ControlsConfig:
+    """What moves a sound by the model's sliders (`timbrel analyze` finds them)."""
+
+    pitch_hz: float | None = _key(None, "fundamental, in Hz", above=0, most=24_000)
+    pitch_st: float | None = _key(None, "semitones up or down", least=-48, most=48)
+    brightness_hz: float | None = _key(None, "spectral centroid, in Hz", above=0, most=24_000)
+    brightness_octaves: float | None = _key(None, "octaves brighter", least=-6, most=6)
+    hnr_db: float | None = _key(None, "harmonic-to-noise ratio, in dB", least=-20, most=40)
+    hnr_change_db: float | None = _key(None, "dB more tonal", least=-60, most=60)
+    attack_ms: float | None = _key(None, "attack, in ms", above=0, most=10_000)
+    attack_times: float | None = _key(None, "so many times as long an attack", above=0, most=100)
+    decay_db_per_s: float | None = _key(None, "decay, in dB/s", above=0, most=10_000)
+    decay_times: float | None = _key(None, "so many times as fast a decay", above=0, most=100)
+    onsets_per_s: float | None = _key(None, "onsets per second", above=0, most=50)
+    speed_times: float | None = _key(None, "so many times as fast", above=0, most=100)
+    level_lufs: float | None = _key(None, "loudness, in LUFS", least=-70, most=20)
+    level_db: float | None = _key(None, "dB louder", least=-200, most=200)
+    timbre: float | None = _key(None, "-1 to 1: the best timbre slider", least=-1, most=1)
+    harmony: float | None = _key(None, "-1 to 1: the best harmony slider", least=-1, most=1)
+    temporal: float | None = _key(None, "-1 to 1: the best temporal slider", least=-1, most=1)
+    spatial: float | None = _key(None, "-1 to 1: the best spatial slider", least=-1, most=1)
+    precise: bool = _key(False, "correct up to four times by decoding and measuring")
+
+
+@dataclass
 class PresetConfig:
     """The name under which a sound is kept with its model."""
 
@@ -367,6 +392,7 @@ class GenerateConfig:
         most=1_000_000,
     )
     attributes: AttributesConfig = _section(AttributesConfig)
+    controls: ControlsConfig = _section(ControlsConfig)
     preset: PresetConfig = _section(PresetConfig)
     novelty: float = _key(
         0.0,

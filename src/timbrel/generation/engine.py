@@ -92,18 +92,25 @@ def _block(decoded: Decoded, start: int, stop: int | None = None) -> AudioBlock:
 
 
 def decode_stream(
-    model: Autoencoder, blocks: Iterable[Latent], *, block_frames: int = _BLOCK_FRAMES
+    model: Autoencoder,
+    blocks: Iterable[Latent],
+    *,
+    block_frames: int = _BLOCK_FRAMES,
+    first_frame: int = 0,
+    first_cycle: float = 0.0,
 ) -> Iterator[AudioBlock]:
     """What `model.decode` gives for the joined blocks, in blocks of `block_frames`.
 
     Every block is decoded with `decoder_context_frames` of its neighbours on each side and those
-    are cut off again, so that the result is the whole decoding's up to rounding.
+    are cut off again, so that the result is the whole decoding's up to rounding. Another first
+    frame gives the same sound with other noise, another first cycle (`contracts.Conditions`) the
+    same with harmonics of other phases.
     """
     context, hop = model.decoder_context_frames, model.hop_samples
     frame_s = hop / model.sample_rate_hz
     held: Latent | None = None  # frames from `before` frames ahead of the next one to play
     before = 0
-    place = _Place()  # of the held frames
+    place = _Place(first_frame, first_cycle)  # of the held frames
     for block in blocks:
         held = block if held is None else joined([held, block])
         while held.n_frames >= before + block_frames + context:

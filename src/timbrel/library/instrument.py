@@ -16,7 +16,9 @@ from timbrel.audio.origin import tag
 from timbrel.config.values import PRESET
 from timbrel.contracts import Latent, joined
 from timbrel.errors import UserError
-from timbrel.generation.engine import render, silence
+from timbrel.generation.controls.apply import playable
+from timbrel.generation.controls.mapper import Controlled, Mapper, check_controls, controlled
+from timbrel.generation.engine import render, shape, silence
 from timbrel.generation.file_source import FileSource, encode_whole
 from timbrel.generation.prior.bank import BankClip
 from timbrel.generation.prior.draw import Draw, Prior, described
@@ -25,6 +27,7 @@ from timbrel.generation.prior.recordings import Recordings
 from timbrel.generation.source import FixedSource
 from timbrel.library.bundle import Bundle, load_bundle
 from timbrel.library.from_sounds import between, continued, varied
+from timbrel.library.mapper_part import mapper_of
 from timbrel.library.new_sounds import Chosen, NewSounds
 from timbrel.library.presets import (
     Preset,
@@ -35,6 +38,7 @@ from timbrel.library.presets import (
 )
 from timbrel.library.prior_part import prior_of, recordings_in
 from timbrel.library.render_settings import (
+    LONGEST_CONTROLLED_S,
     TAKEN_BY,
     VARIATIONS,
     Rendering,
@@ -88,6 +92,11 @@ class Instrument:
     def prior(self) -> Prior:
         """What draws new sounds. Raises UserError where the bundle's part `prior` is damaged."""
         return prior_of(self.bundle)
+
+    @cached_property
+    def mapper(self) -> Mapper | None:
+        """The model's sliders; None where it has none. Raises UserError where they are damaged."""
+        return mapper_of(self.bundle)
 
     @cached_property
     def recordings(self) -> Recordings | None:
@@ -148,11 +157,12 @@ class Instrument:
         `settings` are those of `RenderSettings`. `seconds` is by default the sound's own length
         where it has one, else 4; twice that of `input` for `"continue"`. A new sound that ends
         before is followed by digital silence, and a file or code is not lengthened. `attributes`
-        chooses, of 24 new sounds, the one nearest to them, as {"centroid_hz": 1800}.
+        chooses, of 24 new sounds, the one nearest to them, as {"centroid_hz": 1800}. `controls`
+        move a sound by the model's sliders, as {"brightness_hz": 1800, "pitch_st": 7}; with
+        `precise=True` they are corrected by decoding and measuring.
 
         Raises UserError for values out of range or that the source does not take, an unreadable
-        file, a model whose output is not finite, and for `controls`: these models have no mapper
-        yet.
+        file, a model whose output is not finite, and for controls that it has no sliders for.
         """
         rendering = self.prepare(
             RenderSettings(**settings),
@@ -196,11 +206,6 @@ class Instrument:
         controls: Mapping[str, float] | None = None,
     ) -> Rendering:
         """All checks made, nothing decoded yet."""
-        if controls:
-            raise UserError(
-                f"controls={', '.join(sorted(controls))}: '{self.name}' has no mapper, so no "
-                "controls; leave them out"
-            )
         wanted = settings.seconds
         asked = None if wanted is None else max(1, round(wanted * self.sample_rate_hz))
         kind = check_takes(source, settings, input=input, to=to, attributes=attributes)
@@ -211,6 +216,7 @@ class Instrument:
         elif kind == "preset":
             preset = load_preset(self.bundle, str(input))
             settings = _as_saved(settings, preset)
+            controls = controls or preset.metadata.get("controls")
             kept = preset.n_samples if asked is None else min(asked, preset.n_samples)
             source = self._fixed_source(preset.code, kept)
             chosen = Chosen(Draw(source, ends=True, cut=kept < preset.n_samples))
@@ -219,14 +225,19 @@ class Instrument:
             drawn, label = self._drawn(source, settings, asked, input=input, to=to)
             chosen = Chosen(drawn)
         drawn = chosen.draw
-        blocks = render(
-            self.model,
-            drawn.source,
-            gain_db=settings.gain_db,
-            fade_in_s=settings.fade_in_s,
-            fade_out_s=settings.fade_out_s,
-        )
-        n_samples = drawn.source.n_samples
+        shaping = {key: getattr(settings, key) for key in ("gain_db", "fade_in_s", "fade_out_s")}
+        n_samples, landings = drawn.source.n_samples, ()
+        if controls:
+            made = self._controlled(drawn, controls, precise=settings.precise)
+            n_samples, landings = made.audio.shape[1], made.landings
+            if asked is not None:
+                n_samples = min(n_samples, asked)
+            blocks = shape(
+                [made.audio], n_samples=n_samples, rate_hz=self.sample_rate_hz, **shaping
+            )
+        else:
+            blocks = render(self.model, drawn.source, **shaping)
+        own_samples = n_samples
         if drawn.ends and asked is not None and asked > n_samples:
             blocks = chain(blocks, silence(self.model.channels, asked - n_samples))
             n_samples = asked
@@ -243,17 +254,40 @@ class Instrument:
             metadata["made_of"] = tag(described(drawn.made_of))
         if wished:
             metadata["attributes"] = wished
+        if controls:
+            metadata["controls"] = {name: float(value) for name, value in controls.items()}
         return Rendering(
             blocks,
             drawn,
             n_samples,
             self.sample_rate_hz,
             metadata,
-            own_samples=drawn.source.n_samples if drawn.ends else None,
+            own_samples=own_samples if drawn.ends else None,
             cut=drawn.cut,
             attributes=chosen.attributes,
             nearest=chosen.nearest,
+            landings=landings,
         )
+
+    def _controlled(
+        self, drawn: Draw, controls: Mapping[str, float], *, precise: bool
+    ) -> Controlled:
+        """The sound with controls. Raises UserError where the model has no such sliders."""
+        check_controls(controls)
+        if self.mapper is None:
+            raise UserError(
+                f"controls.{next(iter(controls))}: '{self.name}' has no sliders yet; timbrel "
+                "analyze run=RUN finds them"
+            )
+        if drawn.source.n_samples > LONGEST_CONTROLLED_S * self.sample_rate_hz:
+            raise UserError(
+                f"controls.{next(iter(controls))}: for sounds of up to {LONGEST_CONTROLLED_S} s; "
+                "add seconds="
+            )
+        code = joined(list(drawn.source.blocks()))
+        n_frames = -(-drawn.source.n_samples // self.model.hop_samples)
+        sound = playable(self.model, code.cut(0, n_frames), drawn.source.n_samples)
+        return controlled(sound, self.mapper, controls, precise=precise, name=self.name)
 
     def _drawn(
         self,

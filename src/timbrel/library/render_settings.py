@@ -12,6 +12,7 @@ from timbrel.config.bounds import check_values
 from timbrel.config.schema import GenerateConfig
 from timbrel.contracts import Latent
 from timbrel.errors import UserError
+from timbrel.generation.controls.mapper import Landing
 from timbrel.generation.prior.draw import Draw
 from timbrel.generation.prior.recordings import Nearest
 
@@ -19,6 +20,8 @@ Samples = NDArray[np.float32]  # channel time
 
 VARIATIONS = ("vary", "between", "continue")
 """Sources that are made of files or presets, beside a file itself."""
+LONGEST_CONTROLLED_S = 600
+"""A sound with controls is held in memory."""
 OF_INPUT = (*VARIATIONS, "preset")
 
 TAKEN_BY = {
@@ -56,10 +59,12 @@ class RenderSettings:
     gain_db: float = 0.0
     fade_in_s: float = 0.0
     fade_out_s: float = 0.01
+    precise: bool = False
 
     def __post_init__(self) -> None:
         # One type each: 3 and 3.0 would be written into a file's metadata differently.
         object.__setattr__(self, "seed", int(self.seed))
+        object.__setattr__(self, "precise", bool(self.precise))
         for key in _FLOATS:
             object.__setattr__(self, key, float(getattr(self, key)))
         check_values(GenerateConfig, **asdict(self))
@@ -82,6 +87,8 @@ class Rendering:
     """Of a new sound that was chosen by attributes, what they are as far as it is known."""
     nearest: Nearest | None = None
     """Of a new sound that was compared with the recordings, the nearest one."""
+    landings: tuple[Landing, ...] = ()
+    """Of a sound with controls, what each came to."""
 
 
 def check_takes(

@@ -125,18 +125,25 @@ def slider_score(
     origin: int,
     rng: np.random.Generator,
     *,
+    null: Values | None = None,
     draws: int = DRAWS,
 ) -> SliderScore:
     """Judge the slider whose positions gave `values` by what it does to the axis `target`.
 
     The travel of the target is the slope of a line through its positions, that of another axis its
-    range less what noise of measurement has: a slope would miss a change and back. An axis that is
-    defined at the origin and not at every position counts as a change of one spread. The brightness
+    range: a slope would miss a change and back. From both goes what the sound does where nothing is
+    moved: `null`, `(anchor, take, axis)`, are values of the same sounds in other takes. An axis
+    that is defined at the origin, in every take and not at every position counts as a change of one
+    spread; an anchor that does not have an axis has no leak to it. The brightness
     of a sound that has a pitch at all positions is its centroid above the fundamental: a note that
     is played higher is not brighter. Without `draws` of the anchors there is no interval.
     """
     place = PLACE[target]
-    judged = [_anchor(anchor, place, spread, origin) for anchor in pitched(values)]
+    takes = values[:, origin : origin + 1] if null is None else null
+    judged = [
+        _anchor(anchor, still, place, spread, origin)
+        for anchor, still in zip(pitched(values), pitched(takes), strict=True)
+    ]
     known = [anchor for anchor in judged if anchor is not None]
     if not known:
         return NOTHING
@@ -190,7 +197,9 @@ def pitched(values: Values) -> Values:
     return made
 
 
-def _anchor(values: Values, place: int, spread: Values, origin: int) -> _Anchor | None:
+def _anchor(
+    values: Values, still: Values, place: int, spread: Values, origin: int
+) -> _Anchor | None:
     """One anchor, `(position, axis)`; None where it does not have the target."""
     positions = np.linspace(0.0, 1.0, len(values))
     middle = values[origin]
@@ -198,12 +207,14 @@ def _anchor(values: Values, place: int, spread: Values, origin: int) -> _Anchor 
     defined = np.isfinite(course)
     if not np.isfinite(middle[place]):
         return None
-    leaks = np.array([_leak(values[:, i], middle[i], AXES[i], spread[i]) for i in range(len(AXES))])
+    leaks = np.array(
+        [_leak(values[:, i], middle[i], still[:, i], AXES[i], spread[i]) for i in range(len(AXES))]
+    )
     leaks[place] = math.nan
     if defined.sum() < min(_LEAST_DEFINED, len(values)):
         return _Anchor(0.0, 0.0, 0.0, leaks)
     x, y = positions[defined], course[defined]
-    slope = float(np.polyfit(x, y, 1)[0])
+    slope = float(np.polyfit(x, y, 1)[0]) - _slope_of_nothing(still[:, place])
     total = float(np.abs(np.diff(y)).sum())
     monotone = float(spearmanr(x, y).statistic) if np.ptp(y) > 0 else 0.0
     equal = 1.0 / (len(y) - 1)
@@ -213,13 +224,24 @@ def _anchor(values: Values, place: int, spread: Values, origin: int) -> _Anchor 
     return _Anchor(max(0.0, slope) / spread[place] * share, monotone, float(smooth), leaks)
 
 
-def _leak(course: Values, middle: float, axis: Axis, spread: float) -> float:
+def _slope_of_nothing(takes: Values) -> float:
+    """What the slope of a line through takes of one sound comes to, in the mean."""
+    known = takes[np.isfinite(takes)]
+    if len(known) < 3:
+        return 0.0
+    x = np.linspace(0.0, 1.0, len(known))
+    # A line's slope has a deviation of s / sqrt(sum of squares of x), and |slope| 0.8 of it.
+    return float(0.8 * known.std(ddof=1) / np.sqrt(np.square(x - x.mean()).sum()))
+
+
+def _leak(course: Values, middle: float, takes: Values, axis: Axis, spread: float) -> float:
     """How far an axis moves, in spreads; nan where the sound has none."""
     if not np.isfinite(middle):
         return math.nan
-    defined = np.isfinite(course)
-    moved = float(np.ptp(course[defined])) - _RANGE_OF_NOISE * axis.noise
-    lost = 0.0 if defined.all() else 1.0
+    defined, still = np.isfinite(course), np.isfinite(takes)
+    of_nothing = float(np.ptp(takes[still])) if still.any() else 0.0
+    moved = float(np.ptp(course[defined])) - max(of_nothing, _RANGE_OF_NOISE * axis.noise)
+    lost = 1.0 if still.all() and not defined.all() else 0.0
     return max(max(0.0, moved) / spread, lost)
 
 

@@ -15,6 +15,7 @@ from timbrel.report.run_curves import curve_groups
 from timbrel.report.run_generated import invented
 from timbrel.report.run_listening import development, listening
 from timbrel.report.run_scores import holds, scale, scores, verdict
+from timbrel.report.run_sliders import HEADINGS, sliders
 from timbrel.report.run_warnings import command, finished, reported_part, warnings_of
 from timbrel.runs.folder import Run, read_run
 from timbrel.words import duration
@@ -78,6 +79,9 @@ def _values(run: Run) -> dict[str, Any]:
         "clip": clip,
         "stages": stages,
         "invented": invented(run),
+        "sliders": sliders(run),
+        "slider_headings": HEADINGS,
+        "analyze": command("timbrel", "analyze", f"run={run.folder}"),
         "groups": curve_groups(run),
         "files": _files(run),
         "score_headings": [SCORES[name].heading for name in _file_scores(run)],
@@ -91,6 +95,7 @@ def _values(run: Run) -> dict[str, Any]:
             ("scores", "Scores"),
             ("listening", "Listening"),
             ("invented", "What it invents"),
+            ("sliders", "Sliders"),
             ("curves", "Training curves"),
             ("files", "File by file"),
             ("config", "Settings"),

@@ -113,8 +113,6 @@ def told(found: Found) -> Iterator[str]:
 
 
 def _line(slider: Slider) -> str:
-    if slider.verdict == "dsp":
-        return f"{slider.axis:<11}{slider.verdict:<9}{slider.why}"
     if not slider.scores:
         return f"{slider.axis:<11}{slider.verdict:<9}{slider.why}"
     s, (low, high) = slider.scores, slider.reach

@@ -52,9 +52,8 @@ def generate(config: DictConfig) -> list[Path]:
     from timbrel.audio.export import ExportSettings
     from timbrel.library import RenderSettings, load
 
-    settings = RenderSettings(
-        **{key: config[key] for key in asdict(RenderSettings())}  # the same names
-    )
+    keys = asdict(RenderSettings()).keys() - {"precise"}  # the others have the same names
+    settings = RenderSettings(**{key: config[key] for key in keys}, precise=config.controls.precise)
     export_settings = ExportSettings(
         format=str(config.export.format),
         encoding=str(config.export.encoding),
@@ -70,8 +69,11 @@ def generate(config: DictConfig) -> list[Path]:
     where = target.folder if target.file is None else target.file.parent
     check_room(where, advice="name another place by output=")
     instrument = load(config.model, _device(config.device), trust=config.trust)
-    asked = {key: value for key, value in config.attributes.items() if value is not None}
-    job = _Job(config, instrument, settings, export_settings, asked)
+    asked, controls = (
+        {key: value for key, value in section.items() if value is not None and key != "precise"}
+        for section in (config.attributes, config.controls)
+    )
+    job = _Job(config, instrument, settings, export_settings, asked, controls)
     if config.count > 1:
         return job.batch(target, inputs[0])
     written: list[Path] = []
@@ -108,6 +110,7 @@ class _Job:
     settings: "RenderSettings"
     export_settings: "ExportSettings"
     asked: Mapping[str, float]
+    controls: Mapping[str, float]
 
     def prepared(self, given: "_Input", *, seed: int | None = None) -> "Rendering":
         config, kind = self.config, str(self.config.source)
@@ -118,6 +121,7 @@ class _Job:
             input=None if kind in ("prior", "file") else given.path,
             to=None if config.to is None else _sound(config.to, "to"),
             attributes=self.asked,
+            controls=self.controls,
         )
 
     def write(
@@ -174,17 +178,24 @@ class _Job:
 
     def _digest(self) -> str:
         """Of all that the sounds of a seed depend on."""
-        prior = self.instrument.bundle.part("prior")
         facts = {
             "model": self.instrument.bundle.card.model_hash,
-            "prior": (prior / "part.json").read_text("utf-8") if prior is not None else "",
+            "prior": _part_digest(self.instrument, "prior"),
             "settings": asdict(replace(self.settings, seed=0)),
             "source": [str(self.config[key]) for key in ("source", "input", "to")],
             "attributes": dict(self.asked),
+            "controls": dict(self.controls),
+            "sliders": _part_digest(self.instrument, "mapper") if self.controls else "",
             "export": asdict(self.export_settings),
         }
         text = json.dumps(facts, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def _part_digest(instrument: "Instrument", name: str) -> str:
+    """What tells one state of a part of the model from another; empty where it has none."""
+    part = instrument.bundle.part(name)
+    return "" if part is None else (part / "part.json").read_text("utf-8")
 
 
 def _check_one_file(config: DictConfig, *, many: bool, named: bool) -> None:
@@ -319,6 +330,10 @@ def _said(rendering: "Rendering", settings: "RenderSettings", asked: Mapping[str
     said = "" if settings.seconds is None else _length_said(rendering)
     for name, value in rendering.attributes.items():
         said += f", {name} {'unknown' if value is None else f'{value:.4g}'} (asked {asked[name]:g})"
+    for landing in rendering.landings:
+        found = "unknown" if landing.found is None else landing.words
+        said += f", {landing.control} {found}"
+        said += "" if landing.reached else " (as far as its slider reaches)"
     if rendering.nearest is not None:
         near, share = printable(rendering.nearest.name), rendering.nearest.share
         said += f", nearest recording {near} at {share:.2f}"

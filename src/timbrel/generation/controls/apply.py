@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from timbrel.attributes.measurement import Measurement, measure
 from timbrel.audio.level import loudness_lufs
 from timbrel.contracts import Latent
+from timbrel.data.augmentation.colour import filtered
 from timbrel.generation.controls.operators import OPERATORS
 from timbrel.generation.controls.shaped import Array, Shaped, envelope, shaped
 from timbrel.generation.engine import decode_stream
@@ -17,6 +18,8 @@ from timbrel.models.autoencoder import Autoencoder
 Audio = NDArray[np.float32]
 
 _MOST_HOLD_DB = 40.0
+_TILTED_HZ = (60.0, 16_000.0)
+_TAKE_FRAMES, _TAKE_CYCLES = 997, 0.381966
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +77,10 @@ class Playable:
         n_samples = max(1, self.n_samples + longer * self.model.hop_samples)
         return (audio[:, :n_samples] * 10 ** (level_db / 20)).astype(np.float32)
 
+    def again(self, take: int) -> Audio:
+        """The same sound once more, with other noise and other phases."""
+        return decoded(self.model, self.sound, take=take)[:, : self.n_samples]
+
 
 def playable(model: Autoencoder, latent: Latent, n_samples: int | None = None) -> Playable:
     """The sound of a code (batch 1), decoded and measured."""
@@ -89,13 +96,33 @@ def playable(model: Autoencoder, latent: Latent, n_samples: int | None = None) -
     )
 
 
-def decoded(model: Autoencoder, sound: Shaped) -> Audio:
-    """The audio of a sound, with what operators do behind the decoder."""
-    audio = np.concatenate(list(decode_stream(model, [sound.latent()])), axis=1)
+def decoded(model: Autoencoder, sound: Shaped, *, take: int = 0) -> Audio:
+    """The audio of a sound, with what operators do behind the decoder.
+
+    Another `take` differs in all that is not the sound's own: the noise and the harmonics' phases.
+    """
+    stream = decode_stream(
+        model,
+        [sound.latent()],
+        first_frame=_TAKE_FRAMES * take,
+        first_cycle=_TAKE_CYCLES * take % 1.0,
+    )
+    audio = np.concatenate(list(stream), axis=1)
+    if sound.tilt_db_per_octave:
+        audio = tilted(audio, model.sample_rate_hz, sound.tilt_db_per_octave)
     if not sound.gain_db.any():
         return audio
     gain = envelope(sound.gain_db, audio.shape[1], model.hop_samples)
     return (audio * gain).astype(np.float32)
+
+
+def tilted(audio: Audio, rate_hz: int, db_per_octave: float) -> Audio:
+    """`audio` with a tilt of its spectrum about 1 kHz, zero phase; level below 60 Hz."""
+
+    def curve_db(frequency_hz: Array) -> Array:
+        return db_per_octave * np.log2(np.clip(frequency_hz, *_TILTED_HZ) / 1000.0)
+
+    return filtered(audio, rate_hz, curve_db)
 
 
 def _along(sound: Shaped, direction: Array, amount: float) -> Shaped:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from timbrel.attributes.measurement import measure
-from timbrel.errors import UserError
+from timbrel.errors import UserError, did_you_mean
 from timbrel.files import write_bytes, write_text
 from timbrel.generation.controls.apply import Audio, Playable
 from timbrel.metrics.sliders import PLACE, on_axes
@@ -160,6 +160,23 @@ CONTROLS = {
 """By the names that `controls.` takes; `scale` brings a value to the unit of the axis."""
 
 
+def check_controls(controls: Mapping[str, float]) -> None:
+    """Raise UserError where one of `controls` is none, or has a value that it cannot have."""
+    for name, value in controls.items():
+        if name not in CONTROLS and name not in FAMILIES:
+            known = [*CONTROLS, *FAMILIES]
+            hint = did_you_mean(name, known)
+            raise UserError(f"controls.{name}: no such control ({', '.join(known)}){hint}")
+        if name in FAMILIES and not -1 <= value <= 1:
+            raise UserError(f"controls.{name}={value:g}: between -1 and 1")
+        try:
+            finite = name in FAMILIES or math.isfinite(CONTROLS[name].scale(value))
+        except ValueError:  # the logarithm of nothing
+            finite = False
+        if not finite:
+            raise UserError(f"controls.{name}={value:g}: above 0")
+
+
 @dataclass(frozen=True)
 class Landing:
     """What became of one control: the value of its axis that was asked for, and what it came to."""
@@ -169,6 +186,27 @@ class Landing:
     found: float | None
     reached: bool
     """False where the slider does not reach so far."""
+
+    @property
+    def words(self) -> str:
+        """What it came to, in the unit of the control and, of a move, as a value of its axis."""
+        if self.found is None:
+            return "unknown"
+        axis = self.control if self.control in FAMILIES else CONTROLS[self.control].axis
+        shown, unit = _SHOWN.get(axis, (_same, ""))
+        text = f"{shown(self.found):.4g} {unit}".rstrip()
+        return f"{text} (asked {shown(self.asked):.4g})"
+
+
+_SHOWN: dict[str, tuple[Callable[[float], float], str]] = {
+    "pitch": (lambda x: 2**x, "Hz"),
+    "brightness": (lambda x: 2**x, "Hz"),
+    "hnr": (_same, "dB"),
+    "attack": (lambda x: 1000 * 10**x, "ms"),
+    "decay": (lambda x: 2**x, "dB/s"),
+    "onsets": (lambda x: 2**x, "per s"),
+    "level": (_same, "LUFS"),
+}
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,11 @@ def _brightness(sound: Shaped, amount: float, own: Own) -> Shaped:
     return _shifted(sound, "centroid_hz", amount)
 
 
+def _tilt(sound: Shaped, amount: float, own: Own) -> Shaped:
+    """Decibels per octave, of the decoded sound."""
+    return replace(sound, tilt_db_per_octave=sound.tilt_db_per_octave + amount)
+
+
 def _balance(sound: Shaped, amount: float, own: Own) -> Shaped:
     return replace(sound, balance_db=sound.balance_db + amount)
 
@@ -80,11 +85,13 @@ def _decay_warp(sound: Shaped, amount: float, own: Own) -> Shaped:
 
 
 def _decay_ramp(sound: Shaped, amount: float, own: Own) -> Shaped:
-    """Octaves of the measured rate: a level that falls more, or less, from the peak on."""
+    """Octaves of the measured rate: a level that falls more, or less, from every stroke on."""
     rate = own.get("decay_db_per_s", 0.0)
     if not rate > 0:
         return sound
-    since_s = np.maximum(0.0, np.arange(sound.n_frames) - sound.peak_frame) * sound.frame_s
+    frames = np.arange(sound.n_frames)
+    last = np.searchsorted(sound.strokes, frames, side="right") - 1
+    since_s = np.where(last >= 0, frames - sound.strokes[np.maximum(last, 0)], 0) * sound.frame_s
     ramp_db = -rate * (2**amount - 1) * since_s
     return _with_gain(sound, np.minimum(ramp_db, _MOST_LIFT_DB))
 
@@ -99,6 +106,7 @@ OPERATORS = {
     for operator in (
         Operator("pitch", "pitch", "semitones", 12.0, _pitch, ("f0_hz",)),
         Operator("brightness", "brightness", "octaves", 2.0, _brightness, ("centroid_hz",)),
+        Operator("tilt", "brightness", "dB per octave", 9.0, _tilt, behind=True),
         Operator("balance", "hnr", "dB", 40.0, _balance, balance=True),
         Operator("attack_warp", "attack", "decades", 1.0, _attack_warp),
         Operator("attack_ramp", "attack", "decades", 1.0, _attack_ramp),

@@ -11,6 +11,7 @@ from timbrel.generation.tracks import latent_of, rows_of
 
 _SOUNDS_DB, _ONSET_DB = -60.0, -20.0
 _SILENT_DB = -200.0
+_STROKE_DB = 6.0
 
 Array = NDArray[np.float64]
 
@@ -21,8 +22,9 @@ class Shaped:
 
     `rows` (row frame) are those of `generation.tracks`: frame codes and below them the `tracks`,
     with hertz as octaves. The sound begins in `first_frame`, is loudest in `peak_frame` and has
-    sunk by 60 dB behind `last_frame`. `balance_db` goes to the decoder
-    (`contracts.Conditions.balance_db`); `gain_db`, a value per frame, is applied to what it gives.
+    sunk by 60 dB behind `last_frame`; `strokes` are the frames of all its peaks that rise by 6 dB.
+    `balance_db` goes to the decoder (`contracts.Conditions.balance_db`); the tilt of the spectrum
+    and `gain_db`, a value per frame, are applied to what it gives.
     """
 
     rows: Array
@@ -32,7 +34,9 @@ class Shaped:
     first_frame: int
     peak_frame: int
     last_frame: int
+    strokes: Array
     balance_db: float
+    tilt_db_per_octave: float
     gain_db: Array
 
     @property
@@ -78,6 +82,7 @@ class Shaped:
             first_frame=moved(self.first_frame),
             peak_frame=moved(self.peak_frame),
             last_frame=moved(self.last_frame),
+            strokes=np.array([moved(int(frame)) for frame in self.strokes], float),
         )
 
 
@@ -103,9 +108,32 @@ def shaped(latent: Latent, audio: NDArray[np.float32], *, rate_hz: int, hop_samp
         first_frame=min(first, peak),
         peak_frame=peak,
         last_frame=int(sounds[-1]),
+        strokes=np.array(_strokes(power, peak), float),
         balance_db=0.0,
+        tilt_db_per_octave=0.0,
         gain_db=np.zeros(n_frames),
     )
+
+
+def _strokes(power: Array, peak: int) -> list[int]:
+    """The frames of local peaks that rise by 6 dB or more and come within 20 dB of the loudest."""
+    level = 10 * np.log10(np.maximum(power, power.max() * 1e-10) + 1e-30)
+    found, lowest, highest = [], np.inf, -1
+    for frame, value in enumerate(level):
+        if highest >= 0:
+            if value > level[highest]:
+                highest = frame
+            elif value < level[highest] - _STROKE_DB:
+                found.append(highest)
+                highest, lowest = -1, value
+        else:
+            lowest = min(lowest, value)
+            if value > lowest + _STROKE_DB or frame == 0:
+                highest = frame
+    if highest >= 0:
+        found.append(highest)
+    kept = [frame for frame in found if level[frame] > level[peak] + _ONSET_DB]
+    return kept or [peak]
 
 
 def envelope(gain_db: Array, n_samples: int, hop_samples: int) -> Array:
