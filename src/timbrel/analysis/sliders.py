@@ -501,13 +501,13 @@ def _ranges(training: Array) -> dict[str, tuple[float, float]]:
 def _gain(axis: str) -> Slider:
     reach = OPERATORS["level"].reach
     return Slider(
-        axis,
-        "level",
-        "LU",
-        "gain",
-        "level",
-        (-reach, 0.0, reach),
-        (-reach, 0.0, reach),
-        "dsp",
-        "a gain behind the decoder, exact",
+        axis=axis,
+        family="level",
+        unit="LU",
+        kind="gain",
+        operator="level",
+        amounts=(-reach, 0.0, reach),
+        moves=(-reach, 0.0, reach),
+        verdict="dsp",
+        why="a gain behind the decoder, exact",
     )

@@ -256,6 +256,8 @@ class Instrument:
             metadata["attributes"] = wished
         if controls:
             metadata["controls"] = {name: float(value) for name, value in controls.items()}
+        else:
+            del metadata["precise"]
         return Rendering(
             blocks,
             drawn,

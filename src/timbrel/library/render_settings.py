@@ -67,7 +67,8 @@ class RenderSettings:
         object.__setattr__(self, "precise", bool(self.precise))
         for key in _FLOATS:
             object.__setattr__(self, key, float(getattr(self, key)))
-        check_values(GenerateConfig, **asdict(self))
+        # The command line has `precise` among its controls.
+        check_values(GenerateConfig, **{k: v for k, v in asdict(self).items() if k != "precise"})
 
 
 @dataclass(frozen=True)

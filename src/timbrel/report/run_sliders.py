@@ -66,9 +66,9 @@ def sliders(run: Run) -> Sliders | None:
     said = (
         "Each slider moves one thing of a sound. It was found on some sounds and judged on "
         f"others (up to {anchors:.0f}), each decoded and measured at nine positions. SDOT is 1 "
-        "where only that moves, all the way and always in one direction; a slider is ok from 0.6 on, if "
-        "chance (random directions) comes to less. What it also moves, and how far, is in "
-        "spreads: the middle half of the recordings."
+        "where only that moves, all the way and always in one direction; a slider is ok from 0.6 "
+        "on, if chance (random directions) comes to less. What it also moves, and how far, is "
+        "in spreads: the middle half of the recordings."
     )
     return Sliders(
         said=said,

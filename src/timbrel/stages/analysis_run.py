@@ -3,15 +3,24 @@
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from omegaconf import DictConfig
 
+from timbrel.analysis.disentanglement import (
+    Disentanglement,
+    disentanglement_of_demo,
+    disentanglement_of_recordings,
+    write_disentanglement,
+)
 from timbrel.analysis.excerpts import sounding
 from timbrel.analysis.slider_tables import write_sliders
 from timbrel.analysis.sliders import PROFILES, Found, find_sliders
 from timbrel.attributes.measurement import measure
+from timbrel.config.choices import DataKind
 from timbrel.contracts import joined
+from timbrel.data.cache.store import Cache
 from timbrel.data.split.parts import Segment, data_hash
 from timbrel.files import check_room, replacing_folder
 from timbrel.generation.controls.apply import Playable, playable
@@ -19,6 +28,7 @@ from timbrel.generation.controls.mapper import Slider
 from timbrel.generation.file_source import encode_whole
 from timbrel.generation.prior.draw import Prior
 from timbrel.library.bundle import load_bundle
+from timbrel.library.card import Frontend
 from timbrel.library.mapper_part import save_mapper
 from timbrel.library.prior_part import prior_of
 from timbrel.metrics.sliders import AXES, on_axes
@@ -26,7 +36,7 @@ from timbrel.models.autoencoder import Autoencoder
 from timbrel.runs.folder import ANALYSIS_FOLDER
 from timbrel.stages.evaluation_run import full_precision, page_of, run_config
 from timbrel.stages.progress import now_and_then
-from timbrel.stages.recordings import recordings
+from timbrel.stages.recordings import Recordings, recordings
 from timbrel.stages.run_folders import check_run
 from timbrel.training.compute import resolve_compute
 from timbrel.training.provenance import check_same_data
@@ -90,14 +100,48 @@ def analyse_run(config: DictConfig) -> int:
             seed=config.seed,
             progress=say,
         )
+        code = _code(trained, model, found, bundle.frontend, quick=profile.name == "quick")
         save_mapper(bundle.folder, sliders.mapper)
         with replacing_folder(folder / ANALYSIS_FOLDER) as draft:
             write_sliders(draft, sliders, [sound for _, sound in anchors["test"]])
-    sys.stdout.write("".join(f"{line}\n" for line in told(sliders)))
+            write_disentanglement(draft / "disentanglement.csv", code)
+    sys.stdout.write("".join(f"{line}\n" for line in (*told(sliders), *told_of_code(code))))
     report = page_of(folder)
     where = f"sliders: {bundle.folder / 'parts' / 'mapper'}"
     sys.stdout.write(where + (f"  report: {report}" if report else "") + "\n")
     return 0
+
+
+def _code(
+    trained: DictConfig,
+    model: Autoencoder,
+    found: Recordings,
+    frontend: Frontend,
+    *,
+    quick: bool,
+) -> Disentanglement:
+    """What the code tells: of the demo's factors on fresh sounds, else of measured attributes."""
+    draws = {"draws": 0, "tree_draws": 0} if quick else {}
+    if trained.data.kind == DataKind.demo:
+        return disentanglement_of_demo(
+            model, downmix=frontend.downmix, normalise=frontend.normalisation, **draws
+        )
+    segments = chain.from_iterable(found.split.parts().values())
+    folder = Cache(trained.data.cache_dir).folder
+    return disentanglement_of_recordings(model, segments, cache=folder, **draws)
+
+
+def told_of_code(code: Disentanglement) -> Iterator[str]:
+    """A line for every score of disentanglement, beside what chance and the factors reach."""
+    if code.reason:
+        yield f"disentanglement of the code: {code.reason}"
+        return
+    yield f"disentanglement of the code ({code.n} {code.source}; {', '.join(code.factors)})"
+    for name, score in code.scores.items():
+        text = f"  {name:<20}{score.value:.2f}"
+        if np.isfinite(score.low):
+            text += f" [{score.low:.2f}, {score.high:.2f}], by chance {score.null_mean:.2f}"
+        yield f"{text}, of the factors themselves {score.ceiling:.2f}"
 
 
 def told(found: Found) -> Iterator[str]:

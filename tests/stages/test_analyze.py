@@ -1,0 +1,141 @@
+"""`timbrel analyze`: a run gets sliders, its page shows them, and `generate` plays them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import timbrel
+from signals import sine
+from stages.training_jobs import TINY, lean
+from timbrel.analysis.sliders import PROFILES, Profile
+from timbrel.errors import UserError
+from timbrel.metrics.sliders import AXES
+from timbrel.report.run_report import write_run_report
+from timbrel.runs.folder import read_table
+from timbrel.stages import analyze, generate, train
+
+SMALL = Profile("quick", 6, 2, 3, components=1, probes=True, random=1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PROFILES, "quick", SMALL)
+        yield
+
+
+@pytest.fixture(scope="module")
+def analysed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("analyze")
+    (folder / "hits").mkdir()
+    for i in range(8):
+        t = np.arange(19_200) / 48_000
+        hit = 0.5 * sine(110.0 * (i + 1), 0.4) * 10 ** (-(6 + i) * t)
+        soundfile.write(folder / "hits" / f"{i}.wav", hit, 48_000)
+    with pytest.MonkeyPatch.context() as patch:
+        lean(patch)
+        patch.chdir(folder)
+        words = [*TINY, f"data.root={folder / 'hits'}", "trainer.max_steps=4", "hydra.run.dir=run"]
+        words[words.index("prior=gaussian")] = "prior=auto"
+        assert train.main(words) == 0
+        assert analyze.main(["run=run", "profile=quick", "device=cpu", "device.threads=1"]) == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def run(analysed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(analysed, tmp_path / "run"))
+
+
+def test_every_axis_has_a_verdict_with_its_reason(run: Path) -> None:
+    rows = read_table(run / "analysis" / "sliders.csv", ())
+    assert [row["axis"] for row in rows] == [axis.name for axis in AXES]
+    for row in rows:
+        assert row["verdict"] in ("ok", "weak", "dsp", "not held")
+        assert (row["why"] == "") == (row["verdict"] == "ok")
+    mapper = timbrel.load(run).mapper
+    assert mapper.profile == "quick"
+    assert mapper.sliders["pitch"].verdict == "not held"  # a decoder that follows no track
+    assert mapper.sliders["width"].verdict == "not held"  # mono
+    page = write_run_report(run).read_text()
+    assert "random directions" in page
+    assert "No sliders have been looked for" not in page
+
+
+def test_traversals_can_be_heard(run: Path) -> None:
+    paths = sorted((run / "analysis" / "traversals").glob("*.wav"))
+    assert paths
+    for path in paths:
+        audio, _ = soundfile.read(path)
+        assert np.isfinite(audio).all()
+    axes = {path.stem.rsplit("_", 1)[0] for path in paths}
+    assert all(len([p for p in paths if p.stem.startswith(f"{axis}_")]) == 5 for axis in axes)
+
+
+def test_the_same_run_gets_the_same_sliders(run: Path) -> None:
+    before = (run / "model/parts/mapper/mapper.json").read_bytes()
+    assert analyze.main([f"run={run}", "profile=quick", "device=cpu", "device.threads=1"]) == 0
+    assert (run / "model/parts/mapper/mapper.json").read_bytes() == before
+
+
+def test_controls_are_the_same_from_python_and_told(run: Path, capsys) -> None:
+    given = [f"model={run}", "device=cpu", "seed=1", "seconds=0.5", "output=out"]
+    assert generate.main([*given, "controls.level_db=-6", "controls.brightness_octaves=0.2"]) == 0
+    said = capsys.readouterr().out
+    assert "level_db" in said
+    assert "LUFS (asked" in said
+    [path] = Path("out").iterdir()
+    instrument = timbrel.load(run)
+    controls = {"level_db": -6.0, "brightness_octaves": 0.2}
+    audio = instrument.render(seed=1, seconds=0.5, controls=controls)
+    audio.save("python.wav")
+    assert path.read_bytes() == Path("python.wav").read_bytes()
+    with soundfile.SoundFile(path) as file:
+        assert json.loads(file.comment)["controls"] == controls
+
+
+def test_a_preset_keeps_its_controls(run: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    given = [f"model={run}", "device=cpu", "seed=1", "seconds=0.5"]
+    assert generate.main([*given, "controls.level_db=-9", "output=a", "preset.save=soft"]) == 0
+    assert generate.main([*given, "source=preset", "input=soft", "output=b"]) == 0
+    first, again = (soundfile.read(next(Path(f).iterdir()))[0] for f in "ab")
+    np.testing.assert_array_equal(first, again)
+    plain = timbrel.load(run).render(seed=1, seconds=0.5).samples
+    assert np.abs(first).max() < 0.5 * np.abs(plain).max()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["controls.pitch_st=3"], "cannot move pitch"),
+        (["controls.brigtness_hz=3"], "did you mean 'controls.brightness_hz'"),
+        (["controls.attack_ms=-3"], "controls.attack_ms=-3"),
+        (["controls.spatial=0.5"], "no slider of this family"),
+        (
+            ["controls.level_db=1", "source=continue", "input=a.wav", "seconds=700"],
+            "for sounds of up to 600 s; add seconds=",
+        ),
+    ],
+)
+def test_what_cannot_be_is_told(run: Path, words: list[str], said: str, capsys) -> None:
+    soundfile.write("a.wav", 0.3 * sine(300.0, 0.3), 48_000)
+    assert generate.main([f"model={run}", "device=cpu", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_model_without_sliders_says_how_it_gets_them(run: Path) -> None:
+    shutil.rmtree(run / "model/parts/mapper")
+    with pytest.raises(UserError, match=r"timbrel analyze run=RUN finds them"):
+        timbrel.load(run).render(controls={"level_db": 1.0})
+
+
+def test_a_run_that_is_none_is_told(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert analyze.main(["run=nowhere"]) == 2
+    assert "run=nowhere" in capsys.readouterr().err
