@@ -1,4 +1,4 @@
-# make demo     install, train on the built-in data for three minutes, render sounds
+# make demo     install, train on the built-in data for three minutes, find sliders, render sounds
 # make base     train a model to start others from, fifteen minutes on the built-in data and on
 #               DATA="folder folder" (quote names with spaces again); ARGS="trainer.max_time=1h"
 # make install  .venv with the locked requirements and timbrel itself
@@ -51,7 +51,8 @@ test: lint
 demo: install
 	$(BIN)/timbrel train experiment=demo
 	@run=$$(ls -td outputs/*_demo_*/ | head -n 1); run=$${run%/}; \
-	$(BIN)/timbrel generate --multirun model="$$run" output="$$run/sounds" seed=1,2,3,4; \
+	$(BIN)/timbrel analyze run="$$run" profile=quick; \
+	$(BIN)/timbrel generate model="$$run" output="$$run/sounds" seed=1 count=4; \
 	echo "the page: $$run/report.html  its sounds, in $$run/sounds: $$(cd "$$run/sounds" && echo *.wav)"
 
 base: install

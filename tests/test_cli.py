@@ -72,7 +72,7 @@ def test_version(capsys):
     [
         (
             ["trian"],
-            "trian: no such stage (inspect, train, evaluate, prior, generate); "
+            "trian: no such stage (inspect, train, evaluate, prior, analyze, generate); "
             "did you mean 'train'?",
         ),
         (["seed=1"], "seed=1: the stage comes first"),

@@ -41,6 +41,8 @@ Examples
       eight minutes on your own folder
   timbrel generate model=outputs/<run folder> seed=7 seconds=2
       a new sound of two seconds
+  timbrel analyze run=outputs/<run folder>
+      find sliders that move one thing of its sounds; generate controls.brightness_hz=1800 uses them
   timbrel evaluate run=outputs/<run folder>
       score the model on every file, beside silence and noise, and check its gates
   timbrel compare outputs/<run folder> outputs/<another run folder>

@@ -17,6 +17,7 @@ from timbrel.config.bounds import Bounds
 from timbrel.config.choices import DataKind, Downmix, Short
 from timbrel.config.schema import (
     STAGES,
+    AnalyzeConfig,
     DataConfig,
     EvaluateConfig,
     GenerateConfig,
@@ -119,6 +120,7 @@ def composed(stage: str, folder: Path, key: str, value: Any) -> Any:
         "inspect": lambda: InspectConfig(data=data),
         "evaluate": lambda: EvaluateConfig(run=str(folder)),
         "prior": lambda: PriorStageConfig(run=str(folder)),
+        "analyze": lambda: AnalyzeConfig(run=str(folder)),
         "generate": lambda: GenerateConfig(model=str(folder)),
     }[stage]()
     if stage == "train":

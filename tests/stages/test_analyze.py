@@ -129,6 +129,62 @@ def test_what_cannot_be_is_told(run: Path, words: list[str], said: str, capsys) 
     assert said in capsys.readouterr().err
 
 
+ASKED = (
+    "attributes.centroid_hz=900",
+    "attributes.rolloff_hz=3000",
+    "attributes.flatness=0.1",
+    "attributes.log_attack_time=-2",
+    "attributes.decay_db_per_s=60",
+    "attributes.hnr_db=10",
+    "attributes.onsets_per_s=3",
+    "attributes.f0_hz=220",
+)
+
+
+@pytest.mark.parametrize("word", ASKED)
+def test_every_attribute_can_be_asked_for(run: Path, word: str, capsys) -> None:
+    name = word.partition("=")[0].partition(".")[2]
+    status = generate.main([f"model={run}", "device=cpu", word])
+    shown = capsys.readouterr()
+    if status == 0:
+        assert f", {name} " in shown.out
+    else:  # none of this model's sounds has it
+        assert f"{word.partition('=')[0]}: none of 24 sounds" in shown.err
+
+
+MOVED = (
+    "controls.pitch_hz=220",
+    "controls.pitch_st=2",
+    "controls.brightness_hz=900",
+    "controls.brightness_octaves=0.2",
+    "controls.hnr_db=10",
+    "controls.hnr_change_db=-6",
+    "controls.attack_ms=20",
+    "controls.attack_times=2",
+    "controls.decay_db_per_s=60",
+    "controls.decay_times=2",
+    "controls.onsets_per_s=3",
+    "controls.speed_times=1.5",
+    "controls.level_lufs=-20",
+    "controls.level_db=-3",
+    "controls.timbre=0.5",
+    "controls.harmony=0.5",
+    "controls.temporal=0.5",
+    "controls.spatial=0.5",
+)
+
+
+@pytest.mark.parametrize("word", MOVED)
+def test_every_control_lands_or_says_why_not(run: Path, word: str, capsys) -> None:
+    name = word.partition("=")[0].partition(".")[2]
+    status = generate.main([f"model={run}", "device=cpu", word, "controls.precise=true"])
+    shown = capsys.readouterr()
+    if status == 0:
+        assert f", {name} " in shown.out
+    else:
+        assert f"controls.{name}: " in shown.err
+
+
 def test_a_model_without_sliders_says_how_it_gets_them(run: Path) -> None:
     shutil.rmtree(run / "model/parts/mapper")
     with pytest.raises(UserError, match=r"timbrel analyze run=RUN finds them"):
