@@ -15,7 +15,6 @@ from torch import Tensor
 from timbrel.generation.prior.bank import Bank, BankClip
 from timbrel.generation.prior.flow import Flow, Size, new_network
 from timbrel.generation.prior.trajectory import NAMES, Attributes, attributes_of, fit_space
-from timbrel.generation.prior.velocity import Velocity
 from timbrel.randomness import numpy_generator, torch_generator
 
 FEWEST = 4
@@ -27,6 +26,7 @@ COPY = 0.35
 _FEWEST_HELD_OUT, _HELD_OUT_SHARE = 3, 0.15
 _TIMES = 8  # at which each held-out trajectory is looked at
 _NEIGHBOURS = 8
+_MOST = 2048  # trajectories of training: their distances are compared in pairs
 
 Array = NDArray[np.float32]
 
@@ -41,8 +41,8 @@ class FlowSettings:
     """
 
     size: Size = field(default_factory=Size)
-    steps: int = 1500
-    batch_size: int = 64
+    steps: int = 2000
+    batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     averaged: float = 0.99
@@ -113,7 +113,13 @@ def _parted(
     events = [clip for clip in bank.clips if clip.event]
     names = sorted({clip.name for clip in events})
     if len(names) < FEWEST:
-        raise ValueError(f"{len(names)} hits and notes; a flow needs {FEWEST} or more")
+        raise ValueError(
+            f"{len(names)} hits and notes to learn from, {FEWEST} are needed; take prior=auto, "
+            "which draws on few recordings, and textures, too"
+        )
+    if len(events) > _MOST:
+        events = [events[i] for i in np.linspace(0, len(events) - 1, _MOST).round().astype(int)]
+        names = sorted({clip.name for clip in events if clip.semitones == 0})
     if len(held_out) >= _FEWEST_HELD_OUT:
         return events, held_out
     count = max(1, round(_HELD_OUT_SHARE * len(names)))

@@ -123,9 +123,7 @@ class Space:
         )
         return _at(made, place), self.clip_components.T @ steady[3:] + self.clip_mean
 
-    def rows_at_frames(
-        self, trajectory: Stored, attributes: Attributes, clip: BankClip
-    ) -> Array:
+    def rows_at_frames(self, trajectory: Stored, attributes: Attributes, clip: BankClip) -> Array:
         """The rows of `trajectory` in each frame of `clip` up to its end."""
         made, _ = self._made(trajectory, attributes)
         points = np.interp(np.arange(clip.end_frame), *_first_of_equal(_places(clip)))
@@ -195,7 +193,9 @@ def fit_space(clips: Sequence[BankClip], tracks: tuple[str, ...]) -> Space:
     mean = raw.mean(0)
     scale = np.sqrt(np.square(raw - mean).mean((0, 2)))
     scale = np.where(scale > 1e-4, scale, 1.0)
-    courses, white = zip(*map(_courses, ((raw - mean) / scale[:, None]).swapaxes(0, 1)), strict=True)
+    courses, white = zip(
+        *map(_courses, ((raw - mean) / scale[:, None]).swapaxes(0, 1)), strict=True
+    )
     return Space(
         tracks,
         code_mean,
