@@ -33,16 +33,20 @@ Stored = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Attributes:
-    """What a trajectory is conditioned on: in octaves, and the natural logarithm of frames.
+    """What a trajectory is conditioned on: in octaves, and natural logarithms of frames.
 
-    `f0_octaves` is what the row of f0 is relative to, also where the sound has no pitch (`voiced`);
-    0 where the code has no such track, as `centroid_octaves`.
+    `f0_octaves` is what the row of f0 is relative to, also where the sound has no pitch (`voiced`).
+    `log_frames` is how long it goes on behind its onset, `log_attack_frames` how long it rises to
+    its peak, and `mean_level_db` how far below it is on average, with what is quiet counted less.
+    What the code has no track for is 0.
     """
 
     f0_octaves: float
     voiced: float
     centroid_octaves: float
     log_frames: float
+    log_attack_frames: float
+    mean_level_db: float
 
 
 NAMES = tuple(field.name for field in fields(Attributes))
@@ -51,9 +55,10 @@ NAMES = tuple(field.name for field in fields(Attributes))
 def attributes_of(clip: BankClip, tracks: tuple[str, ...]) -> Attributes:
     """Medians over the frames within 40 dB of the loudest, of f0 over the voiced ones."""
     rows = _track_rows(clip.rows[:, : clip.end_frame].astype(np.float64), tracks)
-    heard = np.ones(clip.end_frame, bool)
+    heard, level = np.ones(clip.end_frame, bool), np.zeros(clip.end_frame)
     if "loudness_db" in rows:
-        heard = rows["loudness_db"] > rows["loudness_db"].max() - _ACTIVE_DB
+        level = rows["loudness_db"] - rows["loudness_db"].max()
+        heard = level > -_ACTIVE_DB
     voiced = heard & (rows["confidence"] >= _SURE) if "confidence" in rows else heard
     sure = "f0_hz" in rows and voiced.sum() >= _VOICED_SHARE * heard.sum()
     return Attributes(
@@ -61,6 +66,8 @@ def attributes_of(clip: BankClip, tracks: tuple[str, ...]) -> Attributes:
         float(sure),
         float(np.median(rows["centroid_hz"][heard])) if "centroid_hz" in rows else 0.0,
         float(np.log(_body_frames(clip))),
+        float(np.log1p(level.argmax())),
+        float(_squeezed(level).mean()),
     )
 
 

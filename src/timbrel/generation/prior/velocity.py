@@ -3,6 +3,10 @@
 An MLP-Mixer (Tolstikhin et al. 2021) over 16 patches of 8 points: trajectories are aligned, so that
 a point means the same in all of them, and matrix products are what a CPU does best. Every block is
 scaled and shifted by the time on the path and the conditions (FiLM, Perez et al. 2018).
+
+Noise and trajectories have the same covariance, so that of two Gaussians the velocity would be
+(2 t - 1) / (t^2 + (1 - t)^2) x_t. The blocks add to that what is not Gaussian, scaled to unit
+variance at every time (preconditioning as in Karras et al. 2022, for straight paths).
 """
 
 import math
@@ -44,7 +48,9 @@ class Velocity(nn.Module):
         mask: Float[Tensor, "batch point"],
     ) -> Float[Tensor, "batch row point"]:
         """The velocity at `time`, 0 in noise to 1; `known` counts where `mask` is 1."""
-        seen = torch.cat([moving, known * mask[:, None], mask[:, None]], dim=1)
+        place = time[:, None, None]
+        power = place.square() + (1 - place).square()
+        seen = torch.cat([moving / power.sqrt(), known * mask[:, None], mask[:, None]], dim=1)
         hidden = self.into(self._patched(seen)) + self.place
         phase = time[:, None] * math.pi * 2 ** torch.linspace(-2.0, 5.0, _FREQUENCIES)
         given = self.given(torch.cat([phase.sin(), phase.cos(), conditions], dim=1))
@@ -52,7 +58,8 @@ class Velocity(nn.Module):
             hidden = block(hidden, given)
         made = self.out(layer_norm(hidden, hidden.shape[-1:]))
         # (batch, patch, row * point in patch) -> (batch, row, point)
-        return made.unflatten(2, (-1, PATCH_POINTS)).transpose(1, 2).flatten(2)
+        made = made.unflatten(2, (-1, PATCH_POINTS)).transpose(1, 2).flatten(2)
+        return (2 * place - 1) / power * moving + made / power.sqrt()
 
     def _patched(
         self, rows: Float[Tensor, "batch row point"]
