@@ -18,7 +18,7 @@ from timbrel.generation.prior.trajectory import POINTS, attributes_of, fit_space
 from timbrel.generation.tracks import rows_of
 
 TINY = FlowSettings(
-    size=Size(width=32, blocks=2, dropout=0.0), steps=300, batch_size=16, look_every_steps=50
+    size=Size(width=64, blocks=2, dropout=0.0), steps=400, learning_rate=4e-3, look_every_steps=50
 )
 
 

@@ -41,8 +41,8 @@ Array = NDArray[np.float32]
 class FlowSettings:
     """How long and on what it is fitted.
 
-    Of a batch, `mixed_share` are mixtures of two like trajectories, `masked_share` have a part that
-    is known, and `unconditioned_share` no conditions. It ends after `steps`, `patience` looks
+    Of a batch, `mixed_share` are mixtures of two like trajectories, and `masked_share` have a part
+    that is known. It ends after `steps`, `patience` looks
     without a lower held-out loss, `limit_s`, or when more than `most_copies` of `draws` are copies.
     """
 
@@ -54,12 +54,11 @@ class FlowSettings:
     averaged: float = 0.99
     mixed_share: float = 0.5
     masked_share: float = 0.3
-    unconditioned_share: float = 0.2
     look_every_steps: int = 100
     patience: int = 5
     draws: int = 16
     most_copies: float = 0.1
-    limit_s: float = 100.0
+    limit_s: float = 90.0
 
 
 class Look(NamedTuple):
@@ -218,7 +217,6 @@ class _Fit:
         batch = settings.batch_size
         x, attributes = self._batch(rng)
         conditions = flow.conditions(attributes)
-        conditions[rng.random(batch) < settings.unconditioned_share] = 0.0
         mask = _masks(rng, batch, x.shape[2], settings.masked_share)
         target, noise = torch.from_numpy(x), torch.from_numpy(flow.space.noise(rng, batch))
         time_on_path = torch.from_numpy(rng.random(batch).astype(np.float32))

@@ -28,7 +28,7 @@ from timbrel.generation.prior.trajectory import NAMES, POINTS, Attributes, Space
 from timbrel.generation.prior.velocity import Velocity
 from timbrel.randomness import numpy_generator
 
-STEPS = 20
+STEPS = 10
 """Of Heun's method, from noise to a trajectory."""
 
 _PERTURBED = 0.2  # of the recordings' deviation, for conditions that are not the pitch
@@ -62,13 +62,13 @@ class Flow:
     attributes: Stored
 
     def conditions(self, attributes: Stored) -> Stored:
-        """Standardised attributes (batch condition), and a 1 that says that they are given."""
+        """Standardised attributes (batch condition); f0 counts where there is a pitch."""
         known = self.attributes.astype(np.float64)
         deviation = known.std(0)
         given = (attributes - known.mean(0)) / np.where(deviation > 1e-6, deviation, 1.0)
         pitch, voiced = NAMES.index("f0_octaves"), NAMES.index("voiced")
         given[:, pitch] *= attributes[:, voiced]
-        return np.concatenate([given, np.ones((len(given), 1))], axis=1).astype(np.float32)
+        return given.astype(np.float32)
 
     def solve(
         self,
@@ -173,9 +173,8 @@ class FlowPrior:
 def new_network(space: Space, size: Size) -> Velocity:
     """An untrained network for trajectories of `space`."""
     return Velocity(
-        rows=space.n_rows,
-        points=POINTS,
-        conditions=len(NAMES) + 1,
+        courses=torch.from_numpy(space.courses),
+        conditions=len(NAMES),
         width=size.width,
         blocks=size.blocks,
         dropout=size.dropout,

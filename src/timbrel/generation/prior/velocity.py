@@ -21,12 +21,29 @@ _FREQUENCIES = 16
 
 
 class Velocity(nn.Module):
-    """`rows` are those of a trajectory, `conditions` how many numbers it is conditioned on."""
+    """For trajectories whose rows have the covariance roots `courses`.
+
+    `conditions` is how many numbers it is conditioned on. What the blocks find is kept to the
+    directions in which a row's trajectories differ, so that no draw is rougher than they are.
+    """
+
+    courses: Tensor
 
     def __init__(
-        self, *, rows: int, points: int, conditions: int, width: int, blocks: int, dropout: float
+        self,
+        *,
+        courses: Float[Tensor, "row course point"],
+        conditions: int,
+        width: int,
+        blocks: int,
+        dropout: float,
     ) -> None:
         super().__init__()
+        rows, _, points = courses.shape
+        variance = courses.square().sum(2, keepdim=True)
+        directions = courses / variance.clamp_min(1e-12).sqrt()
+        kept = torch.where(variance > 1e-6 * points, variance / (variance + 1), 0.0)
+        self.register_buffer("courses", directions * kept**0.25, persistent=False)
         self.patches = points // PATCH_POINTS
         # A trajectory, what of it is known, and where that is.
         self.into = nn.Linear((2 * rows + 1) * PATCH_POINTS, width)
@@ -59,6 +76,7 @@ class Velocity(nn.Module):
         made = self.out(layer_norm(hidden, hidden.shape[-1:]))
         # (batch, patch, row * point in patch) -> (batch, row, point)
         made = made.unflatten(2, (-1, PATCH_POINTS)).transpose(1, 2).flatten(2)
+        made = torch.einsum("brp,rcp,rcq->brq", made, self.courses, self.courses)
         return (2 * place - 1) / power * moving + made / power.sqrt()
 
     def _patched(
