@@ -47,15 +47,15 @@ class FlowSettings:
     """
 
     size: Size = field(default_factory=Size)
-    steps: int = 2000
+    steps: int = 1200
     batch_size: int = 32
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
     averaged: float = 0.99
-    mixed_share: float = 0.5
+    mixed_share: float = 0.9
     masked_share: float = 0.3
     look_every_steps: int = 100
-    patience: int = 5
+    patience: int = 3
     draws: int = 16
     most_copies: float = 0.1
     limit_s: float = 90.0
