@@ -23,7 +23,7 @@ TINY = FlowSettings(
 
 
 def low_or_high(count: int) -> Bank:
-    """Short hits whose codes rise, and long ones, twice as likely, whose codes fall."""
+    """Short hits whose codes rise by 0.5 a frame; twice as many long ones that fall by 0.15."""
     rng = np.random.default_rng(0)
     clips = []
     for i in range(count):
@@ -50,7 +50,7 @@ def rows(prior: FlowPrior, seed: int, **settings) -> np.ndarray:
     return rows_of(latent)[0].numpy()
 
 
-@pytest.mark.parametrize(("frames", "onset"), [(3, 0), (30, 2), (128, 4), (400, 3)])
+@pytest.mark.parametrize(("frames", "onset"), [(3, 0), (30, 2), (60, 4), (80, 3)])
 def test_a_trajectory_leads_back_to_the_recording(frames: int, onset: int) -> None:
     others = [clip(f"{i}", frames=40 + 9 * i, value=1 + i, onset=i % 3) for i in range(5)]
     one = clip("a", frames=frames, onset=min(onset, frames - 1))
@@ -105,8 +105,8 @@ def test_two_kinds_of_hits_are_drawn_as_often_and_as_they_are(prior: FlowPrior) 
     assert short.mean() == pytest.approx(1 / 3, abs=0.12)
     assert 17 <= np.median(lengths[short]) <= 28
     assert 65 <= np.median(lengths[~short]) <= 95
-    assert np.median(slopes[short]) == pytest.approx(0.5, rel=0.15)
-    assert np.median(slopes[~short]) == pytest.approx(-0.15, rel=0.15)
+    assert np.median(slopes[short]) == pytest.approx(0.5, rel=0.2)
+    assert np.median(slopes[~short]) == pytest.approx(-0.15, rel=0.1)
     wrong = (slopes > 0) != short
     assert wrong.mean() <= 0.05
 

@@ -65,8 +65,8 @@ class Fitted:
             )
         return (
             f"{self.instead}prior: {self.kind} ({how}); the model holds the recordings' codes "
-            f"({self.bank.size_bytes / 1e6:.1f} MB): who has it can hear them; prior=gaussian leaves "
-            "them out"
+            f"({self.bank.size_bytes / 1e6:.1f} MB): who has it can hear them; prior=gaussian "
+            "leaves them out"
         )
 
 

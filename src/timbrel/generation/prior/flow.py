@@ -200,8 +200,9 @@ def load_flow(folder: Path) -> Flow:
         record = json.loads((folder / _RECORD).read_text("utf-8"))
         return _flow(record, load_file(folder / _FILE))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        said = str(error).splitlines()[0]  # a network's has a line for each tensor
         raise UserError(
-            f"'{folder}' cannot be read: {error}; make it again: timbrel prior run=RUN"
+            f"'{folder}' cannot be read: {said}; make it again: timbrel prior run=RUN"
         ) from error
 
 

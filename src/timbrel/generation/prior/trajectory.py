@@ -211,7 +211,7 @@ def fit_space(clips: Sequence[BankClip], tracks: tuple[str, ...]) -> Space:
         clip_components,
         mean=mean.astype(np.float32),
         scale=scale.astype(np.float32),
-        courses=np.stack(courses).astype(np.float32),
+        courses=np.ascontiguousarray(np.stack(courses), np.float32),
         white=np.array(white, np.float32),
     )
 
