@@ -184,6 +184,15 @@ def test_textures_and_too_few_recordings_are_refused_with_the_way_out() -> None:
             fit_flow(Bank(clips, TRACKS), [], 0, TINY)
 
 
+def test_textures_of_a_mixed_set_are_left_out() -> None:
+    clips = low_or_high(6).clips
+    texture = replace(clip("t", frames=400, value=9.0), event=False)
+    one = fit_flow(Bank((*clips, texture), TRACKS), [], 0, replace(TINY, steps=2))
+    assert one.textures == 1
+    same = fit_flow(Bank(clips, TRACKS), [], 0, replace(TINY, steps=2))
+    assert_array_equal(one.flow.space.mean, same.flow.space.mean)
+
+
 def test_copies_end_a_fit() -> None:
     few = Bank(tuple(replace(c, rows=c.rows + 0.0) for c in low_or_high(5).clips), TRACKS)
     far = [clip(f"far{i}", frames=40, value=30.0 + i) for i in range(3)]

@@ -4,7 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -71,12 +71,16 @@ class Look(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FittedFlow:
-    """The flow of the best step, every look at it, and what ended the fit."""
+    """The flow of the best step, every look at it, and what ended the fit.
+
+    `textures` is how many recordings are not in it, since they are no hits or notes.
+    """
 
     flow: Flow
     looks: tuple[Look, ...]
     step: int
     ended_by: str
+    textures: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +113,8 @@ def fit_flow(
         network = new_network(space, settings.size)
     flow = Flow(space, network, settings.size, attributes)
     known, unseen = (_examples(flow, clips) for clips in (training, others))
-    return _Fit(flow, known, unseen, seed, settings).run()
+    fitted = _Fit(flow, known, unseen, seed, settings).run()
+    return replace(fitted, textures=sum(not clip.event for clip in bank.recordings))
 
 
 def _parted(
@@ -210,7 +215,7 @@ class _Fit:
                     ended_by = "time"
                     break
         flow = Flow(self.flow.space, kept.eval(), settings.size, self.flow.attributes)
-        return FittedFlow(flow, tuple(looks), best.step if best else 0, ended_by)
+        return FittedFlow(flow, tuple(looks), best.step if best else 0, ended_by, textures=0)
 
     def _loss(self, rng: np.random.Generator) -> Float[Tensor, ""]:
         settings, flow = self.settings, self.flow

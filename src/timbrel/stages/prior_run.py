@@ -49,8 +49,9 @@ class Fitted:
     def said(self) -> str:
         """In words, with the reason, and what it means for who passes the model on."""
         if self.flow is not None:
+            others = f", {self.flow.textures} textures left out" if self.flow.textures else ""
             how = (
-                f"{len(self.flow.flow.attributes)} hits and notes; the weights of step "
+                f"{len(self.flow.flow.attributes)} hits and notes{others}; the weights of step "
                 f"{self.flow.step}, ended by {self.flow.ended_by}"
             )
         elif self.bank is None:
