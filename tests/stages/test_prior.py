@@ -10,7 +10,8 @@ import soundfile
 
 import timbrel
 from signals import sine
-from stages.training_jobs import TINY, lean
+from stages.training_jobs import TINY, brief_flow, lean
+from timbrel.analysis import flow_fit
 from timbrel.errors import UserError
 from timbrel.library.bundle import load_bundle
 from timbrel.library.optional_parts import part_names
@@ -41,6 +42,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    brief_flow(monkeypatch)
     return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
@@ -55,7 +57,7 @@ def test_a_training_on_hits_ends_with_a_bank(run: Path) -> None:
     assert len(bank.clips) == 7 * 4
 
 
-@pytest.mark.parametrize("choice", ["gaussian", "resample", "bank", "auto"])
+@pytest.mark.parametrize("choice", ["gaussian", "resample", "bank", "auto", "flow"])
 def test_a_run_that_exists_gets_another_prior(run: Path, choice: str, capsys) -> None:
     assert prior.main([f"run={run}", f"prior={choice}", "device=cpu"]) == 0
     assert kind(run) == ("bank" if choice == "auto" else choice)
@@ -69,6 +71,43 @@ def test_without_a_bank_the_recordings_codes_are_not_in_the_model(run: Path) -> 
     assert prior.main([f"run={run}", "prior.bank=false", "device=cpu"]) == 0
     assert kind(run) == "gaussian"
     assert not (run / "model" / "parts" / "prior" / "bank.safetensors").exists()
+
+
+def test_a_flow_keeps_the_recordings_codes_only_where_it_is_to(run: Path, capsys) -> None:
+    soundfile.write("a.wav", hit(2), 48_000)
+    assert prior.main([f"run={run}", "prior=flow", "device=cpu"]) == 0
+    assert "who has it can hear them" in capsys.readouterr().out
+    kept = timbrel.load(run).render(seed=2)
+    assert timbrel.load(run).render(source="vary", input="a.wav").duration_s > 0.2
+    assert prior.main([f"run={run}", "prior=flow", "prior.bank=false", "device=cpu"]) == 0
+    assert "codes are not in the model" in capsys.readouterr().out
+    assert kind(run) == "flow"
+    files = sorted(path.name for path in (run / "model" / "parts" / "prior").iterdir())
+    assert files == ["flow.json", "flow.safetensors", "part.json", "prior.json"]
+    bare = timbrel.load(run).render(seed=2)
+    np.testing.assert_array_equal(bare.samples, kept.samples)
+    with pytest.raises(UserError, match="holds no codes of its recordings"):
+        timbrel.load(run).render(source="vary", input="a.wav")
+
+
+def test_a_flow_of_too_few_hits_is_refused_and_costs_no_training(
+    run: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(flow_fit, "FEWEST", 5)
+    assert prior.main([f"run={run}", "prior=flow", "device=cpu"]) == 2
+    assert "prior=flow: 4 hits and notes to learn from, 5 are needed; take prior=auto" in (
+        capsys.readouterr().err
+    )
+    assert kind(run) == "bank"
+    lean(monkeypatch)
+    words = [*TINY, f"data.root={run.parent / 'hits'}", "trainer.max_steps=2", "hydra.run.dir=r"]
+    words[words.index("prior=gaussian")] = "prior=flow"
+    (run.parent / "hits").mkdir()
+    for i in range(6):
+        soundfile.write(run.parent / "hits" / f"{i}.wav", hit(i), 48_000)
+    assert train.main(words) == 0
+    assert "5 are needed; take prior=auto" in capsys.readouterr().err
+    assert kind(Path("r")) == "bank"
 
 
 def test_a_bank_without_a_bank_is_refused_before_anything_is_read(capsys) -> None:

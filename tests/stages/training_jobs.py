@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from timbrel.analysis.flow_fit import FlowSettings
 from timbrel.config.schema import EvaluateSection
 from timbrel.data.scan import catalog, probing
-from timbrel.stages import evaluation_run, training_run
+from timbrel.generation.prior.flow import Size
+from timbrel.stages import evaluation_run, prior_run, training_run
 from timbrel.training import held_out_audio
 from timbrel.training.in_use import only_training
 
@@ -48,7 +50,8 @@ FAST = ("device=cpu", "device.threads=1", *FEW)
 def lean(monkeypatch: pytest.MonkeyPatch, *, page: bool = False) -> None:
     """Leave out what a test of training does not look at, which takes half of a tiny one's time.
 
-    Files are measured in this process (a worker takes seconds to start; tests/data proves them).
+    Files are measured in this process (a worker takes seconds to start; tests/data proves them); a
+    flow is fitted in four steps.
     The report, its pictures and the usual number of generated sounds are made only where `page`
     asks for it.
     """
@@ -57,12 +60,19 @@ def lean(monkeypatch: pytest.MonkeyPatch, *, page: bool = False) -> None:
         return probing.measure_all(paths, workers=0, progress=progress)
 
     monkeypatch.setattr(catalog, "measure_all", measured)
+    brief_flow(monkeypatch)
     if not page:
         few = partial(EvaluateSection, generated_clips=4, bootstrap_draws=100)
         monkeypatch.setattr(training_run, "EvaluateSection", few)
         monkeypatch.setattr(held_out_audio, "save_spectrogram_pair", _dot)
         monkeypatch.setattr(evaluation_run, "page_of", lambda *_: None)
         monkeypatch.setattr(training_run, "page_of", lambda *_: None)
+
+
+def brief_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have flows fitted in four steps."""
+    brief = partial(FlowSettings, size=Size(width=16, blocks=1), steps=4, look_every_steps=2)
+    monkeypatch.setattr(prior_run, "FlowSettings", brief)
 
 
 def _dot(path: Path, *_: object, **__: object) -> None:

@@ -36,6 +36,12 @@ def fit_bank(model: Autoencoder, segments: Sequence[Segment]) -> Bank:
     return Bank(tuple(clips), model.conditions)
 
 
+def encoded(model: Autoencoder, segments: Sequence[Segment]) -> list[BankClip]:
+    """`segments` as a bank has its recordings, at their own speed; silent ones are left out."""
+    audio = [(segment.label, segment.samples()) for segment in segments]
+    return [encoded_clip(model, x, name) for name, x in audio if np.abs(x).max(initial=0.0) > 0]
+
+
 def fit_recordings(split: Split, rate_hz: int) -> Recordings | None:
     """The training recordings as patterns, and how far held-out ones lie from them.
 

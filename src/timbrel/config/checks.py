@@ -92,7 +92,7 @@ def _prior(prior: PriorConfig) -> Iterator[str]:
     if not prior.bank and prior.kind in (PriorKind.bank, PriorKind.resample):
         yield (
             f"prior.bank=false: prior.kind={prior.kind} draws on the recordings' codes; take "
-            "prior=gaussian, or leave prior.bank out"
+            "prior=gaussian or prior=flow, or leave prior.bank out"
         )
 
 

@@ -32,6 +32,7 @@ class PriorKind(StrEnum):
     bank = "bank"
     resample = "resample"
     gaussian = "gaussian"
+    flow = "flow"
 
 
 class Short(StrEnum):

@@ -181,10 +181,12 @@ class PriorConfig:
 
     kind: PriorKind = _key(
         PriorKind.auto,
-        "auto: bank for hits and notes, resample for textures; gaussian: moments of all codes",
+        "auto: bank for hits and notes, resample for textures; gaussian: moments of all codes; "
+        "flow: a network that draws hits and notes whole, fitted in up to two minutes",
     )
     bank: bool = _key(
-        True, "keep the recordings' codes in the model; false: without them only gaussian is left"
+        True,
+        "keep the recordings' codes in the model; false: without them gaussian and flow are left",
     )
 
 

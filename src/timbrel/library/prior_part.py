@@ -1,4 +1,4 @@
-"""The part `prior` of a bundle: which prior draws its new sounds, and the bank that it draws on."""
+"""The part `prior` of a bundle: which prior draws its new sounds, and what it draws on."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import Any
 
 from timbrel.errors import UserError
 from timbrel.files import write_text
-from timbrel.generation.prior.bank import Bank, load_bank, save_bank
+from timbrel.generation.prior.bank import Bank, has_bank, load_bank, save_bank
 from timbrel.generation.prior.draw import Prior
+from timbrel.generation.prior.flow import Flow, load_flow, save_flow
 from timbrel.generation.prior.kinds import make_prior
 from timbrel.generation.prior.recordings import Recordings, load_recordings
 from timbrel.library.bundle import Bundle
@@ -18,9 +19,13 @@ _RECORD = "prior.json"
 
 
 def save_prior(
-    folder: Path, kind: str, bank: Bank | None, recordings: Recordings | None = None
+    folder: Path,
+    kind: str,
+    bank: Bank | None,
+    recordings: Recordings | None = None,
+    flow: Flow | None = None,
 ) -> None:
-    """Make `kind` the prior of the bundle at `folder`; `bank` is None where it needs none.
+    """Make `kind` the prior of the bundle at `folder`; what it does not need is None.
 
     `recordings` are those that new sounds are compared with.
 
@@ -29,6 +34,8 @@ def save_prior(
 
     def write(draft: Path) -> None:
         record: dict[str, Any] = {"kind": kind}
+        if flow is not None:
+            save_flow(draft, flow)
         if bank is not None:
             save_bank(draft, bank)
             if recordings is not None:
@@ -44,12 +51,18 @@ def prior_of(bundle: Bundle) -> Prior:
     Raises UserError where the part is damaged, of a later timbrel, or for another model.
     """
     place = bundle.part(NAME)
-    kind, bank = "gaussian", None
+    kind, bank, flow = "gaussian", None, None
     if place is not None:
         kind = _record(place)["kind"]
-        if kind != "gaussian":
+        if kind == "flow":
+            flow = load_flow(place)
+            space = flow.space
+            _check_widths(len(space.code_mean), len(space.clip_mean), space.tracks, bundle, place)
+        if has_bank(place) if kind == "flow" else kind != "gaussian":
             bank = load_bank(place)
-            _check_widths(bank, bundle, place)
+            clip = bank.clips[0]
+            width = len(clip.rows) - len(bank.tracks)
+            _check_widths(width, len(clip.clip_code), bank.tracks, bundle, place)
     try:
         return make_prior(
             kind,
@@ -57,6 +70,7 @@ def prior_of(bundle: Bundle) -> Prior:
             bundle.statistics,
             hop_samples=bundle.model.hop_samples,
             sample_rate_hz=bundle.model.sample_rate_hz,
+            flow=flow,
         )
     except ValueError as error:
         raise UserError(f"'{place}': {error}; {_AGAIN}") from error
@@ -90,10 +104,11 @@ def _record(place: Path) -> dict[str, Any]:
 _AGAIN = "make it again: timbrel prior run=RUN"
 
 
-def _check_widths(bank: Bank, bundle: Bundle, place: Path) -> None:
+def _check_widths(
+    latent: int, clip_latent: int, tracks: tuple[str, ...], bundle: Bundle, place: Path
+) -> None:
     model = bundle.model
-    clip = bank.clips[0]
-    found = (len(clip.rows) - len(bank.tracks), len(clip.clip_code), bank.tracks)
+    found = (latent, clip_latent, tracks)
     needed = (model.latent_dim, model.clip_dim, model.conditions)
     if found != needed:
         raise UserError(

@@ -188,7 +188,9 @@ def _trained(
             sys.stderr.write(f"note: phase '{name}' never began: training ended before it\n")
         model = module.averaged.to(compute.torch_device)  # Lightning leaves it on the CPU
         statistics = _statistics(model, found)
-        fitted_prior = fit_prior(model, found.split, statistics, config.prior)
+        fitted_prior = fit_prior(
+            model, found.split, statistics, config.prior, seed=config.seed, strict=False
+        )
         outcome = _measured(config, model, fitted_prior.prior, found, folder, part)
         means = means_of(outcome.summary, part) if part else {}
         if wandb_run is not None:

@@ -71,6 +71,11 @@ def save_bank(folder: Path, bank: Bank) -> None:
     write_text(folder / _RECORD, json.dumps({"tracks": bank.tracks, "clips": heads}, indent=1))
 
 
+def has_bank(folder: Path) -> bool:
+    """Whether `save_bank` wrote one into `folder`."""
+    return (folder / _RECORD).exists() or (folder / _TENSORS).exists()
+
+
 def load_bank(folder: Path) -> Bank:
     """Read what `save_bank` wrote.
 

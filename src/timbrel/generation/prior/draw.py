@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from timbrel.generation.prior.bank import BankClip
 from timbrel.generation.source import LatentSource
 from timbrel.randomness import numpy_generator
+
+Recording = TypeVar("Recording")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Prior(Protocol):
         """
 
 
-def visited(recordings: Sequence[BankClip], seed: int) -> BankClip:
+def visited(recordings: Sequence[Recording], seed: int) -> Recording:
     """The recording that `seed` visits: N seeds visit N recordings once each, in a random order."""
     rng = numpy_generator(seed // len(recordings), 0, "prior recordings")
     return recordings[rng.permutation(len(recordings))[seed % len(recordings)]]

@@ -3,6 +3,7 @@
 from timbrel.generation.prior.bank import Bank
 from timbrel.generation.prior.barycentre import BarycentrePrior
 from timbrel.generation.prior.draw import Draw, Prior, visited
+from timbrel.generation.prior.flow import Flow, FlowPrior
 from timbrel.generation.prior.gaussian import GaussianPrior
 from timbrel.generation.prior.resample import ResamplePrior
 from timbrel.generation.statistics import LatentStatistics
@@ -28,13 +29,18 @@ def make_prior(
     *,
     hop_samples: int,
     sample_rate_hz: int,
+    flow: Flow | None = None,
 ) -> Prior:
-    """The prior `kind`: `bank`, `resample`, `auto` (each recording by its kind) or `gaussian`.
+    """The prior `kind`: `bank`, `resample`, `auto` (each by its kind), `gaussian` or `flow`.
 
-    Raises ValueError for another kind, and where it needs a bank and there is none.
+    Raises ValueError for another kind, and where it needs a bank or a flow and there is none.
     """
     if kind == "gaussian":
         return GaussianPrior(statistics, hop_samples=hop_samples, sample_rate_hz=sample_rate_hz)
+    if kind == "flow":
+        if flow is None:
+            raise ValueError("the prior 'flow' needs its network")
+        return FlowPrior(flow, bank, hop_samples=hop_samples)
     if bank is None:
         raise ValueError(f"the prior '{kind}' needs a bank")
     if kind == "bank":
