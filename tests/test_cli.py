@@ -105,6 +105,7 @@ def test_a_reader_that_leaves_early_is_no_error():
             "timbrel ",
             [
                 "ablate",
+                "analyze",
                 "compare",
                 "completion",
                 "evaluate",
