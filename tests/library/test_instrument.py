@@ -91,7 +91,10 @@ def test_gain_and_fades_arrive(instrument: Instrument) -> None:
         ({"strength": 0.1}, "strength=0.1: only source=vary takes it"),
         ({"source": "vary"}, "source=vary needs input=FILE"),
         ({"source": "between", "input": "a.wav"}, "source=between needs to=FILE"),
-        ({"input": "a.wav"}, "input=a.wav: only source=vary or between or continue or preset takes it"),
+        (
+            {"input": "a.wav"},
+            "input=a.wav: only source=vary or between or continue or preset takes it",
+        ),
         ({"source": "continue", "input": "gone.wav"}, r"gone\.wav"),
         ({"length": 0.4}, "length=0.4"),
         ({"source": Latent(torch.zeros(1, 3, 4), torch.zeros(1, 0))}, r"widths \(3, 0\)"),

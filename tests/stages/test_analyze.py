@@ -11,7 +11,7 @@ import soundfile
 import timbrel
 from signals import sine
 from stages.training_jobs import TINY, lean
-from timbrel.analysis.sliders import PROFILES, Profile
+from timbrel.analysis.slider_candidates import PROFILES, Profile
 from timbrel.errors import UserError
 from timbrel.metrics.sliders import AXES
 from timbrel.report.run_report import write_run_report

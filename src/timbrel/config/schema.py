@@ -25,12 +25,12 @@ from timbrel.config.choices import (
     Normalise,
     Pitch,
     Precision,
-    PresetPlace,
     PriorKind,
     SecondPitch,
     Short,
     Source,
 )
+from timbrel.config.generate_sections import AttributesConfig, ControlsConfig, PresetConfig
 from timbrel.config.limits import LimitsConfig
 
 
@@ -299,59 +299,6 @@ class AnalyzeConfig:
     )
     seed: int = _key(0, "seed of random directions and intervals", least=0)
     device: DeviceConfig = _section(DeviceConfig)
-
-
-@dataclass
-class AttributesConfig:
-    """What a new sound is chosen by: of 24, the one nearest to these."""
-
-    f0_hz: float | None = _key(None, "fundamental, in Hz", least=20, most=5000)
-    centroid_hz: float | None = _key(
-        None, "spectral centroid (brightness), in Hz", least=20, most=96_000
-    )
-    rolloff_hz: float | None = _key(None, "85 % roll-off, in Hz", least=20, most=96_000)
-    flatness: float | None = _key(None, "spectral flatness: 0 a tone, 1 noise", least=0, most=1)
-    hnr_db: float | None = _key(None, "harmonic-to-noise ratio, in dB", least=-20, most=40)
-    log_attack_time: float | None = _key(
-        None, "attack: log10 of seconds, -2 is 10 ms", least=-4, most=1
-    )
-    decay_db_per_s: float | None = _key(None, "decay, in dB/s", least=-1000, most=10_000)
-    onsets_per_s: float | None = _key(None, "onsets per second", least=0, most=25)
-
-
-@dataclass
-class ControlsConfig:
-    """What moves a sound by the model's sliders (`timbrel analyze` finds them)."""
-
-    pitch_hz: float | None = _key(None, "fundamental, in Hz", above=0, most=24_000)
-    pitch_st: float | None = _key(None, "semitones up or down", least=-48, most=48)
-    brightness_hz: float | None = _key(None, "spectral centroid, in Hz", above=0, most=24_000)
-    brightness_octaves: float | None = _key(None, "octaves brighter", least=-6, most=6)
-    hnr_db: float | None = _key(None, "harmonic-to-noise ratio, in dB", least=-20, most=40)
-    hnr_change_db: float | None = _key(None, "dB more tonal", least=-60, most=60)
-    attack_ms: float | None = _key(None, "attack, in ms", above=0, most=10_000)
-    attack_times: float | None = _key(None, "so many times as long an attack", above=0, most=100)
-    decay_db_per_s: float | None = _key(None, "decay, in dB/s", above=0, most=10_000)
-    decay_times: float | None = _key(None, "so many times as fast a decay", above=0, most=100)
-    onsets_per_s: float | None = _key(None, "onsets per second", above=0, most=50)
-    speed_times: float | None = _key(None, "so many times as fast", above=0, most=100)
-    level_lufs: float | None = _key(None, "loudness, in LUFS", least=-70, most=20)
-    level_db: float | None = _key(None, "dB louder", least=-200, most=200)
-    timbre: float | None = _key(None, "-1 to 1: the best timbre slider", least=-1, most=1)
-    harmony: float | None = _key(None, "-1 to 1: the best harmony slider", least=-1, most=1)
-    temporal: float | None = _key(None, "-1 to 1: the best temporal slider", least=-1, most=1)
-    spatial: float | None = _key(None, "-1 to 1: the best spatial slider", least=-1, most=1)
-    precise: bool = _key(False, "correct up to four times by decoding and measuring")
-
-
-@dataclass
-class PresetConfig:
-    """The name under which a sound is kept with its model."""
-
-    save: str | None = _key(None, "keep the sound as a preset of this name (`library presets`)")
-    into: PresetPlace = _key(
-        PresetPlace.user, "user: a folder of your own; model: the model itself, to pass on with it"
-    )
 
 
 @dataclass

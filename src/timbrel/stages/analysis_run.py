@@ -15,8 +15,9 @@ from timbrel.analysis.disentanglement import (
     write_disentanglement,
 )
 from timbrel.analysis.excerpts import sounding
+from timbrel.analysis.slider_candidates import PROFILES
 from timbrel.analysis.slider_tables import write_sliders
-from timbrel.analysis.sliders import PROFILES, Found, find_sliders
+from timbrel.analysis.sliders import Found, find_sliders
 from timbrel.attributes.measurement import measure
 from timbrel.config.choices import DataKind
 from timbrel.contracts import joined

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from timbrel.audio.names import fitting
-from timbrel.audio.origin import comment_in, comment_of
 from timbrel.config.values import PRESET
-from timbrel.data.scan.tree import AUDIO_SUFFIXES, entries
+from timbrel.data.scan.tree import entries
 from timbrel.data.scan.verdicts import Verdict
 from timbrel.errors import UserError, folder_fault
 from timbrel.files import check_room
 from timbrel.paths import user_path
 from timbrel.stages.app import run_stage
 from timbrel.stages.manifest import Manifest
+from timbrel.stages.sound_files import Target
 from timbrel.words import printable
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from timbrel.audio.export import ExportReport, ExportSettings
     from timbrel.library.instrument import Instrument
     from timbrel.library.render_settings import Rendering, RenderSettings
-
-DEFAULT_FOLDER = Path("outputs", "generated")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -64,7 +61,7 @@ def generate(config: DictConfig) -> list[Path]:
     kind = str(config.source)
     inputs = _inputs(kind, config.input)
     many = kind == "file" and os.path.isdir(user_path(config.input, "input"))
-    target = _Target(config.output, export_settings)
+    target = Target(config.output, export_settings)
     _check_one_file(config, many=many, named=target.file is not None)
     where = target.folder if target.file is None else target.file.parent
     check_room(where, advice="name another place by output=")
@@ -139,7 +136,7 @@ class _Job:
             overwrite=overwrite,
         )
 
-    def batch(self, target: "_Target", given: "_Input") -> list[Path]:
+    def batch(self, target: "Target", given: "_Input") -> list[Path]:
         """The sounds of `count` seeds, but for those that the manifest holds."""
         from timbrel.library.new_sounds import heard_of
 
@@ -220,49 +217,6 @@ def _label(kind: str, given: "_Input") -> str:
     name = str(given.path).removeprefix(PRESET)
     stem = Path(name).stem if kind != "preset" or name.endswith(".json") else name
     return stem if kind == "file" else f"{kind}_{stem}"
-
-
-class _Target:
-    """Where files go: the file that the user named, or free names in a folder."""
-
-    def __init__(self, output: str | None, settings: "ExportSettings") -> None:
-        path = None if output is None else user_path(output, "output")
-        self.suffix = f".{settings.format}"
-        self.file: Path | None = None
-        named = path is not None and path.suffix.lower() in AUDIO_SUFFIXES
-        if path is None or os.path.isdir(path) or not named:
-            self.folder = path or DEFAULT_FOLDER
-            if self.folder.exists() and not self.folder.is_dir():
-                raise UserError(f"output={output} exists and is no folder; name another")
-            return
-        if path.suffix.lower() != self.suffix:
-            raise UserError(
-                f"output={output} ends in {path.suffix} but export.format={settings.format}; "
-                f"add export={path.suffix[1:]} (wav or flac) or rename the output"
-            )
-        if path.exists():
-            # Before anything is rendered: export would refuse it too, only later.
-            raise UserError(f"output={output} exists; remove it or name another")
-        self.file = path
-
-    def path_of(self, stem: Path, metadata: Mapping[str, object]) -> tuple[Path, bool]:
-        """As `path`; a file that a killed batch left, which is the same sound, is written again."""
-        plain = self.folder / f"{fitting(stem.name)}{self.suffix}"
-        if os.path.isfile(plain) and comment_in(plain) == comment_of(metadata):
-            return plain, True
-        return self.path(stem), False
-
-    def path(self, stem: Path) -> Path:
-        """The named file, or `stem` below the folder with -2, -3, ... where it is taken."""
-        if self.file is not None:
-            return self.file
-        number, stem = 1, stem.with_name(fitting(stem.name))
-        while True:
-            name = stem.name if number == 1 else f"{stem.name}-{number}"
-            path = self.folder / stem.with_name(f"{name}{self.suffix}")
-            if not os.path.lexists(path):
-                return path
-            number += 1
 
 
 @dataclass(frozen=True)
