@@ -118,6 +118,7 @@ def test_the_tracks_of_a_code_are_kept() -> None:
         ("../x", "letters, digits"),
         ("a/b", "letters, digits"),
         ("n" * 65, "at most 64"),
+        ("part", "and not part"),
         ("glass", "exists; name another"),
     ],
 )

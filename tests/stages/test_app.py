@@ -23,6 +23,7 @@ ROOTS = {
     "inspect": ["data=demo"],
     "evaluate": ["run=."],
     "prior": ["run=."],
+    "analyze": ["run=."],
     "generate": ["model=."],
 }
 ARCHITECTURES = ", ".join(groups_of("train")["architecture"])

@@ -45,7 +45,7 @@ def test_no_group_is_forgotten() -> None:
     assert len(trained) == len(set(trained))
     covered = {text.split("=")[0] for text in trained + DEVICES + EXPERIMENTS + EXPORTS}
     assert {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"} == covered
-    roots = {"train", "inspect", "evaluate", "prior", "generate"}
+    roots = {"train", "inspect", "evaluate", "prior", "analyze", "generate"}
     assert {path.stem for path in CONF.glob("*.yaml")} == roots
 
 

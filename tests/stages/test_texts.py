@@ -194,11 +194,11 @@ def test_a_study_may_refer_to_the_environment_and_a_command_line_not(
 def test_files_made_of_long_names_fit(here: Path) -> None:
     from timbrel.audio.export import ExportSettings
     from timbrel.commands.compare import _target
-    from timbrel.stages.generate import _Target
+    from timbrel.stages.sound_files import Target
 
     for name in ("録" * 83, "k" * 251, "k\udcff" * 100):
-        made = _Target("out", ExportSettings()).path(Path(name))
+        made = Target("out", ExportSettings()).path(Path(name))
         made.parent.mkdir(exist_ok=True)
         made.touch()
-        assert _Target("out", ExportSettings()).path(Path(name)) != made
+        assert Target("out", ExportSettings()).path(Path(name)) != made
         assert not _target(None, [name, "b"]).exists()  # a name too long would raise

@@ -87,9 +87,10 @@ def save_preset(bundle: Bundle, preset: Preset, *, into: str) -> Path:
     Raises UserError for a name that no file can have or that is taken, and for a sound of more
     than a minute.
     """
-    if not _NAME.fullmatch(preset.name):
+    if not _NAME.fullmatch(preset.name) or preset.name == "part":  # the record of the part
         raise UserError(
-            f"preset.save={printable(preset.name)}: letters, digits, spaces and _.+-, at most 64"
+            f"preset.save={printable(preset.name)}: letters, digits, spaces and _.+-, at most 64, "
+            "and not part"
         )
     longest = round(LONGEST_S * bundle.model.sample_rate_hz)
     if preset.n_samples > longest:

@@ -65,6 +65,11 @@ class Slider:
         """How far it moves the axis down and up, in its unit."""
         return (min(self.moves), max(self.moves)) if self.moves else (0.0, 0.0)
 
+    def reaches(self, move: float) -> bool:
+        """Whether it moves the axis so far; a gain always does."""
+        low, high = self.reach
+        return self.kind == "gain" or low - 1e-9 <= move <= high + 1e-9
+
     def amounts_of(self, move: float) -> dict[str, float]:
         """The amounts that move the axis by `move`, cut to the slider's reach; a gain has none."""
         if self.kind == "gain":
@@ -226,47 +231,42 @@ def controlled(
     not have, or a family without a slider.
     """
     wanted = _wanted(sound, mapper, controls, name)
-    reached: dict[str, bool] = {}
     start = on_axes(sound.measured)
-    aims = {axis: move for axis, (_, move) in wanted.items()}
-    asked_moves = dict(aims)
-    best: tuple[float, Audio] | None = None
+    asked = {axis: move for axis, (_, move) in wanted.items()}
+    aims = dict(asked)
+    tried: list[tuple[float, Audio, Array]] = []
     for _ in range(_CORRECTIONS + 1 if precise else 1):
-        amounts: dict[str, float] = {}
-        for axis, move in aims.items():
-            slider = mapper.sliders[axis]
-            low, high = slider.reach
-            reached[axis] = slider.kind == "gain" or low - 1e-9 <= move <= high + 1e-9
-            for operator, amount in slider.amounts_of(move).items():
-                amounts[operator] = amounts.get(operator, 0.0) + amount
-        audio = sound.moved(amounts, mapper.directions)
-        if not precise:
-            best = 0.0, audio
-            break
-        found = _axes_of(sound, audio)
-        off = {a: asked_moves[a] - (found[PLACE[a]] - start[PLACE[a]]) for a in asked_moves}
-        known = {axis: gap for axis, gap in off.items() if math.isfinite(gap)}
-        worst = max((abs(g) / max(abs(asked_moves[a]), 1e-6) for a, g in known.items()), default=0)
-        if best is None or worst < best[0]:
-            best = worst, audio
+        audio = sound.moved(_amounts(mapper, aims), mapper.directions)
+        found = on_axes(measure(audio, sound.model.sample_rate_hz))
+        gaps = {axis: asked[axis] - (found - start)[PLACE[axis]] for axis in asked}
+        gaps = {axis: gap for axis, gap in gaps.items() if math.isfinite(gap)}
+        worst = max((abs(gap) / max(abs(asked[a]), 1e-6) for a, gap in gaps.items()), default=0.0)
+        tried.append((worst, audio, found))
         if worst < _CLOSE:
             break
-        aims = {axis: aims[axis] + known.get(axis, 0.0) for axis in aims}
-    assert best is not None  # the loop ran
-    audio = best[1]
-    found = _axes_of(sound, audio)
+        aims = {axis: aim + gaps.get(axis, 0.0) for axis, aim in aims.items()}
+    _, audio, found = min(tried, key=lambda one: one[0])
     return Controlled(
         audio,
         tuple(
             Landing(
                 control,
-                float(start[PLACE[axis]] + asked_moves[axis]),
+                float(start[PLACE[axis]] + asked[axis]),
                 _finite(found[PLACE[axis]]),
-                reached[axis],
+                mapper.sliders[axis].reaches(asked[axis]),
             )
             for axis, (control, _) in wanted.items()
         ),
     )
+
+
+def _amounts(mapper: Mapper, moves: Mapping[str, float]) -> dict[str, float]:
+    """The amounts of all operators that move the axes so; those of one add up."""
+    amounts: dict[str, float] = {}
+    for axis, move in moves.items():
+        for operator, amount in mapper.sliders[axis].amounts_of(move).items():
+            amounts[operator] = amounts.get(operator, 0.0) + amount
+    return amounts
 
 
 def _wanted(
@@ -305,10 +305,6 @@ def family_axis(mapper: Mapper, family: str, name: str) -> str:
     if not held:
         raise UserError(f"controls.{family}: '{name}' has no slider of this family")
     return max(held, key=lambda slider: float(slider.scores.get("sdot", 0.0))).axis
-
-
-def _axes_of(sound: Playable, audio: Audio) -> Array:
-    return on_axes(measure(audio, sound.model.sample_rate_hz))
 
 
 def _finite(value: float) -> float | None:
