@@ -57,6 +57,7 @@ def mapper(*sliders: Slider) -> Mapper:
 @pytest.fixture(scope="module")
 def sound() -> Playable:
     model, _ = small_model()
+    model.decoder.magnitude.bias -= 6.0  # far below full scale, where levels can be held
     rng = torch.Generator().manual_seed(3)
     frames = torch.randn(1, 6, 120, generator=rng).cumsum(2) * 0.2
     return playable(model, Latent(frames, torch.zeros(1, 0)), 120 * model.hop_samples - 100)
@@ -80,6 +81,12 @@ def test_the_level_is_held_and_a_gain_comes_on_top(sound: Playable, amounts: dic
     assert loudness_lufs(moved, RATE_HZ) == pytest.approx(wanted, abs=0.05)
     louder = sound.moved({**amounts, "level": -6.0})
     assert_allclose(louder, moved * 10 ** (-6 / 20), rtol=1e-4, atol=1e-7)
+
+
+def test_a_level_that_would_pass_full_scale_is_not_held(sound: Playable) -> None:
+    loud = replace(sound, audio=sound.audio * (1.0 / np.abs(sound.audio).max()))
+    for amounts in ({"tilt": 9.0}, {"tilt": -9.0}, {"attack_ramp": 1.0}, {"decay_ramp": 1.5}):
+        assert np.abs(loud.moved(amounts)).max() <= 1.0 + 1e-6
 
 
 def test_a_direction_moves_every_frame_and_the_clip_code() -> None:

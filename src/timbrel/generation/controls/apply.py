@@ -54,8 +54,9 @@ class Playable:
         """The sound with operators and directions by their `amounts`, (channel time).
 
         A direction is added to every frame's code and to the clip code, one beneath the other.
-        The level is held: whatever else is moved, the loudness is that of the sound as it is, and
-        the operator `level` comes on top.
+        The level is held: whatever else is moved, the loudness is that of the sound as it is, as
+        far as the peak stays below full scale, or below the sound's own. The operator `level` comes
+        on top.
         """
         level_db = amounts.get("level", 0.0)
         others = {name: amount for name, amount in amounts.items() if name != "level"}
@@ -71,11 +72,14 @@ class Playable:
         held_db = _level_db(self.audio, self.model.sample_rate_hz) - _level_db(
             audio, self.model.sample_rate_hz
         )
+        gain = 1.0
         if np.isfinite(held_db):
-            level_db += float(np.clip(held_db, -_MOST_HOLD_DB, _MOST_HOLD_DB))
+            gain = 10 ** (float(np.clip(held_db, -_MOST_HOLD_DB, _MOST_HOLD_DB)) / 20)
+        highest = max(1.0, float(np.abs(self.audio).max()))
+        gain = min(gain, highest / max(float(np.abs(audio).max()), 1e-9))
         longer = made.n_frames - self.sound.n_frames
         n_samples = max(1, self.n_samples + longer * self.model.hop_samples)
-        return (audio[:, :n_samples] * 10 ** (level_db / 20)).astype(np.float32)
+        return (audio[:, :n_samples] * (gain * 10 ** (level_db / 20))).astype(np.float32)
 
     def again(self, take: int) -> Audio:
         """The same sound once more, with other noise and other phases."""
