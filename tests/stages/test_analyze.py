@@ -77,6 +77,7 @@ def test_traversals_can_be_heard(run: Path) -> None:
     assert all(len([p for p in paths if p.stem.startswith(f"{axis}_")]) == 5 for axis in axes)
 
 
+@pytest.mark.slow
 def test_the_same_run_gets_the_same_sliders(run: Path) -> None:
     before = (run / "model/parts/mapper/mapper.json").read_bytes()
     assert analyze.main([f"run={run}", "profile=quick", "device=cpu", "device.threads=1"]) == 0
