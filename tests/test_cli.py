@@ -11,7 +11,7 @@ import pytest
 from timbrel import cli
 from timbrel.commands.completion import candidates
 from timbrel.config.options import options
-from timbrel.config.schema import STAGES
+from timbrel.config.stage_schemas import STAGES
 
 TIMBREL = Path(sys.executable).with_name("timbrel")
 

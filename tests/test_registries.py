@@ -20,7 +20,8 @@ from timbrel.attributes.registry import ATTRIBUTES, CLIP_ATTRIBUTES, FRAME_ATTRI
 from timbrel.commands.completion import candidates
 from timbrel.config.limits import LIMITS
 from timbrel.config.options import conf_folder
-from timbrel.config.schema import OPEN_SECTIONS, STAGES
+from timbrel.config.schema import OPEN_SECTIONS
+from timbrel.config.stage_schemas import STAGES
 from timbrel.data.measured.chunk_attributes import check_names
 from timbrel.metrics.attributes import attribute_errors
 from timbrel.metrics.frame_rate import frame_rate_lines_db

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from timbrel import stopping, streams
 from timbrel.config.options import options
-from timbrel.config.schema import STAGES
+from timbrel.config.stage_schemas import STAGES
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import refusal
 

@@ -16,7 +16,6 @@ from timbrel.config import checks as config_checks
 from timbrel.config.bounds import Bounds
 from timbrel.config.choices import DataKind, Downmix, Short
 from timbrel.config.schema import (
-    STAGES,
     AnalyzeConfig,
     DataConfig,
     EvaluateConfig,
@@ -25,6 +24,7 @@ from timbrel.config.schema import (
     PriorStageConfig,
     TrainConfig,
 )
+from timbrel.config.stage_schemas import STAGES
 from timbrel.data.cache import entry, store
 from timbrel.data.chunks import chunk as chunks
 from timbrel.data.chunks.sampling import StepSampler, TrainingChunks

@@ -12,7 +12,6 @@ from timbrel.config.choices import Accelerator, DataKind, ExportFormat, Precisio
 from timbrel.config.limits import DEFAULTS, LimitsConfig
 from timbrel.config.options import conf_folder, options
 from timbrel.config.schema import (
-    STAGES,
     DataConfig,
     EvaluateConfig,
     EvaluateSection,
@@ -20,6 +19,7 @@ from timbrel.config.schema import (
     InspectConfig,
     TrainConfig,
 )
+from timbrel.config.stage_schemas import STAGES
 from timbrel.errors import UserError
 from timbrel.words import duration_s
 

@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from timbrel.config.options import conf_folder, groups_of
-from timbrel.config.schema import STAGES
+from timbrel.config.stage_schemas import STAGES
 from timbrel.errors import UserError
 from timbrel.stages import app
 from timbrel.stages.overrides import check_overrides

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from timbrel.config.schema import STAGES
+from timbrel.config.stage_schemas import STAGES
 from timbrel.errors import UserError
 from timbrel.stages import app, composing
 from timbrel.stages.overrides import place_keys, quoted, quoted_texts, text_keys

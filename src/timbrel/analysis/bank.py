@@ -8,7 +8,7 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
-from timbrel.analysis.excerpts import of_events, sounding, thinned
+from timbrel.analysis.excerpts import MOST_HELD_OUT, of_events, sounding, unseen
 from timbrel.contracts import Conditions, Latent
 from timbrel.data.split.parts import Segment, Split
 from timbrel.generation.file_source import conditions_of
@@ -20,8 +20,6 @@ from timbrel.models.autoencoder import Autoencoder
 
 SPEEDS_SEMITONES = (-4.0, -2.0, -1.0, 1.0, 2.0, 4.0)
 """At which speeds hits and notes are in the bank beside their own."""
-
-_MOST_HELD_OUT = 64
 
 Audio = NDArray[np.float32]
 
@@ -50,12 +48,10 @@ def fit_recordings(split: Split, rate_hz: int) -> Recordings | None:
     training = sounding(split.train, len(split.train))
     if not training:
         return None
-    trained_on = {segment.clip.clip_id for segment in training}
-    held_out = [x for x in (*split.validation, *split.test) if x.clip.clip_id not in trained_on]
-    unseen = sounding(thinned(held_out, _MOST_HELD_OUT), _MOST_HELD_OUT)
+    others = sounding(unseen(split), MOST_HELD_OUT)
     return recordings_of(
         [(segment.label, segment.samples()) for segment in training],
-        [segment.samples() for segment in unseen],
+        [segment.samples() for segment in others],
         rate_hz,
         events=of_events(split.train),
     )

@@ -31,6 +31,7 @@ from timbrel.data.split.parts import Segment
 from timbrel.errors import UserError
 from timbrel.generation.file_source import encode_stream, mean_clip
 from timbrel.metrics import latent
+from timbrel.metrics.attributes import HELD
 from timbrel.metrics.disentanglement import FEWEST, METRICS, Score, evaluate, rank_correlations
 from timbrel.metrics.disentanglement.evaluate import DRAWS, TREE_DRAWS
 from timbrel.models.autoencoder import Autoencoder
@@ -38,9 +39,6 @@ from timbrel.models.autoencoder import Autoencoder
 RECORDINGS, DEMO = "recordings", "demo"
 TRAINING_DEMO_SEED = 0
 """That of `data=demo`: clips of another one were never trained on."""
-
-_HNR_DB = (-10.0, 30.0)
-_DECAY_DB_PER_S = (1.0, 300.0)  # slower is a held note
 
 # Each with the track that tells it to a decoder which is given one.
 FACTORS: Mapping[str, str | None] = {
@@ -63,6 +61,8 @@ DEMO_FACTORS: Mapping[str, str | None] = {
     "stereo_width": None,
 }
 """What the demo set is rendered with, but for its peaks, which differ by 2 dB."""
+
+_SCALED = {"hnr_db": HELD["hnr_error_db"], "log_decay_octaves": HELD["decay_error_octaves"]}
 
 Table = NDArray[np.float64]
 
@@ -167,15 +167,11 @@ def measured_factors(found: Sequence[Measurement | None]) -> Table:
 
 
 def _factor(found: Measurement, name: str) -> float:
-    value = found.value("decay_db_per_s" if name == "log_decay_octaves" else name)
+    held = _SCALED.get(name)
+    value = found.value(name if held is None else held.attribute)
     if value is None:
         return math.nan
-    if name == "hnr_db":
-        return min(max(value, _HNR_DB[0]), _HNR_DB[1])
-    if name == "log_decay_octaves":
-        slowest, fastest = _DECAY_DB_PER_S
-        return math.log2(min(value, fastest)) if value >= slowest else math.nan
-    return value
+    return value if held is None else held.scale(value)
 
 
 def sounding(found: Measurement, samples: int, hop_samples: int) -> NDArray[np.bool_]:

@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrel.attributes.extent import is_event
-from timbrel.data.split.parts import Segment
+from timbrel.data.split.parts import Segment, Split
 from timbrel.metrics import copies, diversity
 
 TEXTURE_S = 3.0
 """A shorter excerpt of a texture does not tell whether it wanders."""
+
+MOST_HELD_OUT = 64
+"""So many held-out recordings are compared with."""
 
 _SILENT_PEAK = 1e-3
 
@@ -42,6 +45,13 @@ def sounding(segments: Sequence[Segment], most: int) -> list[Segment]:
         for segment in thinned(segments, most)
         if np.abs(segment.samples()).max(initial=0.0) > _SILENT_PEAK
     ]
+
+
+def unseen(split: Split) -> list[Segment]:
+    """Held-out recordings of which no piece is trained on."""
+    trained_on = {segment.clip.clip_id for segment in split.train}
+    held_out = (*split.validation, *split.test)
+    return [segment for segment in held_out if segment.clip.clip_id not in trained_on]
 
 
 def thinned(segments: Sequence[Segment], most: int) -> list[Segment]:

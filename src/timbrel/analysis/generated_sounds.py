@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 
 from timbrel.analysis.evaluation import reconstruct, write_wav
 from timbrel.analysis.excerpts import (
+    MOST_HELD_OUT,
     clip_samples,
     excerpts,
     nearest_recordings,
     of_events,
     sounding,
     thinned,
+    unseen,
 )
 from timbrel.analysis.interpolation import interpolations
 from timbrel.analysis.time_measures import TimeMeasures, measure_in_time
@@ -47,7 +49,7 @@ HEARD = 12
 COPY = 0.35
 """A sound nearer to a recording than this share of held-out recordings' median counts as a copy."""
 
-_MOST_TRAINING, _MOST_IN_SETS, _MOST_HELD_OUT = 4096, 256, 64
+_MOST_TRAINING, _MOST_IN_SETS = 4096, 256
 _RECONSTRUCTED, _RECONSTRUCTED_S = (16, 48), 90.0
 
 Audio = NDArray[np.float32]
@@ -161,10 +163,7 @@ def measure_generated(
     drawn = _drawn(model, prior, length, range(seed, seed + clips))
     if not drawn:
         return None
-    trained_on = {segment.clip.clip_id for segment in split.train}
-    held_out = [*split.validation, *split.test]
-    unseen = [segment for segment in held_out if segment.clip.clip_id not in trained_on]
-    others = sounding(excerpts(unseen, length), _MOST_HELD_OUT)
+    others = sounding(excerpts(unseen(split), length), MOST_HELD_OUT)
     rate_hz = model.sample_rate_hz
     of_sets = embedded(thinned(training, _MOST_IN_SETS), rate_hz)
     of_others = embedded(others, rate_hz)
@@ -197,7 +196,7 @@ def measure_generated(
                 zip(drawn, found.index, found.distance, strict=True)
             )
         ),
-        smoothness=interpolations(model, held_out, length),
+        smoothness=interpolations(model, [*split.validation, *split.test], length),
         in_time=in_time,
     )
     hear = EMBEDDINGS[embedding]

@@ -47,12 +47,17 @@ class Candidate:
     reach: float
     direction: Array | None = None
 
+    @property
+    def directions(self) -> dict[str, Array]:
+        """Its direction by its name; none of an operator."""
+        return {} if self.direction is None else {self.name: self.direction}
+
 
 def candidates(
     model: Autoencoder, training: Array, codes: Array, profile: Profile
 ) -> list[Candidate]:
     """Operators that the decoder can follow, principal components, and attributes' directions."""
-    balanced = hasattr(model.decoder, "excitation")
+    balanced = getattr(model.decoder, "balances", False)
     found = [
         Candidate(operator.name, operator.reach)
         for operator in OPERATORS.values()

@@ -1,15 +1,12 @@
 """What an analysis leaves in a run folder: sliders and responses as tables, traversals to hear."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from timbrel.analysis.evaluation import write_wav
+from timbrel.analysis.evaluation import write_csv, write_wav
 from timbrel.analysis.sliders import Found
-from timbrel.files import write_text
 from timbrel.generation.controls.apply import Playable
 from timbrel.metrics.sliders import AXES, PLACE, on_axes
 
@@ -42,13 +39,11 @@ def write_sliders(folder: Path, found: Found, test: Sequence[Playable]) -> None:
         about = (slider.axis, slider.family, slider.unit, slider.kind, slider.operator)
         scores = [slider.scores.get(name, "") for name in _SCORES]
         rows.append([*about, *slider.reach, slider.verdict, slider.why, *scores])
-    write_text(folder / "sliders.csv", _csv([*heads, *_SCORES], rows))
-    write_text(
+    write_csv(folder / "sliders.csv", [*heads, *_SCORES], rows)
+    write_csv(
         folder / "responses.csv",
-        _csv(
-            ["candidate", *(axis.name for axis in AXES)],
-            [[name, *map(_number, moves)] for name, moves in found.responses.items()],
-        ),
+        ["candidate", *(axis.name for axis in AXES)],
+        ([name, *map(float, moves)] for name, moves in found.responses.items()),
     )
     _write_traversals(folder / "traversals", found, test)
 
@@ -69,15 +64,3 @@ def _write_traversals(folder: Path, found: Found, test: Sequence[Playable]) -> N
 
 def _has(sound: Playable, axis: str) -> bool:
     return bool(np.isfinite(on_axes(sound.measured)[PLACE[axis]]))
-
-
-def _number(value: float) -> str:
-    return f"{value:.4f}" if np.isfinite(value) else ""
-
-
-def _csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows(rows)
-    return text.getvalue()

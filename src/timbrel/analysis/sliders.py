@@ -14,10 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrel.analysis.slider_candidates import (
-    Candidate,
     Profile,
     candidates,
     random_candidates,
+)
+from timbrel.analysis.slider_choice import (
+    LEAST_POSITIONS,
+    NOTHING_MOVED,
+    POSITIONS,
+    Choice,
+    chosen,
+    compensated,
+    course_of,
+    takes_of,
+    values_of,
 )
 from timbrel.analysis.slider_reference import REFERENCES
 from timbrel.attributes.measurement import measure
@@ -30,23 +40,17 @@ from timbrel.metrics.sliders import (
     PLACE,
     SliderScore,
     on_axes,
-    pitched,
     slider_score,
     spreads,
 )
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import numpy_generator
 
-POSITIONS = 9
 LEAST_SDOT, LEAST_PURITY = 0.6, 0.4
 """A slider is ok from this SDOT on, above its null, and from this lower quartile of purity on."""
 HELD_SHARE = 0.15
 """An attribute is held where the median error of reconstructions is at most this of its range."""
 
-NOTHING_MOVED = "nothing"
-"""The name of what is no candidate: the same sounds in other takes."""
-
-_LEAST_POSITIONS = 5
 _FEWEST_HELD = 3
 _LANDINGS = (0.3, 0.7)
 
@@ -62,7 +66,6 @@ class Found:
     """
 
     mapper: Mapper
-    spread: Array
     responses: Mapping[str, Array]
     anchors: tuple[str, ...]
 
@@ -90,27 +93,29 @@ def find_sliders(
     ranges = _ranges(training)
     tried = candidates(model, training, codes, profile)
     random = random_candidates(codes, profile, seed)
-    moved = {NOTHING_MOVED: _takes(validation)}
-    null = _takes(test)
+    moved = {NOTHING_MOVED: takes_of(validation)}
+    null = takes_of(test)
     for candidate in (*tried, *random):
         progress(f"tried {candidate.name}")
         amounts = np.linspace(-candidate.reach, candidate.reach, POSITIONS)
-        directions = {} if candidate.direction is None else {candidate.name: candidate.direction}
-        moved[candidate.name] = _values(validation, {candidate.name: amounts}, directions)
-    sliders, kept = {}, {}
+        moved[candidate.name] = values_of(
+            validation, {candidate.name: amounts}, candidate.directions
+        )
+    sliders: dict[str, Slider] = {}
+    kept: dict[str, Array] = {}
     for axis in AXES:
         if axis.name == "level":
             sliders["level"] = _gain(axis.name)
             continue
         reason = not_held(axis.name, ranges, reconstruction_errors)
-        choice = _chosen(axis.name, tried, moved, spread, seed)
+        choice = chosen(axis.name, tried, moved, spread, seed)
         if choice is not None:
-            choice = _compensated(choice, axis.name, validation, moved, spread, seed)
+            choice = compensated(choice, axis.name, validation, moved, spread, seed)
         progress(f"judged {axis.name}")
         slider = _judged(
             axis.name,
             choice,
-            _chosen(axis.name, random, moved, spread, seed),
+            chosen(axis.name, random, moved, spread, seed),
             test,
             null,
             spread,
@@ -119,180 +124,21 @@ def find_sliders(
         if reason:
             slider = replace(slider, verdict="not held", why=reason)
         sliders[axis.name] = slider
-        if choice is not None and choice.candidate.direction is not None:
-            kept[choice.candidate.name] = choice.candidate.direction
+        if choice is not None:
+            kept |= choice.candidate.directions
     mapper = Mapper(sliders, kept, ranges, profile.name)
     responses = {
-        name: np.array([np.ptp(_course(values, axis.name, POSITIONS // 2)) for axis in AXES])
+        name: np.array([np.ptp(course_of(values, axis.name, POSITIONS // 2)) for axis in AXES])
         / spread
         for name, values in moved.items()
     }
-    return Found(mapper, spread, responses, tuple(anchors))
-
-
-def _takes(anchors: Sequence[Playable]) -> Array:
-    """What anchors come to where nothing is moved, `(anchor, take, axis)`."""
-    return np.stack(
-        [
-            np.stack(
-                [
-                    on_axes(measure(anchor.again(take), anchor.model.sample_rate_hz))
-                    for take in range(POSITIONS)
-                ]
-            )
-            for anchor in anchors
-        ]
-    )
-
-
-def _values(
-    anchors: Sequence[Playable], way: Mapping[str, Array], directions: Mapping[str, Array]
-) -> Array:
-    """`(anchor, position, axis)`; `way` gives the amounts of operators and directions there."""
-    found = []
-    for anchor in anchors:
-        rows = []
-        for position in range(len(next(iter(way.values())))):
-            amounts = {name: float(along[position]) for name, along in way.items()}
-            audio = anchor.moved(amounts, directions)
-            rows.append(on_axes(measure(audio, anchor.model.sample_rate_hz)))
-        found.append(np.stack(rows))
-    return np.stack(found)
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """A candidate, and the positions of it that are used.
-
-    `way` gives its amounts there, and those of what makes up for its leaks. The axis rises from the
-    first to the last; `moves` are its median moves on the anchors, `part` the positions' places.
-    """
-
-    candidate: Candidate
-    way: Mapping[str, Array]
-    moves: Array
-    part: NDArray[np.int64]
-    score: SliderScore
-
-    @property
-    def origin(self) -> int:
-        """The position at which the sound is as it is."""
-        return int(np.abs(self.way[self.candidate.name]).argmin())
-
-    @property
-    def directions(self) -> dict[str, Array]:
-        """Those of the code that it takes."""
-        direction = self.candidate.direction
-        return {} if direction is None else {self.candidate.name: direction}
-
-
-def _chosen(
-    axis: str,
-    tried: Sequence[Candidate],
-    moved: Mapping[str, Array],
-    spread: Array,
-    seed: int,
-) -> _Choice | None:
-    """The candidate, and the part of its way, that score best; None if no anchor has the axis."""
-    best: _Choice | None = None
-    rng = numpy_generator(seed, 0, "slider scores")
-    middle = POSITIONS // 2
-    for candidate in tried:
-        amounts = np.linspace(-candidate.reach, candidate.reach, POSITIONS)
-        values = moved[candidate.name]
-        course = _course(values, axis, middle)
-        if not np.isfinite(course).any():
-            continue
-        upwards = course[-1] >= course[0]
-        for first in range(middle + 1):
-            for last in range(max(middle, first + _LEAST_POSITIONS - 1), POSITIONS):
-                part = np.arange(first, last + 1)
-                part = part if upwards else part[::-1]
-                origin = int(np.flatnonzero(part == middle)[0])
-                score = slider_score(
-                    values[:, part], axis, spread, origin, rng, null=moved[NOTHING_MOVED], draws=0
-                )
-                if best is None or score.sdot > best.score.sdot:
-                    moves = _rising(course[part], origin)
-                    way = {candidate.name: amounts[part]}
-                    best = _Choice(candidate, way, moves, part, score)
-    return best
-
-
-def _compensated(
-    choice: _Choice,
-    axis: str,
-    validation: Sequence[Playable],
-    moved: Mapping[str, Array],
-    spread: Array,
-    seed: int,
-) -> _Choice:
-    """The choice with what makes up for its leaks into brightness and noisiness, if that is better.
-
-    By the median leak at every position and the median response of the operator in question.
-    """
-    own = pitched(moved[choice.candidate.name])
-    middle = POSITIONS // 2
-    way = dict(choice.way)
-    for other, operator in _MENDS.items():
-        if other == axis or operator == choice.candidate.name or operator not in moved:
-            continue
-        leak = np.nan_to_num(_course(own, other, middle)[choice.part])
-        reach = OPERATORS[operator].reach
-        amounts = np.linspace(-reach, reach, POSITIONS)
-        response = _course(moved[operator], other, middle)
-        if not np.isfinite(response).all():
-            continue
-        mend = np.interp(-leak, *_sorted(response, amounts))
-        way[operator] = np.clip(mend, -reach / 2, reach / 2) - mend[choice.origin]
-    if len(way) == len(choice.way):
-        return choice
-    values = _values(validation, way, choice.directions)
-    rng = numpy_generator(seed, 0, "slider scores")
-    score = slider_score(
-        values, axis, spread, choice.origin, rng, null=moved[NOTHING_MOVED], draws=0
-    )
-    if score.sdot <= choice.score.sdot:
-        return choice
-    moves = _rising(_course(values, axis, choice.origin), choice.origin)
-    return replace(choice, way=way, moves=moves, score=score)
-
-
-_MENDS = {"brightness": "brightness", "hnr": "balance"}
-
-
-def _course(values: Array, axis: str, origin: int) -> Array:
-    """The median move of an axis at every position, over the anchors that have it; else nan."""
-    place = PLACE[axis]
-    moves = values[:, :, place] - values[:, origin : origin + 1, place]
-    moves = moves[np.isfinite(moves[:, origin])]
-    if not len(moves):
-        return np.full(values.shape[1], np.nan)
-    known = np.isfinite(moves).any(0)
-    course = np.full(values.shape[1], np.nan)
-    course[known] = np.nanmedian(moves[:, known], axis=0)
-    return course
-
-
-def _sorted(response: Array, amounts: Array) -> tuple[Array, Array]:
-    """A response that rises with the amounts, and the amounts."""
-    return _rising(response, len(amounts) // 2), amounts
-
-
-def _rising(moves: Array, origin: int) -> Array:
-    """A course that rises throughout and is 0 at the origin."""
-    moves = np.nan_to_num(moves)
-    up = np.maximum.accumulate(np.maximum(moves[origin:], 0.0))
-    down = np.minimum.accumulate(np.minimum(moves[: origin + 1][::-1], 0.0))[::-1]
-    made = np.concatenate([down[:-1], up])
-    made[origin] = 0.0
-    return made + 1e-9 * (np.arange(len(made)) - origin)
+    return Found(mapper, responses, tuple(anchors))
 
 
 def _judged(
     axis: str,
-    choice: _Choice | None,
-    chance: _Choice | None,
+    choice: Choice | None,
+    chance: Choice | None,
     test: Sequence[Playable],
     null: Array,
     spread: Array,
@@ -306,7 +152,7 @@ def _judged(
         return Slider(axis, family, unit, "none", "", (), (), verdict="not held", why=why)
     rng = numpy_generator(seed, 1, "slider scores")
 
-    def score_of(made: _Choice, positions: int) -> SliderScore:
+    def score_of(made: Choice, positions: int) -> SliderScore:
         along = np.linspace(0, len(made.part) - 1, positions)
         origin = int(np.abs(along - made.origin).argmin())
         along = along + (made.origin - along[origin])  # one of them is the sound as it is
@@ -314,11 +160,11 @@ def _judged(
             name: np.interp(along, np.arange(len(made.part)), amounts)
             for name, amounts in made.way.items()
         }
-        values = _values(test, way, made.directions)
+        values = values_of(test, way, made.candidate.directions)
         return slider_score(values, axis, spread, origin, rng, null=null)
 
     score = score_of(choice, POSITIONS)
-    by_chance = NOTHING if chance is None else score_of(chance, _LEAST_POSITIONS)
+    by_chance = NOTHING if chance is None else score_of(chance, LEAST_POSITIONS)
     slider = Slider(
         axis,
         family,
@@ -367,14 +213,14 @@ def _why_weak(score: SliderScore, null: SliderScore) -> str:
     return ""
 
 
-def _landing_error(slider: Slider, choice: _Choice, test: Sequence[Playable]) -> float | None:
+def _landing_error(slider: Slider, choice: Choice, test: Sequence[Playable]) -> float | None:
     """The median error of moves that are asked for, in the unit of the axis; None of no sound."""
     low, high = slider.reach
     place, errors = PLACE[slider.axis], []
     for index, anchor in enumerate(test):
         share = _LANDINGS[index % len(_LANDINGS)]
         move = low + share * (high - low)
-        audio = anchor.moved(slider.amounts_of(move), choice.directions)
+        audio = anchor.moved(slider.amounts_of(move), choice.candidate.directions)
         found = on_axes(measure(audio, anchor.model.sample_rate_hz))[place]
         start = on_axes(anchor.measured)[place]
         if np.isfinite(found) and np.isfinite(start):

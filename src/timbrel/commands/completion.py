@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from timbrel.config.options import groups_of, stage_named
-from timbrel.config.schema import STAGES
+from timbrel.config.stage_schemas import STAGES
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import write_text
 

@@ -12,7 +12,7 @@ import yaml
 
 from timbrel.commands.terminal import count
 from timbrel.config.options import conf_folder
-from timbrel.config.schema import STAGES
+from timbrel.config.stage_schemas import STAGES
 from timbrel.errors import override_text
 from timbrel.metrics.scores import SCORES
 from timbrel.runs.finder import Entry, summarise

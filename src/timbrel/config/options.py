@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from timbrel.config.schema import STAGES, Stage
+from timbrel.config.stage_schemas import STAGES, Stage
 from timbrel.errors import UserError, did_you_mean
 from timbrel.paths import user_path
 

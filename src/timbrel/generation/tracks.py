@@ -6,8 +6,10 @@ What is in hertz is in octaves above 1 Hz there, so that equal steps are equal t
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from timbrel.contracts import Conditions, Latent
@@ -38,6 +40,17 @@ def latent_of(
     width = rows.shape[1] - len(tracks)
     made = {name: _down(name, rows[:, width + i]) for i, name in enumerate(tracks)}
     return Latent(rows[:, :width], clip, Conditions(**made))
+
+
+def at_places(rows: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows at places between their frames, on straight lines.
+
+    >>> at_places(np.array([[0.0, 1.0, 3.0]]), np.array([0.5, 1.5, 2.0])).tolist()
+    [[0.5, 2.0, 3.0]]
+    """
+    left = np.clip(np.floor(places).astype(int), 0, rows.shape[1] - 1)
+    right = np.minimum(left + 1, rows.shape[1] - 1)
+    return rows[:, left] + (places - left) * (rows[:, right] - rows[:, left])
 
 
 def _up(name: str, track: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from timbrel.library.audio import Audio
     from timbrel.library.bundle import (
         Bundle,
         load_bundle,
@@ -11,12 +12,12 @@ if TYPE_CHECKING:
         save_bundle,
     )
     from timbrel.library.card import Card, Frontend, TrainingData
-    from timbrel.library.instrument import Audio, Instrument, load
+    from timbrel.library.instrument import Instrument, load
     from timbrel.library.render_settings import RenderSettings
 
 # Fetched at first use (PEP 562): listing a hundred runs must not wait for torch.
 _HOMES = {
-    "Audio": "instrument",
+    "Audio": "audio",
     "Bundle": "bundle",
     "Card": "card",
     "Frontend": "card",

@@ -1,7 +1,7 @@
 """The instrument: a bundle that encodes and renders, for Python and for the command line."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from timbrel.audio.export import ExportReport, ExportSettings, export
 from timbrel.audio.origin import tag
 from timbrel.config.values import PRESET
 from timbrel.contracts import Latent, joined
@@ -25,6 +24,7 @@ from timbrel.generation.prior.draw import Draw, Prior, described
 from timbrel.generation.prior.encoded import clip_of, encoded_clip
 from timbrel.generation.prior.recordings import Recordings
 from timbrel.generation.source import FixedSource
+from timbrel.library.audio import Audio
 from timbrel.library.bundle import Bundle, load_bundle
 from timbrel.library.from_sounds import between, continued, varied
 from timbrel.library.mapper_part import mapper_of
@@ -46,39 +46,6 @@ from timbrel.library.render_settings import (
     Samples,
     check_takes,
 )
-
-
-@dataclass(frozen=True)
-class Audio:
-    """A rendered sound: float32 `samples` (channel time) and how it was made."""
-
-    samples: Samples
-    rate_hz: int
-    metadata: Mapping[str, Any]
-
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds."""
-        return self.samples.shape[1] / self.rate_hz
-
-    def save(self, path: Path | str, *, overwrite: bool = False, **settings: Any) -> ExportReport:
-        """Write a sound file; `settings` are those of `ExportSettings`.
-
-        Without `format` the path's suffix decides. The bytes are those that `timbrel generate`
-        writes with the same arguments. Raises UserError as `timbrel.audio.export.export`.
-        """
-        path = Path(path)
-        if "format" not in settings and path.suffix.lower() in (".wav", ".flac"):
-            settings["format"] = path.suffix[1:]
-        return export(
-            path,
-            [self.samples],
-            rate_hz=self.rate_hz,
-            settings=ExportSettings(**settings),
-            metadata=self.metadata,
-            seed=int(self.metadata.get("seed") or 0),
-            overwrite=overwrite,
-        )
 
 
 class Instrument:

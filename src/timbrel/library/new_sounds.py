@@ -50,16 +50,21 @@ class NewSounds:
         """
         check_asked(asked)
         if asked:
-            values = [self._values(d, asked) for d in self._candidates(settings, n_samples)]
+            first_seed = CANDIDATES * settings.seed
+            draws = [self._drawn(settings, n_samples, first_seed + i) for i in range(CANDIDATES)]
+            values = [self._values(draw, asked) for draw in draws]
             order = nearest_first(asked, values)
-            if values[order[0]].keys() and None in values[order[0]].values():
-                lacking = next(k for k, v in values[order[0]].items() if v is None)
-                raise UserError(
-                    f"attributes.{lacking}: none of {CANDIDATES} sounds of '{self.name}' has it"
-                )
-            ranked = ((self._candidate(settings, n_samples, i), values[i]) for i in order)
+            for name, value in values[order[0]].items():
+                if value is None:
+                    raise UserError(
+                        f"attributes.{name}: none of {CANDIDATES} sounds of '{self.name}' has it"
+                    )
+            ranked = ((draws[i], values[i]) for i in order)
         else:
-            ranked = ((draw, {}) for draw in self._redrawn(settings, n_samples))
+            ranked = (
+                (self._drawn(settings, n_samples, settings.seed, redraw), {})
+                for redraw in range(1 + REDRAWS)
+            )
         if not settings.novelty:
             draw, found = next(ranked)
             return Chosen(draw, found)
@@ -95,17 +100,8 @@ class NewSounds:
             hop_samples=self.model.hop_samples,
         )
 
-    def _candidates(self, settings: RenderSettings, n_samples: int | None) -> Iterator[Draw]:
-        return (self._candidate(settings, n_samples, i) for i in range(CANDIDATES))
-
-    def _candidate(self, settings: RenderSettings, n_samples: int | None, index: int) -> Draw:
-        return self._drawn(settings, n_samples, CANDIDATES * settings.seed + index, 0)
-
-    def _redrawn(self, settings: RenderSettings, n_samples: int | None) -> Iterator[Draw]:
-        return (self._drawn(settings, n_samples, settings.seed, i) for i in range(1 + REDRAWS))
-
     def _drawn(
-        self, settings: RenderSettings, n_samples: int | None, seed: int, redraw: int
+        self, settings: RenderSettings, n_samples: int | None, seed: int, redraw: int = 0
     ) -> Draw:
         return self.prior.draw(
             seed,

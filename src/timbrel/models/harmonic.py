@@ -53,6 +53,9 @@ class HarmonicDecoder(nn.Module):
     from block to block (`decode_on`).
     """
 
+    balances = True
+    """Whether `balance_db` (`contracts.Conditions`) moves its noise against all else."""
+
     window: Float[Tensor, " window"]
     turn: Complex[Tensor, " bin"]
 

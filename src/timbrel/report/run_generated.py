@@ -7,9 +7,8 @@ from typing import Any
 from markupsafe import Markup
 
 from timbrel.errors import UserError
-from timbrel.report.figures import spectrogram_png
-from timbrel.report.page import audio_player, number, picture
-from timbrel.report.run_listening import excerpt
+from timbrel.report.page import number
+from timbrel.report.run_listening import heard
 from timbrel.report.run_warnings import command
 from timbrel.runs.folder import Run, holds_recordings, read_table
 
@@ -146,7 +145,7 @@ def _said_of_dozen(heard: int, drawn: int, held_out: dict[str, Any] | None) -> s
 def _dozen(run: Run, clips: list[dict[str, Any]]) -> tuple[Sound, ...]:
     """Every sound whose files are there, in the order of the table."""
     folder = run.evaluation_folder / "audio" / "generated"
-    heard = []
+    found = []
     for row in clips:
         seed = row["seed"]
         paths = [folder / f"seed_{seed}{beside}.wav" for beside in ("", "_nearest")]
@@ -161,22 +160,17 @@ def _dozen(run: Run, clips: list[dict[str, Any]]) -> tuple[Sound, ...]:
             )
         )
         nearest = f"'{row['training_file']}'{place}, {number(row['distance_db'])} dB away"
-        heard.append(Sound(seed, row.get("made_of") or "", nearest, sound, recording))
-    return tuple(heard)
+        found.append(Sound(seed, row.get("made_of") or "", nearest, sound, recording))
+    return tuple(found)
 
 
 def _heard(path: Path, seconds: float, label: str, *, small: bool = False) -> tuple[Markup, Markup]:
     """Player and picture of the first `seconds` of a file."""
+    size = {"size_in": _THUMB_IN, "dpi": _THUMB_DPI} if small else {}
     try:
-        audio, rate_hz = excerpt(path, seconds)
+        return heard(path, seconds, label, **size)
     except UserError as error:
         raise UserError(f"{error}; run timbrel evaluate again") from error
-    png = (
-        spectrogram_png(audio, rate_hz, size_in=_THUMB_IN, dpi=_THUMB_DPI)
-        if small
-        else spectrogram_png(audio, rate_hz)
-    )
-    return audio_player(audio, rate_hz, label), picture(png, f"Spectrogram of {label}")
 
 
 def _pair(run: Run) -> tuple[tuple[tuple[Markup, Markup], str], ...]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -143,6 +144,13 @@ def excerpt(path: Path, seconds: float) -> tuple[NDArray[np.float32], int]:
     audio = np.concatenate(blocks).T if blocks else np.zeros((1, 1), np.float32)
     audio = audio if len(audio) <= 2 else audio.mean(0, keepdims=True)
     return np.ascontiguousarray(audio), rate_hz
+
+
+def heard(path: Path, seconds: float, label: str, **size: Any) -> tuple[Markup, Markup]:
+    """Player and picture of the first `seconds` of a file; `size` is that of `spectrogram_png`."""
+    audio, rate_hz = excerpt(path, seconds)
+    png = spectrogram_png(audio, rate_hz, **size)
+    return audio_player(audio, rate_hz, label), picture(png, f"Spectrogram of {label}")
 
 
 def normalised_excerpt(

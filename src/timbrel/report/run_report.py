@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from timbrel.config.schema import STAGES
+from timbrel.config.stage_schemas import STAGES
 from timbrel.config.walk import leaves
 from timbrel.errors import override_text
 from timbrel.metrics.scores import SCORES

@@ -5,9 +5,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from timbrel.report.figures import spectrogram_png
-from timbrel.report.page import audio_player, number, picture
-from timbrel.report.run_listening import excerpt
+from timbrel.report.page import number
+from timbrel.report.run_listening import heard
 from timbrel.report.run_warnings import command
 from timbrel.runs.folder import ANALYSIS_FOLDER, Run, read_table
 
@@ -103,10 +102,14 @@ def _traversal(run: Run, row: dict[str, Any]) -> Traversal | None:
     paths = sorted(folder.glob(f"{row['axis']}_*.wav"))
     if not paths:
         return None
-    heard = []
-    for index, path in enumerate(paths):
-        audio, rate_hz = excerpt(path, _HEARD_S)
-        label = f"{row['axis']}, position {index + 1} of {len(paths)}"
-        png = spectrogram_png(audio, rate_hz, size_in=_THUMB_IN, dpi=_THUMB_DPI)
-        heard.append((audio_player(audio, rate_hz, label), picture(png, f"Spectrogram of {label}")))
-    return Traversal(row["axis"], tuple(heard))
+    sounds = (
+        heard(
+            path,
+            _HEARD_S,
+            f"{row['axis']}, position {index} of {len(paths)}",
+            size_in=_THUMB_IN,
+            dpi=_THUMB_DPI,
+        )
+        for index, path in enumerate(paths, 1)
+    )
+    return Traversal(row["axis"], tuple(sounds))

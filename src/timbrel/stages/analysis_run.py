@@ -22,13 +22,12 @@ from timbrel.attributes.measurement import measure
 from timbrel.config.choices import DataKind
 from timbrel.contracts import joined
 from timbrel.data.cache.store import Cache
-from timbrel.data.split.parts import Segment, data_hash
+from timbrel.data.split.parts import Segment
 from timbrel.files import check_room, replacing_folder
 from timbrel.generation.controls.apply import Playable, playable
 from timbrel.generation.controls.mapper import Slider
 from timbrel.generation.file_source import encode_whole
 from timbrel.generation.prior.draw import Prior
-from timbrel.library.bundle import load_bundle
 from timbrel.library.card import Frontend
 from timbrel.library.mapper_part import save_mapper
 from timbrel.library.prior_part import prior_of
@@ -36,11 +35,10 @@ from timbrel.metrics.sliders import AXES, on_axes
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.runs.folder import ANALYSIS_FOLDER
 from timbrel.stages.evaluation_run import full_precision, page_of, run_config
+from timbrel.stages.opened_run import opened_run
 from timbrel.stages.progress import now_and_then
-from timbrel.stages.recordings import Recordings, recordings
+from timbrel.stages.recordings import Recordings
 from timbrel.stages.run_folders import check_run
-from timbrel.training.compute import resolve_compute
-from timbrel.training.provenance import check_same_data
 
 ANCHOR_S = 3.0
 """So much of a sound is moved and measured."""
@@ -67,11 +65,8 @@ def analyse_run(config: DictConfig) -> int:
     folder = check_run(config.run)
     check_room(folder, advice="make room, or copy the run to another place")
     trained = run_config(folder, data_root=config.data_root)
-    compute = resolve_compute(**{**config.device, "precision": "fp32"})
-    bundle = load_bundle(folder, trust=True)  # a run folder is code: its config builds any part
-    model = bundle.model.to(compute.torch_device).requires_grad_(False)
-    found = recordings(trained.data, seed=trained.seed, guard_samples=model.receptive_field_samples)
-    check_same_data(folder, data_hash(found.split))
+    run = opened_run(folder, trained, config.device)
+    bundle, model, found = run.bundle, run.model, run.recordings
     say = now_and_then()
     profile = PROFILES[str(config.profile)]
     with full_precision():

@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from timbrel.audio.names import fitting
 from timbrel.config import checks as config_checks
 from timbrel.config.options import conf_folder, user_conf_folder
-from timbrel.config.schema import OPEN_SECTIONS, STAGES
+from timbrel.config.schema import OPEN_SECTIONS
+from timbrel.config.stage_schemas import STAGES
 from timbrel.config.walk import leaves
 from timbrel.errors import UserError, without_trace
 from timbrel.files import refusal

@@ -33,11 +33,10 @@ from timbrel.config.choices import SecondPitch
 from timbrel.config.limits import ByKey
 from timbrel.config.schema import EvaluateSection
 from timbrel.data.scan.catalog import Catalog
-from timbrel.data.split.parts import Segment, data_hash
+from timbrel.data.split.parts import Segment
 from timbrel.errors import UserError
 from timbrel.files import check_room, replacing_folder
 from timbrel.generation.prior.draw import Prior
-from timbrel.library.bundle import load_bundle
 from timbrel.library.prior_part import prior_of
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.paths import user_path
@@ -48,11 +47,10 @@ from timbrel.runs.folder import (
     read_metrics,
 )
 from timbrel.stages.evaluation_tables import print_evaluation
+from timbrel.stages.opened_run import opened_run
 from timbrel.stages.progress import now_and_then
-from timbrel.stages.recordings import Recordings, recordings
+from timbrel.stages.recordings import Recordings
 from timbrel.stages.run_folders import check_run, find_recordings, saved_config
-from timbrel.training.compute import resolve_compute
-from timbrel.training.provenance import check_same_data
 
 _SECOND_PITCH = {SecondPitch.none: None, SecondPitch.swift_f0: swift_pitch}
 _PARITY_FILES = 16  # of training, where nothing is held out
@@ -85,11 +83,8 @@ def evaluate(config: DictConfig) -> int:
     device = config.device
     if device.precision == "bf16":
         raise UserError("device.precision=bf16: models are scored in fp32; leave it out")
-    compute = resolve_compute(**{**device, "precision": "fp32"})
-    bundle = load_bundle(folder, trust=True)  # a run folder is code: its config builds any part
-    model = bundle.model.to(compute.torch_device).requires_grad_(False)
-    found = recordings(trained.data, seed=trained.seed, guard_samples=model.receptive_field_samples)
-    check_same_data(folder, data_hash(found.split))
+    run = opened_run(folder, trained, device)
+    bundle, model, found = run.bundle, run.model, run.recordings
     outcome = evaluate_model(
         folder,
         model,

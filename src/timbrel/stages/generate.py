@@ -285,8 +285,7 @@ def _said(rendering: "Rendering", settings: "RenderSettings", asked: Mapping[str
     for name, value in rendering.attributes.items():
         said += f", {name} {'unknown' if value is None else f'{value:.4g}'} (asked {asked[name]:g})"
     for landing in rendering.landings:
-        found = "unknown" if landing.found is None else landing.words
-        said += f", {landing.control} {found}"
+        said += f", {landing.control} {landing.words}"
         said += "" if landing.reached else " (as far as its slider reaches)"
     if rendering.nearest is not None:
         near, share = printable(rendering.nearest.name), rendering.nearest.share

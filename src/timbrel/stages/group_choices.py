@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from timbrel.config.options import groups_of
-from timbrel.config.schema import STAGES
+from timbrel.config.stage_schemas import STAGES
 from timbrel.errors import UserError, did_you_mean
 
 SWEEP = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag|int|float)\(")

@@ -37,7 +37,7 @@ class Manifest:
         if self.path.exists():
             self._read()
         else:
-            write_text(self.path, _line(dict.fromkeys(_COLUMNS, "") | {c: c for c in _COLUMNS}))
+            write_text(self.path, _line({column: column for column in _COLUMNS}))
 
     def _read(self) -> None:
         try:

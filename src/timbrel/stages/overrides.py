@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from timbrel.config.options import groups_of, options, shadowed_options, stage_named
-from timbrel.config.schema import STAGES, in_open_section
+from timbrel.config.schema import in_open_section
+from timbrel.config.stage_schemas import STAGES
 from timbrel.errors import UserError, did_you_mean
 from timbrel.paths import user_path
 from timbrel.stages.group_choices import SWEEP, check_choice, check_not_null

@@ -7,25 +7,20 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from timbrel.analysis.bank import encoded, fit_bank, fit_recordings
-from timbrel.analysis.excerpts import thinned
+from timbrel.analysis.excerpts import MOST_HELD_OUT, thinned
 from timbrel.analysis.flow_fit import FittedFlow, FlowSettings, fit_flow
-from timbrel.data.split.parts import Split, data_hash
+from timbrel.data.split.parts import Split
 from timbrel.errors import UserError
 from timbrel.generation.prior.bank import Bank
 from timbrel.generation.prior.draw import Prior
 from timbrel.generation.prior.kinds import fitting_kind, make_prior
 from timbrel.generation.prior.recordings import Recordings
 from timbrel.generation.statistics import LatentStatistics
-from timbrel.library.bundle import load_bundle
 from timbrel.library.prior_part import save_prior
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages.evaluation_run import full_precision, run_config
-from timbrel.stages.recordings import recordings
+from timbrel.stages.opened_run import opened_run
 from timbrel.stages.run_folders import check_run
-from timbrel.training.compute import resolve_compute
-from timbrel.training.provenance import check_same_data
-
-_MOST_HELD_OUT = 64
 
 
 @dataclass(frozen=True)
@@ -119,7 +114,7 @@ def _flow(model: Autoencoder, bank: Bank | None, split: Split, seed: int) -> Fit
     if bank is None:
         raise ValueError("nothing but silence; take prior=gaussian")
     with full_precision():
-        held_out = encoded(model, thinned(split.validation, _MOST_HELD_OUT))
+        held_out = encoded(model, thinned(split.validation, MOST_HELD_OUT))
     return fit_flow(bank, held_out, seed, FlowSettings())
 
 
@@ -127,11 +122,8 @@ def fit(config: DictConfig) -> DictConfig:
     """Fit the prior of the run that `config` names, and write it into the run's model."""
     folder = check_run(config.run)
     trained = run_config(folder, data_root=config.data_root)
-    compute = resolve_compute(**{**config.device, "precision": "fp32"})
-    bundle = load_bundle(folder, trust=True)  # a run folder is code: its config builds any part
-    model = bundle.model.to(compute.torch_device).requires_grad_(False)
-    found = recordings(trained.data, seed=trained.seed, guard_samples=model.receptive_field_samples)
-    check_same_data(folder, data_hash(found.split))
+    run = opened_run(folder, trained, config.device)
+    bundle, model, found = run.bundle, run.model, run.recordings
     fitted = fit_prior(
         model, found.split, bundle.statistics, config.prior, seed=trained.seed, strict=True
     )

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from timbrel.attributes.registry import name_of_now
 from timbrel.audio.names import file_name
 from timbrel.config.limits import moved
-from timbrel.config.schema import STAGES
+from timbrel.config.stage_schemas import STAGES
 from timbrel.errors import UserError, folder_fault
 from timbrel.files import write_error, write_text
 from timbrel.paths import user_path

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,12 @@ class Playable:
     measured: Measurement
     n_samples: int
 
-    @property
+    @cached_property
+    def level_db(self) -> float:
+        """How loud it is as it is, as `_level_db` says."""
+        return _level_db(self.audio, self.model.sample_rate_hz)
+
+    @cached_property
     def own(self) -> dict[str, float]:
         """What operators have to know of it."""
         attack = self.measured.value("log_attack_time")
@@ -69,9 +75,7 @@ class Playable:
             if others.get(name):
                 made = operator.apply(made, others[name], self.own)
         audio = decoded(self.model, made)
-        held_db = _level_db(self.audio, self.model.sample_rate_hz) - _level_db(
-            audio, self.model.sample_rate_hz
-        )
+        held_db = self.level_db - _level_db(audio, self.model.sample_rate_hz)
         gain = 1.0
         if np.isfinite(held_db):
             gain = 10 ** (float(np.clip(held_db, -_MOST_HOLD_DB, _MOST_HOLD_DB)) / 20)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from timbrel.contracts import Latent
-from timbrel.generation.tracks import latent_of, rows_of
+from timbrel.generation.tracks import at_places, latent_of, rows_of
 
 _SOUNDS_DB, _ONSET_DB = -60.0, -20.0
 _SILENT_DB = -200.0
@@ -68,9 +68,9 @@ class Shaped:
         rows = self.rows.copy()
         levels = [self.row("loudness_db")] if "loudness_db" in self.tracks else []
         rows[levels] = 10 ** (rows[levels] / 20)
-        rows = _between(rows, places)
+        rows = at_places(rows, places)
         rows[levels] = np.maximum(20 * np.log10(np.maximum(rows[levels], 1e-30)), _SILENT_DB)
-        gain = _between(self.gain_db[None], places)[0]
+        gain = at_places(self.gain_db[None], places)[0]
 
         def moved(frame: int) -> int:
             return int(np.clip(np.searchsorted(places, frame), 0, len(places) - 1))
@@ -140,9 +140,3 @@ def envelope(gain_db: Array, n_samples: int, hop_samples: int) -> Array:
     """A gain per frame as one per sample: straight lines between the frames' middles."""
     middles = (np.arange(len(gain_db)) + 0.5) * hop_samples
     return np.interp(np.arange(n_samples), middles, 10 ** (gain_db / 20))
-
-
-def _between(rows: Array, places: Array) -> Array:
-    left = np.clip(np.floor(places).astype(int), 0, rows.shape[1] - 1)
-    right = np.minimum(left + 1, rows.shape[1] - 1)
-    return rows[:, left] + (places - left) * (rows[:, right] - rows[:, left])

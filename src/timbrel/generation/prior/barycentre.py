@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from timbrel.generation.prior.bank import Bank, BankClip
 from timbrel.generation.prior.draw import Draw, visited
 from timbrel.generation.source import FixedSource
-from timbrel.generation.tracks import latent_of
+from timbrel.generation.tracks import at_places, latent_of
 from timbrel.randomness import numpy_generator
 
 ONSET_FRAMES = 6
@@ -65,28 +65,10 @@ class BarycentrePrior:
         length: float = 1.0,
         temperature: float = 1.0,
         redraw: int = 0,
+        of: BankClip | None = None,
     ) -> Draw:
-        """The sound of `seed`, with an end of its own."""
-        return self.draw_of(
-            visited(self.bank.recordings, seed),
-            seed,
-            n_samples=n_samples,
-            length=length,
-            temperature=temperature,
-            redraw=redraw,
-        )
-
-    def draw_of(
-        self,
-        anchor: BankClip,
-        seed: int,
-        *,
-        n_samples: int | None,
-        length: float,
-        temperature: float,
-        redraw: int,
-    ) -> Draw:
-        """A sound that is mostly `anchor`, a recording of the bank."""
+        """The sound of `seed`, mostly `of` or the recording that the seed visits; it has an end."""
+        anchor = of or visited(self.bank.recordings, seed)
         rng = numpy_generator(seed, redraw, "prior bank")
         near = self.neighbours(anchor)
         partner = near[rng.integers(len(near))] if near else anchor
@@ -292,9 +274,7 @@ def _laid(clip: BankClip, before: int, body: int) -> Array:
     last = max(clip.end_frame, fixed + 1) - 1
     place = np.concatenate([np.arange(start, fixed), np.linspace(fixed, last, body)])
     place = np.minimum(place, rows.shape[1] - 1)
-    left = np.floor(place).astype(int)
-    right = np.minimum(left + 1, rows.shape[1] - 1)
-    return rows[:, left] + (place - left) * (rows[:, right] - rows[:, left])
+    return at_places(rows, place)
 
 
 def _course(clip: BankClip, tracks: tuple[str, ...]) -> Array:

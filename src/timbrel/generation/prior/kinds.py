@@ -84,9 +84,9 @@ class EachByItsKind:
         """The sound of `seed`; it ends where its recording is a hit or a note."""
         clip = visited(self.bank.recordings, seed)
         prior = self.hits if clip.event else self.textures
-        return prior.draw_of(
-            clip,
+        return prior.draw(
             seed,
+            of=clip,
             n_samples=n_samples,
             length=length,
             temperature=temperature,

@@ -59,28 +59,13 @@ class ResamplePrior:
         length: float = 1.0,
         temperature: float = 1.0,
         redraw: int = 0,
+        of: BankClip | None = None,
     ) -> Draw:
-        """The sound of `seed`: `n_samples` long, or as long as its recording, times `length`."""
-        return self.draw_of(
-            visited(self.bank.recordings, seed),
-            seed,
-            n_samples=n_samples,
-            length=length,
-            temperature=temperature,
-            redraw=redraw,
-        )
+        """The sound of `seed`: `n_samples` long, or as long as its recording, times `length`.
 
-    def draw_of(
-        self,
-        clip: BankClip,
-        seed: int,
-        *,
-        n_samples: int | None,
-        length: float,
-        temperature: float,
-        redraw: int,
-    ) -> Draw:
-        """A texture like `clip`, a recording of the bank."""
+        It is like `of`, or like the recording that the seed visits.
+        """
+        clip = of or visited(self.bank.recordings, seed)
         clips = self.bank.recordings
         index = clips.index(clip)
         rng = numpy_generator(seed, redraw, "prior direction")

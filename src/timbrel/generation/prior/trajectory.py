@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrel.generation.prior.bank import BankClip
+from timbrel.generation.tracks import at_places
 
 LEAD_FRAMES, ONSET_FRAMES = 4, 6
 HEAD_POINTS = LEAD_FRAMES + ONSET_FRAMES
@@ -128,13 +129,13 @@ class Space:
         place = np.concatenate(
             [np.arange(first, HEAD_POINTS), np.linspace(HEAD_POINTS, POINTS - 1, body)]
         )
-        return _at(made, place), self.clip_components.T @ steady[3:] + self.clip_mean
+        return at_places(made, place), self.clip_components.T @ steady[3:] + self.clip_mean
 
     def rows_at_frames(self, trajectory: Stored, attributes: Attributes, clip: BankClip) -> Array:
         """The rows of `trajectory` in each frame of `clip` up to its end."""
         made, _ = self._made(trajectory, attributes)
         points = np.interp(np.arange(clip.end_frame), *_first_of_equal(_places(clip)))
-        return _at(made, points)
+        return at_places(made, points)
 
     def _made(self, trajectory: Stored, attributes: Attributes) -> tuple[Array, Array]:
         raw = trajectory * self.scale[:, None].astype(np.float64) + self.mean
@@ -174,7 +175,7 @@ class Space:
                 *(self.clip_components @ (clip.clip_code - self.clip_mean)),
             ]
         )
-        return np.concatenate([_at(moving, _places(clip)), np.tile(steady[:, None], POINTS)])
+        return np.concatenate([at_places(moving, _places(clip)), np.tile(steady[:, None], POINTS)])
 
 
 def fit_space(clips: Sequence[BankClip], tracks: tuple[str, ...]) -> Space:
@@ -268,13 +269,6 @@ def _first_of_equal(place: Array) -> tuple[Array, Array]:
     """
     last = np.append(np.diff(place) > 0, True)
     return place[last], np.flatnonzero(last).astype(np.float64)
-
-
-def _at(rows: Array, place: Array) -> Array:
-    """Rows at places between their columns, on straight lines."""
-    left = np.minimum(np.floor(place).astype(int), rows.shape[1] - 1)
-    right = np.minimum(left + 1, rows.shape[1] - 1)
-    return rows[:, left] + (place - left) * (rows[:, right] - rows[:, left])
 
 
 def _track_rows(rows: Array, tracks: tuple[str, ...]) -> dict[str, Array]:

@@ -1,0 +1,170 @@
+"""Chooses what moves a slider: the candidate, and the part of its way, that score best.
+
+A candidate is decoded and measured at nine positions on some sounds, its anchors.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from timbrel.analysis.slider_candidates import Candidate
+from timbrel.attributes.measurement import measure
+from timbrel.generation.controls.apply import Playable
+from timbrel.generation.controls.operators import OPERATORS
+from timbrel.metrics.sliders import PLACE, SliderScore, on_axes, pitched, slider_score
+from timbrel.randomness import numpy_generator
+
+POSITIONS, LEAST_POSITIONS = 9, 5
+NOTHING_MOVED = "nothing"
+"""The name of what is no candidate: the same sounds in other takes."""
+
+_MENDS = {"brightness": "brightness", "hnr": "balance"}
+
+Array = NDArray[np.float64]
+
+
+def takes_of(anchors: Sequence[Playable]) -> Array:
+    """What anchors come to where nothing is moved, `(anchor, take, axis)`."""
+    return np.stack(
+        [
+            np.stack(
+                [
+                    on_axes(measure(anchor.again(take), anchor.model.sample_rate_hz))
+                    for take in range(POSITIONS)
+                ]
+            )
+            for anchor in anchors
+        ]
+    )
+
+
+def values_of(
+    anchors: Sequence[Playable], way: Mapping[str, Array], directions: Mapping[str, Array]
+) -> Array:
+    """`(anchor, position, axis)`; `way` gives the amounts of operators and directions there."""
+    found = []
+    for anchor in anchors:
+        rows = []
+        for position in range(len(next(iter(way.values())))):
+            amounts = {name: float(along[position]) for name, along in way.items()}
+            audio = anchor.moved(amounts, directions)
+            rows.append(on_axes(measure(audio, anchor.model.sample_rate_hz)))
+        found.append(np.stack(rows))
+    return np.stack(found)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A candidate, and the positions of it that are used.
+
+    `way` gives its amounts there, and those of what makes up for its leaks. The axis rises from the
+    first to the last; `moves` are its median moves on the anchors, `part` the positions' places.
+    """
+
+    candidate: Candidate
+    way: Mapping[str, Array]
+    moves: Array
+    part: NDArray[np.int64]
+    score: SliderScore
+
+    @property
+    def origin(self) -> int:
+        """The position at which the sound is as it is."""
+        return int(np.abs(self.way[self.candidate.name]).argmin())
+
+
+def chosen(
+    axis: str,
+    tried: Sequence[Candidate],
+    moved: Mapping[str, Array],
+    spread: Array,
+    seed: int,
+) -> Choice | None:
+    """The candidate, and the part of its way, that score best; None if no anchor has the axis."""
+    best: Choice | None = None
+    rng = numpy_generator(seed, 0, "slider scores")
+    middle = POSITIONS // 2
+    for candidate in tried:
+        amounts = np.linspace(-candidate.reach, candidate.reach, POSITIONS)
+        values = moved[candidate.name]
+        course = course_of(values, axis, middle)
+        if not np.isfinite(course).any():
+            continue
+        upwards = course[-1] >= course[0]
+        for first in range(middle + 1):
+            for last in range(max(middle, first + LEAST_POSITIONS - 1), POSITIONS):
+                part = np.arange(first, last + 1)
+                part = part if upwards else part[::-1]
+                origin = int(np.flatnonzero(part == middle)[0])
+                score = slider_score(
+                    values[:, part], axis, spread, origin, rng, null=moved[NOTHING_MOVED], draws=0
+                )
+                if best is None or score.sdot > best.score.sdot:
+                    moves = _rising(course[part], origin)
+                    way = {candidate.name: amounts[part]}
+                    best = Choice(candidate, way, moves, part, score)
+    return best
+
+
+def compensated(
+    choice: Choice,
+    axis: str,
+    validation: Sequence[Playable],
+    moved: Mapping[str, Array],
+    spread: Array,
+    seed: int,
+) -> Choice:
+    """The choice with what makes up for its leaks into brightness and noisiness, if that is better.
+
+    By the median leak at every position and the median response of the operator in question.
+    """
+    own = pitched(moved[choice.candidate.name])
+    middle = POSITIONS // 2
+    way = dict(choice.way)
+    for other, operator in _MENDS.items():
+        if other == axis or operator == choice.candidate.name or operator not in moved:
+            continue
+        leak = np.nan_to_num(course_of(own, other, middle)[choice.part])
+        reach = OPERATORS[operator].reach
+        amounts = np.linspace(-reach, reach, POSITIONS)
+        response = course_of(moved[operator], other, middle)
+        if not np.isfinite(response).all():
+            continue
+        mend = np.interp(-leak, _rising(response, middle), amounts)
+        way[operator] = np.clip(mend, -reach / 2, reach / 2) - mend[choice.origin]
+    if len(way) == len(choice.way):
+        return choice
+    values = values_of(validation, way, choice.candidate.directions)
+    rng = numpy_generator(seed, 0, "slider scores")
+    score = slider_score(
+        values, axis, spread, choice.origin, rng, null=moved[NOTHING_MOVED], draws=0
+    )
+    if score.sdot <= choice.score.sdot:
+        return choice
+    moves = _rising(course_of(values, axis, choice.origin), choice.origin)
+    return replace(choice, way=way, moves=moves, score=score)
+
+
+def course_of(values: Array, axis: str, origin: int) -> Array:
+    """The median move of an axis at every position, over the anchors that have it; else nan."""
+    place = PLACE[axis]
+    moves = values[:, :, place] - values[:, origin : origin + 1, place]
+    moves = moves[np.isfinite(moves[:, origin])]
+    if not len(moves):
+        return np.full(values.shape[1], np.nan)
+    known = np.isfinite(moves).any(0)
+    course = np.full(values.shape[1], np.nan)
+    course[known] = np.nanmedian(moves[:, known], axis=0)
+    return course
+
+
+def _rising(moves: Array, origin: int) -> Array:
+    """A course that rises throughout and is 0 at the origin."""
+    moves = np.nan_to_num(moves)
+    up = np.maximum.accumulate(np.maximum(moves[origin:], 0.0))
+    down = np.minimum.accumulate(np.minimum(moves[: origin + 1][::-1], 0.0))[::-1]
+    made = np.concatenate([down[:-1], up])
+    made[origin] = 0.0
+    return made + 1e-9 * (np.arange(len(made)) - origin)
