@@ -17,9 +17,10 @@ from torch import Tensor
 class Conditions:
     """Optional controls for decoders that need them (DDSP); empty elsewhere.
 
-    `f0_hz`, `confidence` (0 to 1), `loudness_db` and `centroid_hz` are tracks, a value per latent
-    frame. So is `balance_db`, which no sound is measured for: a control, by how much what is tonal
-    shall stand out from the noise more than was learned.
+    `f0_hz`, `confidence` (0 to 1), `loudness_db`, `centroid_hz` and `hnr_db` (how far what is tonal
+    stands out from all else) are tracks, a value per latent frame. So is `balance_db`, which no
+    sound is measured for: a control, by how much what is tonal shall stand out from the noise more
+    than was learned.
     `first_frame` says where in its sound the code begins (0 if None): a decoder that mixes in noise
     draws it by position, so that a stream and a whole file are the same sound. `first_cycle` is the
     phase of f0 at the middle of the first frame, in periods (0 if None).
@@ -29,6 +30,7 @@ class Conditions:
     confidence: Float[Tensor, "batch frame"] | None = None
     loudness_db: Float[Tensor, "batch frame"] | None = None
     centroid_hz: Float[Tensor, "batch frame"] | None = None
+    hnr_db: Float[Tensor, "batch frame"] | None = None
     balance_db: Float[Tensor, "batch frame"] | None = None
     first_frame: Int[Tensor, " batch"] | None = None
     first_cycle: Float[Tensor, " batch"] | None = None
@@ -60,7 +62,7 @@ class Conditions:
         return Conditions(**tracks, first_frame=first)
 
 
-TRACKS = ("f0_hz", "confidence", "loudness_db", "centroid_hz")
+TRACKS = ("f0_hz", "confidence", "loudness_db", "centroid_hz", "hnr_db")
 """The conditions that have a value per frame."""
 
 

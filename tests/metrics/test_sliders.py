@@ -104,6 +104,15 @@ def test_anchors_without_the_target_are_left_out_and_without_another_axis_leak_n
     assert score(values).n == 0
 
 
+def test_a_leak_counts_by_the_share_of_sounds_that_have_the_axis() -> None:
+    values = moved(brightness=WAY)
+    values[0, :, PLACE["hnr"]] = 2 * WAY
+    found = score(values)
+    leak = (2 - 3.0 * AXES[PLACE["hnr"]].noise) / 5
+    assert (found.leak, found.leaks_to) == (pytest.approx(leak), "hnr")
+    assert found.purity == pytest.approx(1 / (1 + leak))
+
+
 def test_what_moves_by_itself_is_no_slider_and_no_leak() -> None:
     rng = np.random.default_rng(1)
     restless = rng.normal(0, 0.3, (2, 40, POSITIONS))

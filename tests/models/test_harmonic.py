@@ -20,14 +20,13 @@ RATE_HZ, HOP, FRAMES = 48_000, 512, 94
 
 
 def autoencoder(
-    channels: int = 1, *, noise: float = -20.0, seed: int = 0, brightness: bool = False
+    channels: int = 1, *, noise: float = -20.0, seed: int = 0, **settings: bool
 ) -> Autoencoder:
     torch.manual_seed(seed)
     frame = {"width": 16, "blocks": 1, "kernel_frames": 3, "expansion": 2}
     spectrum = {"channels": channels, "window_samples": 2048, "hop_samples": HOP}
     decoder = HarmonicDecoder(
-        latent_dim=4, clip_dim=0, sample_rate_hz=RATE_HZ, brightness=brightness,
-        **spectrum, **frame,
+        latent_dim=4, clip_dim=0, sample_rate_hz=RATE_HZ, **spectrum, **frame, **settings,
     )  # fmt: skip
     nn.init.constant_(decoder.noise.values.bias, noise)
     low = decoder.envelope.low
@@ -54,6 +53,7 @@ def code(
         confidence=sure,
         loudness_db=torch.full((1, n_frames), level_db),
         centroid_hz=3 * f0_hz[None].float(),
+        hnr_db=torch.full((1, n_frames), 10.0),
     )
     return Latent(frames, torch.zeros(1, 0), tracks)
 
@@ -93,7 +93,7 @@ def test_without_confidence_no_f0_is_heard_and_with_it_nothing_free() -> None:
 def test_the_brightness_is_that_of_the_track(channels: int) -> None:
     assert autoencoder().conditions == TRACKS[:3]  # as bundles of before there was a brightness
     model = autoencoder(channels, brightness=True)
-    assert model.conditions == TRACKS
+    assert model.conditions == TRACKS[:4]
     latent = code(torch.full((FRAMES,), 110.0))
 
     def centroid_octaves(track_hz: torch.Tensor) -> float:
@@ -110,9 +110,25 @@ def test_the_brightness_is_that_of_the_track(channels: int) -> None:
     assert high - middle == pytest.approx(np.log2(180 / 165), abs=0.03)
 
 
-@pytest.mark.parametrize(("channels", "brightness"), [(1, False), (1, True), (2, True)])
-def test_a_stream_is_the_whole_sound(channels: int, brightness: bool) -> None:
-    model = autoencoder(channels, noise=-6.0, brightness=brightness)
+@pytest.mark.parametrize("noise", [-4.0, -2.0])
+def test_the_noisiness_is_that_of_the_track(noise: float) -> None:
+    model = autoencoder(brightness=True, noisiness=True)
+    assert model.conditions == TRACKS
+    envelope = model.decoder.envelope.values.bias
+    model.decoder.noise.values.bias.copy_(envelope.clamp_max(float(envelope[8])) + noise)
+    latent = code(torch.full((FRAMES,), 220.0))
+    for wanted_db in (5.0, 10.0, 20.0):
+        asked = replace(latent.conditions, hnr_db=torch.full((1, FRAMES), wanted_db))
+        audio = model.decode(replace(latent, conditions=asked))[0].numpy()
+        assert measure(audio, RATE_HZ).value("hnr_db") == pytest.approx(wanted_db, abs=2.5)
+
+
+@pytest.mark.parametrize(
+    ("channels", "settings"),
+    [(1, {}), (1, {"brightness": True}), (2, {"brightness": True, "noisiness": True})],
+)
+def test_a_stream_is_the_whole_sound(channels: int, settings: dict[str, bool]) -> None:
+    model = autoencoder(channels, noise=-6.0, **settings)
     track = 2 ** (7.5 + torch.sin(torch.linspace(0.0, 20.0, 300)))
     latent = code(track, 0.7)
     whole = model.decode(latent)[0].numpy()

@@ -21,6 +21,7 @@ _BOUNDS = {
     "confidence": (0.0, 1.0),
     "loudness_db": (-math.inf, 4.0),
     "centroid_hz": (_LEAST_HZ, 96_000.0),
+    "hnr_db": (-20.0, 40.0),
 }
 
 

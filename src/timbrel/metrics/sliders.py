@@ -134,7 +134,7 @@ def slider_score(
     range: a slope would miss a change and back. From both goes what the sound does where nothing is
     moved: `null`, `(anchor, take, axis)`, are values of the same sounds in other takes. An axis
     that is defined at the origin, in every take and not at every position counts as a change of one
-    spread; an anchor that does not have an axis has no leak to it. The brightness
+    spread; a leak to an axis counts by the share of anchors that have it. The brightness
     of a sound that has a pitch at all positions is its centroid above the fundamental: a note that
     is played higher is not brighter. Without `draws` of the anchors there is no interval.
     """
@@ -154,7 +154,7 @@ def slider_score(
 
     def of(rows: NDArray[np.int64]) -> tuple[float, float, float, float]:
         moved = float(np.median(travel[rows]))
-        others = _medians(leaks[rows]).sum()
+        others = _counted(leaks[rows]).sum()
         purity = moved / (moved + others) if moved > 0 else 0.0
         steady = float(np.median(monotone[rows]))
         return purity * max(0.0, steady) * min(1.0, moved), purity, steady, min(1.0, moved)
@@ -163,8 +163,8 @@ def slider_score(
     sdot, purity, steady, reach = of(everyone)
     drawn = [of(rng.integers(len(known), size=len(known)))[0] for _ in range(draws)] or [sdot]
     each = travel / np.maximum(travel + np.nansum(leaks, axis=1), 1e-12)
-    medians = _medians(leaks)
-    worst = int(medians.argmax())
+    counted = _counted(leaks)
+    worst = int(counted.argmax())
     return SliderScore(
         sdot=sdot,
         low=float(np.quantile(drawn, 0.025)),
@@ -174,8 +174,8 @@ def slider_score(
         monotonicity=steady,
         range=reach,
         smoothness=float(np.median(smooth)),
-        leak=float(medians[worst]),
-        leaks_to=AXES[worst].name if medians[worst] > 0 else "",
+        leak=float(counted[worst]),
+        leaks_to=AXES[worst].name if counted[worst] > 0 else "",
         n=len(known),
     )
 
@@ -245,8 +245,13 @@ def _leak(course: Values, middle: float, takes: Values, axis: Axis, spread: floa
     return max(max(0.0, moved) / spread, lost)
 
 
-def _medians(leaks: Values) -> Values:
-    """Of every axis over the anchors that have it; 0 where none has."""
-    return np.array(
-        [float(np.median(c[np.isfinite(c)])) if np.isfinite(c).any() else 0.0 for c in leaks.T]
-    )
+def _counted(leaks: Values) -> Values:
+    """Of every axis the median over the anchors that have it, times their share; 0 without one.
+
+    Two sounds of many that have onsets to count do not weigh as much as what all sounds have.
+    """
+    known = np.isfinite(leaks)
+    medians = [
+        float(np.median(c[k])) if k.any() else 0.0 for c, k in zip(leaks.T, known.T, strict=True)
+    ]
+    return np.array(medians) * known.mean(0)

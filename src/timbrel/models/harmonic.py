@@ -1,6 +1,7 @@
 """A decoder that plays the pitch it is told: harmonics at f0, a free part, and noise."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Complex, Float
@@ -15,6 +16,7 @@ from timbrel.models.decoders import NOISE_PERIOD_FRAMES, direction, level, whisp
 from timbrel.models.excitation import Excitation
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.noise import PositionalNoise
+from timbrel.models.noisiness_correction import quietened
 
 _ONSET_NEPERS = math.log(2.0)
 _MOST_DEVIATION_BINS = 0.75
@@ -25,6 +27,7 @@ _COURSE_DB = (1.5, 4.0)  # how far the level moves in a frame: from here on, and
 _NEPERS_PER_DB = math.log(10) / 20
 # These bring the logarithms of f0 and of the centroid to about -1...1.
 _F0_CENTRE_HZ, _CENTROID_CENTRE_HZ, _OCTAVES = 200.0, 1000.0, 3.0
+_HNR_DB = 20.0
 
 
 class HarmonicDecoder(nn.Module):
@@ -45,11 +48,13 @@ class HarmonicDecoder(nn.Module):
     `centroid_hz` gives. Outside training it is then brought to the K-weighted level of the track
     `loudness_db`: by its loudest bins, after which it is tilted again, and as a whole; where the
     track is silent so is the sound. In training it is not, or a peak that is too low would cost as
-    little as a right one.
+    little as a right one. With `noisiness`, where f0 is certain, the harmonic part is also brought
+    to stand out from the two others at least by the track `hnr_db`. In training it is not: noise
+    whose excess is taken away costs nothing, and its spectrum is not learned.
 
     A source and a filter, as in DDSP (Engel et al. 2020); differs: the envelope has a value for
-    every bin up to 3 kHz, and the free part plays what has no f0. The blocks see all tracks, with
-    `brightness` also `centroid_hz`. Between frames phases go on without end: a stream hands them
+    every bin up to 3 kHz, and the free part plays what has no f0. The blocks see all tracks that
+    `conditions` names. Between frames phases go on without end: a stream hands them
     from block to block (`decode_on`).
     """
 
@@ -74,12 +79,15 @@ class HarmonicDecoder(nn.Module):
         expansion: int,
         dropout: float = 0.0,
         brightness: bool = False,
+        noisiness: bool = False,
         free_where_voiced: float = 0.0,
     ) -> None:
         super().__init__()
         self.conditions: tuple[str, ...] = ("f0_hz", "confidence", "loudness_db")
         if brightness:
             self.conditions = (*self.conditions, "centroid_hz")
+        if noisiness:
+            self.conditions = (*self.conditions, "hnr_db")
         self.free_where_voiced = free_where_voiced
         self.channels = channels
         self.hop_samples = hop_samples
@@ -141,6 +149,9 @@ class HarmonicDecoder(nn.Module):
             assert given.centroid_hz is not None
             above = (given.centroid_hz.clamp_min(1.0) / _CENTROID_CENTRE_HZ).log2() / _OCTAVES
             tracks.append(above.clamp(-2.0, 2.0)[..., None])
+        if "hnr_db" in self.conditions:
+            assert given.hnr_db is not None
+            tracks.append((given.hnr_db / _HNR_DB)[..., None])
         code = torch.cat([latent.frames, clip], dim=1).transpose(1, 2)
         features = self.stack(self.project(torch.cat([code, *tracks], dim=2)))
         with torch.autocast(features.device.type, enabled=False):  # exp and FFT want fp32
@@ -152,13 +163,13 @@ class HarmonicDecoder(nn.Module):
             free_part, phases = self._free(
                 features, free, 1 - (1 - self.free_where_voiced) * sure, phases
             )
-            spectrum = (
-                scaled(tone.repeat(1, 1, self.channels), level(harmonic) * sure)
-                + free_part
-                + scaled(white, level(noise))
+            parts = _Parts(
+                harmonic=full_scale
+                * scaled(tone.repeat(1, 1, self.channels), level(harmonic) * sure),
+                free=full_scale * free_part,
+                noise=full_scale * scaled(white, level(noise)),
             )
-            spectrum = full_scale * spectrum
-            spectrum = self._corrected(spectrum, given)
+            spectrum = self._corrected(parts, given)
             spectrum = spectrum.unflatten(2, (self.channels, self.bins))
             spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
@@ -168,15 +179,39 @@ class HarmonicDecoder(nn.Module):
                 audio = audio * self.level_correction.gain(audio, given.loudness_db)
         return Decoded(audio, phases.detach())
 
-    def _corrected(self, spectrum: Tensor, given: Conditions) -> Complex[Tensor, "batch frame bin"]:
-        """Every frame with the centroid of its track and, outside training, with its level."""
+    def _corrected(self, parts: "_Parts", given: Conditions) -> Complex[Tensor, "batch frame bin"]:
+        """The sum of all parts, every frame with the centroid of its track.
+
+        Outside training also with its level, and as little noisy as its track says.
+        """
         assert given.loudness_db is not None
-        power = spectrum.real.square() + spectrum.imag.square()
+        spectrum = parts.harmonic + parts.free + parts.noise
+        power = _power(spectrum)
         factor = self._tilt(power, given)
         if not self.training:
             factor = factor * self.level_correction.lift(power * factor**2, given.loudness_db)
+            if "hnr_db" in self.conditions:
+                spectrum = self._quietened(parts, factor, given)
+                power = _power(spectrum)
             factor = factor * self._tilt(power * factor**2, given)
         return spectrum * factor
+
+    def _quietened(
+        self, parts: "_Parts", factor: Tensor, given: Conditions
+    ) -> Complex[Tensor, "batch frame bin"]:
+        """The sum of all parts, as little noisy as `hnr_db` says once they are times `factor`."""
+        assert given.hnr_db is not None
+        assert given.confidence is not None
+        square = factor.square()
+        of_noise = self.hop_samples / len(self.window) * _power(parts.noise)
+        of_harmonic, of_rest = quietened(
+            (_power(parts.harmonic) * square).sum(2),
+            ((_power(parts.free) + of_noise) * square).sum(2),
+            hnr_db=given.hnr_db,
+            confidence=given.confidence,
+        )
+        rest = parts.free + parts.noise
+        return parts.harmonic * of_harmonic[..., None] + rest * of_rest[..., None]
 
     def _tilt(self, power: Tensor, given: Conditions) -> Float[Tensor, "batch frame #bin"]:
         if "centroid_hz" not in self.conditions:
@@ -239,6 +274,23 @@ class HarmonicDecoder(nn.Module):
         amplitude = amplitude.unflatten(2, (self.channels, self.bins))
         spectrum = sinusoids(amplitude, deviation)
         return spectrum.flatten(2), phases
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Spectra of the parts of a sound, (batch frame bin).
+
+    Frames of noise do not fit together: added up, they have `hop / window` of the power that their
+    bins have beside those of a tone.
+    """
+
+    harmonic: Tensor
+    free: Tensor
+    noise: Tensor
+
+
+def _power(spectrum: Complex[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    return spectrum.real.square() + spectrum.imag.square()
 
 
 class _Envelope(nn.Module):

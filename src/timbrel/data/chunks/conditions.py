@@ -3,8 +3,8 @@
 f0 is the frame's fundamental; where a frame has none, that of the nearest frame that has one, so
 that it does not leap while the confidence opens or closes. The confidence follows the periodicity:
 0 up to 0.5, where noise is as strong as the tone, and 1 from 0.8 on; it is 0 throughout where no
-frame has a fundamental. Loudness is the K-weighted level. In silence the spectral centroid is that
-of the nearest frame that sounds.
+frame has a fundamental. Loudness is the K-weighted level. In silence the spectral centroid and the
+harmonic-to-noise ratio are those of the nearest frame that sounds.
 """
 
 import math
@@ -27,6 +27,7 @@ _ATTRIBUTES = {
     "confidence": ("f0_hz", "hnr_db"),
     "loudness_db": ("level_k_db",),
     "centroid_hz": ("centroid_hz",),
+    "hnr_db": ("hnr_db",),
 }
 _CLOSED, _OPEN = 0.5, 0.8  # periodicity
 
@@ -66,6 +67,7 @@ _MADE = {
     "confidence": _confidence,
     "loudness_db": _loudness_db,
     "centroid_hz": _from_nearest("centroid_hz"),
+    "hnr_db": _from_nearest("hnr_db"),
 }
 
 

@@ -57,7 +57,9 @@ def _tilt(sound: Shaped, amount: float, own: Own) -> Shaped:
 
 
 def _balance(sound: Shaped, amount: float, own: Own) -> Shaped:
-    return replace(sound, balance_db=sound.balance_db + amount)
+    """Decibels: the track of noisiness goes along, or the decoder would take noise away again."""
+    made = _shifted(sound, "hnr_db", amount) if "hnr_db" in sound.tracks else sound
+    return replace(made, balance_db=sound.balance_db + amount)
 
 
 def _level(sound: Shaped, amount: float, own: Own) -> Shaped:
@@ -119,9 +121,9 @@ OPERATORS = {
 """By name, in the order in which several are applied."""
 
 
-def _shifted(sound: Shaped, track: str, octaves: float) -> Shaped:
+def _shifted(sound: Shaped, track: str, amount: float) -> Shaped:
     rows = sound.rows.copy()
-    rows[sound.row(track)] += octaves
+    rows[sound.row(track)] += amount
     return replace(sound, rows=rows)
 
 
