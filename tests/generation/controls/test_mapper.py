@@ -14,15 +14,8 @@ from timbrel.audio.level import loudness_lufs
 from timbrel.contracts import Latent
 from timbrel.errors import UserError
 from timbrel.generation.controls.apply import Playable, playable
-from timbrel.generation.controls.mapper import (
-    CONTROLS,
-    FAMILIES,
-    Mapper,
-    Slider,
-    check_controls,
-    controlled,
-    load_mapper,
-)
+from timbrel.generation.controls.mapper import Mapper, Slider, controlled, load_mapper
+from timbrel.generation.controls.named import CONTROLS, FAMILIES, check_controls
 
 RATE_HZ = 48_000
 
