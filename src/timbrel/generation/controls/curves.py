@@ -53,7 +53,8 @@ def curve_of(given: Any, where: str, *, lines: bool = False) -> Curve:
     rise from 0 or later.
     """
     if not isinstance(given, list | tuple) or not given:
-        raise UserError(f"{where}: {'empty' if given in ([], (), None) else given!r}; {_WANTED}")
+        found = "empty" if given in ([], (), None) else _shown(given)
+        raise UserError(f"{where}: {found}; {_WANTED}")
     points: list[tuple[float, float]] = []
     for i, pair in enumerate(given):
         place = f"{where}: {f'line {i + 2}' if lines else f'breakpoint {i + 1}'}"

@@ -1,8 +1,10 @@
 """A sound that follows a recording: its loudness, brightness and pitch over time.
 
 The recording's tracks take the place of the sound's own. Loudness and brightness are mapped by
-quantiles: what is as loud among the recording's frames as half of them becomes as loud as half of
-those of the training recordings. Pitch is transposed as a whole.
+quantiles: the level that a share of the recording's frames lies below becomes the level that the
+same share of the training recordings' frames lies below. Of brightness half stays the sound's own,
+for a dull sound lacks the partials of a bright one: the median comes to lie half way between the
+mapped recording's and the sound's. Pitch is transposed as a whole.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -124,12 +126,30 @@ def followed(
         rows[made.row("f0_hz")] = octaves + semitones / 12
         rows[made.row("confidence")] = voice.tracks["confidence"]
     if "centroid_hz" in tables:
-        bright = _mapped(voice.tracks["centroid_hz"], heard, tables["centroid_hz"])
+        table = tables["centroid_hz"]
+        bright = _mapped(voice.tracks["centroid_hz"], heard, table)
+        own = float(np.clip(_own_brightness(sound, made, heard), table[0], table[-1]))
+        bright += 0.5 * (own - float(np.median(bright[heard])))
         if "f0_hz" in tables:
             lowest = rows[made.row("f0_hz")] + _ABOVE_F0
             bright = np.where(_voiced(voice.tracks), np.maximum(bright, lowest), bright)
         rows[made.row("centroid_hz")] = bright
     return Followed(made, semitones)
+
+
+def _own_brightness(sound: Shaped, made: Shaped, heard: NDArray[np.bool_]) -> float:
+    """The median centroid of `sound`, in octaves; of what is voiced as it is at the new pitch."""
+    tracks = _named(sound)
+    frames = _sounding(tracks["loudness_db"])
+    own = float(np.median(tracks["centroid_hz"][frames]))
+    if float(np.mean(_voiced(tracks)[frames])) < _SURE:
+        return own
+    new_f0 = float(np.median(_named(made)["f0_hz"][heard]))
+    return own + new_f0 - float(np.median(tracks["f0_hz"][frames]))
+
+
+def _named(sound: Shaped) -> dict[str, Array]:
+    return {track: sound.rows[sound.row(track)] for track in sound.tracks}
 
 
 def _sounding(level_db: Array) -> NDArray[np.bool_]:
