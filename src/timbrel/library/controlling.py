@@ -30,6 +30,7 @@ class Led:
     following: Following
     voice: Voice
     n_samples: int
+    model_name: str
 
 
 def led(model: Autoencoder, following: Following, file: FileSource, name: str) -> Led:
@@ -47,20 +48,21 @@ def led(model: Autoencoder, following: Following, file: FileSource, name: str) -
     if not np.abs(audio).max() > 0:
         raise UserError(f"{key}: nothing but silence; give a file that holds sound")
     voice = voice_of(conditions_of(model, audio), model.hop_samples / model.sample_rate_hz)
-    return Led(following, voice.loosened(following.looseness), file.n_samples)
+    return Led(following, voice.loosened(following.looseness), file.n_samples, name)
 
 
 def followed_draw(
-    model: Autoencoder, mapper: Mapper, drawn: Draw, lead: Led, n_samples: int
+    model: Autoencoder, mapper: Mapper | None, drawn: Draw, lead: Led, n_samples: int
 ) -> tuple[Draw, dict[str, str | float]]:
     """The sound `drawn` as it follows `lead`, for `n_samples`, and what its file tells of it.
 
-    Raises UserError where the mapper holds no quantiles of the training recordings.
+    Raises UserError where there is no mapper, or it holds no quantiles of the training recordings.
     """
+    mapper = _there(mapper, "follow", lead.model_name)
     if "loudness_db" not in mapper.tracks:
         raise UserError(
-            "controls.follow: the model's sliders are of an earlier timbrel, which kept no "
-            "loudness of the recordings; make them again: timbrel analyze run=RUN"
+            f"controls.follow: the sliders of '{lead.model_name}' are of an earlier timbrel, which "
+            "kept no loudness of the recordings; make them again: timbrel analyze run=RUN"
         )
     code = _code(model, drawn)
     audio = np.concatenate(list(decode_stream(model, [code])), axis=1)[:, : drawn.source.n_samples]
@@ -71,9 +73,7 @@ def followed_draw(
         event=drawn.ends or is_event(audio, model.sample_rate_hz),
         transpose=lead.following.transpose,
     )
-    source = FixedSource(
-        made.sound.latent(), hop_samples=model.hop_samples, n_samples=min(n_samples, lead.n_samples)
-    )
+    source = FixedSource(made.sound.latent(), hop_samples=model.hop_samples, n_samples=n_samples)
     told: dict[str, str | float] = {
         "file": tag(lead.following.path.name),
         "looseness": lead.following.looseness,
@@ -84,14 +84,18 @@ def followed_draw(
 
 def controlled_draw(
     model: Autoencoder,
-    mapper: Mapper,
+    mapper: Mapper | None,
     drawn: Draw,
     moves: Mapping[str, float | Curve],
     *,
     precise: bool,
     name: str,
 ) -> Controlled:
-    """The sound with controls. Raises UserError as `controlled`, and for one that is too long."""
+    """The sound with controls.
+
+    Raises UserError as `controlled`, where there is no mapper, and for a sound that is too long.
+    """
+    mapper = _there(mapper, next(iter(moves)), name)
     if drawn.source.n_samples > LONGEST_CONTROLLED_S * model.sample_rate_hz:
         raise UserError(
             f"controls.{next(iter(moves))}: for sounds of up to {LONGEST_CONTROLLED_S} s; "
@@ -99,6 +103,15 @@ def controlled_draw(
         )
     sound = playable(model, _code(model, drawn), drawn.source.n_samples)
     return controlled(sound, mapper, moves, precise=precise, name=name)
+
+
+def _there(mapper: Mapper | None, control: str, name: str) -> Mapper:
+    """`mapper`, which `control` needs. Raises UserError where there is none."""
+    if mapper is None:
+        raise UserError(
+            f"controls.{control}: '{name}' has no sliders yet; timbrel analyze run=RUN finds them"
+        )
+    return mapper
 
 
 def _code(model: Autoencoder, drawn: Draw) -> Latent:

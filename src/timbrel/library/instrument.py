@@ -31,7 +31,7 @@ from timbrel.library.from_sounds import between, continued, varied
 from timbrel.library.mapper_part import mapper_of
 from timbrel.library.new_sounds import Chosen, NewSounds
 from timbrel.library.presets import (
-    Preset,
+    as_saved,
     load_preset,
     preset_of,
     preset_paths,
@@ -182,7 +182,7 @@ class Instrument:
         if given.following is not None:
             file = self._file_source(given.following.path, None)
             lead = led(self.model, given.following, file, self.name)
-            asked = min(asked or lead.n_samples, lead.n_samples)
+            asked = lead.n_samples if asked is None else min(asked, lead.n_samples)
         kind = check_takes(source, settings, input=input, to=to, attributes=attributes)
         wished = {name: float(value) for name, value in (attributes or {}).items()}
         if kind == "prior":
@@ -190,7 +190,7 @@ class Instrument:
             chosen, label = new.choose(settings, asked, wished), "prior"
         elif kind == "preset":
             preset = load_preset(self.bundle, str(input))
-            settings = _as_saved(settings, preset)
+            settings = as_saved(settings, preset)
             if not given.moves:
                 given = replace(given, moves=read_controls(preset.metadata.get("controls")).moves)
             kept = preset.n_samples if asked is None else min(asked, preset.n_samples)
@@ -202,15 +202,13 @@ class Instrument:
             chosen = Chosen(drawn)
         drawn, follows = chosen.draw, None
         if lead is not None:
-            drawn, follows = followed_draw(
-                self.model, self._sliders("follow"), drawn, lead, asked or lead.n_samples
-            )
+            drawn, follows = followed_draw(self.model, self.mapper, drawn, lead, asked)
         shaping = {key: getattr(settings, key) for key in ("gain_db", "fade_in_s", "fade_out_s")}
         n_samples, landings = drawn.source.n_samples, ()
         if given.moves:
             made = controlled_draw(
                 self.model,
-                self._sliders(next(iter(given.moves))),
+                self.mapper,
                 drawn,
                 given.moves,
                 precise=settings.precise,
@@ -259,15 +257,6 @@ class Instrument:
             nearest=chosen.nearest,
             landings=landings,
         )
-
-    def _sliders(self, control: str) -> Mapper:
-        """Those that `control` needs. Raises UserError where the model has none."""
-        if self.mapper is None:
-            raise UserError(
-                f"controls.{control}: '{self.name}' has no sliders yet; timbrel analyze run=RUN "
-                "finds them"
-            )
-        return self.mapper
 
     def _drawn(
         self,
@@ -348,14 +337,6 @@ class Instrument:
             normalise=self.bundle.frontend.normalisation,
             max_samples=max_samples,
         )
-
-
-def _as_saved(settings: RenderSettings, preset: Preset) -> RenderSettings:
-    """Gain and fades as the preset was saved with, where none are given."""
-    default = RenderSettings()
-    keys = ("gain_db", "fade_in_s", "fade_out_s")
-    unset = [key for key in keys if getattr(settings, key) == getattr(default, key)]
-    return replace(settings, **{k: preset.metadata[k] for k in unset if k in preset.metadata})
 
 
 def load(
