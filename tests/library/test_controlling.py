@@ -164,6 +164,13 @@ def test_curves_are_part_of_what_tells_batches_apart(model: Path, capsys) -> Non
 def test_what_cannot_be_followed_is_told(instrument: Instrument, model: Path) -> None:
     with pytest.raises(UserError, match=r"silent\.wav: nothing but silence"):
         instrument.render(controls={"follow": "silent.wav"})
+    click = np.pad(0.5 * sine(440.0, 0.05), (24_000, 24_000))
+    soundfile.write("click.wav", click, RATE_HZ)
+    assert np.abs(instrument.render(controls={"follow": "click.wav"}).samples).max() > 0
+    with pytest.raises(
+        UserError, match=r"click\.wav: nothing but silence at controls\.looseness=1"
+    ):
+        instrument.render(controls={"follow": "click.wav", "looseness": 1.0})
     instrument.mapper = Mapper({"level": LEVEL}, {}, {})
     with pytest.raises(UserError, match="make them again: timbrel analyze run=RUN"):
         instrument.render(controls={"follow": "voice.wav"})

@@ -45,10 +45,12 @@ def led(model: Autoencoder, following: Following, file: FileSource, name: str) -
     if file.n_samples > LONGEST_CONTROLLED_S * model.sample_rate_hz:
         raise UserError(f"{key}: of up to {LONGEST_CONTROLLED_S} s; cut the recording")
     audio = np.concatenate(list(file.audio()), axis=1)
-    if not np.abs(audio).max() > 0:
-        raise UserError(f"{key}: nothing but silence; give a file that holds sound")
     voice = voice_of(conditions_of(model, audio), model.hop_samples / model.sample_rate_hz)
-    return Led(following, voice.loosened(following.looseness), file.n_samples, name)
+    voice = voice.loosened(following.looseness)
+    if not voice.sounds:
+        loosely = f" at controls.looseness={following.looseness:g}" if following.looseness else ""
+        raise UserError(f"{key}: nothing but silence{loosely}; give a file that holds sound")
+    return Led(following, voice, file.n_samples, name)
 
 
 def followed_draw(

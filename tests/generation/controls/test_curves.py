@@ -94,7 +94,7 @@ def test_what_is_wrong_in_a_file_is_told_with_its_line(
         ({"pitch_st": [(0, 99)]}, "controls.pitch_st=99.0: between -48 and 48"),
         ({"pitch_hz": [(0, 100), (1, 0)]}, "controls.pitch_hz=0: above 0"),
         ({"timbre": [(0, 0), (1, 2)]}, "controls.timbre=2: between -1 and 1"),
-        ({"curves": {"pich_st": BEND}}, "controls.pich_st: no such control"),
+        ({"curves": {"pich_st": BEND}}, "controls.curves: controls.pich_st: no such control"),
         ({"curves": {"pitch_st": 3}}, "controls.curves: pitch_st: 3; give breakpoints"),
         ({"curves": {"pitch_st": BEND}, "pitch_st": 1}, "controls.curves has it as well"),
         ({"looseness": 0.5}, "controls.looseness=0.5: needs controls.follow=FILE"),
@@ -118,6 +118,7 @@ def test_a_file_of_several_is_a_mapping_of_known_controls(tmp_path: Path) -> Non
     for text, said in (
         ("- [0, 1]\n", "no mapping"),
         ("pitch_st: [[0, 0], [0, 7]]\n", "gestures.yaml': pitch_st: breakpoint 2: at 0 s"),
+        ("pich_st: [[0, 0]]\n", "gestures.yaml': controls.pich_st: no such control"),
     ):
         path.write_text(text)
         with pytest.raises(UserError, match=r"controls\.curves: '") as caught:

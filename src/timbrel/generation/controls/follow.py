@@ -46,10 +46,15 @@ class Voice:
         """How many frames it has."""
         return len(self.tracks["loudness_db"])
 
-    def loosened(self, looseness: float) -> "Voice":
-        """The same with medians over `looseness` seconds (Sketch2Sound, Garcia et al. 2024).
+    @property
+    def sounds(self) -> bool:
+        """Whether any frame is above -90 dB."""
+        return bool(_sounding(self.tracks["loudness_db"]).any())
 
-        Differs: one window for all tracks. 0 leaves every detail.
+    def loosened(self, looseness: float) -> "Voice":
+        """The same with the medians of its tracks over `looseness` seconds; 0 leaves all details.
+
+        Median filters of control signals: Flores García et al. 2024, "Sketch2Sound".
         """
         frames = 1 + 2 * round(looseness * _LOOSEST_S / self.frame_s / 2)
         tracks = {k: median_filter(v, frames, mode="nearest") for k, v in self.tracks.items()}
@@ -101,7 +106,7 @@ class Followed:
 def followed(
     sound: Shaped, voice: Voice, tables: Tables, *, event: bool, transpose: float | None
 ) -> Followed:
-    """`sound` as long as `voice`, with its tracks in the place of its own.
+    """`sound` as long as `voice`, which `sounds`, with its tracks in the place of its own.
 
     Of an `event` the first six frames stand where the voice begins, and what lies behind them is
     stretched; a texture that is too short goes back and forth. `transpose` is in semitones; None:
@@ -141,6 +146,7 @@ def _own_brightness(sound: Shaped, made: Shaped, heard: NDArray[np.bool_]) -> fl
     """The median centroid of `sound`, in octaves; of what is voiced as it is at the new pitch."""
     tracks = _named(sound)
     frames = _sounding(tracks["loudness_db"])
+    frames = frames if frames.any() else ~frames
     own = float(np.median(tracks["centroid_hz"][frames]))
     if float(np.mean(_voiced(tracks)[frames])) < _SURE:
         return own
@@ -165,8 +171,6 @@ def _mapped(values: Array, heard: NDArray[np.bool_], table: Sequence[float]) -> 
 
     Outside of the quantiles a step stays as large as it is.
     """
-    if not heard.any():
-        return values
     own, target = np.quantile(values[heard], SHARES), np.asarray(table)
     spread, wide = own[-1] - own[0], target[-1] - target[0]
     middle = target[len(target) // 2]

@@ -89,14 +89,19 @@ def _value(name: str, given: Any) -> float | Curve:
 
 
 def _several(given: Any) -> dict[str, Curve]:
+    key = "controls.curves"
     if given is None:
         return {}
     if isinstance(given, Mapping):
-        return {
-            str(name): curve_of(points, f"controls.curves: {name}")
-            for name, points in given.items()
-        }
-    return read_curves(user_path(given, "controls.curves"), "controls.curves")
+        found = {str(k): curve_of(points, f"{key}: {k}") for k, points in given.items()}
+    else:
+        path = user_path(given, key)
+        found, key = read_curves(path, key), f"{key}: '{path}'"
+    try:
+        check_controls(found)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from error
+    return found
 
 
 def _following(given: Mapping[str, Any]) -> Following | None:
