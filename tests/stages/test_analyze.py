@@ -60,6 +60,7 @@ def test_every_axis_has_a_verdict_with_its_reason(run: Path) -> None:
         assert (row["why"] == "") == (row["verdict"] == "ok")
     mapper = timbrel.load(run).mapper
     assert mapper.profile == "quick"
+    assert mapper.tracks == {}
     assert mapper.sliders["pitch"].verdict == "not held"  # a decoder that follows no track
     assert mapper.sliders["width"].verdict == "not held"  # mono
     page = write_run_report(run).read_text()
@@ -118,6 +119,10 @@ def test_a_preset_keeps_its_controls(run: Path, tmp_path: Path, monkeypatch) -> 
         (["controls.brigtness_hz=3"], "did you mean 'controls.brightness_hz'"),
         (["controls.attack_ms=-3"], "controls.attack_ms=-3"),
         (["controls.spatial=0.5"], "no slider of this family"),
+        (["controls.follow=a.wav"], "follows no tracks"),
+        (["controls.level_db=nowhere.csv"], "'nowhere.csv': no such file"),
+        (["controls.level_db=[[0,1],[0,2]]"], "controls.level_db: breakpoint 2: at 0 s"),
+        (["controls.level_db=[[0,1]]", "controls.precise=true"], "controls.precise: corrects"),
         (
             ["controls.level_db=1", "source=continue", "input=a.wav", "seconds=700"],
             "for sounds of up to 600 s; add seconds=",

@@ -32,7 +32,8 @@ from timbrel.analysis.slider_choice import (
 from timbrel.analysis.slider_reference import REFERENCES
 from timbrel.attributes.measurement import measure
 from timbrel.generation.controls.apply import Playable
-from timbrel.generation.controls.mapper import FAMILIES, Mapper, Slider
+from timbrel.generation.controls.mapper import Mapper, Slider
+from timbrel.generation.controls.named import FAMILIES
 from timbrel.generation.controls.operators import OPERATORS
 from timbrel.metrics.sliders import (
     AXES,

@@ -15,8 +15,8 @@ from timbrel.audio.origin import tag
 from timbrel.config.values import PRESET
 from timbrel.contracts import Latent, joined
 from timbrel.errors import UserError
-from timbrel.generation.controls.apply import playable
-from timbrel.generation.controls.mapper import Controlled, Mapper, check_controls, controlled
+from timbrel.generation.controls.given import read_controls
+from timbrel.generation.controls.mapper import Mapper
 from timbrel.generation.engine import render, shape, silence
 from timbrel.generation.file_source import FileSource, encode_whole
 from timbrel.generation.prior.bank import BankClip
@@ -26,11 +26,12 @@ from timbrel.generation.prior.recordings import Recordings
 from timbrel.generation.source import FixedSource
 from timbrel.library.audio import Audio
 from timbrel.library.bundle import Bundle, load_bundle
+from timbrel.library.controlling import controlled_draw, followed_draw, led
 from timbrel.library.from_sounds import between, continued, varied
 from timbrel.library.mapper_part import mapper_of
 from timbrel.library.new_sounds import Chosen, NewSounds
 from timbrel.library.presets import (
-    Preset,
+    as_saved,
     load_preset,
     preset_of,
     preset_paths,
@@ -38,7 +39,6 @@ from timbrel.library.presets import (
 )
 from timbrel.library.prior_part import prior_of, recordings_in
 from timbrel.library.render_settings import (
-    LONGEST_CONTROLLED_S,
     TAKEN_BY,
     VARIATIONS,
     Rendering,
@@ -112,7 +112,7 @@ class Instrument:
         input: Path | str | None = None,
         to: Path | str | None = None,
         attributes: Mapping[str, float] | None = None,
-        controls: Mapping[str, float] | None = None,
+        controls: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> Audio:
         """A sound from the prior, a file (its path), a code, or made of files.
@@ -125,8 +125,10 @@ class Instrument:
         where it has one, else 4; twice that of `input` for `"continue"`. A new sound that ends
         before is followed by digital silence, and a file or code is not lengthened. `attributes`
         chooses, of 24 new sounds, the one nearest to them, as {"centroid_hz": 1800}. `controls`
-        move a sound by the model's sliders, as {"brightness_hz": 1800, "pitch_st": 7}; with
-        `precise=True` they are corrected by decoding and measuring.
+        move a sound by the model's sliders, as {"brightness_hz": 1800, "pitch_st": 7}, also over
+        time, as {"pitch_st": [(0, 0), (1, 12)]} or by a file of such breakpoints; {"follow":
+        "voice.wav"} takes loudness, brightness and pitch of a recording. With `precise=True`
+        numbers are corrected by decoding and measuring.
 
         Raises UserError for values out of range or that the source does not take, an unreadable
         file, a model whose output is not finite, and for controls that it has no sliders for.
@@ -149,7 +151,7 @@ class Instrument:
         input: Path | str | None = None,
         to: Path | str | None = None,
         attributes: Mapping[str, float] | None = None,
-        controls: Mapping[str, float] | None = None,
+        controls: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> Iterator[Samples]:
         """What `render` gives, block by block; in constant memory but for `vary` and `between`."""
@@ -170,11 +172,17 @@ class Instrument:
         input: Path | str | None = None,
         to: Path | str | None = None,
         attributes: Mapping[str, float] | None = None,
-        controls: Mapping[str, float] | None = None,
+        controls: Mapping[str, Any] | None = None,
     ) -> Rendering:
         """All checks made, nothing decoded yet."""
         wanted = settings.seconds
         asked = None if wanted is None else max(1, round(wanted * self.sample_rate_hz))
+        given = read_controls(controls)
+        lead = None
+        if given.following is not None:
+            file = self._file_source(given.following.path, None)
+            lead = led(self.model, given.following, file, self.name)
+            asked = lead.n_samples if asked is None else min(asked, lead.n_samples)
         kind = check_takes(source, settings, input=input, to=to, attributes=attributes)
         wished = {name: float(value) for name, value in (attributes or {}).items()}
         if kind == "prior":
@@ -182,8 +190,9 @@ class Instrument:
             chosen, label = new.choose(settings, asked, wished), "prior"
         elif kind == "preset":
             preset = load_preset(self.bundle, str(input))
-            settings = _as_saved(settings, preset)
-            controls = controls or preset.metadata.get("controls")
+            settings = as_saved(settings, preset)
+            if not given.moves:
+                given = replace(given, moves=read_controls(preset.metadata.get("controls")).moves)
             kept = preset.n_samples if asked is None else min(asked, preset.n_samples)
             source = self._fixed_source(preset.code, kept)
             chosen = Chosen(Draw(source, ends=True, cut=kept < preset.n_samples))
@@ -191,11 +200,20 @@ class Instrument:
         else:
             drawn, label = self._drawn(source, settings, asked, input=input, to=to)
             chosen = Chosen(drawn)
-        drawn = chosen.draw
+        drawn, follows = chosen.draw, None
+        if lead is not None:
+            drawn, follows = followed_draw(self.model, self.mapper, drawn, lead, asked)
         shaping = {key: getattr(settings, key) for key in ("gain_db", "fade_in_s", "fade_out_s")}
         n_samples, landings = drawn.source.n_samples, ()
-        if controls:
-            made = self._controlled(drawn, controls, precise=settings.precise)
+        if given.moves:
+            made = controlled_draw(
+                self.model,
+                self.mapper,
+                drawn,
+                given.moves,
+                precise=settings.precise,
+                name=self.name,
+            )
             n_samples, landings = made.audio.shape[1], made.landings
             if asked is not None:
                 n_samples = min(n_samples, asked)
@@ -221,8 +239,10 @@ class Instrument:
             metadata["made_of"] = tag(described(drawn.made_of))
         if wished:
             metadata["attributes"] = wished
-        if controls:
-            metadata["controls"] = {name: float(value) for name, value in controls.items()}
+        if follows is not None:
+            metadata["follow"] = follows
+        if given.moves:
+            metadata["controls"] = given.as_metadata()
         else:
             del metadata["precise"]
         return Rendering(
@@ -237,26 +257,6 @@ class Instrument:
             nearest=chosen.nearest,
             landings=landings,
         )
-
-    def _controlled(
-        self, drawn: Draw, controls: Mapping[str, float], *, precise: bool
-    ) -> Controlled:
-        """The sound with controls. Raises UserError where the model has no such sliders."""
-        check_controls(controls)
-        if self.mapper is None:
-            raise UserError(
-                f"controls.{next(iter(controls))}: '{self.name}' has no sliders yet; timbrel "
-                "analyze run=RUN finds them"
-            )
-        if drawn.source.n_samples > LONGEST_CONTROLLED_S * self.sample_rate_hz:
-            raise UserError(
-                f"controls.{next(iter(controls))}: for sounds of up to {LONGEST_CONTROLLED_S} s; "
-                "add seconds="
-            )
-        code = joined(list(drawn.source.blocks()))
-        n_frames = -(-drawn.source.n_samples // self.model.hop_samples)
-        sound = playable(self.model, code.cut(0, n_frames), drawn.source.n_samples)
-        return controlled(sound, self.mapper, controls, precise=precise, name=self.name)
 
     def _drawn(
         self,
@@ -337,14 +337,6 @@ class Instrument:
             normalise=self.bundle.frontend.normalisation,
             max_samples=max_samples,
         )
-
-
-def _as_saved(settings: RenderSettings, preset: Preset) -> RenderSettings:
-    """Gain and fades as the preset was saved with, where none are given."""
-    default = RenderSettings()
-    keys = ("gain_db", "fade_in_s", "fade_out_s")
-    unset = [key for key in keys if getattr(settings, key) == getattr(default, key)]
-    return replace(settings, **{k: preset.metadata[k] for k in unset if k in preset.metadata})
 
 
 def load(

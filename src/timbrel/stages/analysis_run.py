@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -25,6 +25,7 @@ from timbrel.data.cache.store import Cache
 from timbrel.data.split.parts import Segment
 from timbrel.files import check_room, replacing_folder
 from timbrel.generation.controls.apply import Playable, playable
+from timbrel.generation.controls.follow import track_tables
 from timbrel.generation.controls.mapper import Slider
 from timbrel.generation.file_source import encode_whole
 from timbrel.generation.prior.draw import Prior
@@ -97,7 +98,8 @@ def analyse_run(config: DictConfig) -> int:
             progress=say,
         )
         code = _code(trained, model, found, bundle.frontend, quick=profile.name == "quick")
-        save_mapper(bundle.folder, sliders.mapper)
+        tracks = track_tables((heard.sound.sound.rows for heard in training), model.conditions)
+        save_mapper(bundle.folder, replace(sliders.mapper, tracks=tracks))
         with replacing_folder(folder / ANALYSIS_FOLDER) as draft:
             write_sliders(draft, sliders, [sound for _, sound in anchors["test"]])
             write_disentanglement(draft / "disentanglement.csv", code)

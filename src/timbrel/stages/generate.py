@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -107,7 +107,7 @@ class _Job:
     settings: "RenderSettings"
     export_settings: "ExportSettings"
     asked: Mapping[str, float]
-    controls: Mapping[str, float]
+    controls: Mapping[str, Any]
 
     def prepared(self, given: "_Input", *, seed: int | None = None) -> "Rendering":
         config, kind = self.config, str(self.config.source)
@@ -175,14 +175,20 @@ class _Job:
 
     def _digest(self) -> str:
         """Of all that the sounds of a seed depend on."""
+        from timbrel.generation.controls.given import read_controls
+
+        given = read_controls(self.controls)
+        moves = given.as_metadata()
+        if given.following is not None:
+            moves["follow"] = asdict(replace(given.following, path=str(given.following.path)))
         facts = {
             "model": self.instrument.bundle.card.model_hash,
             "prior": _part_digest(self.instrument, "prior"),
             "settings": asdict(replace(self.settings, seed=0)),
             "source": [str(self.config[key]) for key in ("source", "input", "to")],
             "attributes": dict(self.asked),
-            "controls": dict(self.controls),
-            "sliders": _part_digest(self.instrument, "mapper") if self.controls else "",
+            "controls": moves,
+            "sliders": _part_digest(self.instrument, "mapper") if moves else "",
             "export": asdict(self.export_settings),
         }
         text = json.dumps(facts, sort_keys=True)
@@ -284,6 +290,8 @@ def _said(rendering: "Rendering", settings: "RenderSettings", asked: Mapping[str
     said = "" if settings.seconds is None else _length_said(rendering)
     for name, value in rendering.attributes.items():
         said += f", {name} {'unknown' if value is None else f'{value:.4g}'} (asked {asked[name]:g})"
+    if follows := rendering.metadata.get("follow"):
+        said += f", follows {printable(follows['file'])} ({follows['semitones']:+g} semitones)"
     for landing in rendering.landings:
         said += f", {landing.control} {landing.words}"
         said += "" if landing.reached else " (as far as its slider reaches)"

@@ -29,6 +29,7 @@ _OVERRIDE = re.compile(
 _QUOTES = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 # Quoted for Hydra, once or with commas between; what merely begins with a quote is a name.
 _QUOTED = re.compile(rf"{_QUOTES}(\s*,\s*{_QUOTES})*", re.S)
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\.?(inf|nan)", re.I)
 _RESOLVER = re.compile(r"\$\{[\w.]+:")  # ${now:%H}: what Hydra's own folders are named by
 
 
@@ -70,6 +71,7 @@ def quoted_texts(stage: str, overrides: Sequence[str], *, multirun: bool) -> lis
     """
     kinds = {key: kind for key, kind, _ in schema_keys(stage_named(stage).schema)}
     texts = {key for key, kind in kinds.items() if kind in (str, str | None)}
+    either = {key for key, kind in kinds.items() if {str, float} <= {*typing.get_args(kind)}}
     found = []
     for override in overrides:
         key, _, value = override.partition("=")
@@ -81,15 +83,17 @@ def quoted_texts(stage: str, overrides: Sequence[str], *, multirun: bool) -> lis
         if is_list and re.fullmatch(r"\[[^\[\]'\"]+\]", value):
             found.append(f"{key}={quoted([text.strip() for text in value[1:-1].split(',')])}")
             continue
-        is_text = key in texts or (is_list and re.match(r"[~/.]", value))  # one folder, no list
+        # One folder, no list.
+        is_text = key in texts | either or (is_list and re.match(r"[~/.]", value))
         if not is_text or value in ("", "null", "???"):
             found.append(f"{key}={_kept(value)}" if is_list else override)
             continue
         if _QUOTED.fullmatch(value) or (multirun and SWEEP.match(value)):
             found.append(f"{key}={_kept(value)}")
             continue
-        values = value.split(",") if multirun else [value]
-        found.append(f"{key}=" + ",".join(map(quoted, values)))
+        values = value.split(",") if multirun and value[:1] != "[" else [value]
+        number = _NUMBER.fullmatch if key in either else lambda _: None
+        found.append(f"{key}=" + ",".join(v if number(v) else quoted(v) for v in values))
     return found
 
 
@@ -198,7 +202,9 @@ def expected(stage: str, key: str) -> str:
 def _in_words(annotation: Any) -> str:
     if isinstance(annotation, types.UnionType):
         inner = [part for part in annotation.__args__ if part is not type(None)]
-        return f"{_in_words(inner[0])} or null"
+        if float in inner:  # which takes whole numbers as well
+            inner = [part for part in inner if part is not int]
+        return f"{', '.join(map(_in_words, inner))} or null"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return "one of " + ", ".join(member.name for member in annotation)
     if typing.get_origin(annotation) is list:

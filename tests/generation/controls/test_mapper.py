@@ -14,15 +14,8 @@ from timbrel.audio.level import loudness_lufs
 from timbrel.contracts import Latent
 from timbrel.errors import UserError
 from timbrel.generation.controls.apply import Playable, playable
-from timbrel.generation.controls.mapper import (
-    CONTROLS,
-    FAMILIES,
-    Mapper,
-    Slider,
-    check_controls,
-    controlled,
-    load_mapper,
-)
+from timbrel.generation.controls.mapper import Mapper, Slider, controlled, load_mapper
+from timbrel.generation.controls.named import CONTROLS, FAMILIES, check_controls
 
 RATE_HZ = 48_000
 
@@ -189,11 +182,12 @@ def test_every_control_and_family_is_one_of_an_axis() -> None:
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
-    whole = mapper(TILT, LEVEL, SPEED, LOST)
+    whole = replace(mapper(TILT, LEVEL, SPEED, LOST), tracks={"loudness_db": (-50.0, -20.0)})
     whole.save(tmp_path)
     again = load_mapper(tmp_path)
     assert again.sliders == whole.sliders
     assert again.ranges == whole.ranges
+    assert again.tracks == whole.tracks
     assert_array_equal(again.directions["probe"], whole.directions["probe"])
 
 

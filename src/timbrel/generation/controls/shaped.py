@@ -24,7 +24,8 @@ class Shaped:
     with hertz as octaves. The sound begins in `first_frame`, is loudest in `peak_frame` and has
     sunk by 60 dB behind `last_frame`; `strokes` are the frames of all its peaks that rise by 6 dB.
     `balance_db` goes to the decoder (`contracts.Conditions.balance_db`); the tilt of the spectrum
-    and `gain_db`, a value per frame, are applied to what it gives.
+    and `gain_db`, a value per frame, are applied to what it gives. Balance and tilt are numbers, or
+    values per frame once its frames are the last ones.
     """
 
     rows: Array
@@ -35,8 +36,8 @@ class Shaped:
     peak_frame: int
     last_frame: int
     strokes: Array
-    balance_db: float
-    tilt_db_per_octave: float
+    balance_db: float | Array
+    tilt_db_per_octave: float | Array
     gain_db: Array
 
     @property
@@ -55,9 +56,10 @@ class Shaped:
             torch.from_numpy(self.clip_code.astype(np.float32))[None],
             self.tracks,
         )
-        if not self.balance_db:
+        if not np.any(self.balance_db):
             return made
-        balance_db = torch.full((1, self.n_frames), self.balance_db)
+        balance = np.broadcast_to(np.asarray(self.balance_db, np.float32), self.n_frames)
+        balance_db = torch.from_numpy(balance.copy())[None]
         return replace(made, conditions=replace(made.conditions, balance_db=balance_db))
 
     def at(self, places: Array) -> "Shaped":
@@ -138,5 +140,10 @@ def _strokes(power: Array, peak: int) -> list[int]:
 
 def envelope(gain_db: Array, n_samples: int, hop_samples: int) -> Array:
     """A gain per frame as one per sample: straight lines between the frames' middles."""
-    middles = (np.arange(len(gain_db)) + 0.5) * hop_samples
-    return np.interp(np.arange(n_samples), middles, 10 ** (gain_db / 20))
+    return per_sample(10 ** (gain_db / 20), n_samples, hop_samples)
+
+
+def per_sample(values: Array, n_samples: int, hop_samples: int) -> Array:
+    """Values per frame as one per sample: straight lines between the frames' middles."""
+    middles = (np.arange(len(values)) + 0.5) * hop_samples
+    return np.interp(np.arange(n_samples), middles, values)
