@@ -111,7 +111,7 @@ def test_every_source_follows_for_as_long_as_the_voice(instrument: Instrument, g
 
 def test_the_command_line_gives_the_same_sound_and_tells(model: Path, capsys) -> None:
     words = [f"model={model}", "device=cpu", "seconds=1", "output=out"]
-    words += ["controls.follow=voice.wav", "controls.looseness=0.2", "controls.transpose=-5"]
+    words += ["controls.from=voice.wav", "controls.looseness=0.2", "controls.transpose=-5"]
     words += ["controls.pitch_st=[[0,0],[1,3]]", "controls.curves=more.yaml"]
     Path("more.yaml").write_text("level_db: [[0, -6], [1, 0]]\n")
     assert generate.main(words) == 0

@@ -119,7 +119,7 @@ def test_a_preset_keeps_its_controls(run: Path, tmp_path: Path, monkeypatch) -> 
         (["controls.brigtness_hz=3"], "did you mean 'controls.brightness_hz'"),
         (["controls.attack_ms=-3"], "controls.attack_ms=-3"),
         (["controls.spatial=0.5"], "no slider of this family"),
-        (["controls.follow=a.wav"], "follows no tracks"),
+        (["controls.from=a.wav"], "follows no tracks"),
         (["controls.level_db=nowhere.csv"], "'nowhere.csv': no such file"),
         (["controls.level_db=[[0,1],[0,2]]"], "controls.level_db: breakpoint 2: at 0 s"),
         (["controls.level_db=[[0,1]]", "controls.precise=true"], "controls.precise: corrects"),

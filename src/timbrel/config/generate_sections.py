@@ -59,7 +59,7 @@ class ControlsConfig:
         None, "YAML file of several curves: a line pitch_st: [[0,0],[1,7]] for each control"
     )
     follow: str | None = _key(
-        None, "recording whose loudness, brightness and pitch over time the sound takes"
+        None, "(or from) recording whose loudness, brightness and pitch the sound takes over time"
     )
     looseness: float = _key(
         0.0, "of controls.follow: 0 follows every detail, 1 the slow course alone", least=0, most=1

@@ -83,7 +83,7 @@ STAGES = {
             "model=outputs/<run folder> source=file input=kick.wav output=kick_again.wav",
             "model=outputs/<run folder> seed=7 seconds=2 temperature=0.8 export=flac",
             "model=outputs/<run folder> controls.pitch_st='[[0,0],[1,7]]'    # seconds, semitones",
-            "model=outputs/<run folder> controls.follow=voice.wav    # as loud, bright and high",
+            "model=outputs/<run folder> controls.from=voice.wav    # as loud, bright and high",
         ),
     ),
 }

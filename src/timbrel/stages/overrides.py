@@ -55,6 +55,15 @@ def place_keys(stage: str) -> list[str]:
     return [key for key, _, item in keys if item.metadata.get("place")]
 
 
+def by_own_name(override: str) -> str:
+    """The override with the name that a schema can give its key: `from` is a word of Python's.
+
+    >>> by_own_name("controls.from=voice.wav")
+    'controls.follow=voice.wav'
+    """
+    return re.sub(r"^controls\.from=", "controls.follow=", override)
+
+
 def quoted(value: str | Sequence[str]) -> str:
     """A text, or a list of them, as the command line takes it literally."""
     if isinstance(value, str):
