@@ -8,7 +8,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from timbrel.analysis.gates import judged, unknown
-from timbrel.config.limits import DEFAULTS, LIMITS, Limit, LimitsConfig, moved
+from timbrel.config.limit import Limit
+from timbrel.config.limits import DEFAULTS, LIMITS, LimitsConfig, moved
 from timbrel.config.schema import AlarmsConfig, TrainConfig
 from timbrel.errors import UserError
 from timbrel.stages.composing import compose
@@ -17,7 +18,7 @@ from timbrel.stages.run_folders import saved_config
 WORDS = dict.fromkeys(("step", "dimensions", "nats", "counts", "seed", "file"), "seven")
 
 
-@pytest.mark.parametrize("stage", ["train", "evaluate"])
+@pytest.mark.parametrize("stage", ["train", "evaluate", "analyze"])
 def test_a_stage_has_every_limit_with_its_default(stage: str) -> None:
     required = ["data=demo"] if stage == "train" else ["run=somewhere"]
     assert dict(compose(stage, required).limits) == DEFAULTS

@@ -298,6 +298,7 @@ class AnalyzeConfig:
         AnalysisProfile.full, "quick: a minute, on fewer sounds, labelled so; full: minutes"
     )
     seed: int = _key(0, "seed of random directions and intervals", least=0)
+    limits: LimitsConfig = _section(LimitsConfig)  # type: ignore[valid-type]
     device: DeviceConfig = _section(DeviceConfig)
 
 
