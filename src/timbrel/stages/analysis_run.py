@@ -17,7 +17,7 @@ from timbrel.analysis.disentanglement import (
     write_disentanglement,
 )
 from timbrel.analysis.excerpts import sounding
-from timbrel.analysis.gates import replace_gates
+from timbrel.analysis.gates import Gate, replace_gates
 from timbrel.analysis.slider_candidates import PROFILES
 from timbrel.analysis.slider_gates import slider_gates
 from timbrel.analysis.slider_tables import write_sliders
@@ -122,10 +122,33 @@ def analyse_run(config: DictConfig) -> int:
         replace_gates(table, gates)
     lines = (*told(sliders), *told_of_code(code), *(gate.line for gate in gates))
     sys.stdout.write("".join(f"{line}\n" for line in lines))
+    _log_to_wandb(trained, folder, gates)
     report = page_of(folder)
     where = f"sliders: {bundle.folder / 'parts' / 'mapper'}"
     sys.stdout.write(where + (f"  report: {report}" if report else "") + "\n")
     return 0
+
+
+def _log_to_wandb(trained: DictConfig, folder: Path, gates: Sequence[Gate]) -> None:
+    """Add the analysis and its gates to the run's own W&B run, where its training had one."""
+    logger = trained.logger
+    if logger.kind != "wandb":
+        return
+    from timbrel.training.wandb_analysis import log_analysis
+    from timbrel.training.wandb_log import WandbSettings, log_gates, start_run
+
+    settings = WandbSettings(
+        mode=str(logger.mode),
+        project=logger.project,
+        group=logger.group,
+        tags=tuple(logger.tags),
+        name=None,
+    )
+    where = f"the analysis is complete without it, in {folder / ANALYSIS_FOLDER}"
+    run = start_run(settings, folder, {}, otherwise=where)
+    run.send(lambda begun: log_analysis(begun, folder))
+    run.send(lambda begun: log_gates(begun, gates))
+    run.finish()
 
 
 def _code(
