@@ -303,14 +303,15 @@ def _field(limit: Limit) -> tuple[str, Any, Any]:
     return limit.key, type(limit.default) | None, field(default=limit.default, metadata=about)
 
 
-LimitsConfig = make_dataclass(
-    "LimitsConfig",
-    map(_field, LIMITS.values()),
-    namespace={
-        "__module__": __name__,
-        "__doc__": "The section `limits` of a config; null switches a gate and its alarm off.",
-    },
-)
+def _section(name: str, limits: Mapping[str, Limit]) -> type:
+    about = "The section `limits` of a config; null switches a gate and its alarm off."
+    namespace = {"__module__": __name__, "__doc__": about}
+    return make_dataclass(name, map(_field, limits.values()), namespace=namespace)
+
+
+LimitsConfig = _section("LimitsConfig", LIMITS)
+SliderLimitsConfig = _section("SliderLimitsConfig", SLIDER_LIMITS)
+"""Those by which an analysis judges."""
 
 
 def moved(saved: Mapping[str, Any]) -> dict[str, Any]:
