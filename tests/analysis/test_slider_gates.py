@@ -80,6 +80,7 @@ def test_a_model_without_sliders_and_an_older_analysis_are_not_judged() -> None:
         (1.5, 1.4, False),  # it lies above full scale by itself
         (1.5, 1.6, True),
         (0.5, 0.0, True),
+        (0.0, 0.0, False),
         (0.5, np.nan, True),
         (0.5, np.inf, True),
     ],

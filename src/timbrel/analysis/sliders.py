@@ -241,14 +241,14 @@ def _broken_ends(slider: Slider, directions: Mapping[str, Array], test: Sequence
 
 
 def is_broken(audio: NDArray[np.float32], own: NDArray[np.float32]) -> bool:
-    """Whether `audio` is silent, not finite, or above full scale where the sound's `own` is not.
+    """Whether `audio` is not finite, or silent or above full scale where the sound's `own` is not.
 
     >>> is_broken(np.full(9, 1.5), own=np.full(9, 1.5)), is_broken(np.full(9, 1.5), own=np.ones(9))
     (False, True)
     """
-    loudest = max(1.0, float(np.abs(own).max(initial=0.0)))
-    peak = float(np.abs(audio).max(initial=0.0))
-    return not _SILENT_PEAK < peak <= loudest * (1 + 1e-6)  # nan is neither
+    peak, own_peak = (float(np.abs(sound).max(initial=0.0)) for sound in (audio, own))
+    silent = peak <= _SILENT_PEAK < own_peak
+    return not np.isfinite(peak) or silent or peak > max(1.0, own_peak) * (1 + 1e-6)
 
 
 def not_held(axis: str, ranges: Mapping[str, tuple[float, float]], errors: Array) -> str:
