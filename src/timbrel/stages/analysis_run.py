@@ -28,6 +28,7 @@ from timbrel.config.choices import DataKind
 from timbrel.contracts import joined
 from timbrel.data.cache.store import Cache
 from timbrel.data.split.parts import Segment
+from timbrel.errors import UserError
 from timbrel.files import check_room, replacing_folder
 from timbrel.generation.controls.apply import Playable, playable
 from timbrel.generation.controls.mapper import Slider
@@ -65,8 +66,8 @@ class _Heard:
 
     def placed(self, kind: str) -> Placed:
         """For the map."""
-        values = (self.code, self.recorded, self.excerpt, self.excerpt_hz)
-        return Placed(kind, self.name, *values)
+        heard = (self.excerpt, self.excerpt_hz)
+        return Placed(kind, self.name, self.code, self.recorded, *heard)
 
 
 def analyse_run(config: DictConfig) -> int:
@@ -120,7 +121,8 @@ def analyse_run(config: DictConfig) -> int:
             write_map(draft, placed, np.stack([heard.code for heard in training]))
     if (table := folder / EVALUATION_FOLDER / "gates.csv").is_file():
         replace_gates(table, gates)
-    lines = (*told(sliders), *told_of_code(code), *(gate.line for gate in gates))
+    judged = (gate.line for gate in gates if gate.passed is not None)
+    lines = (*told(sliders), *told_of_code(code), *judged)
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     _log_to_wandb(trained, folder, gates)
     report = page_of(folder)
@@ -226,7 +228,11 @@ def _new_sounds(model: Autoencoder, evaluation: Path) -> Iterator[_Heard]:
     """The sounds of the prior that the page plays, as an evaluation has written them."""
     paths = (evaluation / "audio" / "generated").glob("seed_*.wav")
     for path in sorted((p for p in paths if p.stem[5:].isdigit()), key=lambda p: int(p.stem[5:])):
-        audio, _ = read(path)
+        try:
+            audio, _ = read(path)
+        except UserError as error:
+            sys.stderr.write(f"note: not on the map: {error}\n")
+            continue
         if np.isfinite(audio).all() and len(audio) == model.channels:
             yield _one_heard(model, path.stem.replace("_", " "), audio)
 
