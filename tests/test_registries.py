@@ -21,6 +21,7 @@ from timbrel.commands.completion import candidates
 from timbrel.config.limits import LIMITS
 from timbrel.config.options import conf_folder
 from timbrel.config.schema import OPEN_SECTIONS
+from timbrel.config.slider_limits import SLIDER_LIMITS
 from timbrel.config.stage_schemas import STAGES
 from timbrel.data.measured.chunk_attributes import check_names
 from timbrel.metrics.attributes import attribute_errors
@@ -115,7 +116,8 @@ def test_every_limit_has_a_gate_and_every_gate_of_a_table_a_limit() -> None:
     apart = {"kl_floor", "held_out_loss", "generalisation_gap", "front_end_parity"}
     of_tables = {*generation_gates.GATES, *latent_gates.GATES, *held_gates.GATES}
     assert of_tables | apart | slider_gates.GATES.keys() == LIMITS.keys()
-    assert RUN_SCORES.keys() == LIMITS.keys() - {"front_end_parity"}
+    assert slider_gates.GATES.keys() == SLIDER_LIMITS.keys()
+    assert RUN_SCORES.keys() == LIMITS.keys() - {"front_end_parity", *SLIDER_LIMITS}
     for limit in LIMITS.values():
         assert limit.help
         assert limit.title

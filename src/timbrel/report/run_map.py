@@ -15,7 +15,7 @@ from timbrel.report.page import flac_uri, number
 from timbrel.report.run_listening import excerpt
 from timbrel.runs.folder import ANALYSIS_FOLDER, Run, read_table
 
-MOST_BYTES = 2_700_000
+MOST_BYTES = 2_600_000
 """All sounds of the map together, as the page holds them."""
 
 _WIDTH, _HEIGHT, _EDGE, _SIZE = 760.0, 460.0, 18.0, 5.5
@@ -112,7 +112,8 @@ def sound_map(run: Run) -> SoundMap | None:
         said=f"{len(table)} sounds ({counts}), placed by their codes (means over time): across and "
         "up are the first two principal components of the training recordings, with "
         f"{' and '.join(f'{share:.0%}' for share in shares)} of their variance. What lies close "
-        "together in the code does so here only as far as these two components tell.",
+        "together in the code does so here only as far as these two components tell. Of large sets "
+        "an even spread is shown.",
         hint=f"Click a point, or go to it with Tab and press Enter, to hear it: {heard} of "
         f"{len(points)} play, up to {_HEARD_S:g} s of each, in mono and at half the rate. Pale "
         "points do not play.",
