@@ -54,6 +54,7 @@ HELD_SHARE = 0.15
 
 _FEWEST_HELD = 3
 _LANDINGS = (0.3, 0.7)
+_SILENT_PEAK = 1e-4
 
 Array = NDArray[np.float64]
 
@@ -193,6 +194,8 @@ def _judged(
         "null": by_chance.sdot,
         "reference": of_reference.sdot,
         "open_loop_error": _landing_error(slider, choice, test),
+        "broken_ends": _broken_ends(slider, choice.candidate.directions, test),
+        "ends": 2 * len(test),
         "chosen_at": choice.score.sdot,
     }
     scores = {k: round(v, 6) if isinstance(v, float) else v for k, v in scores.items()}
@@ -227,6 +230,26 @@ def _landing_error(slider: Slider, choice: Choice, test: Sequence[Playable]) -> 
         if np.isfinite(found) and np.isfinite(start):
             errors.append(abs(found - start - move))
     return float(np.median(errors)) if errors else None
+
+
+def _broken_ends(slider: Slider, directions: Mapping[str, Array], test: Sequence[Playable]) -> int:
+    """How many renders, of each sound at both ends of the slider, are broken."""
+    return sum(
+        is_broken(anchor.moved(slider.amounts_of(end), directions), anchor.audio)
+        for anchor in test
+        for end in slider.reach
+    )
+
+
+def is_broken(audio: NDArray[np.float32], own: NDArray[np.float32]) -> bool:
+    """Whether `audio` is not finite, or silent or above full scale where the sound's `own` is not.
+
+    >>> is_broken(np.full(9, 1.5), own=np.full(9, 1.5)), is_broken(np.full(9, 1.5), own=np.ones(9))
+    (False, True)
+    """
+    peak, own_peak = (float(np.abs(sound).max(initial=0.0)) for sound in (audio, own))
+    silent = peak <= _SILENT_PEAK < own_peak
+    return not np.isfinite(peak) or silent or peak > max(1.0, own_peak) * (1 + 1e-6)
 
 
 def not_held(axis: str, ranges: Mapping[str, tuple[float, float]], errors: Array) -> str:

@@ -31,7 +31,7 @@ from timbrel.config.choices import (
     Source,
 )
 from timbrel.config.generate_sections import AttributesConfig, ControlsConfig, PresetConfig
-from timbrel.config.limits import LimitsConfig
+from timbrel.config.limits import LimitsConfig, SliderLimitsConfig
 
 
 @dataclass
@@ -298,6 +298,7 @@ class AnalyzeConfig:
         AnalysisProfile.full, "quick: a minute, on fewer sounds, labelled so; full: minutes"
     )
     seed: int = _key(0, "seed of random directions and intervals", least=0)
+    limits: SliderLimitsConfig = _section(SliderLimitsConfig)  # type: ignore[valid-type]
     device: DeviceConfig = _section(DeviceConfig)
 
 

@@ -68,10 +68,11 @@ STAGES = {
     "analyze": Stage(
         AnalyzeConfig,
         "find sliders: what moves one thing of a model's sounds, in units, and how well",
-        "<run>/model/parts/mapper/, <run>/analysis/ and <run>/report.html",
+        "<run>/model/parts/mapper/, <run>/analysis/, its gates and <run>/report.html",
         (
             "run=outputs/<run folder>",
             "run=outputs/<run folder> profile=quick    # a minute, on fewer sounds",
+            "run=outputs/<run folder> limits.sliders=2    # the other limits are the run's own",
         ),
     ),
     "generate": Stage(
