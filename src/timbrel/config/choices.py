@@ -110,7 +110,7 @@ class PresetPlace(StrEnum):
 
 
 # Not a class: one of its names is a word of Python's.
-Source = StrEnum("Source", ["prior", "file", "vary", "between", "continue", "preset"])
+Source = StrEnum("Source", ["prior", "file", "vary", "between", "continue", "fill", "preset"])
 """Where generation takes its latents from."""
 
 

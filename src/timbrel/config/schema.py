@@ -310,13 +310,13 @@ class GenerateConfig:
     source: Source = _key(
         Source.prior,
         "prior: a new sound; file: encode and decode input=; vary: a sound like input=; between: "
-        "one on the line from input= to to=; continue: input= and what goes on like it; preset: "
-        "the preset input=",
+        "one on the line from input= to to=; continue: input= and what goes on like it; fill: "
+        "input= with span= drawn anew; preset: the preset input=",
     )
-    input: str | None = _key(
+    input: Any = _key(
         None,
         "audio file to encode, or a folder of them (source=file); data.normalise is applied; "
-        "preset:NAME, or with source=preset its name or file",
+        "preset:NAME, or with source=preset its name or file; [FROM,TO] with source=between",
     )
     to: str | None = _key(None, "audio file, or preset:NAME, at the other end (source=between)")
     strength: float = _key(
@@ -330,6 +330,11 @@ class GenerateConfig:
         "place at the end of the sound, which then moves there (source=between)",
         least=0,
         most=1,
+    )
+    span: list[float] = _key(
+        [],
+        "what is drawn anew, in seconds: [FROM,TO] (source=fill); behind the end the sound goes on",
+        least=0,
     )
     output: str | None = _key(None, "file or folder to write (default: outputs/generated)")
     seed: int = _key(0, "seed of all random choices", least=0)
