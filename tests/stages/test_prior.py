@@ -309,3 +309,21 @@ def test_a_span_behind_the_end_makes_a_sound_longer(flow_run: Path) -> None:
         instrument.render(source="fill", input="a.wav", span=(0.45, 0.5))
     with pytest.raises(UserError, match=r"'a.wav' would be 3.00 s long; .* fills sounds of up to"):
         instrument.render(source="fill", input="a.wav", span=(0.3, 3.0))
+
+
+def test_textures_are_drawn_as_it_is_asked_for(run: Path, capsys) -> None:
+    words = [f"run={run}", "prior=resample", "device=cpu"]
+    drawn = []
+    for texture in ("quilt", "var"):
+        assert prior.main([*words, f"prior.texture={texture}"]) == 0
+        assert ("by a vector autoregression" in capsys.readouterr().out) == (texture == "var")
+        assert prior_of(load_bundle(run)).texture == texture
+        drawn.append(timbrel.load(run).render(seed=1, seconds=0.5))
+    assert [sound.duration_s for sound in drawn] == [0.5, 0.5]
+    assert np.abs(drawn[0].samples - drawn[1].samples).max() > 1e-4
+    for others, said in (
+        (["prior=gaussian"], "prior.kind=gaussian draws no textures by it; take prior=resample"),
+        (["prior=auto", "prior.bank=false"], "which prior.bank=false leaves out"),
+    ):
+        assert prior.main([f"run={run}", "device=cpu", "prior.texture=var", *others]) == 2
+        assert said in capsys.readouterr().err

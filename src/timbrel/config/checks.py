@@ -18,6 +18,7 @@ from timbrel.config.choices import (
     Precision,
     PriorKind,
     SecondPitch,
+    TextureKind,
 )
 from timbrel.config.counterfactual import counterfactual_problems
 from timbrel.config.objective import objective_problems
@@ -94,6 +95,17 @@ def _prior(prior: PriorConfig) -> Iterator[str]:
             f"prior.bank=false: prior.kind={prior.kind} draws on the recordings' codes; take "
             "prior=gaussian or prior=flow, or leave prior.bank out"
         )
+    if prior.texture == TextureKind.var:
+        if prior.kind not in (PriorKind.auto, PriorKind.resample):
+            yield (
+                f"prior.texture=var: prior.kind={prior.kind} draws no textures by it; take "
+                "prior=resample, or leave prior.texture out"
+            )
+        elif not prior.bank:
+            yield (
+                "prior.texture=var: draws on the recordings' codes, which prior.bank=false leaves "
+                "out; leave out one of them"
+            )
 
 
 def _analyze(config: AnalyzeConfig) -> Iterator[str]:

@@ -35,6 +35,13 @@ class PriorKind(StrEnum):
     flow = "flow"
 
 
+class TextureKind(StrEnum):
+    """How new textures are drawn."""
+
+    quilt = "quilt"
+    var = "var"
+
+
 class Short(StrEnum):
     """How a clip shorter than a chunk fills it."""
 

@@ -29,6 +29,7 @@ from timbrel.config.choices import (
     SecondPitch,
     Short,
     Source,
+    TextureKind,
 )
 from timbrel.config.generate_sections import AttributesConfig, ControlsConfig, PresetConfig
 from timbrel.config.limits import LimitsConfig
@@ -183,6 +184,11 @@ class PriorConfig:
         PriorKind.auto,
         "auto: bank for hits and notes, resample for textures; gaussian: moments of all codes; "
         "flow: a network that draws hits and notes whole, fitted in up to two minutes",
+    )
+    texture: TextureKind = _key(
+        TextureKind.quilt,
+        "textures of auto and resample: quilt: pieces of a recording in another order; var: every "
+        "frame drawn by a vector autoregression of one recording",
     )
     bank: bool = _key(
         True,
