@@ -52,6 +52,7 @@ def kind(run: Path) -> str:
 
 def test_a_training_on_hits_ends_with_a_bank(run: Path) -> None:
     assert kind(run) == "bank"
+    assert load_bundle(run).card.holds_codes
     bank = prior_of(load_bundle(run)).bank
     assert len(bank.recordings) == 4  # of six, the others are held out
     assert len(bank.clips) == 7 * 4
@@ -65,12 +66,28 @@ def test_a_run_that_exists_gets_another_prior(run: Path, choice: str, capsys) ->
     assert f"prior: {kind(run)}" in said
     held = (run / "model" / "parts" / "prior" / "bank.safetensors").exists()
     assert held == ("who has it can hear them" in said) == (choice != "gaussian")
+    card = json.loads((run / "model" / "card.json").read_text("utf-8"))
+    assert card["holds_codes"] is held
+    assert load_bundle(run).card.holds_codes is held
 
 
 def test_without_a_bank_the_recordings_codes_are_not_in_the_model(run: Path) -> None:
     assert prior.main([f"run={run}", "prior.bank=false", "device=cpu"]) == 0
     assert kind(run) == "gaussian"
     assert not (run / "model" / "parts" / "prior" / "bank.safetensors").exists()
+
+
+def test_a_card_of_before_says_what_the_model_holds(run: Path) -> None:
+    path = run / "model" / "card.json"
+    card = json.loads(path.read_text("utf-8"))
+    del card["holds_codes"]
+    path.write_text(json.dumps(card | {"format_version": 1}))
+    assert load_bundle(run).card.holds_codes
+    shutil.rmtree(run / "model" / "parts")
+    assert not load_bundle(run).card.holds_codes
+    path.write_text(json.dumps(card | {"holds_codes": "yes"}))
+    with pytest.raises(UserError, match="is damaged: holds_codes is no true or false"):
+        load_bundle(run)
 
 
 def test_a_flow_keeps_the_recordings_codes_only_where_it_is_to(run: Path, capsys) -> None:
@@ -84,6 +101,7 @@ def test_a_flow_keeps_the_recordings_codes_only_where_it_is_to(run: Path, capsys
     assert kind(run) == "flow"
     files = sorted(path.name for path in (run / "model" / "parts" / "prior").iterdir())
     assert files == ["flow.json", "flow.safetensors", "part.json", "prior.json"]
+    assert not load_bundle(run).card.holds_codes
     bare = timbrel.load(run).render(seed=2)
     np.testing.assert_array_equal(bare.samples, kept.samples)
     with pytest.raises(UserError, match="holds no codes of its recordings"):

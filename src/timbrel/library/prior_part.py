@@ -13,6 +13,7 @@ from timbrel.generation.prior.flow import Flow, load_flow, save_flow
 from timbrel.generation.prior.kinds import make_prior
 from timbrel.generation.prior.recordings import Recordings, load_recordings
 from timbrel.library.bundle import Bundle
+from timbrel.library.card import state_codes
 from timbrel.library.optional_parts import add_part
 
 NAME = "prior"
@@ -29,7 +30,8 @@ def save_prior(
 ) -> None:
     """Make `kind` the prior of the bundle at `folder`; what it does not need is None.
 
-    `recordings` are those that new sounds are compared with; `texture` says how textures are drawn.
+    The bundle's card says from then on whether it holds the recordings' codes. `recordings` are
+    those that new sounds are compared with; `texture` says how textures are drawn.
 
     Raises UserError as `timbrel.library.optional_parts.add_part`.
     """
@@ -46,7 +48,11 @@ def save_prior(
                 record["recordings"] = recordings.save(draft)
         write_text(draft / _RECORD, json.dumps(record) + "\n")
 
+    # Where this is interrupted the card says too much rather than too little.
+    if bank is not None:
+        state_codes(folder, holds_codes=True)
     add_part(folder, NAME, write)
+    state_codes(folder, holds_codes=bank is not None)
 
 
 def prior_of(bundle: Bundle) -> Prior:
