@@ -102,8 +102,9 @@ def fit_prior(
         known = fit_recordings(split, model.sample_rate_hz)
     if kind == "auto" or (bank is None and flow is None):
         kind = fitting_kind(bank)
-    # Runs of before have no such key.
-    texture = TextureKind(prior.get("texture", TextureKind.quilt))
+    texture = TextureKind.quilt
+    if kind in ("auto", "resample"):
+        texture = TextureKind(prior.get("texture", texture))  # runs of before have no such key
     made = make_prior(
         kind,
         bank,
