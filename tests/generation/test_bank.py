@@ -133,6 +133,18 @@ def test_temperature_scales_what_is_random_in_the_code() -> None:
     assert np.abs(np.diff(moved)).max() < 0.3 * np.abs(moved).max()
 
 
+def test_a_longer_sound_of_a_seed_is_perturbed_as_a_shorter_one_is() -> None:
+    prior = BarycentrePrior(bank(7), hop_samples=HOP)
+    moved = [
+        rows(prior, 3, length=length) - rows(prior, 3, length=length, temperature=0.0)
+        for length in (1.0, 1.3)
+    ]
+    n = min(x.shape[1] for x in moved)
+    assert moved[0].shape != moved[1].shape
+    assert np.abs(moved[0][:WIDTH]).max() > 0.01
+    assert_allclose(moved[0][:, :n], moved[1][:, :n], atol=1e-4)
+
+
 def test_neighbours_are_other_recordings_and_the_nearest_ones() -> None:
     prior = BarycentrePrior(bank(30), hop_samples=HOP)
     near = prior.neighbours(prior.bank.recordings[10])

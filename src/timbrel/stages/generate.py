@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from timbrel.config.sources import ends
 from timbrel.config.values import PRESET
 from timbrel.data.scan.tree import entries
 from timbrel.data.scan.verdicts import Verdict
@@ -50,7 +51,9 @@ def generate(config: DictConfig) -> list[Path]:
     from timbrel.library import RenderSettings, load
 
     keys = asdict(RenderSettings()).keys() - {"precise"}  # the others have the same names
-    settings = RenderSettings(**{key: config[key] for key in keys}, precise=config.controls.precise)
+    settings = RenderSettings(
+        **{key: _plain(config[key]) for key in keys}, precise=config.controls.precise
+    )
     export_settings = ExportSettings(
         format=str(config.export.format),
         encoding=str(config.export.encoding),
@@ -59,8 +62,9 @@ def generate(config: DictConfig) -> list[Path]:
         ceiling_dbtp=config.export.ceiling_dbtp,
     )
     kind = str(config.source)
-    inputs = _inputs(kind, config.input)
-    many = kind == "file" and os.path.isdir(user_path(config.input, "input"))
+    one, other = ends(_plain(config.input), config.to)
+    inputs = _inputs(kind, one)
+    many = kind == "file" and os.path.isdir(user_path(one, "input"))
     target = Target(config.output, export_settings)
     _check_one_file(config, many=many, named=target.file is not None)
     where = target.folder if target.file is None else target.file.parent
@@ -70,7 +74,7 @@ def generate(config: DictConfig) -> list[Path]:
         {key: value for key, value in section.items() if value is not None and key != "precise"}
         for section in (config.attributes, config.controls)
     )
-    job = _Job(config, instrument, settings, export_settings, asked, controls)
+    job = _Job(config, instrument, settings, export_settings, asked, controls, other)
     if config.count > 1:
         return job.batch(target, inputs[0])
     written: list[Path] = []
@@ -108,15 +112,17 @@ class _Job:
     export_settings: "ExportSettings"
     asked: Mapping[str, float]
     controls: Mapping[str, Any]
+    other: str | None
+    """The other end of a sound between two."""
 
     def prepared(self, given: "_Input", *, seed: int | None = None) -> "Rendering":
-        config, kind = self.config, str(self.config.source)
+        kind = str(self.config.source)
         settings = self.settings if seed is None else replace(self.settings, seed=seed)
         return self.instrument.prepare(
             settings,
             source=given.path if kind == "file" else kind,
             input=None if kind in ("prior", "file") else given.path,
-            to=None if config.to is None else _sound(config.to, "to"),
+            to=None if self.other is None else _sound(self.other, "to"),
             attributes=self.asked,
             controls=self.controls,
         )
@@ -241,6 +247,11 @@ def _inputs(source: str, given: str | None) -> list[_Input]:
     if isinstance(path, Path) and path.is_dir():
         return _recordings_in(path, given)
     return [_Input(path)]
+
+
+def _plain(value: Any) -> Any:
+    """A value of a config, and a list of it as a list."""
+    return OmegaConf.to_object(value) if OmegaConf.is_config(value) else value
 
 
 def _sound(given: str, key: str) -> Path | str:

@@ -30,6 +30,10 @@ _QUOTES = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 # Quoted for Hydra, once or with commas between; what merely begins with a quote is a name.
 _QUOTED = re.compile(rf"{_QUOTES}(\s*,\s*{_QUOTES})*", re.S)
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\.?(inf|nan)", re.I)
+_QUOTED_LIST = re.compile(rf"\[\s*{_QUOTES}(\s*,\s*{_QUOTES})*\s*\]", re.S)
+# What takes a text or a list of texts is `Any` in the schema: OmegaConf has no type for it.
+_TEXTS = (str, str | None, Any)
+_LISTS = (list[str], Any)
 _RESOLVER = re.compile(r"\$\{[\w.]+:")  # ${now:%H}: what Hydra's own folders are named by
 
 
@@ -46,7 +50,7 @@ def schema_keys(schema: type, prefix: str = "") -> Iterator[tuple[str, Any, Any]
 def text_keys(stage: str) -> list[str]:
     """The keys of `stage` that take a text, or a list of them."""
     kinds = schema_keys(stage_named(stage).schema)
-    return [key for key, kind, _ in kinds if kind in (str, str | None, list[str])]
+    return [key for key, kind, _ in kinds if kind in (*_TEXTS, *_LISTS)]
 
 
 def place_keys(stage: str) -> list[str]:
@@ -79,7 +83,7 @@ def quoted_texts(stage: str, overrides: Sequence[str], *, multirun: bool) -> lis
     values unless the user quoted them.
     """
     kinds = {key: kind for key, kind, _ in schema_keys(stage_named(stage).schema)}
-    texts = {key for key, kind in kinds.items() if kind in (str, str | None)}
+    texts = {key for key, kind in kinds.items() if kind in _TEXTS}
     either = {key for key, kind in kinds.items() if {str, float} <= {*typing.get_args(kind)}}
     found = []
     for override in overrides:
@@ -89,7 +93,7 @@ def quoted_texts(stage: str, overrides: Sequence[str], *, multirun: bool) -> lis
             found.append(f"{key}={_kept(folder)}")
             continue
         is_list = kinds.get(key) == list[str]
-        if is_list and re.fullmatch(r"\[[^\[\]'\"]+\]", value):
+        if kinds.get(key) in _LISTS and re.fullmatch(r"\[[^\[\]'\"]+\]", value):
             found.append(f"{key}={quoted([text.strip() for text in value[1:-1].split(',')])}")
             continue
         # One folder, no list.
@@ -97,7 +101,8 @@ def quoted_texts(stage: str, overrides: Sequence[str], *, multirun: bool) -> lis
         if not is_text or value in ("", "null", "???"):
             found.append(f"{key}={_kept(value)}" if is_list else override)
             continue
-        if _QUOTED.fullmatch(value) or (multirun and SWEEP.match(value)):
+        quoted_list = kinds.get(key) is Any and _QUOTED_LIST.fullmatch(value)
+        if quoted_list or _QUOTED.fullmatch(value) or (multirun and SWEEP.match(value)):
             found.append(f"{key}={_kept(value)}")
             continue
         values = value.split(",") if multirun and value[:1] != "[" else [value]
