@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from timbrel.attributes.measurement import Measurement, measure
 from timbrel.audio.level import loudness_lufs
 from timbrel.contracts import Latent
 from timbrel.data.augmentation.colour import filtered
+from timbrel.dsp.mid_side import mid_side
 from timbrel.generation.controls.operators import OPERATORS
 from timbrel.generation.controls.shaped import Array, Shaped, envelope, shaped
 from timbrel.generation.engine import decode_stream
@@ -49,6 +51,7 @@ class Playable:
         known = {
             "attack_s": None if attack is None else 10**attack,
             "decay_db_per_s": decay,
+            "width": self.measured.value("width"),
         }
         return {name: value for name, value in known.items() if value is not None}
 
@@ -59,7 +62,8 @@ class Playable:
     ) -> Audio:
         """The sound with operators and directions by their `amounts`, (channel time).
 
-        A direction is added to every frame's code and to the clip code, one beneath the other.
+        A direction is added to every frame's code and to the clip code, one beneath the other; one
+        of two rows has a row for each of `shaped.COURSES`.
         The level is held: whatever else is moved, the loudness is that of the sound as it is, as
         far as the peak stays below full scale, or below the sound's own. The operator `level` comes
         on top.
@@ -118,6 +122,8 @@ def decoded(model: Autoencoder, sound: Shaped, *, take: int = 0) -> Audio:
     audio = np.concatenate(list(stream), axis=1)
     if sound.tilt_db_per_octave:
         audio = tilted(audio, model.sample_rate_hz, sound.tilt_db_per_octave)
+    if sound.mid_side_gain != (1.0, 1.0):
+        audio = _widened(audio, sound.mid_side_gain)
     if not sound.gain_db.any():
         return audio
     gain = envelope(sound.gain_db, audio.shape[1], model.hop_samples)
@@ -133,11 +139,17 @@ def tilted(audio: Audio, rate_hz: int, db_per_octave: float) -> Audio:
     return filtered(audio, rate_hz, curve_db)
 
 
+def _widened(audio: Audio, gains: tuple[float, float]) -> Audio:
+    middle_and_side = mid_side(torch.from_numpy(audio)) * torch.tensor(gains)[:, None]
+    return mid_side(middle_and_side).numpy()
+
+
 def _along(sound: Shaped, direction: Array, amount: float) -> Shaped:
     width = len(sound.rows) - len(sound.tracks)
     rows = sound.rows.copy()
-    rows[:width] += amount * direction[:width, None]
-    return replace(sound, rows=rows, clip_code=sound.clip_code + amount * direction[width:])
+    courses = np.atleast_2d(direction)
+    rows[:width] += amount * courses[:, :width].T @ sound.courses()[: len(courses)]
+    return replace(sound, rows=rows, clip_code=sound.clip_code + amount * courses[0, width:])
 
 
 def _level_db(audio: Audio, rate_hz: int) -> float:

@@ -90,6 +90,21 @@ class Mapper:
     ranges: Mapping[str, tuple[float, float]]
     profile: str = "full"
 
+    def amounts(self, moves: Mapping[str, float]) -> dict[str, float]:
+        """The amounts of all operators that move the axes so; those of one add up.
+
+        A note that is played higher has its whole spectrum higher: a brightness that is asked for
+        with a pitch is moved by what is left of it.
+        """
+        own = dict(moves)
+        if "brightness" in own and "pitch" in own and self.sliders["pitch"].operator == "pitch":
+            own["brightness"] -= own["pitch"]
+        amounts: dict[str, float] = {}
+        for axis, move in own.items():
+            for operator, amount in self.sliders[axis].amounts_of(move).items():
+                amounts[operator] = amounts.get(operator, 0.0) + amount
+        return amounts
+
     def save(self, folder: Path) -> None:
         """Write it into `folder`."""
         record = {
@@ -159,10 +174,15 @@ CONTROLS = {
     "decay_times": Control("decay", True, math.log2),
     "onsets_per_s": Control("onsets", False, math.log2),
     "speed_times": Control("onsets", True, math.log2),
+    "width": Control("width", False, _same),
+    "width_change": Control("width", True, _same),
     "level_lufs": Control("level", False, _same),
     "level_db": Control("level", True, _same),
 }
 """By the names that `controls.` takes; `scale` brings a value to the unit of the axis."""
+
+
+_ENDS = {"width": (0, 1), "width_change": (-1, 1)}
 
 
 def check_controls(controls: Mapping[str, float]) -> None:
@@ -172,8 +192,9 @@ def check_controls(controls: Mapping[str, float]) -> None:
             known = [*CONTROLS, *FAMILIES]
             hint = did_you_mean(name, known)
             raise UserError(f"controls.{name}: no such control ({', '.join(known)}){hint}")
-        if name in FAMILIES and not -1 <= value <= 1:
-            raise UserError(f"controls.{name}={value:g}: between -1 and 1")
+        low, high = (-1, 1) if name in FAMILIES else _ENDS.get(name, (-math.inf, math.inf))
+        if not low <= value <= high:
+            raise UserError(f"controls.{name}={value:g}: between {low} and {high}")
         try:
             finite = name in FAMILIES or math.isfinite(CONTROLS[name].scale(value))
         except ValueError:  # the logarithm of nothing
@@ -236,7 +257,7 @@ def controlled(
     aims = dict(asked)
     tried: list[tuple[float, Audio, Array]] = []
     for _ in range(_CORRECTIONS + 1 if precise else 1):
-        audio = sound.moved(_amounts(mapper, aims), mapper.directions)
+        audio = sound.moved(mapper.amounts(aims), mapper.directions)
         found = on_axes(measure(audio, sound.model.sample_rate_hz))
         gaps = {axis: asked[axis] - (found - start)[PLACE[axis]] for axis in asked}
         gaps = {axis: gap for axis, gap in gaps.items() if math.isfinite(gap)}
@@ -258,15 +279,6 @@ def controlled(
             for axis, (control, _) in wanted.items()
         ),
     )
-
-
-def _amounts(mapper: Mapper, moves: Mapping[str, float]) -> dict[str, float]:
-    """The amounts of all operators that move the axes so; those of one add up."""
-    amounts: dict[str, float] = {}
-    for axis, move in moves.items():
-        for operator, amount in mapper.sliders[axis].amounts_of(move).items():
-            amounts[operator] = amounts.get(operator, 0.0) + amount
-    return amounts
 
 
 def _wanted(
@@ -301,7 +313,7 @@ def _wanted(
 def family_axis(mapper: Mapper, family: str, name: str) -> str:
     """The axis that a family's slider moves: the best of its sliders."""
     held = [mapper.sliders[a] for a in FAMILIES[family] if a in mapper.sliders]
-    held = [slider for slider in held if slider.verdict in ("ok", "weak")]
+    held = [slider for slider in held if slider.verdict != "not held"]
     if not held:
         raise UserError(f"controls.{family}: '{name}' has no slider of this family")
     return max(held, key=lambda slider: float(slider.scores.get("sdot", 0.0))).axis
