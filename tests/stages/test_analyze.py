@@ -18,7 +18,7 @@ from timbrel.report.run_report import write_run_report
 from timbrel.runs.folder import read_table
 from timbrel.stages import analyze, generate, train
 
-SMALL = Profile("quick", 6, 2, 3, components=1, probes=True, random=1)
+SMALL = Profile("quick", 6, 2, 3, components=1, learned=True)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -61,7 +61,8 @@ def test_every_axis_has_a_verdict_with_its_reason(run: Path) -> None:
     mapper = timbrel.load(run).mapper
     assert mapper.profile == "quick"
     assert mapper.sliders["pitch"].verdict == "not held"  # a decoder that follows no track
-    assert mapper.sliders["width"].verdict == "not held"  # mono
+    assert mapper.sliders["width"].verdict == "not held"
+    assert mapper.sliders["width"].why == "the model is mono"
     page = write_run_report(run).read_text()
     assert "random directions" in page
     assert "No sliders have been looked for" not in page
@@ -166,6 +167,8 @@ MOVED = (
     "controls.decay_times=2",
     "controls.onsets_per_s=3",
     "controls.speed_times=1.5",
+    "controls.width=0.2",
+    "controls.width_change=0.1",
     "controls.level_lufs=-20",
     "controls.level_db=-3",
     "controls.timbre=0.5",

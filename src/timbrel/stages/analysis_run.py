@@ -15,7 +15,7 @@ from timbrel.analysis.disentanglement import (
     write_disentanglement,
 )
 from timbrel.analysis.excerpts import sounding
-from timbrel.analysis.slider_candidates import PROFILES
+from timbrel.analysis.slider_candidates import PROFILES, Codes
 from timbrel.analysis.slider_tables import write_sliders
 from timbrel.analysis.sliders import Found, find_sliders
 from timbrel.attributes.measurement import measure
@@ -87,7 +87,7 @@ def analyse_run(config: DictConfig) -> int:
         sliders = find_sliders(
             model,
             training=values,
-            codes=np.stack([heard.code for heard in training]),
+            codes=_codes(training, trained, model.latent_dim),
             reconstruction_errors=_errors([*held_out["validation"], *held_out["test"]]),
             validation=[sound for _, sound in anchors["validation"]],
             test=[sound for _, sound in anchors["test"]],
@@ -106,6 +106,20 @@ def analyse_run(config: DictConfig) -> int:
     where = f"sliders: {bundle.folder / 'parts' / 'mapper'}"
     sys.stdout.write(where + (f"  report: {report}" if report else "") + "\n")
     return 0
+
+
+def _codes(heard: Sequence[_Heard], trained: DictConfig, latent_dim: int) -> Codes:
+    """What directions are found in; `latent=ar_vae` names the units that follow an attribute."""
+    frames = []
+    for one in heard:
+        rows = one.sound.sound.rows[:latent_dim].T
+        clip = np.broadcast_to(one.sound.sound.clip_code, (len(rows), len(one.code) - latent_dim))
+        frames.append(np.concatenate([rows, clip], axis=1))
+    of_frames = trained.latent.get("frame_attributes") or ()
+    of_clips = trained.latent.get("clip_attributes") or ()
+    ordered = {name: unit for unit, name in enumerate(of_frames)}
+    ordered |= {f"clip_{name}": latent_dim + unit for unit, name in enumerate(of_clips)}
+    return Codes(np.stack([one.code for one in heard]), np.concatenate(frames), ordered)
 
 
 def _code(
