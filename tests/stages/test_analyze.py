@@ -40,6 +40,7 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lean(patch)
         patch.chdir(folder)
         words = [*TINY, f"data.root={folder / 'hits'}", "trainer.max_steps=4", "hydra.run.dir=run"]
+        words.append("latent=ar_vae")
         words[words.index("prior=gaussian")] = "prior=auto"
         assert train.main(words) == 0
         assert analyze.main(["run=run", "profile=quick", "device=cpu", "device.threads=1"]) == 0
@@ -66,6 +67,15 @@ def test_every_axis_has_a_verdict_with_its_reason(run: Path) -> None:
     page = write_run_report(run).read_text()
     assert "random directions" in page
     assert "No sliders have been looked for" not in page
+
+
+def test_every_candidate_is_in_the_table(run: Path) -> None:
+    tried = {row["candidate"] for row in read_table(run / "analysis" / "responses.csv", ())}
+    units = {"ar_log_f0_octaves", "ar_log_centroid_octaves"}
+    assert tried >= {"nothing", "tilt", "component_0", "jacobian_brightness", *units}
+    drawn = {name for name in tried if name.startswith("random_")}
+    directions = ("ar", "component", "probe", "sae", "jacobian")
+    assert len(drawn) == sum(name.split("_")[0] in directions for name in tried)
 
 
 def test_traversals_can_be_heard(run: Path) -> None:
