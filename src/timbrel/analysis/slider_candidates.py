@@ -159,15 +159,15 @@ def _along_attribute(centred: Array, values: Array) -> Array | None:
 
 
 def _sparse(codes: Codes, training: Array, seed: int) -> Iterator[tuple[str, Array]]:
-    """The unit of a sparse code that goes with each axis best, by a deviation of how far it is on.
+    """The unit of a sparse code that goes with each axis best; it goes as far as it is ever on.
 
-    None where a tenth of its units or more are never on.
+    None where more than a tenth of its units are never on.
     """
     sparse = sparse_code(codes.frames, seed)
     if sparse.alive < LEAST_ALIVE:
         return
     on = sparse.units(codes.recordings)
-    deviation = sparse.units(codes.frames).std(0)
+    farthest = np.quantile(sparse.units(codes.frames), 0.99, axis=0)
     for axis in AXES:
         values = training[:, PLACE[axis.name]]
         known = np.isfinite(values)
@@ -176,7 +176,7 @@ def _sparse(codes: Codes, training: Array, seed: int) -> Iterator[tuple[str, Arr
         moves = on[known] - on[known].mean(0)
         told = np.abs(moves.T @ (values[known] - values[known].mean()))
         unit = int((told / np.maximum(np.linalg.norm(moves, axis=0), 1e-9)).argmax())
-        yield f"sae_{unit}", sparse.directions[unit] * deviation[unit]
+        yield f"sae_{unit}", sparse.directions[unit] * farthest[unit] / _DIRECTION_REACH
 
 
 def random_directions(codes: Codes, count: int, seed: int) -> list[Candidate]:
