@@ -174,7 +174,7 @@ def _line(slider: Slider) -> str:
         f"{slider.axis:<11}{slider.verdict:<9}SDOT {s['sdot']:.2f} "
         f"[{s['low']:.2f}, {s['high']:.2f}] by {slider.operator}, "
         f"{low:+.2f} to {high:+.2f} {slider.unit}"
-    )
+    ).rstrip()
     return text + (f"; {slider.why}" if slider.why else "")
 
 
