@@ -21,7 +21,7 @@ from timbrel.runs.folder import read_run, read_table
 from timbrel.stages import analyze, evaluate, generate, train
 from wandb_records import inspected, of_kind, summary
 
-SMALL = Profile("quick", 6, 2, 3, components=1, probes=True, random=1)
+SMALL = Profile("quick", 6, 2, 3, components=1, learned=True)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -43,6 +43,7 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lean(patch)
         patch.chdir(folder)
         words = [*TINY, f"data.root={folder / 'hits'}", "trainer.max_steps=4", "hydra.run.dir=run"]
+        words.append("latent=ar_vae")
         words[words.index("prior=gaussian")] = "prior=auto"
         words.remove("logger=none")
         assert train.main(words) == 0
@@ -66,10 +67,20 @@ def test_every_axis_has_a_verdict_with_its_reason(run: Path) -> None:
     assert mapper.profile == "quick"
     assert mapper.tracks == {}
     assert mapper.sliders["pitch"].verdict == "not held"  # a decoder that follows no track
-    assert mapper.sliders["width"].verdict == "not held"  # mono
+    assert mapper.sliders["width"].verdict == "not held"
+    assert mapper.sliders["width"].why == "the model is mono"
     page = write_run_report(run).read_text()
     assert "random directions" in page
     assert "No sliders have been looked for" not in page
+
+
+def test_every_candidate_is_in_the_table(run: Path) -> None:
+    tried = {row["candidate"] for row in read_table(run / "analysis" / "responses.csv", ())}
+    units = {"ar_log_f0_octaves", "ar_log_centroid_octaves"}
+    assert tried >= {"nothing", "tilt", "component_0", "jacobian_brightness", *units}
+    drawn = {name for name in tried if name.startswith("random_")}
+    directions = ("ar", "component", "probe", "sae", "jacobian")
+    assert len(drawn) == sum(name.split("_")[0] in directions for name in tried)
 
 
 def test_traversals_can_be_heard(run: Path) -> None:
@@ -241,6 +252,8 @@ MOVED = (
     "controls.decay_times=2",
     "controls.onsets_per_s=3",
     "controls.speed_times=1.5",
+    "controls.width=0.2",
+    "controls.width_change=0.1",
     "controls.level_lufs=-20",
     "controls.level_db=-3",
     "controls.timbre=0.5",

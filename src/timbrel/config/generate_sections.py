@@ -49,6 +49,8 @@ class ControlsConfig:
     decay_times: NumberOrText = _key(None, "so many times as fast a decay", above=0, most=100)
     onsets_per_s: NumberOrText = _key(None, "onsets per second", above=0, most=50)
     speed_times: NumberOrText = _key(None, "so many times as fast", above=0, most=100)
+    width: NumberOrText = _key(None, "stereo width: 0 mono, 1 antiphase", least=0, most=1)
+    width_change: NumberOrText = _key(None, "so much wider", least=-1, most=1)
     level_lufs: NumberOrText = _key(None, "loudness, in LUFS", least=-70, most=20)
     level_db: NumberOrText = _key(None, "dB louder", least=-200, most=200)
     timbre: NumberOrText = _key(None, "-1 to 1: the best timbre slider", least=-1, most=1)

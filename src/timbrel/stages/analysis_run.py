@@ -18,7 +18,7 @@ from timbrel.analysis.disentanglement import (
 )
 from timbrel.analysis.excerpts import sounding
 from timbrel.analysis.gates import Gate, replace_gates
-from timbrel.analysis.slider_candidates import PROFILES
+from timbrel.analysis.slider_candidates import PROFILES, Codes
 from timbrel.analysis.slider_gates import slider_gates
 from timbrel.analysis.slider_tables import write_sliders
 from timbrel.analysis.sliders import Found, find_sliders
@@ -101,7 +101,7 @@ def analyse_run(config: DictConfig) -> int:
         sliders = find_sliders(
             model,
             training=values,
-            codes=np.stack([heard.code for heard in training]),
+            codes=_codes(training, trained, model.latent_dim),
             reconstruction_errors=_errors([*held_out["validation"], *held_out["test"]]),
             validation=[sound for _, sound in anchors["validation"]],
             test=[sound for _, sound in anchors["test"]],
@@ -153,6 +153,20 @@ def _log_to_wandb(trained: DictConfig, folder: Path, gates: Sequence[Gate]) -> N
     run.send(lambda begun: log_analysis(begun, folder))
     run.send(lambda begun: log_gates(begun, gates))
     run.finish()
+
+
+def _codes(heard: Sequence[_Heard], trained: DictConfig, latent_dim: int) -> Codes:
+    """What directions are found in; `latent=ar_vae` names the units that follow an attribute."""
+    frames = []
+    for one in heard:
+        rows = one.sound.sound.rows[:latent_dim].T
+        clip = np.broadcast_to(one.sound.sound.clip_code, (len(rows), len(one.code) - latent_dim))
+        frames.append(np.concatenate([rows, clip], axis=1))
+    of_frames = trained.latent.get("frame_attributes") or ()
+    of_clips = trained.latent.get("clip_attributes") or ()
+    ordered = {name: unit for unit, name in enumerate(of_frames)}
+    ordered |= {f"clip_{name}": latent_dim + unit for unit, name in enumerate(of_clips)}
+    return Codes(np.stack([one.code for one in heard]), np.concatenate(frames), ordered)
 
 
 def _code(
@@ -207,7 +221,7 @@ def _line(slider: Slider) -> str:
         f"{slider.axis:<11}{slider.verdict:<9}SDOT {s['sdot']:.2f} "
         f"[{s['low']:.2f}, {s['high']:.2f}] by {slider.operator}, "
         f"{low:+.2f} to {high:+.2f} {slider.unit}"
-    )
+    ).rstrip()
     return text + (f"; {slider.why}" if slider.why else "")
 
 

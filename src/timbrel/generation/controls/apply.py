@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from timbrel.attributes.measurement import Measurement, measure
 from timbrel.audio.level import loudness_lufs
 from timbrel.contracts import Latent
 from timbrel.data.augmentation.colour import filtered
+from timbrel.dsp.mid_side import mid_side
 from timbrel.generation.controls.operators import OPERATORS
 from timbrel.generation.controls.shaped import Array, Shaped, envelope, per_sample, shaped
 from timbrel.generation.controls.varying import Amount, on
@@ -52,6 +54,7 @@ class Playable:
         known = {
             "attack_s": None if attack is None else 10**attack,
             "decay_db_per_s": decay,
+            "width": self.measured.value("width"),
         }
         return {name: value for name, value in known.items() if value is not None}
 
@@ -62,7 +65,8 @@ class Playable:
     ) -> Audio:
         """The sound with operators and directions by their `amounts`, (channel time).
 
-        A direction is added to every frame's code and to the clip code, one beneath the other.
+        A direction is added to every frame's code and to the clip code, one beneath the other; one
+        of two rows has a row for each of `shaped.COURSES`.
         The level is held: whatever else is moved, the loudness is that of the sound as it is, as
         far as the peak stays below full scale, or below the sound's own. The operator `level` comes
         on top. Amounts that vary are those of the frames that are heard: they come last, and of
@@ -141,6 +145,8 @@ def decoded(model: Autoencoder, sound: Shaped, *, take: int = 0) -> Audio:
         if isinstance(tilt, np.ndarray):
             tilt = per_sample(tilt, audio.shape[1], model.hop_samples)
         audio = tilted(audio, model.sample_rate_hz, tilt)
+    if sound.mid_side_gain != (1.0, 1.0):
+        audio = _widened(audio, sound.mid_side_gain)
     if not sound.gain_db.any():
         return audio
     gain = envelope(sound.gain_db, audio.shape[1], model.hop_samples)
@@ -166,12 +172,18 @@ def tilted(audio: Audio, rate_hz: int, db_per_octave: float | Array) -> Audio:
     return filtered(audio, rate_hz, curve_db)
 
 
+def _widened(audio: Audio, gains: tuple[float, float]) -> Audio:
+    middle_and_side = mid_side(torch.from_numpy(audio)) * torch.tensor(gains)[:, None]
+    return mid_side(middle_and_side).numpy()
+
+
 def _along(sound: Shaped, direction: Array, amount: float | Array) -> Shaped:
     """The clip code, which has one value, moves by the mean of amounts per frame."""
     width = len(sound.rows) - len(sound.tracks)
     rows = sound.rows.copy()
-    rows[:width] += amount * direction[:width, None]
-    clip_code = sound.clip_code + np.mean(amount) * direction[width:]
+    courses = np.atleast_2d(direction)
+    rows[:width] += amount * (courses[:, :width].T @ sound.courses()[: len(courses)])
+    clip_code = sound.clip_code + np.mean(amount) * courses[0, width:]
     return replace(sound, rows=rows, clip_code=clip_code)
 
 

@@ -101,6 +101,23 @@ class Mapper:
     profile: str = "full"
     tracks: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
+    def amounts(self, moves: Mapping[str, Amount]) -> dict[str, Amount]:
+        """The amounts of all operators that move the axes so; those of one add up.
+
+        A note that is played higher has its whole spectrum higher: of two numbers, a brightness
+        that is asked for with a pitch is moved by what is left of it.
+        """
+        own = dict(moves)
+        numbers = {axis: move for axis, move in moves.items() if not callable(move)}
+        shifts = "pitch" in numbers and self.sliders["pitch"].operator == "pitch"
+        if shifts and "brightness" in numbers:
+            own["brightness"] = numbers["brightness"] - numbers["pitch"]
+        amounts: dict[str, Amount] = {}
+        for axis, move in own.items():
+            for operator, amount in self.sliders[axis].amounts_of(move).items():
+                amounts[operator] = added(amounts.get(operator, 0.0), amount)
+        return amounts
+
     def save(self, folder: Path) -> None:
         """Write it into `folder`."""
         record = {
@@ -218,7 +235,7 @@ def controlled(
     aims = {axis: move for axis, (_, move) in wanted.items()}
     tried: list[tuple[float, Audio, Array]] = []
     for _ in range(_CORRECTIONS + 1 if precise else 1):
-        audio = sound.moved(_amounts(mapper, aims), mapper.directions)
+        audio = sound.moved(mapper.amounts(aims), mapper.directions)
         found = on_axes(measure(audio, sound.model.sample_rate_hz))
         gaps = {axis: asked[axis] - (found - start)[PLACE[axis]] for axis in asked}
         gaps = {axis: gap for axis, gap in gaps.items() if math.isfinite(gap)}
@@ -241,15 +258,6 @@ def controlled(
             for axis, (control, move) in wanted.items()
         ),
     )
-
-
-def _amounts(mapper: Mapper, moves: Mapping[str, Amount]) -> dict[str, Amount]:
-    """The amounts of all operators that move the axes so; those of one add up."""
-    amounts: dict[str, Amount] = {}
-    for axis, move in moves.items():
-        for operator, amount in mapper.sliders[axis].amounts_of(move).items():
-            amounts[operator] = added(amounts.get(operator, 0.0), amount)
-    return amounts
 
 
 def _wanted(
@@ -296,7 +304,7 @@ def _move(control: str, value: float | Curve, slider: Slider, start: float) -> A
 def family_axis(mapper: Mapper, family: str, name: str) -> str:
     """The axis that a family's slider moves: the best of its sliders."""
     held = [mapper.sliders[a] for a in FAMILIES[family] if a in mapper.sliders]
-    held = [slider for slider in held if slider.verdict in ("ok", "weak")]
+    held = [slider for slider in held if slider.verdict != "not held"]
     if not held:
         raise UserError(f"controls.{family}: '{name}' has no slider of this family")
     return max(held, key=lambda slider: float(slider.scores.get("sdot", 0.0))).axis

@@ -43,10 +43,14 @@ CONTROLS = {
     "decay_times": Control("decay", True, math.log2),
     "onsets_per_s": Control("onsets", False, math.log2),
     "speed_times": Control("onsets", True, math.log2),
+    "width": Control("width", False, same),
+    "width_change": Control("width", True, same),
     "level_lufs": Control("level", False, same),
     "level_db": Control("level", True, same),
 }
 """By the names that `controls.` takes; `scale` brings a value to the unit of the axis."""
+
+_ENDS = {"width": (0, 1), "width_change": (-1, 1)}
 
 
 def check_controls(controls: Mapping[str, float | Curve]) -> None:
@@ -57,8 +61,9 @@ def check_controls(controls: Mapping[str, float | Curve]) -> None:
             hint = did_you_mean(name, known)
             raise UserError(f"controls.{name}: no such control ({', '.join(known)}){hint}")
         for value in given.values if isinstance(given, Curve) else (given,):
-            if name in FAMILIES and not -1 <= value <= 1:
-                raise UserError(f"controls.{name}={value:g}: between -1 and 1")
+            low, high = (-1, 1) if name in FAMILIES else _ENDS.get(name, (-math.inf, math.inf))
+            if not low <= value <= high:
+                raise UserError(f"controls.{name}={value:g}: between {low} and {high}")
             try:
                 finite = name in FAMILIES or math.isfinite(CONTROLS[name].scale(value))
             except ValueError:  # the logarithm of nothing

@@ -13,12 +13,13 @@ import numpy as np
 
 from timbrel.generation.controls.shaped import Array, Shaped
 
-MEASURED = ("attack_s", "decay_db_per_s")
+MEASURED = ("attack_s", "decay_db_per_s", "width")
 """What an operator may have to know of the sound as it is."""
 
 _LEAST_DB, _SILENT_DB = -100.0, -200.0
 _MOST_LIFT_DB = 24.0
 _LEAST_GAIN = 1e-3
+_MOST_WIDER = 10.0  # 20 dB: what is raised farther is what the side has of noise
 
 Own = Mapping[str, float]
 """The values of `MEASURED` that the sound has."""
@@ -33,7 +34,8 @@ class Operator:
 
     One that `varies` takes an amount per frame as well: of the frames that it gives.
     `needs` names the tracks that the decoder must follow, `balance` says that it must have a noise
-    of its own, and `behind` that the operator works on the decoded sound alone.
+    of its own, `stereo` that there must be two channels, and `behind` that the operator works on
+    the decoded sound alone.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Operator:
     apply: Callable[[Shaped, Any, Own], Shaped]
     needs: tuple[str, ...] = ()
     balance: bool = False
+    stereo: bool = False
     behind: bool = False
     varies: bool = False
 
@@ -113,6 +116,19 @@ def _speed(sound: Shaped, amount: Amount, own: Own) -> Shaped:
     return _warped(sound, 0, sound.n_frames - 1, 2**-amount)
 
 
+def _width(sound: Shaped, amount: float, own: Own) -> Shaped:
+    """How much wider (`attributes.space.width`): by the gains of mid and side.
+
+    A sound without a side has none to be raised, and stays as it is.
+    """
+    width = own.get("width", 0.0)
+    if not 0.0 < width < 1.0:
+        return sound
+    wanted = float(np.clip(width + amount, 0.0, 1.0))
+    mid, side = (1 - wanted) / (1 - width), min(wanted / width, _MOST_WIDER)
+    return replace(sound, mid_side_gain=(mid, side))
+
+
 OPERATORS = {
     operator.name: operator
     for operator in (
@@ -127,6 +143,7 @@ OPERATORS = {
         Operator("decay_warp", "decay", "octaves", 1.5, _decay_warp),
         Operator("decay_ramp", "decay", "octaves", 1.5, _decay_ramp),
         Operator("speed", "onsets", "octaves", 1.0, _speed, varies=True),
+        Operator("width", "width", "", 0.4, _width, stereo=True, behind=True),
         Operator("level", "level", "dB", 12.0, _level, behind=True, varies=True),
     )
 }

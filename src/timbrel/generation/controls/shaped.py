@@ -15,6 +15,12 @@ _STROKE_DB = 6.0
 
 Array = NDArray[np.float64]
 
+COURSES = ("even", "rising")
+"""How a direction may go over a sound: alike in all of it, or from -1 at its start to 1 at its end.
+
+Less and less of it is a rising one backwards; any straight course is a sum of the two.
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class Shaped:
@@ -23,9 +29,9 @@ class Shaped:
     `rows` (row frame) are those of `generation.tracks`: frame codes and below them the `tracks`,
     with hertz as octaves. The sound begins in `first_frame`, is loudest in `peak_frame` and has
     sunk by 60 dB behind `last_frame`; `strokes` are the frames of all its peaks that rise by 6 dB.
-    `balance_db` goes to the decoder (`contracts.Conditions.balance_db`); the tilt of the spectrum
-    and `gain_db`, a value per frame, are applied to what it gives. Balance and tilt are numbers, or
-    values per frame once its frames are the last ones.
+    `balance_db` goes to the decoder (`contracts.Conditions.balance_db`); the tilt of the spectrum,
+    the gains of mid and side and `gain_db`, a value per frame, are applied to what it gives.
+    Balance and tilt are numbers, or values per frame once its frames are the last ones.
     """
 
     rows: Array
@@ -39,6 +45,7 @@ class Shaped:
     balance_db: float | Array
     tilt_db_per_octave: float | Array
     gain_db: Array
+    mid_side_gain: tuple[float, float] = (1.0, 1.0)
 
     @property
     def n_frames(self) -> int:
@@ -48,6 +55,12 @@ class Shaped:
     def row(self, track: str) -> int:
         """The place of a track among the rows. Raises ValueError where there is no such track."""
         return len(self.rows) - len(self.tracks) + self.tracks.index(track)
+
+    def courses(self) -> Array:
+        """`COURSES` over the frames, `(course, frame)`."""
+        length = max(1, self.last_frame - self.first_frame)
+        along = np.clip((np.arange(self.n_frames) - self.first_frame) / length, 0.0, 1.0)
+        return np.stack([np.ones(self.n_frames), 2 * along - 1])
 
     def latent(self) -> Latent:
         """What the decoder gets."""
