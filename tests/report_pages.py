@@ -32,7 +32,7 @@ class Page(HTMLParser):
         assert "@import" not in html
 
     def handle_starttag(self, tag, attrs):
-        assert tag not in ("script", "iframe", "link", "object", "embed")
+        assert tag not in ("iframe", "link", "object", "embed")
         values = dict(attrs)
         self.tags.append((tag, values))
         if "id" in values:
@@ -56,7 +56,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if not {"style", "title"} & set(self.open):
+        if not {"style", "title", "script"} & set(self.open):
             self.text.append(data)
 
     @property

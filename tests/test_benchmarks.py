@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import yaml
 
+from bundles import small_bundle
 from stages.training_jobs import TINY
 
 
@@ -229,3 +231,27 @@ def test_the_bias_of_disentanglement_scores(checkout: Path) -> None:
         assert score > (0.5 if name == "modularity" else 0.8), name
         assert null < 0.35, name
     assert set(module.coverage(40, 2)) == set(module.CHEAP)
+
+
+def test_the_memory_told_is_what_is_in_use(checkout: Path) -> None:
+    memory = script(checkout, "memory")
+    before = memory.resident_mib()
+    held = np.ones(32 * 2**17)
+    assert memory.resident_mib() - before == pytest.approx(32, abs=3)
+    del held
+    assert memory.resident_mib() - before == pytest.approx(0, abs=3)
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_renders_and_over_changes_of_the_model(
+    checkout: Path, tmp_path: Path
+) -> None:
+    """In a process of its own. A model that is not let go is 16 MiB for each change."""
+    models = [small_bundle(tmp_path / name, width=320, louder=x) for x, name in enumerate("ab")]
+    assert all((model / "weights.safetensors").stat().st_size > 15 * 2**20 for model in models)
+    command = [sys.executable, checkout / "benchmarks/memory.py", *models]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["renders"] <= 8
+    assert found["switches"] <= 8

@@ -13,7 +13,7 @@ from report_pages import Page
 from run_folders import write_evaluation, write_run
 from signals import noise
 from timbrel import cli
-from timbrel.analysis import generation_gates, held_gates, latent_gates
+from timbrel.analysis import generation_gates, held_gates, latent_gates, slider_gates
 from timbrel.analysis.evaluation import MeanScore
 from timbrel.attributes.measurement import measure
 from timbrel.attributes.registry import ATTRIBUTES, CLIP_ATTRIBUTES, FRAME_ATTRIBUTES
@@ -21,6 +21,7 @@ from timbrel.commands.completion import candidates
 from timbrel.config.limits import LIMITS
 from timbrel.config.options import conf_folder
 from timbrel.config.schema import OPEN_SECTIONS
+from timbrel.config.slider_limits import SLIDER_LIMITS
 from timbrel.config.stage_schemas import STAGES
 from timbrel.data.measured.chunk_attributes import check_names
 from timbrel.metrics.attributes import attribute_errors
@@ -114,8 +115,9 @@ def test_a_study_may_ask_for_every_score(tmp_path: Path, monkeypatch) -> None:
 def test_every_limit_has_a_gate_and_every_gate_of_a_table_a_limit() -> None:
     apart = {"kl_floor", "held_out_loss", "generalisation_gap", "front_end_parity"}
     of_tables = {*generation_gates.GATES, *latent_gates.GATES, *held_gates.GATES}
-    assert of_tables | apart == LIMITS.keys()
-    assert RUN_SCORES.keys() == LIMITS.keys() - {"front_end_parity"}
+    assert of_tables | apart | slider_gates.GATES.keys() == LIMITS.keys()
+    assert slider_gates.GATES.keys() == SLIDER_LIMITS.keys()
+    assert RUN_SCORES.keys() == LIMITS.keys() - {"front_end_parity", *SLIDER_LIMITS}
     for limit in LIMITS.values():
         assert limit.help
         assert limit.title

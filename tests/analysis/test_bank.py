@@ -34,7 +34,7 @@ def model():
 
 def test_a_note_is_there_at_its_own_and_six_other_speeds(model) -> None:
     bank = fit_bank(model, [segment("a.wav", note())])
-    assert bank.tracks == TRACKS
+    assert bank.tracks == TRACKS[:4]
     assert [clip.semitones for clip in bank.clips] == [0.0, *SPEEDS_SEMITONES]
     for clip in bank.clips:
         speed = 2 ** (clip.semitones / 12)

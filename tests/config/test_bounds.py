@@ -14,7 +14,7 @@ import pytest
 from timbrel.audio.export import ExportSettings
 from timbrel.config import checks as config_checks
 from timbrel.config.bounds import Bounds
-from timbrel.config.choices import DataKind, Downmix, Short
+from timbrel.config.choices import DataKind, Downmix, Short, Source
 from timbrel.config.schema import (
     AnalyzeConfig,
     DataConfig,
@@ -40,6 +40,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "data.validation_fraction": {"data.test_fraction": 0.0},
     "data.test_fraction": {"data.validation_fraction": 0.0},
     "seconds": {"fade_out_s": 0.0},
+    "span": {"source": Source.fill, "input": "preset:glass"},
 }
 
 # What is built from a key, here from a value that the check lets pass.
@@ -65,6 +66,7 @@ BUILDS: dict[str, Callable[[Any], Any]] = {
         key: lambda value, key=key: RenderSettings(**{key: value})
         for key in ("seconds", "temperature", "gain_db", "fade_in_s", "fade_out_s")
     },
+    "span": lambda start: RenderSettings(span=(start, start + 1)),
 }
 
 
@@ -130,7 +132,8 @@ def composed(stage: str, folder: Path, key: str, value: Any) -> Any:
         section = config
         for part in path:
             section = getattr(section, part)
-        setattr(section, leaf, [given] * 2 if isinstance(getattr(section, leaf), list) else given)
+        listed = [given, given + 1 if name == "span" else given]
+        setattr(section, leaf, listed if isinstance(getattr(section, leaf), list) else given)
     return config
 
 

@@ -8,7 +8,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from timbrel.analysis.gates import judged, unknown
-from timbrel.config.limits import DEFAULTS, LIMITS, Limit, LimitsConfig, moved
+from timbrel.config.limit import Limit
+from timbrel.config.limits import DEFAULTS, LIMITS, LimitsConfig, moved
 from timbrel.config.schema import AlarmsConfig, TrainConfig
 from timbrel.errors import UserError
 from timbrel.stages.composing import compose
@@ -21,6 +22,13 @@ WORDS = dict.fromkeys(("step", "dimensions", "nats", "counts", "seed", "file"), 
 def test_a_stage_has_every_limit_with_its_default(stage: str) -> None:
     required = ["data=demo"] if stage == "train" else ["run=somewhere"]
     assert dict(compose(stage, required).limits) == DEFAULTS
+
+
+def test_an_analysis_has_those_by_which_it_judges_and_refuses_others() -> None:
+    limits = compose("analyze", ["run=somewhere", "limits.sliders=2"]).limits
+    assert dict(limits) == {"sliders": 2, "slider_extremes": 1.0, "traversal_smoothness": 0.5}
+    with pytest.raises(UserError, match=r"limits\.coverage: no such key"):
+        compose("analyze", ["run=somewhere", "limits.coverage=0.2"])
 
 
 def test_keys_and_numbers_of_validations_are_each_ones_own() -> None:

@@ -30,8 +30,8 @@ def clip(
     ramp = np.arange(frames, dtype=np.float32)
     codes = [value * (i + 1) * ramp for i in range(WIDTH)]
     level = level_db - np.maximum(ramp - onset, 0.0)
-    tracks = [np.full(frames, f0_octaves), np.ones(frames), level, np.full(frames, 10.0)]
-    rows = np.stack([*codes, *tracks]).astype(np.float32)
+    steady = [np.full(frames, value) for value in (f0_octaves, 1.0, 10.0, 15.0)]
+    rows = np.stack([*codes, *steady[:2], level, *steady[2:]]).astype(np.float32)
     return BankClip(name, rows, np.full(2, value, np.float32), onset, frames, True, **settings)
 
 
@@ -131,6 +131,18 @@ def test_temperature_scales_what_is_random_in_the_code() -> None:
     # Smooth: from frame to frame it moves by far less than it is high.
     moved = (once - still)[0]
     assert np.abs(np.diff(moved)).max() < 0.3 * np.abs(moved).max()
+
+
+def test_a_longer_sound_of_a_seed_is_perturbed_as_a_shorter_one_is() -> None:
+    prior = BarycentrePrior(bank(7), hop_samples=HOP)
+    moved = [
+        rows(prior, 3, length=length) - rows(prior, 3, length=length, temperature=0.0)
+        for length in (1.0, 1.3)
+    ]
+    n = min(x.shape[1] for x in moved)
+    assert moved[0].shape != moved[1].shape
+    assert np.abs(moved[0][:WIDTH]).max() > 0.01
+    assert_allclose(moved[0][:, :n], moved[1][:, :n], atol=1e-4)
 
 
 def test_neighbours_are_other_recordings_and_the_nearest_ones() -> None:

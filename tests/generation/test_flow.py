@@ -143,8 +143,24 @@ def test_what_is_filled_fits_and_all_else_stays(prior: FlowPrior) -> None:
     # It lies on the line that its surroundings are on, within a fifth of how far that falls.
     fall = np.ptp(one.rows[0])
     assert np.abs(made[0, 30:50] - one.rows[0, 30:50]).max() < 0.2 * fall
-    with pytest.raises(ValueError, match="frames 30 to 90 of 80"):
-        prior.fill(one, 30, 90, seed=1)
+    for start, stop in ((90, 95), (50, 50), (-1, 5)):
+        with pytest.raises(ValueError, match=f"frames {start} to {stop} of 80"):
+            prior.fill(one, start, stop, seed=1)
+
+
+def test_what_is_filled_behind_the_end_goes_on_to_where_it_is_to_end(prior: FlowPrior) -> None:
+    one = clip("x", frames=60, value=-0.15)
+    [latent] = prior.fill(one, 50, 85, seed=1).source.blocks()
+    made = rows_of(latent)[0].numpy()
+    assert made.shape[1] == 85
+    assert_allclose(made[:, :50], one.rows[:, :50], rtol=1e-5)
+    # The code of long hits falls by 0.15 a frame, and goes on doing so.
+    expected = one.rows[0, 0] - 0.15 * np.arange(50, 85)
+    assert np.abs(made[0, 50:] - expected).max() < 0.25 * 0.15 * 85
+
+
+def test_the_longest_recording_is_known(prior: FlowPrior) -> None:
+    assert prior.longest_frames == pytest.approx(89, abs=2)
 
 
 def brief(clips: tuple[BankClip, ...], tracks: tuple[str, ...] = TRACKS, seed: int = 0) -> Flow:

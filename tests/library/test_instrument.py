@@ -93,7 +93,7 @@ def test_gain_and_fades_arrive(instrument: Instrument) -> None:
         ({"source": "between", "input": "a.wav"}, "source=between needs to=FILE"),
         (
             {"input": "a.wav"},
-            "input=a.wav: only source=vary or between or continue or preset takes it",
+            "input=a.wav: only source=vary or between or continue or fill or preset takes it",
         ),
         ({"source": "continue", "input": "gone.wav"}, r"gone\.wav"),
         ({"length": 0.4}, "length=0.4"),

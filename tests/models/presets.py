@@ -53,6 +53,7 @@ def tracks(
         "confidence": torch.full(shape, confidence),
         "loudness_db": beats,
         "centroid_hz": torch.full(shape, 1000.0),
+        "hnr_db": torch.full(shape, 10.0),
     }
     return Conditions(**{name: values[name] for name in model.conditions})
 

@@ -11,6 +11,7 @@ from signals import sine
 from timbrel.report.figures import (
     bars,
     curves_figure,
+    heat_map,
     histogram,
     score_scale,
     spectrogram_png,
@@ -58,6 +59,20 @@ def test_the_scale_shows_model_and_controls_where_they_are():
     axis = score_scale(1.4, (1.2, 1.6), {"noise": 2.7, "silence": 4.3}, x_label="MR-STFT").axes[0]
     shown = {text.get_text(): text.xy[0] for text in axis.texts}
     assert shown == {"perfect": 0.0, "noise": 2.7, "silence": 4.3, "this model": 1.4}
+
+
+def test_a_heat_map_has_a_cell_with_its_value_for_each_that_is_known():
+    values = np.array([[0.25, 3.5], [np.nan, 1.0]])
+    figure = heat_map(values, ["a", "$b"], ["x", "y"], most=2.0, label="spreads")
+    axis, scale = figure.axes
+    shown = {text.get_position(): text.get_text() for text in axis.texts}
+    assert shown == {(0.5, 0.5): "0.25", (1.5, 0.5): "3.50", (1.5, 1.5): "1.00"}
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", r"\$b"]
+    assert axis.yaxis_inverted()  # the first row is on top
+    cells = axis.collections[0]
+    assert cells.get_array().mask.tolist() == [[False, False], [True, False]]
+    assert cells.get_clim() == (0.0, 2.0)
+    assert scale.get_ylim() == (0.0, 2.0)
 
 
 @pytest.mark.parametrize("n", [1, 3000, 48_000])

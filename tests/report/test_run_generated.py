@@ -1,5 +1,7 @@
 """The page's section on invented sounds: numbers with their n, and the nearest pair to hear."""
 
+import json
+
 import numpy as np
 import pytest
 import soundfile
@@ -85,6 +87,21 @@ def test_a_dozen_plays_each_beside_its_nearest_recording(evaluated, page):
     # And what is heard in time is told beside what it is compared with.
     assert "time distance to reconstructions 51.5 (n = 32) 7.50 (n = 32) chance" in shown.words
     assert "share that has ended 0.250 (n = 32) 0.750 (n = 32) reconstructions" in shown.words
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [(5, "the 5 recordings"), (1, "the one recording"), (None, "the recordings")],
+)
+def test_what_few_recordings_do_not_hold_is_said_not_to_be_invented(evaluated, page, files, said):
+    path = evaluated / "model" / "card.json"
+    card = json.loads(path.read_text("utf-8"))
+    card["trained_on"] = None if files is None else card["trained_on"] | {"files": files}
+    path.write_text(json.dumps(card))
+    expected = (
+        f"New sounds are made of {said} that it was trained on: what these do not hold is not"
+    )
+    assert f"{expected} invented." in page(write_run_report(evaluated)).words
 
 
 def test_without_generated_sounds_the_page_says_how_to_get_them(silent_run, page):

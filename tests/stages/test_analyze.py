@@ -10,15 +10,18 @@ import soundfile
 
 import timbrel
 from signals import sine
-from stages.training_jobs import TINY, lean
+from stages.training_jobs import FAST, TINY, lean
+from timbrel.analysis import slider_gates
 from timbrel.analysis.slider_candidates import PROFILES, Profile
 from timbrel.errors import UserError
 from timbrel.metrics.sliders import AXES
+from timbrel.report.run_map import sound_map
 from timbrel.report.run_report import write_run_report
-from timbrel.runs.folder import read_table
-from timbrel.stages import analyze, generate, train
+from timbrel.runs.folder import read_run, read_table
+from timbrel.stages import analyze, evaluate, generate, train
+from wandb_records import inspected, of_kind, summary
 
-SMALL = Profile("quick", 6, 2, 3, components=1, probes=True, random=1)
+SMALL = Profile("quick", 6, 2, 3, components=1, learned=True)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -40,7 +43,9 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lean(patch)
         patch.chdir(folder)
         words = [*TINY, f"data.root={folder / 'hits'}", "trainer.max_steps=4", "hydra.run.dir=run"]
+        words.append("latent=ar_vae")
         words[words.index("prior=gaussian")] = "prior=auto"
+        words.remove("logger=none")
         assert train.main(words) == 0
         assert analyze.main(["run=run", "profile=quick", "device=cpu", "device.threads=1"]) == 0
     return folder / "run"
@@ -60,11 +65,22 @@ def test_every_axis_has_a_verdict_with_its_reason(run: Path) -> None:
         assert (row["why"] == "") == (row["verdict"] == "ok")
     mapper = timbrel.load(run).mapper
     assert mapper.profile == "quick"
+    assert mapper.tracks == {}
     assert mapper.sliders["pitch"].verdict == "not held"  # a decoder that follows no track
-    assert mapper.sliders["width"].verdict == "not held"  # mono
+    assert mapper.sliders["width"].verdict == "not held"
+    assert mapper.sliders["width"].why == "the model is mono"
     page = write_run_report(run).read_text()
     assert "random directions" in page
     assert "No sliders have been looked for" not in page
+
+
+def test_every_candidate_is_in_the_table(run: Path) -> None:
+    tried = {row["candidate"] for row in read_table(run / "analysis" / "responses.csv", ())}
+    units = {"ar_log_f0_octaves", "ar_log_centroid_octaves"}
+    assert tried >= {"nothing", "tilt", "component_0", "jacobian_brightness", *units}
+    drawn = {name for name in tried if name.startswith("random_")}
+    directions = ("ar", "component", "probe", "sae", "jacobian")
+    assert len(drawn) == sum(name.split("_")[0] in directions for name in tried)
 
 
 def test_traversals_can_be_heard(run: Path) -> None:
@@ -75,6 +91,72 @@ def test_traversals_can_be_heard(run: Path) -> None:
         assert np.isfinite(audio).all()
     axes = {path.stem.rsplit("_", 1)[0] for path in paths}
     assert all(len([p for p in paths if p.stem.startswith(f"{axis}_")]) == 5 for axis in axes)
+
+
+def test_its_gates_stand_with_those_of_the_evaluation(run: Path) -> None:
+    """And an evaluation has them again, by its own limits; not where the model is another one."""
+    gates = read_table(run / "evaluation" / "gates.csv", ())
+    names = [gate["gate"] for gate in gates]
+    assert names[-3:] == [*slider_gates.GATES]
+    assert {"kl_floor", "interpolation"} <= {*names}
+    with pytest.MonkeyPatch.context() as patch:
+        lean(patch)
+        words = [f"run={run}", *FAST, "limits.sliders=null"]
+        assert evaluate.main(words) == 0
+        again = read_table(run / "evaluation" / "gates.csv", ())
+        assert [gate["gate"] for gate in again] == names
+        assert again[-3]["meaning"] == "not checked: switched off (limits.sliders=null)"
+        assert again[-2] == gates[-2]
+        record = run / "model/parts/mapper/part.json"
+        record.write_text(record.read_text().replace('"model_hash": "', '"model_hash": "0'))
+        assert evaluate.main(words) == 0
+    assert "sliders" not in [g["gate"] for g in read_table(run / "evaluation" / "gates.csv", ())]
+
+
+def test_wandb_has_the_analysis_under_the_identity_of_the_training(analysed: Path) -> None:
+    """Read back from the second offline run: tables with sounds, and the numbers as a summary."""
+    trained, added = (inspected(f) for f in sorted((analysed / "wandb").glob("offline-run-*")))
+    first, second = (of_kind(rows, "run")[0] for rows in (trained, added))
+    assert first["run_id"] == second["run_id"]
+    logged = summary(added)
+    for row in read_table(analysed / "analysis" / "sliders.csv", ("sdot", "smoothness")):
+        assert logged[f"sliders/{row['axis']}/verdict"] == row["verdict"]
+        for name in ("sdot", "smoothness"):
+            found = logged.get(f"sliders/{row['axis']}/{name}", np.nan)
+            assert found == pytest.approx(row[name], nan_ok=True)
+    for gate in read_table(analysed / "evaluation" / "gates.csv", ())[-3:]:
+        assert logged[f"gate/{gate['gate']}_passed"] == gate["passed"]
+    tables = {row["name"].rpartition("-")[2]: row for row in of_kind(added, "artifact")}
+    assert tables.keys() == {"sliders", "disentanglement"}
+    # Level has a traversal of every model: it is there to hear, and in the run's own folder.
+    sounds = {Path(c["path"]).name: c for c in tables["sliders"]["manifest"]["contents"]}
+    assert {f"level_{place}.wav" for place in (0, 2, 4)} <= sounds.keys()
+    for place in (0, 2, 4):
+        kept = Path(sounds[f"level_{place}.wav"]["local_path"])
+        assert kept.is_relative_to(analysed)
+        heard = analysed / "analysis" / "traversals" / f"level_{place}.wav"
+        assert kept.read_bytes() == heard.read_bytes()
+    (table,) = (analysed / "wandb").glob("offline-run-*/files/media/table/sliders_*.json")
+    content = json.loads(table.read_text())
+    assert content["columns"][:2] == ["axis", "verdict"]
+    assert content["columns"][-3:] == ["low", "middle", "high"]
+    assert [row[0] for row in content["data"]] == [axis.name for axis in AXES]
+
+
+def test_the_map_has_every_recording_and_new_sounds(run: Path) -> None:
+    rows = read_table(run / "analysis" / "map.csv", ("x", "y"))
+    kinds = [row["kind"] for row in rows]
+    assert kinds == sorted(kinds, key=["train", "validation", "test", "new"].index)
+    assert len(rows) - kinds.count("new") <= 8
+    assert kinds.count("new") == 4
+    assert all(np.isfinite([row["x"], row["y"]]).all() for row in rows)
+    for row in rows:
+        audio, rate_hz = soundfile.read(run / "analysis" / row["sound"])
+        assert rate_hz == 24_000
+        assert 0 < len(audio) <= 24_000
+    made = sound_map(read_run(run))
+    assert made is not None
+    assert len(made.points) == len(rows)
 
 
 @pytest.mark.slow
@@ -118,6 +200,10 @@ def test_a_preset_keeps_its_controls(run: Path, tmp_path: Path, monkeypatch) -> 
         (["controls.brigtness_hz=3"], "did you mean 'controls.brightness_hz'"),
         (["controls.attack_ms=-3"], "controls.attack_ms=-3"),
         (["controls.spatial=0.5"], "no slider of this family"),
+        (["controls.from=a.wav"], "follows no tracks"),
+        (["controls.level_db=nowhere.csv"], "'nowhere.csv': no such file"),
+        (["controls.level_db=[[0,1],[0,2]]"], "controls.level_db: breakpoint 2: at 0 s"),
+        (["controls.level_db=[[0,1]]", "controls.precise=true"], "controls.precise: corrects"),
         (
             ["controls.level_db=1", "source=continue", "input=a.wav", "seconds=700"],
             "for sounds of up to 600 s; add seconds=",
@@ -166,6 +252,8 @@ MOVED = (
     "controls.decay_times=2",
     "controls.onsets_per_s=3",
     "controls.speed_times=1.5",
+    "controls.width=0.2",
+    "controls.width_change=0.1",
     "controls.level_lufs=-20",
     "controls.level_db=-3",
     "controls.timbre=0.5",

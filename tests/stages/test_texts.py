@@ -202,3 +202,22 @@ def test_files_made_of_long_names_fit(here: Path) -> None:
         made.touch()
         assert Target("out", ExportSettings()).path(Path(name)) != made
         assert not _target(None, [name, "b"]).exists()  # a name too long would raise
+
+
+@pytest.mark.parametrize(
+    ("word", "multirun", "quoted"),
+    [
+        ("3", False, "3"),
+        ("-1.5e1", False, "-1.5e1"),
+        ("[[0,0],[1,2]]", False, "'[[0,0],[1,2]]'"),
+        ("~/my bend.csv", False, "'~/my bend.csv'"),
+        ("0,3", True, "0,3"),
+        ("0,bend.csv", True, "0,'bend.csv'"),
+        ("[[0,0],[1,2]]", True, "'[[0,0],[1,2]]'"),
+        ("range(0,3)", True, "range(0,3)"),
+        ("null", False, "null"),
+    ],
+)
+def test_a_control_is_a_number_or_a_text(word: str, multirun: bool, quoted: str) -> None:
+    [found] = quoted_texts("generate", [f"controls.pitch_st={word}"], multirun=multirun)
+    assert found == f"controls.pitch_st={quoted}"

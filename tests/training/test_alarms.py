@@ -184,7 +184,7 @@ def test_a_real_collapse_is_told_everywhere(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from training.test_wandb_log import history, inspected
+    from wandb_records import history, inspected
 
     monkeypatch.chdir(tmp_path)
     lean(monkeypatch)

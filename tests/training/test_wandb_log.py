@@ -1,7 +1,6 @@
 """A real offline run, read back by W&B's own reader."""
 
 import csv
-import json
 import math
 import os
 import subprocess
@@ -14,31 +13,7 @@ import wandb
 
 from timbrel.runs.folder import read_metrics
 from timbrel.stages import train
-
-Rows = list[dict[str, Any]]
-
-
-def inspected(folder: Path) -> Rows:
-    """The records of an offline run, in order."""
-    wandb = str(Path(sys.executable).with_name("wandb"))
-    command = [wandb, "leet", "inspect", "--json", str(folder)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def of_kind(rows: Rows, kind: str) -> Rows:
-    return [row[kind] for row in rows if row["type"] == kind]
-
-
-def history(rows: Rows) -> Rows:
-    return [row["item"] for row in of_kind(rows, "history")]
-
-
-def summary(rows: Rows) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for row in of_kind(rows, "summary"):
-        values |= row["update"]
-    return values
+from wandb_records import Rows, history, inspected, of_kind, summary
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import numpy as np
 from timbrel.analysis.evaluation import HELD_OUT, MODEL, NOISE, SILENCE, FileScore, write_csv
 from timbrel.config.limits import LIMITS
 from timbrel.metrics.scores import SCORES
+from timbrel.runs.folder import read_table
 
 LATENT_PARITY = 5e-4
 """Half the smallest standard deviation of a Gaussian posterior (log-variance -14: 9.1e-4). The
@@ -20,6 +21,7 @@ decoder was trained with more noise than that, so a smaller difference does not 
 
 _JUDGED_BY = "log_mel_l1"
 _NO_FILE = "nothing to compare: no file could be read"
+_HEADS = ("gate", "value", "limit", "passed", "meaning")
 _WORDS = {True: "yes", False: "no", None: "unknown"}
 
 
@@ -155,10 +157,17 @@ def _better_than(control: str, rows: Sequence[FileScore], part: str | None, bad:
     return Gate(name, value, limit, passed, good if passed else bad)
 
 
+def replace_gates(path: Path, gates: Sequence[Gate]) -> None:
+    """Have `gates` in an existing `gates.csv` in the place of those of the same names."""
+    names = {gate.name for gate in gates}
+    rows = [[row[head] for head in _HEADS] for row in read_table(path, ())]
+    write_csv(path, _HEADS, [*(row for row in rows if row[0] not in names), *map(_row, gates)])
+
+
 def write_gates(path: Path, gates: Sequence[Gate]) -> None:
     """`gates.csv`."""
-    write_csv(
-        path,
-        ["gate", "value", "limit", "passed", "meaning"],
-        ([g.name, g.value, g.limit, g.verdict, g.meaning] for g in gates),
-    )
+    write_csv(path, _HEADS, map(_row, gates))
+
+
+def _row(gate: Gate) -> list[str | float]:
+    return [gate.name, gate.value, gate.limit, gate.verdict, gate.meaning]

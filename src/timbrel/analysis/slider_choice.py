@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from timbrel.analysis.slider_candidates import Candidate
 from timbrel.attributes.measurement import measure
-from timbrel.generation.controls.apply import Playable
+from timbrel.generation.controls.apply import Audio, Playable
 from timbrel.generation.controls.operators import OPERATORS
-from timbrel.metrics.sliders import PLACE, SliderScore, on_axes, pitched, slider_score
+from timbrel.metrics.sliders import AXES, PLACE, SliderScore, on_axes, pitched, slider_score
 from timbrel.randomness import numpy_generator
 
 POSITIONS, LEAST_POSITIONS = 9, 5
 NOTHING_MOVED = "nothing"
 """The name of what is no candidate: the same sounds in other takes."""
 
+_SILENT = 1e-5
+_MOST_BROKEN = 0.25  # of the anchors
 _MENDS = {"brightness": "brightness", "hnr": "balance"}
 
 Array = NDArray[np.float64]
@@ -49,10 +51,77 @@ def values_of(
         rows = []
         for position in range(len(next(iter(way.values())))):
             amounts = {name: float(along[position]) for name, along in way.items()}
-            audio = anchor.moved(amounts, directions)
-            rows.append(on_axes(measure(audio, anchor.model.sample_rate_hz)))
+            rows.append(_values(anchor, anchor.moved(amounts, directions)))
         found.append(np.stack(rows))
     return np.stack(found)
+
+
+def _values(anchor: Playable, audio: Audio) -> Array:
+    """What a render comes to; nothing but nan where it is broken.
+
+    That is: not finite, silent, or beyond full scale where the sound as it is was not.
+    """
+    peak = float(np.abs(audio).max())
+    highest = max(1.0, float(np.abs(anchor.audio).max()))
+    if not _SILENT <= peak <= highest * (1 + 1e-4):  # false of nan, too
+        return np.full(len(AXES), np.nan)
+    return on_axes(measure(audio, anchor.model.sample_rate_hz))
+
+
+def safe_positions(values: Array, origin: int) -> tuple[int, int]:
+    """The first and last position of the part around `origin` in which sounds stay whole.
+
+    It ends where more than a quarter of the anchors break, or lose the pitch that they have.
+
+    >>> values = np.zeros((4, 5, len(AXES)))
+    >>> values[:2, 4, PLACE["pitch"]] = np.nan
+    >>> safe_positions(values, 2)
+    (0, 3)
+    """
+    pitch = np.isfinite(values[:, :, PLACE["pitch"]])
+    broken = ~np.isfinite(values).any(2) | (pitch[:, origin, None] & ~pitch)
+    safe = broken.mean(0) <= _MOST_BROKEN
+    low = high = origin
+    while low > 0 and safe[low - 1]:
+        low -= 1
+    while high < len(safe) - 1 and safe[high + 1]:
+        high += 1
+    return low, high
+
+
+def screened(
+    directions: Sequence[Candidate],
+    anchors: Sequence[Playable],
+    moved: Mapping[str, Array],
+    spread: Array,
+    seed: int,
+) -> tuple[list[Candidate], dict[str, Array]]:
+    """The directions that are best for some axis at both ends of their way, and all their values.
+
+    Values are `(anchor, position, axis)` at the lowest, the middle and the highest position.
+    """
+    found: dict[str, Array] = {}
+    best: dict[str, tuple[float, Candidate]] = {}
+    rng = numpy_generator(seed, 0, "slider scores")
+    middle = np.stack([on_axes(anchor.measured) for anchor in anchors])
+    for candidate in directions:
+        ends = values_of(
+            anchors,
+            {candidate.name: np.array([-candidate.reach, candidate.reach])},
+            candidate.directions,
+        )
+        values = found[candidate.name] = np.stack([ends[:, 0], middle, ends[:, 1]], axis=1)
+        for axis in AXES:
+            score = max(
+                slider_score(
+                    way, axis.name, spread, 1, rng, null=moved[NOTHING_MOVED], draws=0
+                ).sdot
+                for way in (values, values[:, ::-1])
+            )
+            if axis.name != "level" and score > best.get(axis.name, (0.0,))[0]:
+                best[axis.name] = score, candidate
+    kept = {candidate.name for _, candidate in best.values()}
+    return [candidate for candidate in directions if candidate.name in kept], found
 
 
 @dataclass(frozen=True)
@@ -92,9 +161,10 @@ def chosen(
         course = course_of(values, axis, middle)
         if not np.isfinite(course).any():
             continue
-        upwards = course[-1] >= course[0]
-        for first in range(middle + 1):
-            for last in range(max(middle, first + LEAST_POSITIONS - 1), POSITIONS):
+        lowest, highest = safe_positions(values, middle)
+        upwards = np.nan_to_num(course[highest]) >= np.nan_to_num(course[lowest])
+        for first in range(lowest, middle + 1):
+            for last in range(max(middle, first + LEAST_POSITIONS - 1), highest + 1):
                 part = np.arange(first, last + 1)
                 part = part if upwards else part[::-1]
                 origin = int(np.flatnonzero(part == middle)[0])
@@ -106,6 +176,12 @@ def chosen(
                     way = {candidate.name: amounts[part]}
                     best = Choice(candidate, way, moves, part, score)
     return best
+
+
+def better(one: Choice | None, other: Choice | None) -> Choice | None:
+    """The choice with the higher score."""
+    made = [choice for choice in (one, other) if choice is not None]
+    return max(made, key=lambda choice: choice.score.sdot, default=None)
 
 
 def compensated(
@@ -141,7 +217,10 @@ def compensated(
     score = slider_score(
         values, axis, spread, choice.origin, rng, null=moved[NOTHING_MOVED], draws=0
     )
-    if score.sdot <= choice.score.sdot:
+    if score.sdot <= choice.score.sdot or safe_positions(values, choice.origin) != (
+        0,
+        len(choice.moves) - 1,
+    ):
         return choice
     moves = _rising(course_of(values, axis, choice.origin), choice.origin)
     return replace(choice, way=way, moves=moves, score=score)

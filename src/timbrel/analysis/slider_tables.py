@@ -27,6 +27,8 @@ _SCORES = (
     "null",
     "reference",
     "open_loop_error",
+    "broken_ends",
+    "ends",
     "n",
 )
 

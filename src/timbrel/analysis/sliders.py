@@ -1,10 +1,11 @@
 """Finds the sliders of a model: candidates are tried on some sounds, and judged on others.
 
 A candidate is an operator (`generation.controls.operators`) or a direction of the code: a principal
-component, or the direction along which an attribute changes from recording to recording. Each is
-moved through nine positions on the validation anchors; every axis takes the one, and the part of
-its way, that scores best there (`metrics.sliders`), and is then reported on the test anchors. The
-null of a slider is the best of as many random directions, found and reported in the same way.
+component, an attribute's own unit, a unit of a sparse code, or what finite differences tell. Of the
+directions only those that are best for some axis at both ends are moved through all positions.
+Candidates are tried on the validation anchors; every axis takes the one, and the part of its way,
+that scores best there (`metrics.sliders`), and is then reported on the test anchors. The null of a
+slider is the best of as many random directions, found and reported in the same way.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,25 +15,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrel.analysis.slider_candidates import (
+    Codes,
     Profile,
-    candidates,
-    random_candidates,
+    directions,
+    operators,
+    random_directions,
 )
 from timbrel.analysis.slider_choice import (
     LEAST_POSITIONS,
     NOTHING_MOVED,
     POSITIONS,
     Choice,
+    better,
     chosen,
     compensated,
     course_of,
+    screened,
     takes_of,
     values_of,
 )
 from timbrel.analysis.slider_reference import REFERENCES
 from timbrel.attributes.measurement import measure
 from timbrel.generation.controls.apply import Playable
-from timbrel.generation.controls.mapper import FAMILIES, Mapper, Slider
+from timbrel.generation.controls.mapper import Mapper, Slider
+from timbrel.generation.controls.named import FAMILIES
 from timbrel.generation.controls.operators import OPERATORS
 from timbrel.metrics.sliders import (
     AXES,
@@ -53,6 +59,7 @@ HELD_SHARE = 0.15
 
 _FEWEST_HELD = 3
 _LANDINGS = (0.3, 0.7)
+_SILENT_PEAK = 1e-4
 
 Array = NDArray[np.float64]
 
@@ -74,7 +81,7 @@ def find_sliders(
     model: Autoencoder,
     *,
     training: Array,
-    codes: Array,
+    codes: Codes,
     reconstruction_errors: Array,
     validation: Sequence[Playable],
     test: Sequence[Playable],
@@ -85,16 +92,21 @@ def find_sliders(
 ) -> Found:
     """The sliders of `model`.
 
-    `training` are the training recordings' values `(recording, axis)` and `codes` their codes
-    `(recording, unit)`: the mean over frames, and the clip code beneath. `reconstruction_errors`,
-    `(recording, axis)`, are those of held-out recordings, nan where one has no value.
+    `training` are the training recordings' values `(recording, axis)` and `codes` their codes.
+    `reconstruction_errors`, `(recording, axis)`, are those of held-out recordings, nan where one
+    has no value.
     """
     spread = spreads(training)
     ranges = _ranges(training)
-    tried = candidates(model, training, codes, profile)
-    random = random_candidates(codes, profile, seed)
     moved = {NOTHING_MOVED: takes_of(validation)}
     null = takes_of(test)
+    learned = directions(training, codes, validation, spread, profile, seed)
+    drawn = random_directions(codes, max(1, len(learned)), seed)
+    learned, ends = screened(learned, validation, moved, spread, seed)
+    progress("screened directions of the code")
+    random, ends_by_chance = screened(drawn, validation, moved, spread, seed)
+    progress("screened random directions")
+    tried = [*operators(model), *learned]
     for candidate in (*tried, *random):
         progress(f"tried {candidate.name}")
         amounts = np.linspace(-candidate.reach, candidate.reach, POSITIONS)
@@ -107,30 +119,33 @@ def find_sliders(
         if axis.name == "level":
             sliders["level"] = _gain(axis.name)
             continue
-        reason = not_held(axis.name, ranges, reconstruction_errors)
-        choice = chosen(axis.name, tried, moved, spread, seed)
+        reason = "the model is mono" if axis.name == "width" and model.channels == 1 else ""
+        reason = reason or not_held(axis.name, ranges, reconstruction_errors)
+        by_chance = chosen(axis.name, random, moved, spread, seed)
+        inside = chosen(axis.name, [c for c in tried if not c.behind], moved, spread, seed)
+        behind = chosen(axis.name, [c for c in tried if c.behind], moved, spread, seed)
+        choice = better(inside, behind)
         if choice is not None:
             choice = compensated(choice, axis.name, validation, moved, spread, seed)
         progress(f"judged {axis.name}")
-        slider = _judged(
-            axis.name,
-            choice,
-            chosen(axis.name, random, moved, spread, seed),
-            test,
-            null,
-            spread,
-            seed,
-        )
-        if reason:
+        slider = _judged(axis.name, choice, by_chance, test, null, spread, seed)
+        if reason and behind is not None and choice is not behind:  # it needs nothing of the model
+            filtered = _judged(axis.name, behind, by_chance, test, null, spread, seed)
+            choice, slider = (behind, filtered) if filtered.verdict == "dsp" else (choice, slider)
+        if slider.verdict == "dsp":
+            slider = replace(slider, why=_why_dsp(reason, inside))
+        elif reason:
             slider = replace(slider, verdict="not held", why=reason)
         sliders[axis.name] = slider
         if choice is not None:
             kept |= choice.candidate.directions
     mapper = Mapper(sliders, kept, ranges, profile.name)
     responses = {
-        name: np.array([np.ptp(course_of(values, axis.name, POSITIONS // 2)) for axis in AXES])
+        name: np.array(
+            [np.ptp(course_of(values, axis.name, values.shape[1] // 2)) for axis in AXES]
+        )
         / spread
-        for name, values in moved.items()
+        for name, values in (ends | ends_by_chance | moved).items()
     }
     return Found(mapper, responses, tuple(anchors))
 
@@ -185,13 +200,14 @@ def _judged(
         made = np.stack([reference(anchor, choice.moves) for anchor in test])
         of_reference = slider_score(made, axis, spread, choice.origin, rng, null=null)
     why = _why_weak(score, by_chance)
-    operator = OPERATORS.get(choice.candidate.name)
-    if not why and operator is not None and operator.behind:
-        slider = replace(slider, verdict="dsp", why="by a filter behind the decoder")
+    if not why and choice.candidate.behind:
+        slider = replace(slider, verdict="dsp")
     scores = asdict(score) | {
         "null": by_chance.sdot,
         "reference": of_reference.sdot,
         "open_loop_error": _landing_error(slider, choice, test),
+        "broken_ends": _broken_ends(slider, choice.candidate.directions, test),
+        "ends": 2 * len(test),
         "chosen_at": choice.score.sdot,
     }
     scores = {k: round(v, 6) if isinstance(v, float) else v for k, v in scores.items()}
@@ -213,6 +229,14 @@ def _why_weak(score: SliderScore, null: SliderScore) -> str:
     return ""
 
 
+def _why_dsp(reason: str, inside: Choice | None) -> str:
+    """What the model itself comes to, where a filter behind the decoder makes the slider."""
+    if reason:
+        return f"by a filter behind the decoder, since {reason}"
+    best = 0.0 if inside is None else inside.score.sdot
+    return f"by a filter behind the decoder; what moves it in the code comes to {best:.2f}"
+
+
 def _landing_error(slider: Slider, choice: Choice, test: Sequence[Playable]) -> float | None:
     """The median error of moves that are asked for, in the unit of the axis; None of no sound."""
     low, high = slider.reach
@@ -228,11 +252,31 @@ def _landing_error(slider: Slider, choice: Choice, test: Sequence[Playable]) -> 
     return float(np.median(errors)) if errors else None
 
 
+def _broken_ends(slider: Slider, directions: Mapping[str, Array], test: Sequence[Playable]) -> int:
+    """How many renders, of each sound at both ends of the slider, are broken."""
+    return sum(
+        is_broken(anchor.moved(slider.amounts_of(end), directions), anchor.audio)
+        for anchor in test
+        for end in slider.reach
+    )
+
+
+def is_broken(audio: NDArray[np.float32], own: NDArray[np.float32]) -> bool:
+    """Whether `audio` is not finite, or silent or above full scale where the sound's `own` is not.
+
+    >>> is_broken(np.full(9, 1.5), own=np.full(9, 1.5)), is_broken(np.full(9, 1.5), own=np.ones(9))
+    (False, True)
+    """
+    peak, own_peak = (float(np.abs(sound).max(initial=0.0)) for sound in (audio, own))
+    silent = peak <= _SILENT_PEAK < own_peak
+    return not np.isfinite(peak) or silent or peak > max(1.0, own_peak) * (1 + 1e-6)
+
+
 def not_held(axis: str, ranges: Mapping[str, tuple[float, float]], errors: Array) -> str:
     """Why the model does not hold an axis; empty where it does, or where too few can tell."""
     known = errors[:, PLACE[axis]]
     known = known[np.isfinite(known)]
-    if axis == "width" or len(known) < _FEWEST_HELD or axis not in ranges:
+    if len(known) < _FEWEST_HELD or axis not in ranges:
         return "" if axis in ranges else "the recordings have none"
     low, high = ranges[axis]
     span = max(high - low, AXES[PLACE[axis]].audible)

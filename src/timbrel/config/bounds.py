@@ -121,8 +121,12 @@ def refuse(problems: Iterator[str]) -> None:
 
 
 def _fault(item: Any, value: Any) -> str | None:
-    """The bounds of a field in words if `value` is outside them, else None."""
+    """The bounds of a field in words if `value` is outside them, else None.
+
+    Of a field that takes a number or a text, a text is judged by whoever reads it.
+    """
     bounds: Bounds | None = item.metadata.get("bounds")
-    if bounds is None or value is None or bounds.holds(value):
+    text = isinstance(value, str) and not (bounds and bounds.choices)
+    if bounds is None or value is None or text or bounds.holds(value):
         return None
     return bounds.words + (", or null" if "None" in str(item.type) else "")

@@ -18,7 +18,7 @@ from timbrel.config.choices import (
     Precision,
     PriorKind,
     SecondPitch,
-    Source,
+    TextureKind,
 )
 from timbrel.config.counterfactual import counterfactual_problems
 from timbrel.config.objective import objective_problems
@@ -37,7 +37,8 @@ from timbrel.config.schema import (
     TrainConfig,
     TrainerConfig,
 )
-from timbrel.config.values import PRESET, encoding_problems, split_problems
+from timbrel.config.sources import source_problems
+from timbrel.config.values import encoding_problems, split_problems
 from timbrel.config.walk import walk
 from timbrel.errors import UserError, did_you_mean, folder_fault, override_text
 from timbrel.paths import user_path
@@ -94,6 +95,17 @@ def _prior(prior: PriorConfig) -> Iterator[str]:
             f"prior.bank=false: prior.kind={prior.kind} draws on the recordings' codes; take "
             "prior=gaussian or prior=flow, or leave prior.bank out"
         )
+    if prior.texture == TextureKind.var:
+        if prior.kind not in (PriorKind.auto, PriorKind.resample):
+            yield (
+                f"prior.texture=var: prior.kind={prior.kind} draws no textures by it; take "
+                "prior=resample, or leave prior.texture out"
+            )
+        elif not prior.bank:
+            yield (
+                "prior.texture=var: draws on the recordings' codes, which prior.bank=false leaves "
+                "out; leave out one of them"
+            )
 
 
 def _analyze(config: AnalyzeConfig) -> Iterator[str]:
@@ -269,64 +281,12 @@ def _evaluation(evaluate: EvaluateSection) -> Iterator[str]:
 def _generate(config: GenerateConfig) -> Iterator[str]:
     if fault := folder_fault(user_path(config.model, "model")):
         yield f"model={config.model}: {fault}"
-    yield from _inputs(config)
-    yield from _several(config)
+    yield from source_problems(config)
     seconds, fades_s = config.seconds, config.fade_in_s + config.fade_out_s
     if seconds is not None and 0 < seconds < fades_s:
         yield f"fade_in_s and fade_out_s are longer than seconds={seconds} together"
     yield from _device(config.device)
     yield from encoding_problems(config.export)
-
-
-def _inputs(config: GenerateConfig) -> Iterator[str]:
-    """The files that the source is made from: all of them are there, and no others.
-
-    Whether a preset is there only the model tells.
-    """
-    needed = {"input": config.source != Source.prior, "to": config.source == Source.between}
-    for key, needs in needed.items():
-        given = getattr(config, key)
-        if given is None:
-            if needs:
-                what = _WANTED.get(config.source, "FILE, the audio to encode")
-                yield f"source={config.source}: needs {key}={what}"
-        elif not needs:
-            yield f"{key}={given}: source={config.source} does not take it; leave it out"
-        elif config.source == Source.preset:
-            continue
-        elif given.startswith(PRESET):
-            if config.source == Source.file:
-                yield f"{key}={given}: source=preset input={given.removeprefix(PRESET)} plays it"
-        elif fault := _input_fault(user_path(given, key)):
-            yield f"{key}={given}: {fault}"
-        elif config.source != Source.file and user_path(given, key).is_dir():
-            yield f"{key}={given}: a folder; source={config.source} takes one file"
-
-
-_WANTED = {
-    Source.file: "FILE or input=FOLDER, the audio to encode",
-    Source.preset: "NAME (timbrel library presets MODEL lists them)",
-}
-
-
-def _several(config: GenerateConfig) -> Iterator[str]:
-    """Several sounds are asked of a source that gives several, and none is kept by one name."""
-    if config.count == 1:
-        return
-    if config.source not in (Source.prior, Source.vary, getattr(Source, "continue")):
-        yield f"count={config.count}: source={config.source} gives one sound; leave it out"
-    if config.preset.save is not None:
-        yield f"preset.save={config.preset.save}: one sound at a time is kept; leave out count"
-
-
-def _input_fault(path: Path) -> str | None:
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return "no such file or folder"
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    return folder_fault(path) if path.is_dir() else None
 
 
 _CHECKS: Mapping[type, Callable[[Any], Iterator[str]]] = {

@@ -35,6 +35,13 @@ class PriorKind(StrEnum):
     flow = "flow"
 
 
+class TextureKind(StrEnum):
+    """How new textures are drawn."""
+
+    quilt = "quilt"
+    var = "var"
+
+
 class Short(StrEnum):
     """How a clip shorter than a chunk fills it."""
 
@@ -110,7 +117,7 @@ class PresetPlace(StrEnum):
 
 
 # Not a class: one of its names is a word of Python's.
-Source = StrEnum("Source", ["prior", "file", "vary", "between", "continue", "preset"])
+Source = StrEnum("Source", ["prior", "file", "vary", "between", "continue", "fill", "preset"])
 """Where generation takes its latents from."""
 
 

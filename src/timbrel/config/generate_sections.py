@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from timbrel.config.bounds import key as _key
 from timbrel.config.choices import PresetPlace
 
+NumberOrText = int | float | str | None
+"""A number, or what stands for one in words: a curve or its file, `auto`."""
+
 
 @dataclass
 class AttributesConfig:
@@ -28,26 +31,47 @@ class AttributesConfig:
 
 @dataclass
 class ControlsConfig:
-    """What moves a sound by the model's sliders (`timbrel analyze` finds them)."""
+    """What moves a sound by the model's sliders (`timbrel analyze` finds them).
 
-    pitch_hz: float | None = _key(None, "fundamental, in Hz", above=0, most=24_000)
-    pitch_st: float | None = _key(None, "semitones up or down", least=-48, most=48)
-    brightness_hz: float | None = _key(None, "spectral centroid, in Hz", above=0, most=24_000)
-    brightness_octaves: float | None = _key(None, "octaves brighter", least=-6, most=6)
-    hnr_db: float | None = _key(None, "harmonic-to-noise ratio, in dB", least=-20, most=40)
-    hnr_change_db: float | None = _key(None, "dB more tonal", least=-60, most=60)
-    attack_ms: float | None = _key(None, "attack, in ms", above=0, most=10_000)
-    attack_times: float | None = _key(None, "so many times as long an attack", above=0, most=100)
-    decay_db_per_s: float | None = _key(None, "decay, in dB/s", above=0, most=10_000)
-    decay_times: float | None = _key(None, "so many times as fast a decay", above=0, most=100)
-    onsets_per_s: float | None = _key(None, "onsets per second", above=0, most=50)
-    speed_times: float | None = _key(None, "so many times as fast", above=0, most=100)
-    level_lufs: float | None = _key(None, "loudness, in LUFS", least=-70, most=20)
-    level_db: float | None = _key(None, "dB louder", least=-200, most=200)
-    timbre: float | None = _key(None, "-1 to 1: the best timbre slider", least=-1, most=1)
-    harmony: float | None = _key(None, "-1 to 1: the best harmony slider", least=-1, most=1)
-    temporal: float | None = _key(None, "-1 to 1: the best temporal slider", least=-1, most=1)
-    spatial: float | None = _key(None, "-1 to 1: the best spatial slider", least=-1, most=1)
+    Each takes a number; all but attack and decay also breakpoints as [[0,0],[0.5,2]] (seconds,
+    value), or a CSV or YAML file of them.
+    """
+
+    pitch_hz: NumberOrText = _key(None, "fundamental, in Hz", above=0, most=24_000)
+    pitch_st: NumberOrText = _key(None, "semitones up or down", least=-48, most=48)
+    brightness_hz: NumberOrText = _key(None, "spectral centroid, in Hz", above=0, most=24_000)
+    brightness_octaves: NumberOrText = _key(None, "octaves brighter", least=-6, most=6)
+    hnr_db: NumberOrText = _key(None, "harmonic-to-noise ratio, in dB", least=-20, most=40)
+    hnr_change_db: NumberOrText = _key(None, "dB more tonal", least=-60, most=60)
+    attack_ms: NumberOrText = _key(None, "attack, in ms", above=0, most=10_000)
+    attack_times: NumberOrText = _key(None, "so many times as long an attack", above=0, most=100)
+    decay_db_per_s: NumberOrText = _key(None, "decay, in dB/s", above=0, most=10_000)
+    decay_times: NumberOrText = _key(None, "so many times as fast a decay", above=0, most=100)
+    onsets_per_s: NumberOrText = _key(None, "onsets per second", above=0, most=50)
+    speed_times: NumberOrText = _key(None, "so many times as fast", above=0, most=100)
+    width: NumberOrText = _key(None, "stereo width: 0 mono, 1 antiphase", least=0, most=1)
+    width_change: NumberOrText = _key(None, "so much wider", least=-1, most=1)
+    level_lufs: NumberOrText = _key(None, "loudness, in LUFS", least=-70, most=20)
+    level_db: NumberOrText = _key(None, "dB louder", least=-200, most=200)
+    timbre: NumberOrText = _key(None, "-1 to 1: the best timbre slider", least=-1, most=1)
+    harmony: NumberOrText = _key(None, "-1 to 1: the best harmony slider", least=-1, most=1)
+    temporal: NumberOrText = _key(None, "-1 to 1: the best temporal slider", least=-1, most=1)
+    spatial: NumberOrText = _key(None, "-1 to 1: the best spatial slider", least=-1, most=1)
+    curves: str | None = _key(
+        None, "YAML file of several curves: a line pitch_st: [[0,0],[1,7]] for each control"
+    )
+    follow: str | None = _key(
+        None, "(or from) recording whose loudness, brightness and pitch the sound takes over time"
+    )
+    looseness: float = _key(
+        0.0, "of controls.follow: 0 follows every detail, 1 the slow course alone", least=0, most=1
+    )
+    transpose: NumberOrText = _key(
+        None,
+        "of controls.follow: semitones up or down; auto (default): octaves, into the model's range",
+        least=-48,
+        most=48,
+    )
     precise: bool = _key(False, "correct up to four times by decoding and measuring")
 
 

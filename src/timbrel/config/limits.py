@@ -6,10 +6,12 @@ limits in its config, and `timbrel evaluate` reads them there.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, make_dataclass
-from typing import Any, Literal
+from dataclasses import field, make_dataclass
+from typing import Any
 
 from timbrel.config.bounds import Bounds
+from timbrel.config.limit import Limit
+from timbrel.config.slider_limits import SLIDER_LIMITS
 
 WEAKER_PENALTY = (
     "lower the penalty (latent=free_bits or latent=target_kl, which keep the KL above 0, or a "
@@ -27,38 +29,6 @@ _NOT_THE_MODEL = (
     "this is the prior's fault and not the model's; source=file, which uses no prior, is not "
     "affected"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limit:
-    """The limit of one number, and the texts of its gate and its alarm.
-
-    `held`, `broken` and `alarm` are the texts for a gate that passes, a gate that fails and an
-    alarm that is raised; `{words}` in them are filled with measured values.
-    """
-
-    key: str
-    default: float
-    direction: Literal["above", "at_least", "at_most"]
-    help: str
-    title: str
-    unit: str = ""
-    better: Literal["lower", "higher"] | None = None
-    """Which direction is better when runs are compared; None if neither is."""
-    held: str
-    broken: str
-    attribute: str | None = None
-    """What the page says that the model holds, or does not; None where it is another matter."""
-    reads: str | None = None
-    """The validation number that the alarm watches; None if there is no alarm."""
-    alarm: str = ""
-    """What to do while the training runs; `{step}` is the step of the lowest held-out loss."""
-
-    def holds(self, value: float, limit: float) -> bool:
-        """Whether `value` keeps `limit`; False if it is nan."""
-        if self.direction == "above":
-            return value > limit
-        return value >= limit if self.direction == "at_least" else value <= limit
 
 
 def _held(attribute: str) -> Limit:
@@ -312,6 +282,7 @@ LIMITS = {
         "interpolation is of no use; raise the penalty (latent=vae or beta_vae), or train on more "
         "recordings",
     ),
+    **SLIDER_LIMITS,
 }
 """The limits by name of their gate (and alarm), in the order of tables."""
 
@@ -332,14 +303,15 @@ def _field(limit: Limit) -> tuple[str, Any, Any]:
     return limit.key, type(limit.default) | None, field(default=limit.default, metadata=about)
 
 
-LimitsConfig = make_dataclass(
-    "LimitsConfig",
-    map(_field, LIMITS.values()),
-    namespace={
-        "__module__": __name__,
-        "__doc__": "The section `limits` of a config; null switches a gate and its alarm off.",
-    },
-)
+def _section(name: str, limits: Mapping[str, Limit]) -> type:
+    about = "The section `limits` of a config; null switches a gate and its alarm off."
+    namespace = {"__module__": __name__, "__doc__": about}
+    return make_dataclass(name, map(_field, limits.values()), namespace=namespace)
+
+
+LimitsConfig = _section("LimitsConfig", LIMITS)
+SliderLimitsConfig = _section("SliderLimitsConfig", SLIDER_LIMITS)
+"""Those by which an analysis judges."""
 
 
 def moved(saved: Mapping[str, Any]) -> dict[str, Any]:

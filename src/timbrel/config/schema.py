@@ -29,9 +29,10 @@ from timbrel.config.choices import (
     SecondPitch,
     Short,
     Source,
+    TextureKind,
 )
 from timbrel.config.generate_sections import AttributesConfig, ControlsConfig, PresetConfig
-from timbrel.config.limits import LimitsConfig
+from timbrel.config.limits import LimitsConfig, SliderLimitsConfig
 
 
 @dataclass
@@ -184,6 +185,11 @@ class PriorConfig:
         "auto: bank for hits and notes, resample for textures; gaussian: moments of all codes; "
         "flow: a network that draws hits and notes whole, fitted in up to two minutes",
     )
+    texture: TextureKind = _key(
+        TextureKind.quilt,
+        "textures of auto and resample: quilt: pieces of a recording in another order; var: every "
+        "frame drawn by a vector autoregression of one recording",
+    )
     bank: bool = _key(
         True,
         "keep the recordings' codes in the model; false: without them gaussian and flow are left",
@@ -298,6 +304,7 @@ class AnalyzeConfig:
         AnalysisProfile.full, "quick: a minute, on fewer sounds, labelled so; full: minutes"
     )
     seed: int = _key(0, "seed of random directions and intervals", least=0)
+    limits: SliderLimitsConfig = _section(SliderLimitsConfig)  # type: ignore[valid-type]
     device: DeviceConfig = _section(DeviceConfig)
 
 
@@ -310,13 +317,13 @@ class GenerateConfig:
     source: Source = _key(
         Source.prior,
         "prior: a new sound; file: encode and decode input=; vary: a sound like input=; between: "
-        "one on the line from input= to to=; continue: input= and what goes on like it; preset: "
-        "the preset input=",
+        "one on the line from input= to to=; continue: input= and what goes on like it; fill: "
+        "input= with span= drawn anew; preset: the preset input=",
     )
-    input: str | None = _key(
+    input: Any = _key(
         None,
         "audio file to encode, or a folder of them (source=file); data.normalise is applied; "
-        "preset:NAME, or with source=preset its name or file",
+        "preset:NAME, or with source=preset its name or file; [FROM,TO] with source=between",
     )
     to: str | None = _key(None, "audio file, or preset:NAME, at the other end (source=between)")
     strength: float = _key(
@@ -330,6 +337,11 @@ class GenerateConfig:
         "place at the end of the sound, which then moves there (source=between)",
         least=0,
         most=1,
+    )
+    span: list[float] = _key(
+        [],
+        "what is drawn anew, in seconds: [FROM,TO] (source=fill); behind the end the sound goes on",
+        least=0,
     )
     output: str | None = _key(None, "file or folder to write (default: outputs/generated)")
     seed: int = _key(0, "seed of all random choices", least=0)

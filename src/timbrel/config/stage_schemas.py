@@ -68,10 +68,11 @@ STAGES = {
     "analyze": Stage(
         AnalyzeConfig,
         "find sliders: what moves one thing of a model's sounds, in units, and how well",
-        "<run>/model/parts/mapper/, <run>/analysis/ and <run>/report.html",
+        "<run>/model/parts/mapper/, <run>/analysis/, its gates and <run>/report.html",
         (
             "run=outputs/<run folder>",
             "run=outputs/<run folder> profile=quick    # a minute, on fewer sounds",
+            "run=outputs/<run folder> limits.sliders=2    # the other limits are the run's own",
         ),
     ),
     "generate": Stage(
@@ -82,6 +83,8 @@ STAGES = {
             "model=outputs/<run folder>",
             "model=outputs/<run folder> source=file input=kick.wav output=kick_again.wav",
             "model=outputs/<run folder> seed=7 seconds=2 temperature=0.8 export=flac",
+            "model=outputs/<run folder> controls.pitch_st='[[0,0],[1,7]]'    # seconds, semitones",
+            "model=outputs/<run folder> controls.from=voice.wav    # as loud, bright and high",
         ),
     ),
 }

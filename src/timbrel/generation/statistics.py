@@ -48,21 +48,24 @@ class LatentStatistics:
         lag-1 correlation matrix of the principal components. Its singular values, below 1 for any
         stationary process, are clipped to 0.9995 where few frames leave them above.
         """
-        basis, whiten = _whitening(self.covariance)
+        basis, whiten = whitening(self.covariance)
         transition = whiten @ self.lag1_covariance @ whiten.T
         left, singular, right = np.linalg.svd(transition)
         return basis, (left * np.minimum(singular, 0.9995)) @ right
 
     def clip_basis(self) -> Array:
         """`basis` with `clip code = clip_mean + basis @ w`, Cov(w) = 1."""
-        return _whitening(self.clip_covariance)[0]
+        return whitening(self.clip_covariance)[0]
 
 
 _MOMENTS = tuple(f.name for f in fields(LatentStatistics) if f.name != "tracks")
 
 
-def _whitening(covariance: Array) -> tuple[Array, Array]:
-    """`basis` (latent component) and its inverse; each component's largest loading is positive."""
+def whitening(covariance: Array) -> tuple[Array, Array]:
+    """`basis` (row component) of the principal components with unit variance, and its inverse.
+
+    Components without variance are left out; each one's largest loading is positive.
+    """
     variance, vectors = np.linalg.eigh(covariance)
     keep = variance > _VARIANCE_FLOOR * variance.max(initial=0.0)
     variance, vectors = variance[keep][::-1], vectors[:, keep][:, ::-1]

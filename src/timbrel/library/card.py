@@ -9,11 +9,14 @@ from typing import Any
 from timbrel import __version__
 from timbrel.errors import UserError
 from timbrel.files import write_text
+from timbrel.generation.prior.bank import has_bank
+from timbrel.library.optional_parts import part_folder
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _KINDS: tuple[tuple[str, type, str], ...] = (
     *((key, str, "text") for key in ("name", "data_hash", "licence", "model_hash")),
     *((key, dict, "mapping") for key in ("metrics", "checksums")),
+    ("holds_codes", bool, "true or false"),
 )
 
 
@@ -47,6 +50,8 @@ class Card:
     """Where a model comes from. `parent` is the model hash it was continued from.
 
     `foreign` names the parts that are no network of timbrel's, such as `mine.Decoder`.
+    `holds_codes` says that the bundle's part `prior` holds the codes of the recordings: who has the
+    model can hear them.
     """
 
     name: str
@@ -61,6 +66,7 @@ class Card:
     model_hash: str = ""
     checksums: Mapping[str, str] = field(default_factory=dict)
     foreign: tuple[str, ...] = ()
+    holds_codes: bool = False
 
 
 def read_card(folder: Path) -> Card:
@@ -82,9 +88,21 @@ def read_card(folder: Path) -> Card:
     try:
         values["foreign"] = tuple(values.get("foreign", ()))
         trained_on = TrainingData(**{**data, "names": tuple(data.get("names", ()))})
+        # Format 1 did not say it.
+        values.setdefault("holds_codes", has_bank(part_folder(folder, "prior")))
         return Card(**values, trained_on=trained_on)
     except (TypeError, AttributeError) as error:
         raise UserError(f"'{path}' is damaged: {error}") from error
+
+
+def state_codes(folder: Path, holds_codes: bool) -> None:
+    """Have the card of the bundle in `folder` say whether it holds its recordings' codes.
+
+    Raises UserError where the card is damaged or cannot be written.
+    """
+    path = folder / "card.json"
+    stated = {"holds_codes": holds_codes, "format_version": FORMAT_VERSION}
+    write_json(path, _json(path) | stated)
 
 
 def read_frontend(path: Path) -> Frontend:

@@ -1,6 +1,6 @@
 """The instrument: a bundle that encodes and renders, for Python and for the command line."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import chain
@@ -12,25 +12,26 @@ import torch
 from numpy.typing import ArrayLike
 
 from timbrel.audio.origin import tag
-from timbrel.config.values import PRESET
+from timbrel.config.sources import ends
 from timbrel.contracts import Latent, joined
 from timbrel.errors import UserError
-from timbrel.generation.controls.apply import playable
-from timbrel.generation.controls.mapper import Controlled, Mapper, check_controls, controlled
+from timbrel.generation.controls.given import read_controls
+from timbrel.generation.controls.mapper import Mapper
 from timbrel.generation.engine import render, shape, silence
-from timbrel.generation.file_source import FileSource, encode_whole
-from timbrel.generation.prior.bank import BankClip
+from timbrel.generation.file_source import encode_whole
 from timbrel.generation.prior.draw import Draw, Prior, described
-from timbrel.generation.prior.encoded import clip_of, encoded_clip
+from timbrel.generation.prior.flow import FlowPrior
 from timbrel.generation.prior.recordings import Recordings
-from timbrel.generation.source import FixedSource
 from timbrel.library.audio import Audio
 from timbrel.library.bundle import Bundle, load_bundle
+from timbrel.library.controlling import controlled_draw, followed_draw, led
+from timbrel.library.filled import filled
 from timbrel.library.from_sounds import between, continued, varied
+from timbrel.library.given import Given
 from timbrel.library.mapper_part import mapper_of
 from timbrel.library.new_sounds import Chosen, NewSounds
 from timbrel.library.presets import (
-    Preset,
+    as_saved,
     load_preset,
     preset_of,
     preset_paths,
@@ -38,9 +39,9 @@ from timbrel.library.presets import (
 )
 from timbrel.library.prior_part import prior_of, recordings_in
 from timbrel.library.render_settings import (
-    LONGEST_CONTROLLED_S,
     TAKEN_BY,
     VARIATIONS,
+    Input,
     Rendering,
     RenderSettings,
     Samples,
@@ -54,6 +55,7 @@ class Instrument:
     def __init__(self, bundle: Bundle, device: torch.device | str = "cpu") -> None:
         self.bundle = bundle
         self.model = bundle.model.to(device).eval().requires_grad_(False)
+        self._given = Given(bundle)
 
     @cached_property
     def prior(self) -> Prior:
@@ -93,7 +95,7 @@ class Instrument:
         of another channel count than the model's.
         """
         if isinstance(audio, str | Path):
-            latents = list(self._file_source(Path(audio), None).blocks())
+            latents = list(self._given.file(Path(audio)).blocks())
             return joined(latents)
         samples = np.atleast_2d(np.asarray(audio, np.float32))
         if samples.shape[0] != self.model.channels or samples.ndim != 2 or not samples.size:
@@ -109,24 +111,27 @@ class Instrument:
         self,
         *,
         source: str | Path | Latent = "prior",
-        input: Path | str | None = None,
-        to: Path | str | None = None,
+        input: Input | Sequence[Input] | None = None,
+        to: Input | None = None,
         attributes: Mapping[str, float] | None = None,
-        controls: Mapping[str, float] | None = None,
+        controls: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> Audio:
         """A sound from the prior, a file (its path), a code, or made of files.
 
         `source="vary"` gives another sound like the file `input`, `"between"` one on the line from
-        `input` to the file `to`, `"continue"` the file and what goes on like it; a preset stands
-        for a file there as "preset:NAME". `"preset"` plays the preset `input`.
+        `input` to the file `to` (or between the two of `input=[a, b]`), `"continue"` the file and
+        what goes on like it, `"fill"` the file with `span=(0.2, 0.6)`, in seconds, drawn anew; a
+        preset stands for a file there as "preset:NAME". `"preset"` plays the preset `input`.
 
         `settings` are those of `RenderSettings`. `seconds` is by default the sound's own length
         where it has one, else 4; twice that of `input` for `"continue"`. A new sound that ends
         before is followed by digital silence, and a file or code is not lengthened. `attributes`
         chooses, of 24 new sounds, the one nearest to them, as {"centroid_hz": 1800}. `controls`
-        move a sound by the model's sliders, as {"brightness_hz": 1800, "pitch_st": 7}; with
-        `precise=True` they are corrected by decoding and measuring.
+        move a sound by the model's sliders, as {"brightness_hz": 1800, "pitch_st": 7}, also over
+        time, as {"pitch_st": [(0, 0), (1, 12)]} or by a file of such breakpoints; {"follow":
+        "voice.wav"} takes loudness, brightness and pitch of a recording. With `precise=True`
+        numbers are corrected by decoding and measuring.
 
         Raises UserError for values out of range or that the source does not take, an unreadable
         file, a model whose output is not finite, and for controls that it has no sliders for.
@@ -146,13 +151,15 @@ class Instrument:
         self,
         *,
         source: str | Path | Latent = "prior",
-        input: Path | str | None = None,
-        to: Path | str | None = None,
+        input: Input | Sequence[Input] | None = None,
+        to: Input | None = None,
         attributes: Mapping[str, float] | None = None,
-        controls: Mapping[str, float] | None = None,
+        controls: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> Iterator[Samples]:
-        """What `render` gives, block by block; in constant memory but for `vary` and `between`."""
+        """What `render` gives, block by block; in constant memory but for `vary`,
+        `between` and `fill`.
+        """
         return self.prepare(
             RenderSettings(**settings),
             source=source,
@@ -167,40 +174,61 @@ class Instrument:
         settings: RenderSettings,
         *,
         source: str | Path | Latent = "prior",
-        input: Path | str | None = None,
-        to: Path | str | None = None,
+        input: Input | Sequence[Input] | None = None,
+        to: Input | None = None,
         attributes: Mapping[str, float] | None = None,
-        controls: Mapping[str, float] | None = None,
+        controls: Mapping[str, Any] | None = None,
     ) -> Rendering:
         """All checks made, nothing decoded yet."""
         wanted = settings.seconds
         asked = None if wanted is None else max(1, round(wanted * self.sample_rate_hz))
+        given = read_controls(controls)
+        lead = None
+        if given.following is not None:
+            file = self._given.file(given.following.path)
+            lead = led(self.model, given.following, file, self.name)
+            asked = lead.n_samples if asked is None else min(asked, lead.n_samples)
         kind = check_takes(source, settings, input=input, to=to, attributes=attributes)
+        input, to = ends(input, to)
         wished = {name: float(value) for name, value in (attributes or {}).items()}
         if kind == "prior":
             new = NewSounds(self.model, self.prior, lambda: self.recordings, self.name)
             chosen, label = new.choose(settings, asked, wished), "prior"
         elif kind == "preset":
             preset = load_preset(self.bundle, str(input))
-            settings = _as_saved(settings, preset)
-            controls = controls or preset.metadata.get("controls")
+            settings = as_saved(settings, preset)
+            if not given.moves:
+                given = replace(given, moves=read_controls(preset.metadata.get("controls")).moves)
             kept = preset.n_samples if asked is None else min(asked, preset.n_samples)
-            source = self._fixed_source(preset.code, kept)
+            source = self._given.code(preset.code, kept)
             chosen = Chosen(Draw(source, ends=True, cut=kept < preset.n_samples))
             label = f"preset {preset.name}"
         else:
             drawn, label = self._drawn(source, settings, asked, input=input, to=to)
             chosen = Chosen(drawn)
-        drawn = chosen.draw
+        drawn, follows = chosen.draw, None
+        if lead is not None:
+            drawn, follows = followed_draw(self.model, self.mapper, drawn, lead, asked)
         shaping = {key: getattr(settings, key) for key in ("gain_db", "fade_in_s", "fade_out_s")}
         n_samples, landings = drawn.source.n_samples, ()
-        if controls:
-            made = self._controlled(drawn, controls, precise=settings.precise)
+        if given.moves:
+            made = controlled_draw(
+                self.model,
+                self.mapper,
+                drawn,
+                given.moves,
+                precise=settings.precise,
+                name=self.name,
+            )
             n_samples, landings = made.audio.shape[1], made.landings
             if asked is not None:
                 n_samples = min(n_samples, asked)
             blocks = shape(
                 [made.audio], n_samples=n_samples, rate_hz=self.sample_rate_hz, **shaping
+            )
+        elif drawn.audio is not None:
+            blocks = shape(
+                [drawn.audio], n_samples=n_samples, rate_hz=self.sample_rate_hz, **shaping
             )
         else:
             blocks = render(self.model, drawn.source, **shaping)
@@ -221,8 +249,10 @@ class Instrument:
             metadata["made_of"] = tag(described(drawn.made_of))
         if wished:
             metadata["attributes"] = wished
-        if controls:
-            metadata["controls"] = {name: float(value) for name, value in controls.items()}
+        if follows is not None:
+            metadata["follow"] = follows
+        if given.moves:
+            metadata["controls"] = given.as_metadata()
         else:
             del metadata["precise"]
         return Rendering(
@@ -238,48 +268,36 @@ class Instrument:
             landings=landings,
         )
 
-    def _controlled(
-        self, drawn: Draw, controls: Mapping[str, float], *, precise: bool
-    ) -> Controlled:
-        """The sound with controls. Raises UserError where the model has no such sliders."""
-        check_controls(controls)
-        if self.mapper is None:
-            raise UserError(
-                f"controls.{next(iter(controls))}: '{self.name}' has no sliders yet; timbrel "
-                "analyze run=RUN finds them"
-            )
-        if drawn.source.n_samples > LONGEST_CONTROLLED_S * self.sample_rate_hz:
-            raise UserError(
-                f"controls.{next(iter(controls))}: for sounds of up to {LONGEST_CONTROLLED_S} s; "
-                "add seconds="
-            )
-        code = joined(list(drawn.source.blocks()))
-        n_frames = -(-drawn.source.n_samples // self.model.hop_samples)
-        sound = playable(self.model, code.cut(0, n_frames), drawn.source.n_samples)
-        return controlled(sound, self.mapper, controls, precise=precise, name=self.name)
-
     def _drawn(
         self,
         source: str | Path | Latent,
         settings: RenderSettings,
         samples: int | None,
         *,
-        input: Path | str | None,
-        to: Path | str | None,
+        input: Input | None,
+        to: Input | None,
     ) -> tuple[Draw, str]:
         """The code and its name for a file's metadata (no folder: paths are private)."""
         if isinstance(source, Latent):
-            return Draw(self._fixed_source(source, samples)), "latent"
+            return Draw(self._given.code(source, samples)), "latent"
         if source not in VARIATIONS:
-            return Draw(self._file_source(Path(source), samples)), Path(source).name
-        sound = self._clip(str(input))
+            return Draw(self._given.file(Path(source), samples)), Path(source).name
+        if source == "fill" and not isinstance(self.prior, FlowPrior):
+            raise UserError(
+                f"source=fill: new sounds of '{self.name}' are drawn by prior={self.prior.kind}; "
+                "timbrel prior run=RUN prior=flow fits the one that fills"
+            )
+        sound = self._given.clip(str(input))
         if source == "between":
-            other = self._clip(str(to))
+            other = self._given.clip(str(to))
             drawn = between(self.model, sound, other, settings, samples)
             return drawn, f"{source} {sound.name} {other.name}"
         label = f"{source} {sound.name}"
         if source == "continue":
             return continued(self.model, sound, settings, samples), label
+        if isinstance(self.prior, FlowPrior) and source == "fill":
+            played = self._given.played(str(input))
+            return filled(self.model, self.prior, sound, played, settings, samples), label
         bank = getattr(self.prior, "bank", None)
         if bank is None:
             raise UserError(
@@ -299,52 +317,6 @@ class Instrument:
     def presets(self) -> list[str]:
         """The names of the model's presets, for `source="preset"` and as `"preset:NAME"`."""
         return [*preset_paths(self.bundle.folder, self.bundle.card.model_hash)]
-
-    def _clip(self, given: str) -> BankClip:
-        """The code of a whole file or preset.
-
-        Raises UserError where it cannot be read, or is silent.
-        """
-        if given.startswith(PRESET):
-            preset = load_preset(self.bundle, given.removeprefix(PRESET))
-            source = self._fixed_source(preset.code, preset.n_samples)
-            audio = np.concatenate(list(render(self.model, source)), axis=1)
-            rate_hz, hop = self.sample_rate_hz, self.model.hop_samples
-            return clip_of(preset.code, audio, preset.name, rate_hz=rate_hz, hop_samples=hop)
-        path = Path(given)
-        audio = np.concatenate(list(self._file_source(path, None).audio()), axis=1)
-        if not np.abs(audio).max() > 0:
-            raise UserError(f"'{path}': nothing but silence; give a file that holds sound")
-        return encoded_clip(self.model, audio, path.name)
-
-    def _fixed_source(self, latent: Latent, n_samples: int | None) -> FixedSource:
-        widths = (latent.frames.shape[1], latent.clip.shape[1])
-        if widths != (self.model.latent_dim, self.model.clip_dim) or not latent.frames.shape[2]:
-            raise UserError(
-                f"a code of widths {widths} and {latent.frames.shape[2]} frames; '{self.name}' "
-                f"plays {(self.model.latent_dim, self.model.clip_dim)}, one frame or more"
-            )
-        lacking = [n for n in self.model.conditions if n not in latent.conditions.tracks]
-        if lacking:
-            raise UserError(f"a code without {', '.join(lacking)}; '{self.name}' plays from each")
-        return FixedSource(latent, hop_samples=self.model.hop_samples, n_samples=n_samples)
-
-    def _file_source(self, path: Path, max_samples: int | None) -> FileSource:
-        return FileSource(
-            path,
-            model=self.model,
-            downmix=self.bundle.frontend.downmix,
-            normalise=self.bundle.frontend.normalisation,
-            max_samples=max_samples,
-        )
-
-
-def _as_saved(settings: RenderSettings, preset: Preset) -> RenderSettings:
-    """Gain and fades as the preset was saved with, where none are given."""
-    default = RenderSettings()
-    keys = ("gain_db", "fade_in_s", "fade_out_s")
-    unset = [key for key in keys if getattr(settings, key) == getattr(default, key)]
-    return replace(settings, **{k: preset.metadata[k] for k in unset if k in preset.metadata})
 
 
 def load(

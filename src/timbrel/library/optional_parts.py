@@ -28,7 +28,7 @@ def add_part(folder: Path, name: str, write: Callable[[Path], None]) -> Path:
     if not name.isidentifier():
         raise ValueError(f"part '{name}': letters, digits and underscores")
     model_hash = _model_hash(folder)
-    place = folder / _FOLDER / name
+    place = part_folder(folder, name)
     with replacing_folder(place) as draft:
         write(draft)
         files = _checksums(draft)
@@ -37,6 +37,11 @@ def add_part(folder: Path, name: str, write: Callable[[Path], None]) -> Path:
         record = {"model_hash": model_hash, "checksums": files}
         write_text(draft / _RECORD, json.dumps(record, indent=2, sort_keys=True) + "\n")
     return place
+
+
+def part_folder(folder: Path, name: str) -> Path:
+    """Where the part `name` of the bundle at `folder` lies, or would."""
+    return folder / _FOLDER / name
 
 
 def part_names(folder: Path) -> list[str]:
@@ -49,7 +54,7 @@ def part(folder: Path, name: str) -> Path | None:
 
     Raises UserError where the part is damaged, or was made for another model.
     """
-    place = folder / _FOLDER / name
+    place = part_folder(folder, name)
     if not place.is_dir():
         return None
     try:

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from timbrel.errors import UserError, did_you_mean
 from timbrel.files import write_text
 from timbrel.library import optional_parts
 from timbrel.library.bundle import Bundle
-from timbrel.library.render_settings import Rendering
+from timbrel.library.render_settings import Rendering, RenderSettings
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.words import printable
 
@@ -166,6 +166,14 @@ def read_preset(path: Path, model_hash: str, model: Autoencoder) -> Preset:
     if widths != needed or set(tracks) != set(model.conditions) or preset.n_samples < 1:
         raise UserError(f"'{path}' is damaged: its code does not fit the model; save it again")
     return preset
+
+
+def as_saved(settings: RenderSettings, preset: Preset) -> RenderSettings:
+    """Gain and fades as the preset was saved with, where none are given."""
+    default = RenderSettings()
+    keys = ("gain_db", "fade_in_s", "fade_out_s")
+    unset = [key for key in keys if getattr(settings, key) == getattr(default, key)]
+    return replace(settings, **{k: preset.metadata[k] for k in unset if k in preset.metadata})
 
 
 def read_values(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from timbrel.config.choices import TextureKind
 from timbrel.errors import UserError
 from timbrel.files import write_text
 from timbrel.generation.prior.bank import Bank, has_bank, load_bank, save_bank
@@ -12,6 +13,7 @@ from timbrel.generation.prior.flow import Flow, load_flow, save_flow
 from timbrel.generation.prior.kinds import make_prior
 from timbrel.generation.prior.recordings import Recordings, load_recordings
 from timbrel.library.bundle import Bundle
+from timbrel.library.card import state_codes
 from timbrel.library.optional_parts import add_part
 
 NAME = "prior"
@@ -24,16 +26,20 @@ def save_prior(
     bank: Bank | None,
     recordings: Recordings | None = None,
     flow: Flow | None = None,
+    texture: TextureKind = TextureKind.quilt,
 ) -> None:
     """Make `kind` the prior of the bundle at `folder`; what it does not need is None.
 
-    `recordings` are those that new sounds are compared with.
+    The bundle's card says from then on whether it holds the recordings' codes. `recordings` are
+    those that new sounds are compared with; `texture` says how textures are drawn.
 
     Raises UserError as `timbrel.library.optional_parts.add_part`.
     """
 
     def write(draft: Path) -> None:
         record: dict[str, Any] = {"kind": kind}
+        if texture != TextureKind.quilt:
+            record["texture"] = str(texture)
         if flow is not None:
             save_flow(draft, flow)
         if bank is not None:
@@ -42,7 +48,11 @@ def save_prior(
                 record["recordings"] = recordings.save(draft)
         write_text(draft / _RECORD, json.dumps(record) + "\n")
 
+    # Where this is interrupted the card says too much rather than too little.
+    if bank is not None:
+        state_codes(folder, holds_codes=True)
     add_part(folder, NAME, write)
+    state_codes(folder, holds_codes=bank is not None)
 
 
 def prior_of(bundle: Bundle) -> Prior:
@@ -51,9 +61,10 @@ def prior_of(bundle: Bundle) -> Prior:
     Raises UserError where the part is damaged, of a later timbrel, or for another model.
     """
     place = bundle.part(NAME)
-    kind, bank, flow = "gaussian", None, None
+    kind, bank, flow, texture = "gaussian", None, None, TextureKind.quilt
     if place is not None:
-        kind = _record(place)["kind"]
+        record = _record(place)
+        kind, texture = record["kind"], record.get("texture", texture)
         if kind == "flow":
             flow = load_flow(place)
             space = flow.space
@@ -71,6 +82,7 @@ def prior_of(bundle: Bundle) -> Prior:
             hop_samples=bundle.model.hop_samples,
             sample_rate_hz=bundle.model.sample_rate_hz,
             flow=flow,
+            texture=TextureKind(texture),
         )
     except ValueError as error:
         raise UserError(f"'{place}': {error}; {_AGAIN}") from error

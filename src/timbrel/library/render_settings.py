@@ -1,6 +1,6 @@
 """What a render takes beside its source, and what it is before it is decoded."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from timbrel.config.bounds import check_values
+from timbrel.config.bounds import check_values, refuse
 from timbrel.config.schema import GenerateConfig
+from timbrel.config.sources import ends, pair_problems, span_problems
 from timbrel.contracts import Latent
 from timbrel.errors import UserError
 from timbrel.generation.controls.mapper import Landing
@@ -17,8 +18,10 @@ from timbrel.generation.prior.draw import Draw
 from timbrel.generation.prior.recordings import Nearest
 
 Samples = NDArray[np.float32]  # channel time
+Input = Path | str
+"""A file, or `preset:NAME`."""
 
-VARIATIONS = ("vary", "between", "continue")
+VARIATIONS = ("vary", "between", "continue", "fill")
 """Sources that are made of files or presets, beside a file itself."""
 LONGEST_CONTROLLED_S = 600
 """A sound with controls is held in memory."""
@@ -31,6 +34,7 @@ TAKEN_BY = {
     "strength": ("vary",),
     "position": ("between",),
     "position_to": ("between",),
+    "span": ("fill",),
 }
 _FLOATS = (
     "novelty",
@@ -56,6 +60,7 @@ class RenderSettings:
     strength: float = 0.5
     position: float = 0.5
     position_to: float | None = None
+    span: tuple[float, ...] = ()
     gain_db: float = 0.0
     fade_in_s: float = 0.0
     fade_out_s: float = 0.01
@@ -67,6 +72,7 @@ class RenderSettings:
         object.__setattr__(self, "precise", bool(self.precise))
         for key in _FLOATS:
             object.__setattr__(self, key, float(getattr(self, key)))
+        object.__setattr__(self, "span", tuple(map(float, self.span)))
         # The command line has `precise` among its controls.
         check_values(GenerateConfig, **{k: v for k, v in asdict(self).items() if k != "precise"})
 
@@ -96,8 +102,8 @@ def check_takes(
     source: str | Path | Latent,
     settings: RenderSettings,
     *,
-    input: Path | str | None,
-    to: Path | str | None,
+    input: Input | Sequence[Input] | None,
+    to: Input | None,
     attributes: Mapping[str, float] | None = None,
 ) -> str:
     """The kind of `source`: `file` or the one that it names.
@@ -105,6 +111,8 @@ def check_takes(
     Raises UserError where it does not take a setting that is set, or lacks a file.
     """
     kind = source if isinstance(source, str) and source in ("prior", *OF_INPUT) else "file"
+    refuse(pair_problems(kind, input, to))
+    input, to = ends(input, to)
     default = RenderSettings()
     for key, takers in TAKEN_BY.items():
         value = getattr(settings, key)
@@ -120,4 +128,5 @@ def check_takes(
             raise UserError(f"source={kind} needs {key}={what}")
         if value is not None and kind not in takers:
             raise UserError(f"{key}={value}: only source={' or '.join(takers)} takes it here")
+    refuse(span_problems(kind, settings.span))
     return kind

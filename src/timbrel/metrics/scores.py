@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from timbrel.config.limits import LIMITS
+from timbrel.config.slider_limits import SLIDER_LIMITS
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ SCORES = {
 RUN_SCORES = {
     gate: Score(limit.title, limit.unit, limit.better, limit.help)
     for gate, limit in LIMITS.items()
-    if gate != "front_end_parity"  # a fault where it fails, and no measure of a model
+    # A fault where it fails, and no measure of a model; and what no training ends with.
+    if gate != "front_end_parity" and gate not in SLIDER_LIMITS
 }
-"""What a whole run has one number of: the gates of its evaluation, by their names."""
+"""What a whole run has one number of: the gates that its training ends with, by their names."""

@@ -176,6 +176,42 @@ def score_scale(
     return figure
 
 
+def heat_map(
+    values: NDArray[np.float64],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    most: float,
+    label: str,
+) -> Figure:
+    """A table `(row, column)` of values from 0 up as colours, each value in its cell.
+
+    The colour ends at `most`; nan leaves a cell empty. The first row is on top.
+    """
+    n_rows, n_columns = values.shape
+    figure, axis = _figure((2.6 + 0.68 * n_columns, 0.7 + 0.25 * n_rows))
+    cells = axis.pcolormesh(np.ma.masked_invalid(values), cmap="cividis", vmin=0.0, vmax=most)
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            axis.text(
+                column + 0.5, row + 0.5, f"{value:.2f}", ha="center", va="center", fontsize=8,
+                color="#000000" if value > most / 2 else "#ffffff",
+            )  # fmt: skip
+    axis.set_xticks(np.arange(n_columns) + 0.5, map(_literal, columns))
+    axis.set_yticks(np.arange(n_rows) + 0.5, map(_literal, rows))
+    axis.invert_yaxis()
+    axis.xaxis.tick_top()
+    axis.tick_params(length=0)
+    axis.grid(False)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+    scale = figure.colorbar(cells, ax=axis, extend="max" if np.nanmax(values) > most else "neither")
+    scale.set_label(_literal(label), color=INK, fontsize=9)
+    scale.ax.tick_params(colors=INK, labelsize=8)
+    scale.outline.set_visible(False)
+    return figure
+
+
 def spectrogram_png(
     audio: NDArray[np.float32],
     rate_hz: int,

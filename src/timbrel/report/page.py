@@ -63,8 +63,18 @@ def write_page(path: Path, html: str) -> None:
 def audio_player(samples: NDArray[np.float32], rate_hz: int, label: str) -> Markup:
     """A player of `samples`, `(channel, time)`, with 16-bit FLAC inside; the level is untouched.
 
-    `label` is what a screen reader calls it. What lies beyond full scale is clipped, as any sound
-    card would. Raises ValueError where `samples` has another shape than one or two channels.
+    `label` is what a screen reader calls it. Raises ValueError as `flac_uri`.
+    """
+    return Markup('<audio controls preload="metadata" aria-label="{}" src="{}"></audio>').format(
+        printable(label), flac_uri(samples, rate_hz)
+    )
+
+
+def flac_uri(samples: NDArray[np.float32], rate_hz: int) -> str:
+    """`samples`, `(channel, time)`, as 16-bit FLAC in an address that holds it.
+
+    What lies beyond full scale is clipped, as any sound card would. Raises ValueError where
+    `samples` has another shape than one or two channels.
     """
     if samples.ndim != 2 or len(samples) not in (1, 2):
         raise ValueError(f"samples of shape {samples.shape}; (channel, time) with 1 or 2 channels")
@@ -72,10 +82,7 @@ def audio_player(samples: NDArray[np.float32], rate_hz: int, label: str) -> Mark
     integers = np.clip(np.rint(finite * 32768.0), -32768, 32767).astype(np.int16)
     file = io.BytesIO()
     soundfile.write(file, integers.T, rate_hz, format="FLAC", subtype="PCM_16")
-    return Markup(
-        '<audio controls preload="metadata" aria-label="{}" src="data:audio/flac;base64,{}">'
-        "</audio>"
-    ).format(printable(label), _base64(file.getvalue()))
+    return f"data:audio/flac;base64,{_base64(file.getvalue())}"
 
 
 def picture(png: bytes, alt: str) -> Markup:

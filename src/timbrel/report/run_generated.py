@@ -116,7 +116,7 @@ def invented(run: Run) -> Invented | None:
     held_out = known.get("nearest_training_median_db_held_out")
     return Invented(
         dozen=dozen,
-        said_of_dozen=_said_of_dozen(len(dozen), len(clips), held_out),
+        said_of_dozen=_said_of_dozen(len(dozen), len(clips), held_out, _learned_from(run)),
         privacy=_PRIVACY if holds_recordings(run.folder) else "",
         said=said,
         rows=rows,
@@ -130,7 +130,17 @@ def _cell(row: dict[str, Any] | None) -> str:
     return "" if row is None else f"{number(row['value'])} (n = {row['n']:.0f})"
 
 
-def _said_of_dozen(heard: int, drawn: int, held_out: dict[str, Any] | None) -> str:
+def _learned_from(run: Run) -> str:
+    """The recordings that were trained on, with their number where it is known."""
+    files = (run.card.get("trained_on") or {}).get("files")
+    if not files:
+        return "the recordings"
+    return "the one recording" if files == 1 else f"the {files} recordings"
+
+
+def _said_of_dozen(
+    heard: int, drawn: int, held_out: dict[str, Any] | None, learned_from: str
+) -> str:
     said = (
         f"The first {heard} of {drawn} sounds drawn from the prior, not chosen. Beneath each is "
         "the recording that it is nearest to, moment by moment"
@@ -138,7 +148,10 @@ def _said_of_dozen(heard: int, drawn: int, held_out: dict[str, Any] | None) -> s
     if held_out is not None:
         value = number(held_out["value"])
         said += f"; recordings that were not trained on are {value} dB away from theirs (median)"
-    said += ". What the recordings do not hold, no new sound holds"
+    said += (
+        f". New sounds are made of {learned_from} that it was trained on: what these do not hold "
+        "is not invented"
+    )
     return f"{said}. Players hold the first {_OF_DOZEN_S:g} s, levels are as drawn."
 
 

@@ -14,6 +14,8 @@ from timbrel.report.page import number, render_page, write_page
 from timbrel.report.run_curves import curve_groups
 from timbrel.report.run_generated import invented
 from timbrel.report.run_listening import development, listening
+from timbrel.report.run_map import sound_map
+from timbrel.report.run_responses import heat_maps
 from timbrel.report.run_scores import holds, scale, scores, verdict
 from timbrel.report.run_sliders import HEADINGS, sliders
 from timbrel.report.run_warnings import command, finished, reported_part, warnings_of
@@ -81,6 +83,8 @@ def _values(run: Run) -> dict[str, Any]:
         "invented": invented(run),
         "sliders": sliders(run),
         "slider_headings": HEADINGS,
+        "heat_maps": heat_maps(run),
+        "map": sound_map(run),
         "analyze": command("timbrel", "analyze", f"run={run.folder}"),
         "groups": curve_groups(run),
         "files": _files(run),
@@ -96,6 +100,7 @@ def _values(run: Run) -> dict[str, Any]:
             ("listening", "Listening"),
             ("invented", "What it invents"),
             ("sliders", "Sliders"),
+            ("map", "Map of sounds"),
             ("curves", "Training curves"),
             ("files", "File by file"),
             ("config", "Settings"),

@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 from omegaconf import DictConfig
 
+from timbrel.analysis.corpus_map import NEW, Placed, excerpt_of, write_map
 from timbrel.analysis.disentanglement import (
     Disentanglement,
     disentanglement_of_demo,
@@ -15,16 +17,21 @@ from timbrel.analysis.disentanglement import (
     write_disentanglement,
 )
 from timbrel.analysis.excerpts import sounding
-from timbrel.analysis.slider_candidates import PROFILES
+from timbrel.analysis.gates import Gate, replace_gates
+from timbrel.analysis.slider_candidates import PROFILES, Codes
+from timbrel.analysis.slider_gates import slider_gates
 from timbrel.analysis.slider_tables import write_sliders
 from timbrel.analysis.sliders import Found, find_sliders
 from timbrel.attributes.measurement import measure
+from timbrel.audio.read import read
 from timbrel.config.choices import DataKind
 from timbrel.contracts import joined
 from timbrel.data.cache.store import Cache
 from timbrel.data.split.parts import Segment
+from timbrel.errors import UserError
 from timbrel.files import check_room, replacing_folder
 from timbrel.generation.controls.apply import Playable, playable
+from timbrel.generation.controls.follow import track_tables
 from timbrel.generation.controls.mapper import Slider
 from timbrel.generation.file_source import encode_whole
 from timbrel.generation.prior.draw import Prior
@@ -33,7 +40,7 @@ from timbrel.library.mapper_part import save_mapper
 from timbrel.library.prior_part import prior_of
 from timbrel.metrics.sliders import AXES, on_axes
 from timbrel.models.autoencoder import Autoencoder
-from timbrel.runs.folder import ANALYSIS_FOLDER
+from timbrel.runs.folder import ANALYSIS_FOLDER, EVALUATION_FOLDER
 from timbrel.stages.evaluation_run import full_precision, page_of, run_config
 from timbrel.stages.opened_run import opened_run
 from timbrel.stages.progress import now_and_then
@@ -49,12 +56,19 @@ _LOST = 10.0  # spreads: of a reconstruction that lacks what the recording has
 
 @dataclass(frozen=True)
 class _Heard:
-    """A recording as it is and as the model plays it."""
+    """A sound as it is and as the model plays it."""
 
     name: str
     recorded: np.ndarray
     code: np.ndarray
     sound: Playable
+    excerpt: np.ndarray
+    excerpt_hz: int
+
+    def placed(self, kind: str) -> Placed:
+        """For the map."""
+        heard = (self.excerpt, self.excerpt_hz)
+        return Placed(kind, self.name, self.code, self.recorded, *heard)
 
 
 def analyse_run(config: DictConfig) -> int:
@@ -87,7 +101,7 @@ def analyse_run(config: DictConfig) -> int:
         sliders = find_sliders(
             model,
             training=values,
-            codes=np.stack([heard.code for heard in training]),
+            codes=_codes(training, trained, model.latent_dim),
             reconstruction_errors=_errors([*held_out["validation"], *held_out["test"]]),
             validation=[sound for _, sound in anchors["validation"]],
             test=[sound for _, sound in anchors["test"]],
@@ -97,15 +111,62 @@ def analyse_run(config: DictConfig) -> int:
             progress=say,
         )
         code = _code(trained, model, found, bundle.frontend, quick=profile.name == "quick")
-        save_mapper(bundle.folder, sliders.mapper)
+        gates = slider_gates(sliders.mapper, config.limits)
+        mapped = [*_new_sounds(model, folder / EVALUATION_FOLDER)]
+        tracks = track_tables((heard.sound.sound.rows for heard in training), model.conditions)
+        save_mapper(bundle.folder, replace(sliders.mapper, tracks=tracks))
         with replacing_folder(folder / ANALYSIS_FOLDER) as draft:
             write_sliders(draft, sliders, [sound for _, sound in anchors["test"]])
             write_disentanglement(draft / "disentanglement.csv", code)
-    sys.stdout.write("".join(f"{line}\n" for line in (*told(sliders), *told_of_code(code))))
+            parts = {"train": training, **held_out, NEW: mapped}
+            placed = [one.placed(kind) for kind, heard in parts.items() for one in heard]
+            write_map(draft, placed, np.stack([heard.code for heard in training]))
+    if (table := folder / EVALUATION_FOLDER / "gates.csv").is_file():
+        replace_gates(table, gates)
+    judged = (gate.line for gate in gates if gate.passed is not None)
+    lines = (*told(sliders), *told_of_code(code), *judged)
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    _log_to_wandb(trained, folder, gates)
     report = page_of(folder)
     where = f"sliders: {bundle.folder / 'parts' / 'mapper'}"
     sys.stdout.write(where + (f"  report: {report}" if report else "") + "\n")
     return 0
+
+
+def _log_to_wandb(trained: DictConfig, folder: Path, gates: Sequence[Gate]) -> None:
+    """Add the analysis and its gates to the run's own W&B run, where its training had one."""
+    logger = trained.logger
+    if logger.kind != "wandb":
+        return
+    from timbrel.training.wandb_analysis import log_analysis
+    from timbrel.training.wandb_log import WandbSettings, log_gates, start_run
+
+    settings = WandbSettings(
+        mode=str(logger.mode),
+        project=logger.project,
+        group=logger.group,
+        tags=tuple(logger.tags),
+        name=None,
+    )
+    where = f"the analysis is complete without it, in {folder / ANALYSIS_FOLDER}"
+    run = start_run(settings, folder, {}, otherwise=where)
+    run.send(lambda begun: log_analysis(begun, folder))
+    run.send(lambda begun: log_gates(begun, gates))
+    run.finish()
+
+
+def _codes(heard: Sequence[_Heard], trained: DictConfig, latent_dim: int) -> Codes:
+    """What directions are found in; `latent=ar_vae` names the units that follow an attribute."""
+    frames = []
+    for one in heard:
+        rows = one.sound.sound.rows[:latent_dim].T
+        clip = np.broadcast_to(one.sound.sound.clip_code, (len(rows), len(one.code) - latent_dim))
+        frames.append(np.concatenate([rows, clip], axis=1))
+    of_frames = trained.latent.get("frame_attributes") or ()
+    of_clips = trained.latent.get("clip_attributes") or ()
+    ordered = {name: unit for unit, name in enumerate(of_frames)}
+    ordered |= {f"clip_{name}": latent_dim + unit for unit, name in enumerate(of_clips)}
+    return Codes(np.stack([one.code for one in heard]), np.concatenate(frames), ordered)
 
 
 def _code(
@@ -160,18 +221,36 @@ def _line(slider: Slider) -> str:
         f"{slider.axis:<11}{slider.verdict:<9}SDOT {s['sdot']:.2f} "
         f"[{s['low']:.2f}, {s['high']:.2f}] by {slider.operator}, "
         f"{low:+.2f} to {high:+.2f} {slider.unit}"
-    )
+    ).rstrip()
     return text + (f"; {slider.why}" if slider.why else "")
 
 
 def _heard(model: Autoencoder, segments: Sequence[Segment]) -> Iterator[_Heard]:
-    longest = round(ANCHOR_S * model.sample_rate_hz)
     for segment in segments:
-        audio = segment.samples()[:, :longest]
-        latent = encode_whole(model, audio)
-        sound = playable(model, latent, audio.shape[1])
-        code = np.concatenate([latent.frames[0].mean(1), latent.clip[0]]).astype(np.float64)
-        yield _Heard(segment.label, on_axes(measure(audio, model.sample_rate_hz)), code, sound)
+        yield _one_heard(model, segment.label, segment.samples())
+
+
+def _one_heard(model: Autoencoder, name: str, audio: np.ndarray) -> _Heard:
+    rate_hz = model.sample_rate_hz
+    audio = audio[:, : round(ANCHOR_S * rate_hz)]
+    latent = encode_whole(model, audio)
+    sound = playable(model, latent, audio.shape[1])
+    code = np.concatenate([latent.frames[0].mean(1), latent.clip[0]]).astype(np.float64)
+    values = on_axes(measure(audio, rate_hz))
+    return _Heard(name, values, code, sound, *excerpt_of(audio, rate_hz))
+
+
+def _new_sounds(model: Autoencoder, evaluation: Path) -> Iterator[_Heard]:
+    """The sounds of the prior that the page plays, as an evaluation has written them."""
+    paths = (evaluation / "audio" / "generated").glob("seed_*.wav")
+    for path in sorted((p for p in paths if p.stem[5:].isdigit()), key=lambda p: int(p.stem[5:])):
+        try:
+            audio, _ = read(path)
+        except UserError as error:
+            sys.stderr.write(f"note: not on the map: {error}\n")
+            continue
+        if np.isfinite(audio).all() and len(audio) == model.channels:
+            yield _one_heard(model, path.stem.replace("_", " "), audio)
 
 
 def _anchors(

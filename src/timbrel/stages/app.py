@@ -28,7 +28,7 @@ from timbrel import stopping, streams
 from timbrel.config.options import conf_folder, user_conf_folder
 from timbrel.errors import UserError, did_you_mean
 from timbrel.stages.composing import compose, message_of, prepared, register, user_error
-from timbrel.stages.overrides import check_overrides, quoted_texts
+from timbrel.stages.overrides import by_own_name, check_overrides, quoted_texts
 from timbrel.stages.run_folders import in_multirun
 
 Job = Callable[[DictConfig], Any]
@@ -109,8 +109,9 @@ def _parsed(stage: str, argv: Sequence[str]) -> tuple[argparse.Namespace, list[s
     parser.error = refuse  # type: ignore[method-assign]
     flags = parser.parse_intermixed_args(list(argv))
     folders = [Path(flags.config_dir)] if flags.config_dir else []
-    overrides = quoted_texts(stage, flags.overrides, multirun=flags.multirun)
-    check_overrides(stage, flags.overrides, multirun=flags.multirun, folders=folders)
+    given = [by_own_name(override) for override in flags.overrides]
+    overrides = quoted_texts(stage, given, multirun=flags.multirun)
+    check_overrides(stage, given, multirun=flags.multirun, folders=folders)
     return flags, overrides
 
 

@@ -104,7 +104,7 @@ def prepared(stage: str, config: DictConfig, overrides: Sequence[str]) -> DictCo
     if stage == "train" and config.run is not None:
         config = _resumed(config, overrides)
     config = checked(stage, config)
-    if stage == "evaluate":
+    if stage in ("evaluate", "analyze"):
         take_limits(config, overrides)
     return config
 

@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from timbrel.analysis import gates as gate_rows
-from timbrel.analysis import generation_gates, held_gates, latent_gates
+from timbrel.analysis import generation_gates, held_gates, latent_gates, slider_gates
 from timbrel.analysis.evaluation import (
     FileScore,
     MeanScore,
@@ -36,7 +36,10 @@ from timbrel.data.scan.catalog import Catalog
 from timbrel.data.split.parts import Segment
 from timbrel.errors import UserError
 from timbrel.files import check_room, replacing_folder
+from timbrel.generation.controls.mapper import Mapper
 from timbrel.generation.prior.draw import Prior
+from timbrel.library.bundle import Bundle
+from timbrel.library.mapper_part import mapper_of
 from timbrel.library.prior_part import prior_of
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.paths import user_path
@@ -97,6 +100,7 @@ def evaluate(config: DictConfig) -> int:
         limits=config.limits,
         seed=config.seed,
         output=output,
+        mapper=_mapper(bundle),
     )
     print_evaluation(
         outcome.summary, outcome.gates, model.latent_values_per_second, outcome.generated
@@ -145,12 +149,13 @@ def evaluate_model(
     limits: ByKey,
     seed: int,
     output: Path,
+    mapper: Mapper | None = None,
 ) -> Outcome:
     """Score `settings.parts` and the gates of the run in `folder`; write `evaluation/` of `output`.
 
     The gates judge by `limits`, the run's own or what the command line has in their place.
-    `prior` is what sounds are drawn from to compare them with the recordings. An earlier evaluation
-    is replaced once everything is measured.
+    `prior` is what sounds are drawn from to compare them with the recordings, `mapper` the sliders
+    that an analysis has found. An earlier evaluation is replaced once everything is measured.
     """
     known = found.split.parts()
     unknown = sorted(set(settings.parts) - known.keys())
@@ -213,11 +218,22 @@ def evaluate_model(
         ]
         if settings.generated_clips:
             gates += generation_gates.generation_gates(generated, limits)
+        if mapper is not None:
+            gates += slider_gates.slider_gates(mapper, limits)
         write_tables(draft, rows, summary)
         gate_rows.write_gates(draft / "gates.csv", gates)
         latent_gates.write_latent(draft / "latent.csv", code)
         write_generated(draft, generated)
     return Outcome(rows, summary, gates, generated)
+
+
+def _mapper(bundle: Bundle) -> Mapper | None:
+    """The sliders of `bundle`; None, with a note, where they are damaged or another model's."""
+    try:
+        return mapper_of(bundle)
+    except UserError as error:
+        sys.stderr.write(f"note: no gates on sliders: {error}\n")
+        return None
 
 
 def _front_end_differences(

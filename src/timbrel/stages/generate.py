@@ -7,10 +7,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from timbrel.config.sources import ends
 from timbrel.config.values import PRESET
 from timbrel.data.scan.tree import entries
 from timbrel.data.scan.verdicts import Verdict
@@ -50,7 +51,9 @@ def generate(config: DictConfig) -> list[Path]:
     from timbrel.library import RenderSettings, load
 
     keys = asdict(RenderSettings()).keys() - {"precise"}  # the others have the same names
-    settings = RenderSettings(**{key: config[key] for key in keys}, precise=config.controls.precise)
+    settings = RenderSettings(
+        **{key: _plain(config[key]) for key in keys}, precise=config.controls.precise
+    )
     export_settings = ExportSettings(
         format=str(config.export.format),
         encoding=str(config.export.encoding),
@@ -59,8 +62,9 @@ def generate(config: DictConfig) -> list[Path]:
         ceiling_dbtp=config.export.ceiling_dbtp,
     )
     kind = str(config.source)
-    inputs = _inputs(kind, config.input)
-    many = kind == "file" and os.path.isdir(user_path(config.input, "input"))
+    one, other = ends(_plain(config.input), config.to)
+    inputs = _inputs(kind, one)
+    many = kind == "file" and os.path.isdir(user_path(one, "input"))
     target = Target(config.output, export_settings)
     _check_one_file(config, many=many, named=target.file is not None)
     where = target.folder if target.file is None else target.file.parent
@@ -70,7 +74,7 @@ def generate(config: DictConfig) -> list[Path]:
         {key: value for key, value in section.items() if value is not None and key != "precise"}
         for section in (config.attributes, config.controls)
     )
-    job = _Job(config, instrument, settings, export_settings, asked, controls)
+    job = _Job(config, instrument, settings, export_settings, asked, controls, other)
     if config.count > 1:
         return job.batch(target, inputs[0])
     written: list[Path] = []
@@ -107,16 +111,18 @@ class _Job:
     settings: "RenderSettings"
     export_settings: "ExportSettings"
     asked: Mapping[str, float]
-    controls: Mapping[str, float]
+    controls: Mapping[str, Any]
+    other: str | None
+    """The other end of a sound between two."""
 
     def prepared(self, given: "_Input", *, seed: int | None = None) -> "Rendering":
-        config, kind = self.config, str(self.config.source)
+        kind = str(self.config.source)
         settings = self.settings if seed is None else replace(self.settings, seed=seed)
         return self.instrument.prepare(
             settings,
             source=given.path if kind == "file" else kind,
             input=None if kind in ("prior", "file") else given.path,
-            to=None if config.to is None else _sound(config.to, "to"),
+            to=None if self.other is None else _sound(self.other, "to"),
             attributes=self.asked,
             controls=self.controls,
         )
@@ -175,14 +181,20 @@ class _Job:
 
     def _digest(self) -> str:
         """Of all that the sounds of a seed depend on."""
+        from timbrel.generation.controls.given import read_controls
+
+        given = read_controls(self.controls)
+        moves = given.as_metadata()
+        if given.following is not None:
+            moves["follow"] = asdict(replace(given.following, path=str(given.following.path)))
         facts = {
             "model": self.instrument.bundle.card.model_hash,
             "prior": _part_digest(self.instrument, "prior"),
             "settings": asdict(replace(self.settings, seed=0)),
             "source": [str(self.config[key]) for key in ("source", "input", "to")],
             "attributes": dict(self.asked),
-            "controls": dict(self.controls),
-            "sliders": _part_digest(self.instrument, "mapper") if self.controls else "",
+            "controls": moves,
+            "sliders": _part_digest(self.instrument, "mapper") if moves else "",
             "export": asdict(self.export_settings),
         }
         text = json.dumps(facts, sort_keys=True)
@@ -237,6 +249,11 @@ def _inputs(source: str, given: str | None) -> list[_Input]:
     return [_Input(path)]
 
 
+def _plain(value: Any) -> Any:
+    """A value of a config, and a list of it as a list."""
+    return OmegaConf.to_object(value) if OmegaConf.is_config(value) else value
+
+
 def _sound(given: str, key: str) -> Path | str:
     """The path of a file, or `preset:NAME` as it is."""
     return given if given.startswith(PRESET) else user_path(given, key)
@@ -284,6 +301,8 @@ def _said(rendering: "Rendering", settings: "RenderSettings", asked: Mapping[str
     said = "" if settings.seconds is None else _length_said(rendering)
     for name, value in rendering.attributes.items():
         said += f", {name} {'unknown' if value is None else f'{value:.4g}'} (asked {asked[name]:g})"
+    if follows := rendering.metadata.get("follow"):
+        said += f", follows {printable(follows['file'])} ({follows['semitones']:+g} semitones)"
     for landing in rendering.landings:
         said += f", {landing.control} {landing.words}"
         said += "" if landing.reached else " (as far as its slider reaches)"

@@ -29,6 +29,11 @@ _OVERRIDE = re.compile(
 _QUOTES = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 # Quoted for Hydra, once or with commas between; what merely begins with a quote is a name.
 _QUOTED = re.compile(rf"{_QUOTES}(\s*,\s*{_QUOTES})*", re.S)
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?\.?(inf|nan)", re.I)
+_QUOTED_LIST = re.compile(rf"\[\s*{_QUOTES}(\s*,\s*{_QUOTES})*\s*\]", re.S)
+# What takes a text or a list of texts is `Any` in the schema: OmegaConf has no type for it.
+_TEXTS = (str, str | None, Any)
+_LISTS = (list[str], Any)
 _RESOLVER = re.compile(r"\$\{[\w.]+:")  # ${now:%H}: what Hydra's own folders are named by
 
 
@@ -45,13 +50,22 @@ def schema_keys(schema: type, prefix: str = "") -> Iterator[tuple[str, Any, Any]
 def text_keys(stage: str) -> list[str]:
     """The keys of `stage` that take a text, or a list of them."""
     kinds = schema_keys(stage_named(stage).schema)
-    return [key for key, kind, _ in kinds if kind in (str, str | None, list[str])]
+    return [key for key, kind, _ in kinds if kind in (*_TEXTS, *_LISTS)]
 
 
 def place_keys(stage: str) -> list[str]:
     """The keys of `stage` whose paths are kept from the root, as `data.root`."""
     keys = schema_keys(stage_named(stage).schema)
     return [key for key, _, item in keys if item.metadata.get("place")]
+
+
+def by_own_name(override: str) -> str:
+    """The override with the name that a schema can give its key: `from` is a word of Python's.
+
+    >>> by_own_name("controls.from=voice.wav")
+    'controls.follow=voice.wav'
+    """
+    return re.sub(r"^controls\.from=", "controls.follow=", override)
 
 
 def quoted(value: str | Sequence[str]) -> str:
@@ -69,7 +83,8 @@ def quoted_texts(stage: str, overrides: Sequence[str], *, multirun: bool) -> lis
     values unless the user quoted them.
     """
     kinds = {key: kind for key, kind, _ in schema_keys(stage_named(stage).schema)}
-    texts = {key for key, kind in kinds.items() if kind in (str, str | None)}
+    texts = {key for key, kind in kinds.items() if kind in _TEXTS}
+    either = {key for key, kind in kinds.items() if {str, float} <= {*typing.get_args(kind)}}
     found = []
     for override in overrides:
         key, _, value = override.partition("=")
@@ -78,18 +93,21 @@ def quoted_texts(stage: str, overrides: Sequence[str], *, multirun: bool) -> lis
             found.append(f"{key}={_kept(folder)}")
             continue
         is_list = kinds.get(key) == list[str]
-        if is_list and re.fullmatch(r"\[[^\[\]'\"]+\]", value):
+        if kinds.get(key) in _LISTS and re.fullmatch(r"\[[^\[\]'\"]+\]", value):
             found.append(f"{key}={quoted([text.strip() for text in value[1:-1].split(',')])}")
             continue
-        is_text = key in texts or (is_list and re.match(r"[~/.]", value))  # one folder, no list
+        # One folder, no list.
+        is_text = key in texts | either or (is_list and re.match(r"[~/.]", value))
         if not is_text or value in ("", "null", "???"):
             found.append(f"{key}={_kept(value)}" if is_list else override)
             continue
-        if _QUOTED.fullmatch(value) or (multirun and SWEEP.match(value)):
+        quoted_list = kinds.get(key) is Any and _QUOTED_LIST.fullmatch(value)
+        if quoted_list or _QUOTED.fullmatch(value) or (multirun and SWEEP.match(value)):
             found.append(f"{key}={_kept(value)}")
             continue
-        values = value.split(",") if multirun else [value]
-        found.append(f"{key}=" + ",".join(map(quoted, values)))
+        values = value.split(",") if multirun and value[:1] != "[" else [value]
+        number = _NUMBER.fullmatch if key in either else lambda _: None
+        found.append(f"{key}=" + ",".join(v if number(v) else quoted(v) for v in values))
     return found
 
 
@@ -198,7 +216,9 @@ def expected(stage: str, key: str) -> str:
 def _in_words(annotation: Any) -> str:
     if isinstance(annotation, types.UnionType):
         inner = [part for part in annotation.__args__ if part is not type(None)]
-        return f"{_in_words(inner[0])} or null"
+        if float in inner:  # which takes whole numbers as well
+            inner = [part for part in inner if part is not int]
+        return f"{', '.join(map(_in_words, inner))} or null"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return "one of " + ", ".join(member.name for member in annotation)
     if typing.get_origin(annotation) is list:

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from timbrel.analysis.bank import encoded, fit_bank, fit_recordings
 from timbrel.analysis.excerpts import MOST_HELD_OUT, thinned
 from timbrel.analysis.flow_fit import FittedFlow, FlowSettings, fit_flow
+from timbrel.config.choices import TextureKind
 from timbrel.data.split.parts import Split
 from timbrel.errors import UserError
 from timbrel.generation.prior.bank import Bank
@@ -32,13 +33,14 @@ class Fitted:
     bank: Bank | None
     recordings: Recordings | None
     flow: FittedFlow | None = None
+    texture: TextureKind = TextureKind.quilt
     instead: str = ""
     """Why it is not the kind that was asked for."""
 
     def save(self, folder: Path) -> None:
         """Make it the prior of the bundle at `folder`."""
         flow = None if self.flow is None else self.flow.flow
-        save_prior(folder, self.kind, self.bank, self.recordings, flow)
+        save_prior(folder, self.kind, self.bank, self.recordings, flow, self.texture)
 
     @property
     def said(self) -> str:
@@ -54,6 +56,8 @@ class Fitted:
         else:
             events = sum(clip.event for clip in self.bank.recordings)
             how = f"{events} of {len(self.bank.recordings)} recordings are hits or notes"
+            if self.texture == TextureKind.var:
+                how += ", textures are drawn by a vector autoregression of each"
         if self.bank is None:
             return (
                 f"prior: {self.kind} ({how}); the recordings' codes are not in the model, its "
@@ -98,6 +102,9 @@ def fit_prior(
         known = fit_recordings(split, model.sample_rate_hz)
     if kind == "auto" or (bank is None and flow is None):
         kind = fitting_kind(bank)
+    texture = TextureKind.quilt
+    if kind in ("auto", "resample"):
+        texture = TextureKind(prior.get("texture", texture))  # runs of before have no such key
     made = make_prior(
         kind,
         bank,
@@ -105,8 +112,9 @@ def fit_prior(
         hop_samples=model.hop_samples,
         sample_rate_hz=model.sample_rate_hz,
         flow=None if flow is None else flow.flow,
+        texture=texture,
     )
-    return Fitted(made, kind, bank, known, flow, instead)
+    return Fitted(made, kind, bank, known, flow, texture, instead)
 
 
 def _flow(model: Autoencoder, bank: Bank | None, split: Split, seed: int) -> FittedFlow:

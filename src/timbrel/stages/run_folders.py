@@ -168,7 +168,8 @@ def take_limits(config: DictConfig, overrides: Sequence[str]) -> None:
         return  # the job says why that is nothing to evaluate
     own = saved_config(folder)
     overlay(own, config, overrides, ("limits",))
-    config.limits = own.limits
+    for key in config.limits:
+        config.limits[key] = own.limits[key]
 
 
 def overlay(

@@ -10,6 +10,7 @@ Every run logs under the same keys, so that runs stand beside each other in W&B'
     test/<metric>                    mean over files, with _low and _high (95 %)
     test/silence/*, test/noise/*     the same for the controls
     gate/<name>, gate/<name>_passed  its number; yes, no (and W&B's alert) or unknown
+    sliders*, disentanglement*       what an analysis adds: `training.wandb_analysis`
     config                           dotted keys, as on the command line
 """
 
@@ -56,21 +57,30 @@ _ORIGINALS = "held_out_originals_logged"
 class WandbSettings:
     """Where and how a run is logged; `mode` is `offline` or `online`.
 
-    Without a `group` of its own a sweep's run takes the sweep's name.
+    Without a `group` of its own a sweep's run takes the sweep's name. A run that is taken up again
+    without a `name` keeps the one it has.
     """
 
     mode: str
     project: str
     group: str | None
     tags: tuple[str, ...]
-    name: str
+    name: str | None
+
+
+_OF_TRAINING = "the training goes on without it, and metrics.csv has every curve"
 
 
 class HarmlessRun:
-    """A W&B run whose first error is reported and ends the logging, never the training."""
+    """A W&B run whose first error is reported and ends the logging, never the work.
 
-    def __init__(self, begin: Callable[[], wandb.Run], folder: Path) -> None:
-        self.folder = folder
+    `otherwise` says what goes on without it, and where the numbers are.
+    """
+
+    def __init__(
+        self, begin: Callable[[], wandb.Run], folder: Path, otherwise: str = _OF_TRAINING
+    ) -> None:
+        self.folder, self.otherwise = folder, otherwise
         self._run: wandb.Run | None = None
         with self._harmless():
             self._run = begin()
@@ -93,20 +103,26 @@ class HarmlessRun:
         except Exception as error:
             self._run = None
             sys.stderr.write(
-                f"W&B fails ({_first_line(error)}); the training goes on without it, and "
-                f"metrics.csv has every curve. What W&B had so far: {self.folder / 'wandb'}\n"
+                f"W&B fails ({_first_line(error)}); {self.otherwise}. "
+                f"What W&B had so far: {self.folder / 'wandb'}\n"
             )
             with suppress(Exception, SystemExit):
                 wandb.teardown()  # else it fails once more, with a trace, when the program ends
 
 
-def start_run(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) -> HarmlessRun:
+def start_run(
+    settings: WandbSettings,
+    folder: Path,
+    config: Mapping[str, Any],
+    *,
+    otherwise: str = _OF_TRAINING,
+) -> HarmlessRun:
     """Begin the run, or take it up again in the same folder under the same identity.
 
     An unreachable server or a missing login costs one line, and the run goes on offline; where that
     fails too, without W&B. Names that come of folders are cut to what W&B takes.
     """
-    return HarmlessRun(lambda: _started(settings, folder, config), folder)
+    return HarmlessRun(lambda: _started(settings, folder, config), folder, otherwise)
 
 
 def _started(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) -> wandb.Run:
@@ -119,10 +135,10 @@ def _started(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) -
         "id": identity.read_text("utf-8").strip(),
         "resume": "allow",
         "project": settings.project,
-        "group": None if group is None else fitted(readable(group), _LONGEST_NAME_BYTES),
+        "group": _fitted(group),
         "job_type": "train",
         "tags": list(settings.tags),
-        "name": fitted(readable(settings.name), _LONGEST_NAME_BYTES),
+        "name": _fitted(settings.name),
         "config": {key: value for key, value in leaves(config) if value != {}},
     }
     if settings.mode == "online":
@@ -237,6 +253,10 @@ def _direction(metric: str) -> str:
 
 def _first_line(error: Exception) -> str:
     return readable(next(iter(str(error).strip().splitlines()), type(error).__name__))
+
+
+def _fitted(name: str | None) -> str | None:
+    return None if name is None else fitted(readable(name), _LONGEST_NAME_BYTES)
 
 
 def _sweep(folder: Path) -> str | None:

@@ -13,16 +13,9 @@ from timbrel.attributes.measurement import measure
 from timbrel.audio.level import loudness_lufs
 from timbrel.contracts import Latent
 from timbrel.errors import UserError
-from timbrel.generation.controls.apply import Playable, playable
-from timbrel.generation.controls.mapper import (
-    CONTROLS,
-    FAMILIES,
-    Mapper,
-    Slider,
-    check_controls,
-    controlled,
-    load_mapper,
-)
+from timbrel.generation.controls.apply import Playable, decoded, playable
+from timbrel.generation.controls.mapper import Mapper, Slider, controlled, load_mapper
+from timbrel.generation.controls.named import CONTROLS, FAMILIES, check_controls
 
 RATE_HZ = 48_000
 
@@ -41,6 +34,9 @@ TILT = Slider(
 )
 SPEED = Slider(
     "onsets", "temporal", "octaves", "operator", "speed", (-1.0, 0.0, 1.0), (-1.0, 0.0, 1.0)
+)
+WIDTH = Slider(
+    "width", "spatial", "", "operator", "width", (-0.4, 0.0, 0.4), (-0.4, 0.0, 0.4), verdict="dsp"
 )
 LEVEL = Slider("level", "level", "LU", "gain", "level", (-12.0, 0.0, 12.0), (-12.0, 0.0, 12.0))
 LOST = Slider("attack", "temporal", "decades", "none", "", (), (), verdict="not held", why="lost")
@@ -101,6 +97,15 @@ def test_a_direction_moves_every_frame_and_the_clip_code() -> None:
     assert_allclose(moved * gain, wanted, atol=1e-4)
 
 
+def test_a_direction_may_rise_over_the_sound(sound: Playable) -> None:
+    step = np.stack([np.zeros(6), np.arange(6.0)])
+    rows = sound.sound.rows + 0.5 * step[1][:, None] * sound.sound.courses()[1]
+    wanted = decoded(sound.model, replace(sound.sound, rows=rows))[:, : sound.n_samples]
+    moved = sound.moved({"probe": 0.5}, {"probe": step})
+    gain = np.sqrt(np.mean(wanted**2) / np.mean(moved**2))
+    assert_allclose(moved * gain, wanted, atol=1e-4)
+
+
 def test_a_slider_gives_amounts_between_its_knots_and_no_farther() -> None:
     assert TILT.amounts_of(0.4) == {"tilt": pytest.approx(4.0), "balance": 0.0}
     assert TILT.amounts_of(5.0)["tilt"] == 8.0
@@ -108,6 +113,16 @@ def test_a_slider_gives_amounts_between_its_knots_and_no_farther() -> None:
     falling = replace(TILT, amounts=(2.0, 0.0, -1.0), mends={})
     assert falling.amounts_of(0.4) == {"tilt": pytest.approx(-0.5)}
     assert LEVEL.amounts_of(-33.0) == {"level": -33.0}  # a gain has no end
+
+
+def test_a_brightness_comes_beside_that_of_a_higher_note() -> None:
+    pitch = Slider("pitch", "harmony", "octaves", "operator", "pitch", (-12, 0, 12), (-1, 0, 1))
+    both = mapper(TILT, pitch).amounts({"pitch": 0.5, "brightness": 0.7})
+    assert both == {"pitch": 6.0, "tilt": pytest.approx(2.0), "balance": 0.0}
+    assert mapper(TILT, pitch).amounts({"brightness": 0.7})["tilt"] == pytest.approx(7.0)
+    elsewhere = replace(pitch, operator="decay_ramp")  # what moves it leaves the spectrum
+    other = mapper(TILT, elsewhere).amounts({"pitch": 0.5, "brightness": 0.7})
+    assert other["tilt"] == pytest.approx(7.0)
 
 
 def made(sound: Playable, controls: dict, *, precise: bool = False, of: Mapper | None = None):
@@ -164,6 +179,38 @@ def test_what_a_model_cannot_do_is_told(sound: Playable, controls: dict, said: s
         made(sound, controls)
 
 
+@pytest.fixture(scope="module")
+def wide() -> Playable:
+    model, _ = small_model(channels=2)
+    model.decoder.magnitude.bias -= 6.0
+    for level in (model.decoder.magnitude, model.decoder.noise):
+        level.bias[model.decoder.bins :] -= 1.5  # the side, below the mid
+    rng = torch.Generator().manual_seed(3)
+    return playable(model, Latent(torch.randn(1, 6, 60, generator=rng), torch.zeros(1, 0)))
+
+
+def test_a_width_lands_and_the_level_is_held(wide: Playable) -> None:
+    start = wide.measured.value("width")
+    assert 0.1 < start < 0.4
+    for controls, wanted in (
+        ({"width": 0.45}, 0.45),
+        ({"width": 0.0}, 0.0),
+        ({"width_change": 0.1}, start + 0.1),
+        ({"spatial": 1.0}, start + 0.4),  # a filter's slider is one of its family
+    ):
+        result = made(wide, controls, of=mapper(WIDTH))
+        found = measure(result.audio, RATE_HZ).value("width")
+        assert found == pytest.approx(wanted, abs=1e-3)
+        assert result.landings[0].found == pytest.approx(found, abs=1e-6)
+        level = loudness_lufs(result.audio, RATE_HZ)
+        assert level == pytest.approx(loudness_lufs(wide.audio, RATE_HZ), abs=0.05)
+
+
+def test_a_mono_sound_has_no_width(sound: Playable) -> None:
+    with pytest.raises(UserError, match="this sound has no width to move"):
+        made(sound, {"width": 0.3}, of=mapper(WIDTH))
+
+
 def test_a_sound_without_the_attribute_is_told(sound: Playable) -> None:
     with pytest.raises(UserError, match="this sound has no onsets to move"):
         made(sound, {"speed_times": 2.0}, of=mapper(SPEED))
@@ -176,6 +223,8 @@ def test_a_sound_without_the_attribute_is_told(sound: Playable) -> None:
         ({"attack_ms": 0.0}, "above 0"),
         ({"timbre": 2.0}, "between -1 and 1"),
         ({"pitch_hz": -3.0}, "above 0"),
+        ({"width": 1.2}, "controls.width=1.2: between 0 and 1"),
+        ({"width_change": -1.2}, "between -1 and 1"),
     ],
 )
 def test_what_is_no_control_is_told(controls: dict, said: str) -> None:
@@ -185,15 +234,16 @@ def test_what_is_no_control_is_told(controls: dict, said: str) -> None:
 
 def test_every_control_and_family_is_one_of_an_axis() -> None:
     axes = {control.axis for control in CONTROLS.values()}
-    assert {axis for family in FAMILIES.values() for axis in family} - axes == {"width"}
+    assert {axis for family in FAMILIES.values() for axis in family} <= axes
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
-    whole = mapper(TILT, LEVEL, SPEED, LOST)
+    whole = replace(mapper(TILT, LEVEL, SPEED, LOST), tracks={"loudness_db": (-50.0, -20.0)})
     whole.save(tmp_path)
     again = load_mapper(tmp_path)
     assert again.sliders == whole.sliders
     assert again.ranges == whole.ranges
+    assert again.tracks == whole.tracks
     assert_array_equal(again.directions["probe"], whole.directions["probe"])
 
 

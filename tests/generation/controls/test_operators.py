@@ -14,7 +14,7 @@ from timbrel.generation.controls.shaped import Shaped, envelope, shaped
 RATE_HZ, HOP = 48_000, 480  # frames of 10 ms
 WIDTH, FRAMES, FIRST, PEAK = 3, 100, 10, 20
 F0, SURE, LEVEL, CENTROID = range(WIDTH, WIDTH + 4)
-OWN = {"attack_s": 0.1, "decay_db_per_s": 50.0}
+OWN = {"attack_s": 0.1, "decay_db_per_s": 50.0, "width": 0.2}
 
 
 def level_db() -> np.ndarray:
@@ -51,6 +51,14 @@ def test_where_a_sound_begins_peaks_and_ends_is_found() -> None:
     assert_array_equal(found.strokes, [PEAK])
 
 
+def test_a_course_is_even_or_rises_over_what_sounds() -> None:
+    even, rising = sound().courses()
+    assert_array_equal(even, 1.0)
+    assert_array_equal(rising[: FIRST + 1], -1.0)
+    assert rising[-1] == 1.0
+    assert_allclose(np.diff(rising[FIRST:]), 2 / (FRAMES - 1 - FIRST))
+
+
 def test_every_stroke_is_found() -> None:
     level = np.full(60, -60.0)
     for start in (5, 25, 45):
@@ -71,6 +79,7 @@ def test_nothing_asked_is_nothing_changed(name: str) -> None:
     assert_allclose(after.rows, before.rows, atol=1e-9)
     assert_allclose(after.gain_db, before.gain_db, atol=1e-9)
     assert (after.balance_db, after.tilt_db_per_octave) == (0.0, 0.0)
+    assert after.mid_side_gain == (1.0, 1.0)
 
 
 def test_a_pitch_moves_with_its_centroid_and_brightness_alone() -> None:
@@ -141,6 +150,19 @@ def test_what_the_decoder_gets_beside_the_code() -> None:
     assert_allclose(apply("balance", -12.0).latent().conditions.balance_db, -12.0)
     assert apply("tilt", 3.0).tilt_db_per_octave == 3.0
     assert_allclose(apply("level", 5.0).gain_db, 5.0)
+
+
+@pytest.mark.parametrize("amount", [0.3, -0.1, -0.5, 0.9])
+def test_a_width_is_what_gains_of_mid_and_side_make_of_it(amount: float) -> None:
+    mid, side = apply("width", amount).mid_side_gain
+    wanted = min(max(0.2 + amount, 0.0), 1.0)
+    assert 0.2 * side / (0.8 * mid + 0.2 * side) == pytest.approx(wanted)
+
+
+def test_what_is_not_there_is_raised_by_20_db_at_most_or_not_at_all() -> None:
+    narrow = OPERATORS["width"].apply(sound(), 0.3, {"width": 0.001})
+    assert narrow.mid_side_gain[1] == 10.0
+    assert OPERATORS["width"].apply(sound(), 0.3, {"width": 0.0}).mid_side_gain == (1.0, 1.0)
 
 
 def test_gains_of_frames_are_straight_lines_between_their_middles() -> None:

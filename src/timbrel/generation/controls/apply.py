@@ -1,18 +1,22 @@
 """Controls on a sound: operators and directions by their amounts, decoded, at the level it had."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from timbrel.attributes.measurement import Measurement, measure
 from timbrel.audio.level import loudness_lufs
 from timbrel.contracts import Latent
 from timbrel.data.augmentation.colour import filtered
+from timbrel.dsp.mid_side import mid_side
 from timbrel.generation.controls.operators import OPERATORS
-from timbrel.generation.controls.shaped import Array, Shaped, envelope, shaped
+from timbrel.generation.controls.shaped import Array, Shaped, envelope, per_sample, shaped
+from timbrel.generation.controls.varying import Amount, on
 from timbrel.generation.engine import decode_stream
 from timbrel.models.autoencoder import Autoencoder
 
@@ -20,6 +24,7 @@ Audio = NDArray[np.float32]
 
 _MOST_HOLD_DB = 40.0
 _TILTED_HZ = (60.0, 16_000.0)
+_TILT_STEP_DB = 1.5  # two tilts that are no farther apart mix to one between them
 _TAKE_FRAMES, _TAKE_CYCLES = 997, 0.381966
 
 
@@ -49,31 +54,42 @@ class Playable:
         known = {
             "attack_s": None if attack is None else 10**attack,
             "decay_db_per_s": decay,
+            "width": self.measured.value("width"),
         }
         return {name: value for name, value in known.items() if value is not None}
 
     def moved(
         self,
-        amounts: Mapping[str, float],
+        amounts: Mapping[str, Amount],
         directions: Mapping[str, Array] | None = None,
     ) -> Audio:
         """The sound with operators and directions by their `amounts`, (channel time).
 
-        A direction is added to every frame's code and to the clip code, one beneath the other.
+        A direction is added to every frame's code and to the clip code, one beneath the other; one
+        of two rows has a row for each of `shaped.COURSES`.
         The level is held: whatever else is moved, the loudness is that of the sound as it is, as
         far as the peak stays below full scale, or below the sound's own. The operator `level` comes
-        on top.
+        on top. Amounts that vary are those of the frames that are heard: they come last, and of
+        them a speed first.
         """
-        level_db = amounts.get("level", 0.0)
-        others = {name: amount for name, amount in amounts.items() if name != "level"}
-        if not any(others.values()):
-            return (self.audio * 10 ** (level_db / 20)).astype(np.float32)
+        level = amounts.get("level", 0.0)
+        others = {name: amount for name, amount in amounts.items() if name != "level" and amount}
+        if not others:
+            return (self.audio * self._gain(level, self.sound, self.n_samples)).astype(np.float32)
         made = self.sound
         for name, direction in (directions or {}).items():
-            made = _along(made, direction, others.pop(name, 0.0))
+            if not callable(others.get(name)):
+                made = _along(made, direction, others.pop(name, 0.0))
         for name, operator in OPERATORS.items():
-            if others.get(name):
-                made = operator.apply(made, others[name], self.own)
+            if name in others and not callable(others[name]):
+                made = operator.apply(made, others.pop(name), self.own)
+        for name in sorted(others, key=lambda name: name != "speed"):
+            longest = 2 ** OPERATORS[name].reach if name == "speed" else 1
+            values = on(others[name], made, math.ceil(longest * made.n_frames))
+            if name in OPERATORS:
+                made = OPERATORS[name].apply(made, values, self.own)
+            else:
+                made = _along(made, (directions or {})[name], values)
         audio = decoded(self.model, made)
         held_db = self.level_db - _level_db(audio, self.model.sample_rate_hz)
         gain = 1.0
@@ -83,7 +99,15 @@ class Playable:
         gain = min(gain, highest / max(float(np.abs(audio).max()), 1e-9))
         longer = made.n_frames - self.sound.n_frames
         n_samples = max(1, self.n_samples + longer * self.model.hop_samples)
-        return (audio[:, :n_samples] * (gain * 10 ** (level_db / 20))).astype(np.float32)
+        level_gain = self._gain(level, made, n_samples)
+        return (audio[:, :n_samples] * (gain * level_gain)).astype(np.float32)
+
+    def _gain(self, level: Amount, sound: Shaped, n_samples: int) -> float | Array:
+        """That of the operator `level`: a number, or one per sample."""
+        level_db = on(level, sound)
+        if isinstance(level_db, np.ndarray):
+            return envelope(level_db, n_samples, self.model.hop_samples)
+        return 10 ** (level_db / 20)
 
     def again(self, take: int) -> Audio:
         """The same sound once more, with other noise and other phases."""
@@ -116,16 +140,31 @@ def decoded(model: Autoencoder, sound: Shaped, *, take: int = 0) -> Audio:
         first_cycle=_TAKE_CYCLES * take % 1.0,
     )
     audio = np.concatenate(list(stream), axis=1)
-    if sound.tilt_db_per_octave:
-        audio = tilted(audio, model.sample_rate_hz, sound.tilt_db_per_octave)
+    if np.any(sound.tilt_db_per_octave):
+        tilt = sound.tilt_db_per_octave
+        if isinstance(tilt, np.ndarray):
+            tilt = per_sample(tilt, audio.shape[1], model.hop_samples)
+        audio = tilted(audio, model.sample_rate_hz, tilt)
+    if sound.mid_side_gain != (1.0, 1.0):
+        audio = _widened(audio, sound.mid_side_gain)
     if not sound.gain_db.any():
         return audio
     gain = envelope(sound.gain_db, audio.shape[1], model.hop_samples)
     return (audio * gain).astype(np.float32)
 
 
-def tilted(audio: Audio, rate_hz: int, db_per_octave: float) -> Audio:
-    """`audio` with a tilt of its spectrum about 1 kHz, zero phase; level below 60 Hz."""
+def tilted(audio: Audio, rate_hz: int, db_per_octave: float | Array) -> Audio:
+    """`audio` with a tilt of its spectrum about 1 kHz, zero phase; level below 60 Hz.
+
+    A tilt per sample is mixed of the two next to it on a grid of fixed ones.
+    """
+    if isinstance(db_per_octave, np.ndarray):
+        steps = db_per_octave / _TILT_STEP_DB
+        mixed = np.zeros(audio.shape)
+        for step in range(math.floor(steps.min()), math.ceil(steps.max()) + 1):
+            share = np.maximum(1 - np.abs(steps - step), 0.0)
+            mixed += share * tilted(audio, rate_hz, step * _TILT_STEP_DB)
+        return mixed.astype(np.float32)
 
     def curve_db(frequency_hz: Array) -> Array:
         return db_per_octave * np.log2(np.clip(frequency_hz, *_TILTED_HZ) / 1000.0)
@@ -133,11 +172,19 @@ def tilted(audio: Audio, rate_hz: int, db_per_octave: float) -> Audio:
     return filtered(audio, rate_hz, curve_db)
 
 
-def _along(sound: Shaped, direction: Array, amount: float) -> Shaped:
+def _widened(audio: Audio, gains: tuple[float, float]) -> Audio:
+    middle_and_side = mid_side(torch.from_numpy(audio)) * torch.tensor(gains)[:, None]
+    return mid_side(middle_and_side).numpy()
+
+
+def _along(sound: Shaped, direction: Array, amount: float | Array) -> Shaped:
+    """The clip code, which has one value, moves by the mean of amounts per frame."""
     width = len(sound.rows) - len(sound.tracks)
     rows = sound.rows.copy()
-    rows[:width] += amount * direction[:width, None]
-    return replace(sound, rows=rows, clip_code=sound.clip_code + amount * direction[width:])
+    courses = np.atleast_2d(direction)
+    rows[:width] += amount * (courses[:, :width].T @ sound.courses()[: len(courses)])
+    clip_code = sound.clip_code + np.mean(amount) * courses[0, width:]
+    return replace(sound, rows=rows, clip_code=clip_code)
 
 
 def _level_db(audio: Audio, rate_hz: int) -> float:

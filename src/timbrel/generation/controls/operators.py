@@ -7,62 +7,71 @@ shift of a track that the decoder follows, the balance of what is tonal and of n
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from timbrel.generation.controls.shaped import Array, Shaped
 
-MEASURED = ("attack_s", "decay_db_per_s")
+MEASURED = ("attack_s", "decay_db_per_s", "width")
 """What an operator may have to know of the sound as it is."""
 
 _LEAST_DB, _SILENT_DB = -100.0, -200.0
 _MOST_LIFT_DB = 24.0
 _LEAST_GAIN = 1e-3
+_MOST_WIDER = 10.0  # 20 dB: what is raised farther is what the side has of noise
 
 Own = Mapping[str, float]
 """The values of `MEASURED` that the sound has."""
+
+Amount = float | Array
+"""A number, or a value per frame."""
 
 
 @dataclass(frozen=True)
 class Operator:
     """One operator: the axis that it is made for, and how far its amount reaches either way.
 
+    One that `varies` takes an amount per frame as well: of the frames that it gives.
     `needs` names the tracks that the decoder must follow, `balance` says that it must have a noise
-    of its own, and `behind` that the operator works on the decoded sound alone.
+    of its own, `stereo` that there must be two channels, and `behind` that the operator works on
+    the decoded sound alone.
     """
 
     name: str
     axis: str
     unit: str
     reach: float
-    apply: Callable[[Shaped, float, Own], Shaped]
+    apply: Callable[[Shaped, Any, Own], Shaped]
     needs: tuple[str, ...] = ()
     balance: bool = False
+    stereo: bool = False
     behind: bool = False
+    varies: bool = False
 
 
-def _pitch(sound: Shaped, amount: float, own: Own) -> Shaped:
+def _pitch(sound: Shaped, amount: Amount, own: Own) -> Shaped:
     """Semitones: the whole spectrum goes along, so that the sound is as bright for its pitch."""
     made = _shifted(sound, "f0_hz", amount / 12)
     return _shifted(made, "centroid_hz", amount / 12) if "centroid_hz" in sound.tracks else made
 
 
-def _brightness(sound: Shaped, amount: float, own: Own) -> Shaped:
+def _brightness(sound: Shaped, amount: Amount, own: Own) -> Shaped:
     return _shifted(sound, "centroid_hz", amount)
 
 
-def _tilt(sound: Shaped, amount: float, own: Own) -> Shaped:
+def _tilt(sound: Shaped, amount: Amount, own: Own) -> Shaped:
     """Decibels per octave, of the decoded sound."""
     return replace(sound, tilt_db_per_octave=sound.tilt_db_per_octave + amount)
 
 
-def _balance(sound: Shaped, amount: float, own: Own) -> Shaped:
+def _balance(sound: Shaped, amount: Amount, own: Own) -> Shaped:
     """Decibels: the track of noisiness goes along, or the decoder would take noise away again."""
     made = _shifted(sound, "hnr_db", amount) if "hnr_db" in sound.tracks else sound
     return replace(made, balance_db=sound.balance_db + amount)
 
 
-def _level(sound: Shaped, amount: float, own: Own) -> Shaped:
+def _level(sound: Shaped, amount: Amount, own: Own) -> Shaped:
     return replace(sound, gain_db=sound.gain_db + amount)
 
 
@@ -98,30 +107,52 @@ def _decay_ramp(sound: Shaped, amount: float, own: Own) -> Shaped:
     return _with_gain(sound, np.minimum(ramp_db, _MOST_LIFT_DB))
 
 
-def _speed(sound: Shaped, amount: float, own: Own) -> Shaped:
-    """Octaves: everything takes so much less time, at its own pitch."""
+def _speed(sound: Shaped, amount: Amount, own: Own) -> Shaped:
+    """Octaves: everything takes so much less time, at its own pitch.
+
+    Amounts per frame are those of the frames that are made, as many as that takes.
+    """
+    if isinstance(amount, np.ndarray):
+        places = np.concatenate([[0.0], np.cumsum(2**amount)])
+        return sound.at(places[places <= sound.n_frames - 1])
     return _warped(sound, 0, sound.n_frames - 1, 2**-amount)
+
+
+def _width(sound: Shaped, amount: float, own: Own) -> Shaped:
+    """How much wider (`attributes.space.width`): by the gains of mid and side.
+
+    A sound without a side has none to be raised, and stays as it is.
+    """
+    width = own.get("width", 0.0)
+    if not 0.0 < width < 1.0:
+        return sound
+    wanted = float(np.clip(width + amount, 0.0, 1.0))
+    mid, side = (1 - wanted) / (1 - width), min(wanted / width, _MOST_WIDER)
+    return replace(sound, mid_side_gain=(mid, side))
 
 
 OPERATORS = {
     operator.name: operator
     for operator in (
-        Operator("pitch", "pitch", "semitones", 12.0, _pitch, ("f0_hz",)),
-        Operator("brightness", "brightness", "octaves", 2.0, _brightness, ("centroid_hz",)),
-        Operator("tilt", "brightness", "dB per octave", 9.0, _tilt, behind=True),
-        Operator("balance", "hnr", "dB", 40.0, _balance, balance=True),
+        Operator("pitch", "pitch", "semitones", 12.0, _pitch, ("f0_hz",), varies=True),
+        Operator(
+            "brightness", "brightness", "octaves", 2.0, _brightness, ("centroid_hz",), varies=True
+        ),
+        Operator("tilt", "brightness", "dB per octave", 9.0, _tilt, behind=True, varies=True),
+        Operator("balance", "hnr", "dB", 40.0, _balance, balance=True, varies=True),
         Operator("attack_warp", "attack", "decades", 1.0, _attack_warp),
         Operator("attack_ramp", "attack", "decades", 1.0, _attack_ramp),
         Operator("decay_warp", "decay", "octaves", 1.5, _decay_warp),
         Operator("decay_ramp", "decay", "octaves", 1.5, _decay_ramp),
-        Operator("speed", "onsets", "octaves", 1.0, _speed),
-        Operator("level", "level", "dB", 12.0, _level, behind=True),
+        Operator("speed", "onsets", "octaves", 1.0, _speed, varies=True),
+        Operator("width", "width", "", 0.4, _width, stereo=True, behind=True),
+        Operator("level", "level", "dB", 12.0, _level, behind=True, varies=True),
     )
 }
 """By name, in the order in which several are applied."""
 
 
-def _shifted(sound: Shaped, track: str, amount: float) -> Shaped:
+def _shifted(sound: Shaped, track: str, amount: Amount) -> Shaped:
     rows = sound.rows.copy()
     rows[sound.row(track)] += amount
     return replace(sound, rows=rows)

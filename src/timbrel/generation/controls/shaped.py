@@ -15,6 +15,12 @@ _STROKE_DB = 6.0
 
 Array = NDArray[np.float64]
 
+COURSES = ("even", "rising")
+"""How a direction may go over a sound: alike in all of it, or from -1 at its start to 1 at its end.
+
+Less and less of it is a rising one backwards; any straight course is a sum of the two.
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class Shaped:
@@ -23,8 +29,9 @@ class Shaped:
     `rows` (row frame) are those of `generation.tracks`: frame codes and below them the `tracks`,
     with hertz as octaves. The sound begins in `first_frame`, is loudest in `peak_frame` and has
     sunk by 60 dB behind `last_frame`; `strokes` are the frames of all its peaks that rise by 6 dB.
-    `balance_db` goes to the decoder (`contracts.Conditions.balance_db`); the tilt of the spectrum
-    and `gain_db`, a value per frame, are applied to what it gives.
+    `balance_db` goes to the decoder (`contracts.Conditions.balance_db`); the tilt of the spectrum,
+    the gains of mid and side and `gain_db`, a value per frame, are applied to what it gives.
+    Balance and tilt are numbers, or values per frame once its frames are the last ones.
     """
 
     rows: Array
@@ -35,9 +42,10 @@ class Shaped:
     peak_frame: int
     last_frame: int
     strokes: Array
-    balance_db: float
-    tilt_db_per_octave: float
+    balance_db: float | Array
+    tilt_db_per_octave: float | Array
     gain_db: Array
+    mid_side_gain: tuple[float, float] = (1.0, 1.0)
 
     @property
     def n_frames(self) -> int:
@@ -48,6 +56,12 @@ class Shaped:
         """The place of a track among the rows. Raises ValueError where there is no such track."""
         return len(self.rows) - len(self.tracks) + self.tracks.index(track)
 
+    def courses(self) -> Array:
+        """`COURSES` over the frames, `(course, frame)`."""
+        length = max(1, self.last_frame - self.first_frame)
+        along = np.clip((np.arange(self.n_frames) - self.first_frame) / length, 0.0, 1.0)
+        return np.stack([np.ones(self.n_frames), 2 * along - 1])
+
     def latent(self) -> Latent:
         """What the decoder gets."""
         made = latent_of(
@@ -55,9 +69,10 @@ class Shaped:
             torch.from_numpy(self.clip_code.astype(np.float32))[None],
             self.tracks,
         )
-        if not self.balance_db:
+        if not np.any(self.balance_db):
             return made
-        balance_db = torch.full((1, self.n_frames), self.balance_db)
+        balance = np.broadcast_to(np.asarray(self.balance_db, np.float32), self.n_frames)
+        balance_db = torch.from_numpy(balance.copy())[None]
         return replace(made, conditions=replace(made.conditions, balance_db=balance_db))
 
     def at(self, places: Array) -> "Shaped":
@@ -138,5 +153,10 @@ def _strokes(power: Array, peak: int) -> list[int]:
 
 def envelope(gain_db: Array, n_samples: int, hop_samples: int) -> Array:
     """A gain per frame as one per sample: straight lines between the frames' middles."""
-    middles = (np.arange(len(gain_db)) + 0.5) * hop_samples
-    return np.interp(np.arange(n_samples), middles, 10 ** (gain_db / 20))
+    return per_sample(10 ** (gain_db / 20), n_samples, hop_samples)
+
+
+def per_sample(values: Array, n_samples: int, hop_samples: int) -> Array:
+    """Values per frame as one per sample: straight lines between the frames' middles."""
+    middles = (np.arange(len(values)) + 0.5) * hop_samples
+    return np.interp(np.arange(n_samples), middles, values)

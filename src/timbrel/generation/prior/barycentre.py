@@ -167,9 +167,10 @@ class BarycentrePrior:
         reach = 3 * _MOVES_FRAMES
         window = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _MOVES_FRAMES) ** 2)
         window /= np.linalg.norm(window)
-        white = rng.standard_normal((root.shape[1], n_frames + 2 * reach))
-        moving = np.stack([np.convolve(row, window, "valid") for row in root @ white])
         steady = root @ rng.standard_normal((root.shape[1], 1))
+        # Frame by frame: a longer sound of a seed is perturbed as a shorter one is.
+        white = rng.standard_normal((n_frames + 2 * reach, root.shape[1])).T
+        moving = np.stack([np.convolve(row, window, "valid") for row in root @ white])
         drawn = np.sqrt(_STEADY) * steady + np.sqrt(1 - _STEADY) * moving
         return rows + temperature * np.sqrt(PERTURBATION) * drawn
 

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from timbrel.generation.source import LatentSource
 from timbrel.randomness import numpy_generator
 
@@ -16,13 +19,15 @@ class Draw:
 
     `made_of` names recordings with their weights, which add up to 1; it is empty where a sound is
     made of all of them. `ends` says that the code has an end of its own, as a note has, and `cut`
-    that it was cut before it.
+    that it was cut before it. `audio` (channel time) is there where a sound is more than its code
+    decoded.
     """
 
     source: LatentSource
     made_of: tuple[tuple[str, float], ...] = ()
     ends: bool = False
     cut: bool = False
+    audio: NDArray[np.float32] | None = None
 
 
 class Prior(Protocol):

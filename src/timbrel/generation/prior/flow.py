@@ -7,7 +7,7 @@ begins and few recordings and steps suffice.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,14 @@ from timbrel.files import write_bytes, write_text
 from timbrel.generation.prior.bank import Bank, BankClip
 from timbrel.generation.prior.barycentre import sound_of
 from timbrel.generation.prior.draw import Draw, visited
-from timbrel.generation.prior.trajectory import NAMES, POINTS, Attributes, Space, attributes_of
+from timbrel.generation.prior.trajectory import (
+    NAMES,
+    ONSET_FRAMES,
+    POINTS,
+    Attributes,
+    Space,
+    attributes_of,
+)
 from timbrel.generation.prior.velocity import Velocity
 from timbrel.randomness import numpy_generator
 
@@ -140,17 +147,27 @@ class FlowPrior:
         rows, clip_code = self.flow.space.rows(made[0], Attributes(*own), length)
         return self._sound(rows, clip_code, n_samples)
 
+    @property
+    def longest_frames(self) -> int:
+        """Of the sounds that it learned from, from the onset on."""
+        return ONSET_FRAMES + round(
+            float(np.exp(self.flow.attributes[:, NAMES.index("log_frames")].max()))
+        )
+
     def fill(self, sound: BankClip, start_frame: int, stop_frame: int, seed: int) -> Draw:
         """`sound` with other frames from `start_frame` to before `stop_frame`, drawn to fit.
 
-        It need not be in the bank. All other frames stay as they are, its length too.
+        It need not be in the bank. All other frames stay as they are. Its length too, but where
+        `stop_frame` lies behind its end: there it goes on, and ends in that frame.
 
-        Raises ValueError where that is no frame of it.
+        Raises ValueError where the first one is no frame of it, nor the one behind its last.
         """
-        if not 0 <= start_frame < stop_frame <= sound.end_frame:
+        if not 0 <= start_frame < stop_frame or start_frame > sound.end_frame:
             raise ValueError(f"frames {start_frame} to {stop_frame} of {sound.end_frame}")
         space = self.flow.space
-        own = attributes_of(sound, space.tracks)
+        level_db = attributes_of(sound, space.tracks).mean_level_db
+        sound = _lengthened(sound, stop_frame)
+        own = replace(attributes_of(sound, space.tracks), mean_level_db=level_db)
         known = space.trajectory(sound)
         place = space.places(sound)
         mask = ((place < start_frame) | (place > stop_frame - 1)).astype(np.float32)
@@ -168,6 +185,15 @@ class FlowPrior:
     def _sound(self, rows: NDArray[Any], clip_code: NDArray[Any], n_samples: int | None) -> Draw:
         tracks = self.flow.space.tracks
         return sound_of(rows, clip_code, tracks, (), self.hop_samples, n_samples)
+
+
+def _lengthened(sound: BankClip, n_frames: int) -> BankClip:
+    """`sound`, ending in frame `n_frames` where it ends before: what is behind it is silence."""
+    if n_frames <= sound.end_frame:
+        return sound
+    missing = max(0, n_frames - sound.rows.shape[1])
+    rows = np.pad(sound.rows, ((0, 0), (0, missing)), mode="edge")
+    return replace(sound, rows=rows, end_frame=n_frames)
 
 
 def new_network(space: Space, size: Size) -> Velocity:

@@ -7,8 +7,8 @@ import torch
 
 from timbrel.contracts import Latent
 from timbrel.generation.prior.draw import Draw
+from timbrel.generation.prior.process import LinearProcess, square_root
 from timbrel.generation.statistics import LatentStatistics
-from timbrel.generation.tracks import latent_of
 from timbrel.randomness import derived_seed, numpy_generator
 
 SECONDS = 4.0
@@ -83,28 +83,24 @@ class PriorSource:
         """The same frames at every call."""
         statistics = self.statistics
         basis, transition = statistics.principal()
-        output = self.temperature * basis
-        innovation = _square_root(np.eye(len(transition)) - transition @ transition.T)
-        clip = torch.from_numpy(self._clip()).float()[None]
-        rng = numpy_generator(self.seed, 0, "prior frames")
-        state = rng.standard_normal(len(transition))
-        for start in range(0, self.n_frames, self.block_frames):
-            frames = np.empty(
-                (len(statistics.mean), min(self.block_frames, self.n_frames - start)), np.float32
-            )
-            for frame in range(frames.shape[1]):
-                frames[:, frame] = statistics.mean + output @ state
-                state = transition @ state + innovation @ rng.standard_normal(len(transition))
-            yield latent_of(torch.from_numpy(frames)[None], clip, statistics.tracks)
+        unit = np.eye(len(transition))
+        process = LinearProcess(
+            statistics.mean,
+            self.temperature * basis,
+            transition,
+            square_root(unit - transition @ transition.T),
+            start=unit,
+        )
+        yield from process.latents(
+            numpy_generator(self.seed, 0, "prior frames"),
+            self.n_frames,
+            torch.from_numpy(self._clip()).float()[None],
+            statistics.tracks,
+            self.block_frames,
+        )
 
     def _clip(self) -> np.ndarray:
         basis = self.statistics.clip_basis()
         rng = numpy_generator(self.seed, 0, "prior clip")
         deviation = basis @ rng.standard_normal(basis.shape[1])
         return self.statistics.clip_mean + self.temperature * deviation
-
-
-def _square_root(covariance: np.ndarray) -> np.ndarray:
-    """L with L L^T = covariance, for a positive semi-definite matrix of any rank."""
-    variance, vectors = np.linalg.eigh(covariance)
-    return vectors * np.sqrt(np.maximum(variance, 0.0))

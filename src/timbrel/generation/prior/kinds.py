@@ -1,5 +1,6 @@
 """The priors by name, which of them fits a set, and the one for sets of both kinds."""
 
+from timbrel.config.choices import TextureKind
 from timbrel.generation.prior.bank import Bank
 from timbrel.generation.prior.barycentre import BarycentrePrior
 from timbrel.generation.prior.draw import Draw, Prior, visited
@@ -30,8 +31,11 @@ def make_prior(
     hop_samples: int,
     sample_rate_hz: int,
     flow: Flow | None = None,
+    texture: TextureKind = TextureKind.quilt,
 ) -> Prior:
     """The prior `kind`: `bank`, `resample`, `auto` (each by its kind), `gaussian` or `flow`.
+
+    `texture` says how `resample` and `auto` draw textures.
 
     Raises ValueError for another kind, and where it needs a bank or a flow and there is none.
     """
@@ -46,9 +50,13 @@ def make_prior(
     if kind == "bank":
         return BarycentrePrior(bank, hop_samples=hop_samples)
     if kind == "resample":
-        return ResamplePrior(bank, hop_samples=hop_samples, sample_rate_hz=sample_rate_hz)
+        return ResamplePrior(
+            bank, hop_samples=hop_samples, sample_rate_hz=sample_rate_hz, texture=texture
+        )
     if kind == "auto":
-        return EachByItsKind(bank, hop_samples=hop_samples, sample_rate_hz=sample_rate_hz)
+        return EachByItsKind(
+            bank, hop_samples=hop_samples, sample_rate_hz=sample_rate_hz, texture=texture
+        )
     raise ValueError(f"no prior is called '{kind}'")
 
 
@@ -61,7 +69,14 @@ class EachByItsKind:
 
     kind = "auto"
 
-    def __init__(self, bank: Bank, *, hop_samples: int, sample_rate_hz: int) -> None:
+    def __init__(
+        self,
+        bank: Bank,
+        *,
+        hop_samples: int,
+        sample_rate_hz: int,
+        texture: TextureKind = TextureKind.quilt,
+    ) -> None:
         self.bank = bank
         events, textures = (
             Bank(tuple(clip for clip in bank.clips if clip.event is event), bank.tracks)
@@ -69,7 +84,7 @@ class EachByItsKind:
         )
         self.hits = BarycentrePrior(events, hop_samples=hop_samples)
         self.textures = ResamplePrior(
-            textures, hop_samples=hop_samples, sample_rate_hz=sample_rate_hz
+            textures, hop_samples=hop_samples, sample_rate_hz=sample_rate_hz, texture=texture
         )
 
     def draw(

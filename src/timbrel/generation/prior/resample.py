@@ -7,6 +7,7 @@ the next within a second; one sound made of one recording keeps to it.
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -14,9 +15,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
+from timbrel.config.choices import TextureKind
 from timbrel.contracts import Latent
+from timbrel.generation.prior.autoregression import AutoregressiveSource, fit_autoregression
 from timbrel.generation.prior.bank import Bank, BankClip
 from timbrel.generation.prior.draw import Draw, visited
+from timbrel.generation.prior.process import LinearProcess
+from timbrel.generation.source import LatentSource
 from timbrel.generation.tracks import latent_of
 from timbrel.randomness import numpy_generator
 
@@ -31,6 +36,7 @@ _PERTURBATION = 0.05  # of the recording's own variance
 _MOVES_S = 0.1
 _STAYS = ("f0_hz", "confidence", "loudness_db")
 _SURE = 0.5
+_RANGE_DB = 60.0
 
 Array = NDArray[np.float64]
 
@@ -41,13 +47,22 @@ class ResamplePrior:
     N recordings are visited once each by the seeds 0 to N - 1, and again by the next N. Pieces of
     0.3 to 0.45 s follow each other where their frames agree best, cross-faded; the whole is moved
     a little towards the mean of the nearest recording, and perturbed smoothly. f0, its confidence
-    and the level stay as they are.
+    and the level stay as they are. With `texture="var"` every frame is drawn instead, by a vector
+    autoregression of the recording's own frames.
     """
 
     kind = "resample"
 
-    def __init__(self, bank: Bank, *, hop_samples: int, sample_rate_hz: int) -> None:
+    def __init__(
+        self,
+        bank: Bank,
+        *,
+        hop_samples: int,
+        sample_rate_hz: int,
+        texture: TextureKind = TextureKind.quilt,
+    ) -> None:
         self.bank = bank
+        self.texture = texture
         self.hop_samples = hop_samples
         self.sample_rate_hz = sample_rate_hz
 
@@ -72,15 +87,29 @@ class ResamplePrior:
         share = min(1.0, temperature * float(rng.uniform(0.0, _TOWARDS)))
         nearest = self._nearest(index)
         offset = share * (self._means[nearest] - self._means[index])
-        source = _Quilt(
-            self,
-            clip,
-            offset,
-            seed=seed,
-            redraw=redraw,
-            n_samples=n_samples or max(1, round(length * clip.end_frame * self.hop_samples)),
-            temperature=temperature,
-        )
+        length_samples = n_samples or max(1, round(length * clip.end_frame * self.hop_samples))
+        source: LatentSource
+        if self.texture == TextureKind.var:
+            process = self._process(clip)
+            source = AutoregressiveSource(
+                replace(process, mean=process.mean + offset, output=temperature * process.output),
+                clip.clip_code,
+                self.bank.tracks,
+                seed=seed,
+                redraw=redraw,
+                n_samples=length_samples,
+                hop_samples=self.hop_samples,
+            )
+        else:
+            source = _Quilt(
+                self,
+                clip,
+                offset,
+                seed=seed,
+                redraw=redraw,
+                n_samples=length_samples,
+                temperature=temperature,
+            )
         if nearest == index:
             return Draw(source, ((clip.name, 1.0),))
         return Draw(source, ((clip.name, 1 - share), (clips[nearest].name, share)))
@@ -117,6 +146,14 @@ class ResamplePrior:
         everything = np.concatenate([body(clip) for clip in self.bank.recordings], axis=1)
         spread = everything.std(1)
         return np.where(spread > 0, spread, 1.0)
+
+    def _process(self, clip: BankClip) -> LinearProcess:
+        """Of the frames of `clip`; what is more than 60 dB below its loudest counts as that."""
+        rows = body(clip)
+        if "loudness_db" in self.bank.tracks:
+            level = rows[len(rows) - len(self.bank.tracks) + self.bank.tracks.index("loudness_db")]
+            np.maximum(level, level.max() - _RANGE_DB, out=level)
+        return fit_autoregression(rows)
 
     @cached_property
     def _means(self) -> Array:
