@@ -152,6 +152,18 @@ def test_what_the_decoder_gets_beside_the_code() -> None:
     assert_allclose(apply("level", 5.0).gain_db, 5.0)
 
 
+def test_a_colour_is_a_brightness_and_a_tilt_and_noisiness_takes_its_track_along() -> None:
+    made = apply("colour", -1.5)
+    assert_allclose(made.rows, apply("brightness", -1.5).rows)
+    assert made.tilt_db_per_octave == -4.5
+    noisy = replace(sound(), rows=np.vstack([sound().rows, np.full(FRAMES, 20.0)]))
+    noisy = replace(noisy, tracks=(*sound().tracks, "hnr_db"))
+    made = apply("balance", -12.0, noisy)
+    assert made.balance_db == -12.0
+    assert_allclose(made.rows[-1], 8.0)
+    assert_allclose(made.rows[:-1], noisy.rows[:-1])
+
+
 @pytest.mark.parametrize("amount", [0.3, -0.1, -0.5, 0.9])
 def test_a_width_is_what_gains_of_mid_and_side_make_of_it(amount: float) -> None:
     mid, side = apply("width", amount).mid_side_gain

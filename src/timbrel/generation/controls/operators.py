@@ -18,6 +18,7 @@ MEASURED = ("attack_s", "decay_db_per_s", "width")
 
 _LEAST_DB, _SILENT_DB = -100.0, -200.0
 _MOST_LIFT_DB = 24.0
+_TILT_PER_OCTAVE = 3.0  # dB per octave
 _LEAST_GAIN = 1e-3
 _MOST_WIDER = 10.0  # 20 dB: what is raised farther is what the side has of noise
 
@@ -63,6 +64,11 @@ def _brightness(sound: Shaped, amount: Amount, own: Own) -> Shaped:
 def _tilt(sound: Shaped, amount: Amount, own: Own) -> Shaped:
     """Decibels per octave, of the decoded sound."""
     return replace(sound, tilt_db_per_octave=sound.tilt_db_per_octave + amount)
+
+
+def _colour(sound: Shaped, amount: Amount, own: Own) -> Shaped:
+    """Octaves of the track, and for each a tilt: by itself the decoder tilts only so far."""
+    return _tilt(_brightness(sound, amount, own), _TILT_PER_OCTAVE * amount, own)
 
 
 def _balance(sound: Shaped, amount: Amount, own: Own) -> Shaped:
@@ -138,6 +144,7 @@ OPERATORS = {
         Operator(
             "brightness", "brightness", "octaves", 2.0, _brightness, ("centroid_hz",), varies=True
         ),
+        Operator("colour", "brightness", "octaves", 2.0, _colour, ("centroid_hz",), varies=True),
         Operator("tilt", "brightness", "dB per octave", 9.0, _tilt, behind=True, varies=True),
         Operator("balance", "hnr", "dB", 40.0, _balance, balance=True, varies=True),
         Operator("attack_warp", "attack", "decades", 1.0, _attack_warp),
