@@ -88,6 +88,18 @@ def test_a_later_rise_is_an_error_of_the_attack(original: Measurement) -> None:
     assert attribute_errors(original, measured(slow))["attack_error_decades"] > 0.5
 
 
+def test_rises_that_an_ear_does_not_tell_apart_are_alike() -> None:
+    at, tone = 8192, 0.5 * np.sin(2 * np.pi * 5000.0 * np.arange(48_000) / 48_000)
+    rises = [
+        measured((tone * np.clip((np.arange(48_000) - at) / n, 0, 1))[None].astype(np.float32))
+        for n in (5, 48, 960)  # 0.1, 1 and 20 ms
+    ]
+    assert rises[1].value("log_attack_time") - rises[0].value("log_attack_time") > 0.5
+    assert attribute_errors(rises[0], rises[1])["attack_error_decades"] == 0.0
+    apart = attribute_errors(rises[0], rises[2])["attack_error_decades"]
+    assert apart == pytest.approx(1.0, abs=0.05)  # 2 ms to 20 ms
+
+
 def test_what_silence_lacks_is_lost(original: Measurement) -> None:
     errors = attribute_errors(original, measured(np.zeros_like(note())))
     assert errors["pitch_error_cents"] == LOST_CENTS
