@@ -1,0 +1,131 @@
+"""The search itself: draw trials, have them trained, tell the study how they ended.
+
+A study is shared by any number of workers, each of which runs `search`. Knows nothing of Hydra: a
+`Launch` trains a batch of trials, in whatever way.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from timbrel.sweeps.search.goals import Constraint, Objective
+from timbrel.sweeps.search.note import Ending
+from timbrel.sweeps.search.space import Space
+from timbrel.sweeps.search.workers import REASON, RELEASED, Signs, release, release_dead
+
+NUMBERS, FOLDER, OVERRIDES = "numbers", "folder", "overrides"
+"""What is kept with a trial beside its parameters."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A trial to train: its number and what it sets, by key."""
+
+    number: int
+    overrides: Mapping[str, str]
+
+
+Launch = Callable[[Sequence[Drawn]], Sequence[Ending]]
+"""Trains the trials of a batch; an ending for each, in order."""
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What is searched for, and for how long."""
+
+    space: Space
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+    n_trials: int
+    """In all, with those that the study has already."""
+    at_once: int = 1
+    dead_after_s: float = 600.0
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The numbers that a training has to hand over."""
+        names = [o.name for o in self.objectives] + [c.name for c in self.constraints]
+        return tuple(dict.fromkeys(names))
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial is one of those that were asked for: it is running, or ended of itself."""
+    return trial.state != TrialState.WAITING and RELEASED not in trial.user_attrs
+
+
+def search(study: optuna.Study, goals: Goals, launch: Launch, tell: Tell) -> None:
+    """Train until the study has `goals.n_trials` trials, those of other workers counted.
+
+    A trial that fails is recorded with its reason, and the others go on. What interrupts the
+    launcher, such as Ctrl-C, goes through; the trials at work are queued for whoever goes on.
+    """
+    with Signs(study) as signs:
+        while batch := _asked(study, goals, signs, tell):
+            drawn = [Drawn(trial.number, trial.user_attrs[OVERRIDES]) for trial in batch]
+            try:
+                endings = launch(drawn)
+            except BaseException:
+                for trial in batch:
+                    release(study, _frozen(study, trial), "stopped")
+                raise
+            for trial, ending in zip(batch, endings, strict=True):
+                tell(f"trial {trial.number}: {_record(study, trial, ending, goals)}")
+
+
+def _asked(study: optuna.Study, goals: Goals, signs: Signs, tell: Tell) -> list[optuna.trial.Trial]:
+    """The next batch, drawn and signed; empty where the study has enough."""
+    for number in release_dead(study, limit_s=goals.dead_after_s):
+        tell(f"trial {number}: its worker is gone; it is trained again")
+    trials = study.get_trials(deepcopy=False)
+    left = goals.n_trials - sum(map(counts, trials))
+    batch: list[optuna.trial.Trial] = []
+    for _ in range(min(left, goals.at_once)):
+        trial = study.ask()
+        signs.on([*(other._trial_id for other in batch), trial._trial_id])
+        trial.set_user_attr(OVERRIDES, goals.space.drawn(trial))
+        earlier = study.get_trials(deepcopy=False)[: trial.number]
+        if sum(map(counts, earlier)) >= goals.n_trials:  # another worker asked at the same time
+            release(study, _frozen(study, trial), "one more than asked for", again=False)
+            break
+        batch.append(trial)
+    return batch
+
+
+def _record(study: optuna.Study, trial: optuna.trial.Trial, ending: Ending, goals: Goals) -> str:
+    """Tell the study how `trial` ended; the same in words."""
+    if _frozen(study, trial).state.is_finished():
+        return "given up by another worker, which had no sign of this one; not recorded"
+    trial.set_user_attr(FOLDER, ending.folder)
+    reason = ending.failed or _unmeasured(ending, goals)
+    if ending.pruned_at is not None:
+        reason = f"pruned at step {ending.pruned_at}"
+    if reason:
+        trial.set_user_attr(REASON, reason)
+        pruned = ending.pruned_at is not None
+        study.tell(trial, state=TrialState.PRUNED if pruned else TrialState.FAIL)
+        return reason if pruned else f"failed: {reason}"
+    trial.set_user_attr(NUMBERS, dict(ending.numbers))
+    for limit in goals.constraints:
+        trial.set_constraint(limit.text, limit.excess(ending.numbers[limit.name]))
+    study.tell(trial, [ending.numbers[objective.name] for objective in goals.objectives])
+    told = ", ".join(f"{name} {value:.4g}" for name, value in ending.numbers.items())
+    broken = [c.text for c in goals.constraints if c.excess(ending.numbers[c.name]) > 0]
+    return told + (f" (breaks {', '.join(broken)})" if broken else "")
+
+
+def _unmeasured(ending: Ending, goals: Goals) -> str:
+    """Which number could not be measured; empty where all were."""
+    if ending.pruned_at is not None:
+        return ""
+    missing = [n for n in goals.numbers if not math.isfinite(ending.numbers.get(n, math.nan))]
+    return f"no finite {', '.join(missing)}" if missing else ""
+
+
+def _frozen(study: optuna.Study, trial: optuna.trial.Trial) -> Any:
+    return study._storage.get_trial(trial._trial_id)
