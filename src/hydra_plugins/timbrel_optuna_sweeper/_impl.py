@@ -5,7 +5,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.timbrel_optuna_sweeper._space import read_space
 from timbrel.errors import UserError, did_you_mean
-from timbrel.stages.composing import user_error
+from timbrel.stages.composing import message_of, user_error
 from timbrel.stages.overrides import check_overrides, quoted
 from timbrel.sweeps.search.goals import constraint, objectives
-from timbrel.sweeps.search.note import VARIABLE, Ending, TrialNote
+from timbrel.sweeps.search.note import DEFAULTS, VARIABLE, Ending, TrialNote
 from timbrel.sweeps.search.space import Space
 from timbrel.words import duration_s
 
@@ -78,24 +78,30 @@ def run(
         "sampler": made(settings["sampler"], "hydra.sweeper.sampler"),
         "pruner": made(pruner, "hydra.sweeper.pruner"),
     }
+    jobs = _Jobs(context, config, folder, tuple(fixed))
+    jobs.check(space)
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=context, task_function=task, config=config
     )
+    storage = open_storage(storage_place)
     folder.mkdir(parents=True, exist_ok=True)
     directions = [objective.direction for objective in goals.objectives]
-    study, founded = join_study(open_storage(storage_place), name, directions, **parts)
+    study, founded = join_study(storage, name, directions, **parts)
     if founded:
         _check_empty(folder, name)
         OmegaConf.save(config, folder / "multirun.yaml")
         if settings["defaults_first"]:
             _queue_defaults(study, space, config)
     note = TrialNote(storage_place, name, 0, goals.numbers, settings["watched"], pruner)
-    launch = _Launching(launcher, folder, note, tuple(fixed))
+    launch = _Launching(launcher, jobs, note)
     _tell(f"study {name}: {goals.n_trials} trials in {folder}")
+    command = _command(config, arguments, name)
     try:
         search(study, goals, launch, _tell)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(f"to go on with the search: {command}") from interrupt
     finally:
-        page = write_search_page(study, goals, folder, _command(arguments), fixed)
+        page = write_search_page(study, goals, folder, command, fixed)
     best = page.best
     sys.stdout.write(f"{best}\npage: {folder / 'report.html'}\n")
     if not page.complete:
@@ -103,31 +109,72 @@ def run(
 
 
 @dataclass(frozen=True)
+class _Jobs:
+    """The overrides of jobs, composed before they are launched."""
+
+    context: HydraContext
+    config: DictConfig
+    folder: Path
+    fixed: tuple[str, ...]
+
+    def check(self, space: Space) -> None:
+        """Compose a config with each draw. Raises UserError for a key that does not exist."""
+        for draw in space.draws:
+            given = space.example(draw)
+            if fault := self.fault([f"{key}={value}" for key, value in given.items()]):
+                raise UserError(f"{draw.key}: {fault}" if draw.key not in fault else fault)
+
+    def fault(self, own: Sequence[str]) -> str:
+        """What is wrong with the config of a trial; empty where it composes."""
+        overrides = [*self.fixed, *own]
+        try:
+            self.context.config_loader.load_sweep_config(self.config, overrides)
+        except Exception as error:
+            message = message_of("train", error, overrides)
+            if message is None:
+                raise
+            return message
+        return ""
+
+    def overrides(self, own: Sequence[str], note: TrialNote) -> list[str]:
+        """All overrides of a trial's job: its folder lies in the sweep's, by its number."""
+        group = [] if self._grouped() else [f"logger.group={quoted(note.study)}"]
+        return [
+            *group,
+            *self.fixed,
+            *own,
+            f"hydra.sweep.dir={quoted(str(self.folder))}",
+            f"hydra.sweep.subdir={quoted(str(note.number))}",
+            f"+hydra.job.env_set.{VARIABLE}={quoted(note.text())}",
+        ]
+
+    def _grouped(self) -> bool:
+        return self.config.logger.group is not None
+
+
+@dataclass(frozen=True)
 class _Launching:
     """Trains a batch through Hydra's launcher."""
 
     launcher: Launcher
-    folder: Path
+    jobs: _Jobs
     note: TrialNote
-    fixed: tuple[str, ...]
 
     def __call__(self, batch: Sequence[Any]) -> list[Ending]:
-        jobs = [self._overrides(drawn) for drawn in batch]
-        returned = self.launcher.launch(jobs, initial_job_idx=batch[0].number)
-        return [
-            _ending(job, self.folder / str(drawn.number))
-            for job, drawn in zip(returned, batch, strict=True)
+        own = {d.number: [f"{key}={value}" for key, value in d.overrides.items()] for d in batch}
+        places = {d.number: self.jobs.folder / str(d.number) for d in batch}
+        faults = {number: self.jobs.fault(words) for number, words in own.items()}
+        good = [number for number, fault in faults.items() if not fault]
+        words = [
+            self.jobs.overrides(own[number], replace(self.note, number=number)) for number in good
         ]
-
-    def _overrides(self, drawn: Any) -> list[str]:
-        note = TrialNote(**{**vars(self.note), "number": drawn.number})
-        own = [f"{key}={value}" for key, value in drawn.overrides.items()]
+        returned = self.launcher.launch(words, initial_job_idx=good[0]) if good else []
+        found = {
+            number: _ending(job, places[number]) for number, job in zip(good, returned, strict=True)
+        }
         return [
-            *self.fixed,
-            *own,
-            f"hydra.sweep.dir={quoted(str(self.folder))}",
-            f"hydra.sweep.subdir={quoted(str(drawn.number))}",
-            f"+hydra.job.env_set.{VARIABLE}={quoted(note.text())}",
+            found.get(number) or Ending({}, failed=fault, folder=str(places[number]))
+            for number, fault in faults.items()
         ]
 
 
@@ -238,7 +285,7 @@ def _queue_defaults(study: Any, space: Space, config: DictConfig) -> None:
         values[draw.key] = group if group is not None else _selected(config, draw.key)
     found, outside = space.defaults(values)
     if found:
-        study.enqueue_trial(found)
+        study.enqueue_trial(found, user_attrs={DEFAULTS: not outside})
     if outside:
         _tell(f"the first trial draws {', '.join(outside)}: the config's own is not in the space")
 
@@ -253,8 +300,12 @@ def _plain(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def _command(arguments: Sequence[str]) -> str:
-    return shlex.join(["timbrel", *sys.argv[0].split()[1:], *sys.argv[1:]])
+def _command(config: DictConfig, arguments: Sequence[str], name: str) -> str:
+    """The command that goes on with the study of that name."""
+    key = "hydra.sweeper.study_name"
+    given = OmegaConf.to_container(config.hydra.overrides.hydra, resolve=False)
+    own = [text for text in given if not text.startswith(("hydra.mode=", f"{key}="))]
+    return shlex.join(["timbrel", "train", "--multirun", *own, f"{key}={name}", *arguments])
 
 
 def _tell(line: str) -> None:

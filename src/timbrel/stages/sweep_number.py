@@ -96,12 +96,14 @@ def _real_time(model: Autoencoder) -> float:
     """Seconds of sound per second of decoding; the better of two, after one to warm up."""
     device = next(model.parameters()).device
     n_frames = max(1, round(_DECODED_S * model.sample_rate_hz / model.hop_samples))
+    tracks = {
+        name: torch.full((1, n_frames), _TRACKS.get(name, 0.0), device=device)
+        for name in model.conditions
+    }
     code = Latent(
         torch.zeros(1, model.latent_dim, n_frames, device=device),
         torch.zeros(1, model.clip_dim, device=device),
-        Conditions(
-            **{n: torch.full((1, n_frames), _TRACKS[n], device=device) for n in model.conditions}
-        ),
+        Conditions(**tracks),
     )
     seconds = []
     for _ in range(3):

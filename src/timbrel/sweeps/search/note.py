@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 VARIABLE = "TIMBREL_TRIAL"
+DEFAULTS = "defaults"
+"""Set on the trial that is the config as it is."""
 
 
 @dataclass(frozen=True)

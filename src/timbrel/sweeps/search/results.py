@@ -9,6 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from timbrel.sweeps.search.goals import Constraint, Objective
+from timbrel.sweeps.search.note import DEFAULTS
 from timbrel.sweeps.search.search import FOLDER, NUMBERS, OVERRIDES, Goals, counts
 from timbrel.sweeps.search.workers import REASON
 
@@ -65,7 +66,7 @@ def _tried(trial: FrozenTrial, goals: Goals) -> Tried:
         broken=tuple(broken(numbers, goals.constraints)) if complete else (),
         reason=told.get(REASON, ""),
         folder=told.get(FOLDER, ""),
-        at_default="fixed_params" in trial.system_attrs and trial.number == 0,
+        at_default=bool(told.get(DEFAULTS)),
     )
 
 

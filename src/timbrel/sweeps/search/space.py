@@ -102,19 +102,23 @@ class Space:
     draws: tuple[Draw, ...]
 
     def drawn(self, trial: Suggests) -> dict[str, str]:
-        """The values of a trial by key, as overrides take them.
-
-        >>> class First:
-        ...     def suggest_categorical(self, name, choices):
-        ...         return choices[0]
-        >>> width = Draw("width", Choice(("8", "16")), when=(("net", ("conv",)),))
-        >>> Space((Draw("net", Choice(("conv", "linear"))), width)).drawn(First())
-        {'net': 'conv', 'width': '8'}
-        """
+        """The values of a trial by key, as overrides take them."""
         values: dict[str, str] = {}
         for draw in self.draws:
             if draw.applies(values):
                 values[draw.key] = draw.kind.suggested(trial, draw.name)
+        return values
+
+    def example(self, draw: Draw) -> dict[str, str]:
+        """Values under which `draw` exists, with one of its own."""
+        values: dict[str, str] = {}
+        for key, wanted in draw.when:
+            for other in self.draws:
+                if other.key == key:
+                    values |= self.example(other)
+            values[key] = wanted[0]
+        kind = draw.kind
+        values[draw.key] = kind.values[0] if isinstance(kind, Choice) else repr(kind.low)
         return values
 
     def defaults(self, config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -12,6 +12,8 @@ import optuna
 import psutil
 from optuna.trial import FrozenTrial, TrialState
 
+from timbrel.sweeps.search.note import DEFAULTS
+
 WORKER = "worker"
 REASON = "reason"
 RELEASED = "released"
@@ -81,6 +83,7 @@ def release(study: optuna.Study, trial: FrozenTrial, reason: str, *, again: bool
     """
     storage, params = study._storage, dict(trial.params)
     tries = trial.user_attrs.get(_TRIES, 1)
+    kept = {key: value for key, value in trial.user_attrs.items() if key == DEFAULTS}
     if again and tries >= _MOST_TRIES:
         return _ended(study, trial, f"{reason}, {tries} times")
     with suppress(optuna.exceptions.UpdateFinishedTrialError):
@@ -88,7 +91,7 @@ def release(study: optuna.Study, trial: FrozenTrial, reason: str, *, again: bool
         storage.set_trial_user_attr(trial._trial_id, RELEASED, True)
         storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
         if params and again:
-            study.enqueue_trial(params, user_attrs={_TRIES: tries + 1})
+            study.enqueue_trial(params, user_attrs={**kept, _TRIES: tries + 1})
         return True
     return False
 
