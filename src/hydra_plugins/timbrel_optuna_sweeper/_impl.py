@@ -161,21 +161,28 @@ class _Launching:
     note: TrialNote
 
     def __call__(self, batch: Sequence[Any]) -> list[Ending]:
-        own = {d.number: [f"{key}={value}" for key, value in d.overrides.items()] for d in batch}
-        places = {d.number: self.jobs.folder / str(d.number) for d in batch}
-        faults = {number: self.jobs.fault(words) for number, words in own.items()}
-        good = [number for number, fault in faults.items() if not fault]
+        own = [[f"{key}={value}" for key, value in d.overrides.items()] for d in batch]
+        places = [self.jobs.folder / str(drawn.number) for drawn in batch]
+        # One that cannot be composed must not end the others, nor the search.
+        faults = [self.jobs.fault(words) if len(batch) > 1 else "" for words in own]
+        good = [k for k, fault in enumerate(faults) if not fault]
         words = [
-            self.jobs.overrides(own[number], replace(self.note, number=number)) for number in good
+            self.jobs.overrides(own[k], replace(self.note, number=batch[k].number)) for k in good
         ]
-        returned = self.launcher.launch(words, initial_job_idx=good[0]) if good else []
-        found = {
-            number: _ending(job, places[number]) for number, job in zip(good, returned, strict=True)
-        }
-        return [
-            found.get(number) or Ending({}, failed=fault, folder=str(places[number]))
-            for number, fault in faults.items()
+        endings = [
+            Ending({}, failed=fault, folder=str(place))
+            for fault, place in zip(faults, places, strict=True)
         ]
+        try:
+            returned = self.launcher.launch(words, initial_job_idx=batch[0].number) if good else []
+        except Exception as error:
+            message = message_of("train", error, words[0]) if len(batch) == 1 else None
+            if message is None:
+                raise
+            return [replace(endings[0], failed=message)]
+        for k, job in zip(good, returned, strict=True):
+            endings[k] = _ending(job, places[k])
+        return endings
 
 
 def _ending(job: JobReturn, folder: Path) -> Ending:

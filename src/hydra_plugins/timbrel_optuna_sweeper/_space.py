@@ -51,7 +51,10 @@ def _drawn(key: str, value: Any, parser: OverridesParser) -> Iterable[Draw | Non
         text = case
         if isinstance(case, Mapping):
             if set(case) != {"when", "draw"} or not isinstance(case["when"], Mapping):
-                raise UserError(f"{where}: expected {{when: {{KEY: VALUE}}, draw: ...}}")
+                raise UserError(
+                    f"{where}: expected {{when: {{KEY: VALUE}}, draw: ...}}; put a draw with a "
+                    "comma in quotes"
+                )
             when = tuple(
                 (str(k), tuple(map(override_text, v if isinstance(v, list) else [v])))
                 for k, v in case["when"].items()

@@ -17,6 +17,7 @@ from timbrel.sweeps.search.goals import constraint
 from timbrel.sweeps.search.note import Ending, TrialNote
 from timbrel.sweeps.search.results import best, front, tried
 from timbrel.sweeps.search.search import counts, search
+from timbrel.sweeps.search.space import Choice, Draw, Space
 from timbrel.sweeps.search.store import join_study, made, open_storage
 from timbrel.sweeps.search.workers import is_alive, release, sign_of
 
@@ -164,6 +165,23 @@ def test_a_constraint_keeps_a_trial_from_being_the_best(tmp_path: Path) -> None:
     assert 0 < len(kept) < 8
     assert best(trials, aims.objectives)[0].values[0] == min(kept)
     assert study.best_trial.params["x"] <= 0.6  # Optuna knows of it too
+
+
+def test_the_same_values_are_trained_once(tmp_path: Path) -> None:
+    space = Space((Draw("x", Choice(("0.1", "0.2"))),))
+    trained = []
+
+    def once(batch):
+        trained.extend(drawn.overrides["x"] for drawn in batch)
+        return launch(batch)
+
+    study = join(tmp_path / "j")
+    search(study, goals(9, space=space, at_once=1), once, lambda line: None)
+    assert sorted(trained) == ["0.1", "0.2"]
+    assert len(complete(study)) == 9
+    trials = tried(study, goals(9, space=space))
+    assert [trial.label for trial in best(trials, (LOSS,))] == ["x=0.2", "x=0.1"]
+    assert len({trial.values for trial in trials}) == 2
 
 
 def test_the_front_of_two_objectives(tmp_path: Path) -> None:

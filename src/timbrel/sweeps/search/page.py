@@ -94,6 +94,8 @@ def _row(trial: Tried, goals: Goals) -> list[str]:
 
 
 def _state(trial: Tried) -> str:
+    if trial.same_as is not None:
+        return f"same as trial {trial.same_as}"
     return f"breaks {', '.join(trial.broken)}" if trial.broken else trial.state
 
 
@@ -127,6 +129,6 @@ def _sounds(winners: Sequence[Tried], goals: Goals) -> tuple[list[Clip], str]:
             labels.append(f"trial {trial.number}")
     if not runs:
         return [], "No trial has left sounds yet."
-    parts = {row["part"] for row in runs[0].evaluation.files} if runs[0].evaluation else set()
-    part = next((p for p in ("validation", "test", "train") if p in parts), "validation")
+    audio = runs[0].evaluation_folder / "audio"
+    part = next((p for p in ("validation", "test", "train") if (audio / p).is_dir()), "test")
     return listening(runs, labels, part)

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from timbrel.sweeps.search.goals import Constraint, Objective
 from timbrel.sweeps.search.note import DEFAULTS
-from timbrel.sweeps.search.search import FOLDER, NUMBERS, OVERRIDES, Goals, counts
+from timbrel.sweeps.search.search import FOLDER, NUMBERS, OVERRIDES, TWIN, Goals, counts
 from timbrel.sweeps.search.workers import REASON
 
 MOST_BEST = 5
@@ -34,6 +34,8 @@ class Tried:
     reason: str
     folder: str
     at_default: bool
+    same_as: int | None
+    """An earlier trial of the same values, whose numbers it has."""
 
     @property
     def feasible(self) -> bool:
@@ -67,6 +69,7 @@ def _tried(trial: FrozenTrial, goals: Goals) -> Tried:
         reason=told.get(REASON, ""),
         folder=told.get(FOLDER, ""),
         at_default=bool(told.get(DEFAULTS)),
+        same_as=told.get(TWIN),
     )
 
 
@@ -79,7 +82,7 @@ def broken(numbers: dict[str, float], constraints: Sequence[Constraint]) -> Iter
 
 def best(trials: Sequence[Tried], objectives: Sequence[Objective]) -> list[Tried]:
     """The best trials that keep every limit: the first few, or the front of several objectives."""
-    feasible = [trial for trial in trials if trial.feasible]
+    feasible = [trial for trial in trials if trial.feasible and trial.same_as is None]
     if len(objectives) > 1:
         return front(feasible, objectives)
     sign = 1.0 if objectives[0].direction == "minimize" else -1.0

@@ -17,7 +17,7 @@ from timbrel.sweeps.search.note import Ending
 from timbrel.sweeps.search.space import Space
 from timbrel.sweeps.search.workers import REASON, RELEASED, Signs, release, release_dead
 
-NUMBERS, FOLDER, OVERRIDES = "numbers", "folder", "overrides"
+NUMBERS, FOLDER, OVERRIDES, TWIN = "numbers", "folder", "overrides", "same_as"
 """What is kept with a trial beside its parameters."""
 
 Tell = Callable[[str], None]
@@ -79,22 +79,40 @@ def search(study: optuna.Study, goals: Goals, launch: Launch, tell: Tell) -> Non
 
 
 def _asked(study: optuna.Study, goals: Goals, signs: Signs, tell: Tell) -> list[optuna.trial.Trial]:
-    """The next batch, drawn and signed; empty where the study has enough."""
+    """The next batch, drawn and signed; empty where the study has enough.
+
+    What was drawn and trained before gets the numbers it had.
+    """
     for number in release_dead(study, limit_s=goals.dead_after_s):
         tell(f"trial {number}: its worker is gone; it is trained again")
-    trials = study.get_trials(deepcopy=False)
-    left = goals.n_trials - sum(map(counts, trials))
     batch: list[optuna.trial.Trial] = []
-    for _ in range(min(left, goals.at_once)):
+    while len(batch) < goals.at_once and _left(study, goals) > 0:
         trial = study.ask()
         signs.on([*(other._trial_id for other in batch), trial._trial_id])
-        trial.set_user_attr(OVERRIDES, goals.space.drawn(trial))
+        overrides = goals.space.drawn(trial)
+        trial.set_user_attr(OVERRIDES, overrides)
         earlier = study.get_trials(deepcopy=False)[: trial.number]
         if sum(map(counts, earlier)) >= goals.n_trials:  # another worker asked at the same time
             release(study, _frozen(study, trial), "one more than asked for", again=False)
             break
-        batch.append(trial)
+        twin = next((t for t in earlier if _complete_with(t, overrides)), None)
+        if twin is None:
+            batch.append(trial)
+            continue
+        trial.set_user_attr(TWIN, twin.number)
+        ending = Ending(twin.user_attrs[NUMBERS], folder=twin.user_attrs[FOLDER])
+        _record(study, trial, ending, goals)
+        tell(f"trial {trial.number}: the same as trial {twin.number}; not trained again")
     return batch
+
+
+def _left(study: optuna.Study, goals: Goals) -> int:
+    return goals.n_trials - sum(map(counts, study.get_trials(deepcopy=False)))
+
+
+def _complete_with(trial: FrozenTrial, overrides: Mapping[str, str]) -> bool:
+    """Whether a trial of the same values is complete: a training repeats itself exactly."""
+    return trial.state == TrialState.COMPLETE and trial.user_attrs[OVERRIDES] == overrides
 
 
 def _record(study: optuna.Study, trial: optuna.trial.Trial, ending: Ending, goals: Goals) -> str:
