@@ -41,6 +41,7 @@ _KEYS = (
     "pruner",
 )
 _LONGEST_REASON = 500
+_LEAST_DEAD_AFTER_S = 120.0
 
 
 def run(
@@ -248,6 +249,11 @@ def _goals(settings: Mapping[str, Any], config: DictConfig, space: Space, kind: 
         dead_after_s = duration_s(str(settings["dead_after"]))
     except UserError as error:
         raise UserError(f"hydra.sweeper.dead_after: {error}") from error
+    if dead_after_s < _LEAST_DEAD_AFTER_S:
+        raise UserError(
+            f"hydra.sweeper.dead_after={settings['dead_after']}: at least 2m, since a worker gives "
+            "a sign every minute"
+        )
     return kind(
         space=space,
         objectives=objectives(names, directions),

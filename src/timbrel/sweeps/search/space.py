@@ -4,6 +4,7 @@ Knows neither Hydra nor Optuna: a trial is whatever has Optuna's three `suggest_
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,7 +40,7 @@ class Choice:
 
     def position(self, value: Any) -> Any:
         """`value` as the trial stores it; None where it is none of the choices."""
-        return next((text for text in self.values if yaml.safe_load(text) == value), None)
+        return next((text for text in self.values if _read(text) == value), None)
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,16 @@ class Space:
         return ", ".join(
             f"{keys.get(name, name)}={_short(value)}" for name, value in params.items()
         )
+
+
+def _read(text: str) -> Any:
+    """The value that the command line means by `text`."""
+    for kind in (int, float):  # 1e-9 is text to YAML 1.1
+        with suppress(ValueError):
+            return kind(text)
+    with suppress(yaml.YAMLError):
+        return yaml.safe_load(text)
+    return text
 
 
 def _short(value: Any) -> str:
