@@ -169,6 +169,7 @@ def test_conditions_and_fixed_values_of_params(here) -> None:
             [RATE, "hydra.sweeper.constraints=['gates/coverag >= 1']"],
             "did you mean 'gates/coverage'",
         ),
+        ([RATE, "hydra.sweeper.objectives=[gates/pitch]"], "measured on test files"),
         ([RATE, "hydra.sweeper.direction=up"], "'up' is no direction"),
         ([RATE, "hydra.sweeper.study_name=a/b"], "a name, not a path"),
         ([RATE, "hydra.sweeper.dead_after=soon"], "hydra.sweeper.dead_after: "),
@@ -239,20 +240,33 @@ def test_only_a_search_imports_optuna(words, here) -> None:
 
 def test_a_study_goes_on_and_several_objectives_have_a_front(here, capsys) -> None:
     words = [RATE, "hydra.sweeper.objectives=[validation/mrstft,model/real_time]"]
-    words += ["hydra/sweeper/pruner=median", "hydra.sweeper.constraints=['gates/pitch >= 0']"]
+    words += ["hydra/sweeper/pruner=median", "hydra.sweeper.constraints=['gates/diversity >= 0']"]
     searched(*words, "hydra.sweeper.n_trials=2")
     job = searched(*words, "hydra.sweeper.n_trials=5")
     assert [note.number for note in job.notes] == [2, 3, 4]
     assert {note.numbers for note in job.notes} == {
-        ("validation/mrstft", "model/real_time", "gates/pitch")
+        ("validation/mrstft", "model/real_time", "gates/diversity")
     }
     shown = capsys.readouterr()
     assert shown.err.count("no trial is pruned") == 2  # once a call
-    assert "the front: trials " in shown.out
+    assert "the front: trial" in shown.out
     page = Page(Path("sweeps/s/report.html").read_text())
-    for words in ("5 of 5 trials (5 complete)", "gates/pitch >= 0", "hydra.sweeper.study_name=s"):
+    for words in (
+        "5 of 5 trials (5 complete)",
+        "gates/diversity >= 0",
+        "hydra.sweeper.study_name=s",
+    ):
         assert words in page.words
     assert "Front of two objectives" in page.html
+
+
+def test_a_study_goes_on_in_its_own_space_alone(here, capsys) -> None:
+    searched("latent.weights.kl=choice(1,2)", "hydra.sweeper.n_trials=1")
+    searched("latent.weights.kl=choice(1,3)", "hydra.sweeper.n_trials=2", "seed=4", status=2)
+    shown = capsys.readouterr().err
+    assert "latent.weights.kl: the study has another draw of it" in shown
+    assert "note: the study was begun without seed=4" in shown
+    assert [trial.state.name for trial in study().trials] == ["COMPLETE", "FAIL"]
 
 
 def test_failures_do_not_end_a_search_and_alone_they_are_a_failure(here, capsys) -> None:

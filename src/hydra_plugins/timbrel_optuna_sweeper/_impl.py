@@ -42,6 +42,7 @@ _KEYS = (
 )
 _LONGEST_REASON = 500
 _LEAST_DEAD_AFTER_S = 120.0
+_FIXED = "fixed"
 
 
 def run(
@@ -93,6 +94,7 @@ def run(
         OmegaConf.save(config, folder / "multirun.yaml")
         if settings["defaults_first"]:
             _queue_defaults(study, space, config)
+    _note_other_settings(study, fixed)
     note = TrialNote(storage_place, name, 0, goals.numbers, settings["watched"], pruner)
     launch = _Launching(launcher, jobs, note)
     _tell(f"study {name}: {goals.n_trials} trials in {folder}")
@@ -301,6 +303,17 @@ def _queue_defaults(study: Any, space: Space, config: DictConfig) -> None:
         study.enqueue_trial(found, user_attrs={DEFAULTS: not outside})
     if outside:
         _tell(f"the first trial draws {', '.join(outside)}: the config's own is not in the space")
+
+
+def _note_other_settings(study: Any, fixed: Sequence[str]) -> None:
+    """Say where the trials so far were trained with other settings than those to come."""
+    began_with = study.user_attrs.get(_FIXED)
+    if began_with is None:
+        study.set_user_attr(_FIXED, list(fixed))
+        return
+    for words, there, here in (("without", began_with, fixed), ("with", fixed, began_with)):
+        if others := [text for text in here if text not in there]:
+            _tell(f"note: the study was begun {words} {' '.join(others)}")
 
 
 def _selected(config: DictConfig, key: str) -> Any:

@@ -88,6 +88,8 @@ def test_directions_follow_from_the_numbers() -> None:
         (lambda: constraint("model/parameters < 2"), "is no constraint"),
         (lambda: constraint("model/parameters <= few"), "is no constraint"),
         (lambda: constraint("test/mrstft <= 2"), "must not select"),
+        (lambda: objectives(["gates/pitch"]), "measured on test files"),
+        (lambda: constraint("gates/active_units >= 2"), "measured on test files"),
     ],
 )
 def test_goals_that_cannot_be_meant(call, told: str) -> None:

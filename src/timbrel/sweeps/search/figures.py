@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from timbrel.report.figures import PALETTE
 from timbrel.report.page import INK
@@ -37,6 +38,7 @@ def history_figure(trials: Sequence[Tried], objectives: Sequence[Objective]) -> 
         if best:
             best.append((complete[-1].number, best[-1][1]))
             panel.step(*zip(*best, strict=True), where="post", color=PALETTE[4], linewidth=1.5)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.set_xlabel("trial", color=INK, fontsize=9)
         panel.set_ylabel(objective.name, color=INK, fontsize=9)
     return figure
@@ -97,6 +99,7 @@ def _figure(panels: int, height_in: float) -> tuple[Figure, list]:
     for panel in axes:
         panel.tick_params(colors=INK, labelsize=8)
         panel.grid(color=INK, alpha=0.12, linewidth=0.8)
+        panel.set_axisbelow(True)
         for name, spine in panel.spines.items():
             spine.set_visible(name in ("left", "bottom"))
             spine.set_alpha(0.4)

@@ -9,6 +9,12 @@ from typing import Literal
 from timbrel.errors import UserError
 from timbrel.metrics.scores import MODEL_SCORES, RUN_SCORES, SCORES
 
+_GATES_OF_TEST_FILES = (
+    *("pitch", "level", "brightness", "noisiness", "attack", "decay", "frame_rate_lines"),
+    *("kl_floor", "active_units", "decoder_listens", "interpolation"),
+)
+"""Gates that test files have a part in, where a split has any."""
+
 Direction = Literal["minimize", "maximize"]
 _CONSTRAINT = re.compile(r"\s*(?P<name>[\w/]+)\s*(?P<sign><=|>=)\s*(?P<limit>\S+)\s*")
 
@@ -98,6 +104,11 @@ def _check_part(where: str, name: str) -> None:
         raise UserError(
             f"{where}: {name}: test files report and must not select; take "
             f"validation/{name.removeprefix('test/')}"
+        )
+    if name.removeprefix("gates/") in _GATES_OF_TEST_FILES and name.startswith("gates/"):
+        raise UserError(
+            f"{where}: {name}: measured on test files, which must not select; take a score of "
+            "validation/, or a gate of generated sounds such as gates/coverage"
         )
 
 

@@ -109,7 +109,8 @@ def _line(winners: Sequence[Tried], goals: Goals) -> str:
     if not winners:
         return "no trial keeps every constraint" if goals.constraints else "no trial is complete"
     if len(goals.objectives) > 1:
-        return f"the front: trials {', '.join(str(trial.number) for trial in winners)}"
+        numbers = ", ".join(str(trial.number) for trial in winners)
+        return f"the front: trial{'s' if len(winners) > 1 else ''} {numbers}"
     first = winners[0]
     name = goals.objectives[0].name
     return f"best: trial {first.number}, {name} {first.values[0]:.4g} ({first.label})"

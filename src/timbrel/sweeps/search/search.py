@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from timbrel.errors import UserError
 from timbrel.sweeps.search.goals import Constraint, Objective
 from timbrel.sweeps.search.note import Ending
 from timbrel.sweeps.search.space import Space
@@ -89,7 +90,11 @@ def _asked(study: optuna.Study, goals: Goals, signs: Signs, tell: Tell) -> list[
     while len(batch) < goals.at_once and _left(study, goals) > 0:
         trial = study.ask()
         signs.on([*(other._trial_id for other in batch), trial._trial_id])
-        overrides = goals.space.drawn(trial)
+        try:
+            overrides = goals.space.drawn(trial)
+        except UserError:
+            release(study, _frozen(study, trial), "drawn from another space", again=False)
+            raise
         trial.set_user_attr(OVERRIDES, overrides)
         earlier = study.get_trials(deepcopy=False)[: trial.number]
         if sum(map(counts, earlier)) >= goals.n_trials:  # another worker asked at the same time

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import yaml
 
+from timbrel.errors import UserError
+
 Condition = tuple[tuple[str, tuple[str, ...]], ...]
 """Pairs of a key and the values, one of which it must have."""
 
@@ -103,11 +105,21 @@ class Space:
     draws: tuple[Draw, ...]
 
     def drawn(self, trial: Suggests) -> dict[str, str]:
-        """The values of a trial by key, as overrides take them."""
+        """The values of a trial by key, as overrides take them.
+
+        Raises UserError where its study has another draw of a key.
+        """
         values: dict[str, str] = {}
         for draw in self.draws:
-            if draw.applies(values):
+            if not draw.applies(values):
+                continue
+            try:
                 values[draw.key] = draw.kind.suggested(trial, draw.name)
+            except ValueError as error:
+                raise UserError(
+                    f"{draw.key}: the study has another draw of it; give it the one that it began "
+                    "with, or take another hydra.sweeper.study_name"
+                ) from error
         return values
 
     def example(self, draw: Draw) -> dict[str, str]:
