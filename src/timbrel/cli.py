@@ -30,6 +30,7 @@ Your runs
 
 Studies
   ablate study=NAME              train a grid of settings with several seeds and compare them
+  train --multirun sweep=NAME    search for good settings (timbrel[optuna]; docs/sweeps.md)
 
 Choices
 {choices}
@@ -50,7 +51,7 @@ Examples
 
 Where things go
   outputs/<date>_<time>_<name>/   one folder per training run: report, scores, curves, model ...
-  sweeps/<date>_<time>/<number>/  run folders of a --multirun
+  sweeps/<date>_<time>/<number>/  run folders of a --multirun; a search has its report.html there
   sweeps/<study>/<cell>/seed<k>/  run folders of an ablation
   experiments/<study>/            an ablation's plan (study.yaml), tables, figure and README
   outputs/*.html                  pages of inspect and compare

@@ -9,11 +9,12 @@ import pytest
 from stages.training_jobs import TINY, lean, only_run
 from timbrel.analysis.gates import Gate
 from timbrel.errors import UserError
-from timbrel.metrics.scores import RUN_SCORES, SCORES
+from timbrel.metrics.scores import MODEL_SCORES, RUN_SCORES, SCORES
 from timbrel.stages import train
 from timbrel.stages.composing import compose
 from timbrel.stages.evaluation_run import Outcome
-from timbrel.stages.sweep_number import check_objective, number, part_of
+from timbrel.stages.parts import build_model
+from timbrel.stages.sweep_number import check_objective, model_number, number, part_of, parts_of
 
 SHORT = tuple(text for text in TINY if not text.startswith(("trainer.max", "trainer.val")))
 
@@ -50,6 +51,9 @@ def test_a_part_without_files_is_refused() -> None:
     assert part_of("train/mrstft", ["train"]) == "train"
     assert part_of("validation/loss", ["train", "validation"]) is None
     assert part_of("gates/coverage", []) is None
+    assert part_of("model/parameters", []) is None
+    names = [None, "gates/coverage", "train/lsd", "validation/loss", "train/mrstft"]
+    assert parts_of(names, ["train", "validation"]) == ["train"]
 
 
 def test_it_is_refused_before_a_recording_is_read(
@@ -85,6 +89,16 @@ def test_a_training_returns_the_score_that_its_tables_hold(
 def test_gates_and_the_loss_by_name() -> None:
     gate = Gate("coverage", value=0.25, limit=0.1, passed=True, meaning="")
     outcome = Outcome(files=[], summary=[], gates=[gate], generated=None)
-    assert number("gates/coverage", outcome, best_loss=1.5) == 0.25
-    assert number("validation/loss", outcome, best_loss=1.5) == 1.5
-    assert math.isnan(number("gates/diversity", outcome, best_loss=1.5))
+    model = build_model(compose("train", ["data=demo", *SHORT]))
+    assert number("gates/coverage", outcome, 1.5, model) == 0.25
+    assert number("validation/loss", outcome, 1.5, model) == 1.5
+    assert math.isnan(number("gates/diversity", outcome, 1.5, model))
+
+
+@pytest.mark.parametrize("architecture", ["spectral_small", "harmonic_small"])
+def test_what_a_model_costs(architecture: str) -> None:
+    model = build_model(compose("train", ["data=demo", f"architecture={architecture}"]))
+    numbers = {name: model_number(name, model) for name in MODEL_SCORES}
+    assert numbers["parameters"] == sum(p.numel() for p in model.parameters())
+    assert numbers["context_ms"] == model.receptive_field_samples / 48
+    assert 0 < numbers["real_time"] < math.inf

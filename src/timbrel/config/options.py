@@ -67,5 +67,5 @@ def groups_of(stage: str, *more_folders: Path) -> dict[str, list[str]]:
     """The config groups that `stage` composes, with their options."""
     known = set(stage_named(stage).schema.__dataclass_fields__)
     if stage == "train":
-        known.add("experiment")
+        known |= {"experiment", "sweep"}
     return {group: names for group, names in options(*more_folders).items() if group in known}

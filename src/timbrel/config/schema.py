@@ -213,8 +213,8 @@ class TrainConfig:
     dry_run: bool = _key(False, "build and check everything, print a summary, write nothing")
     objective: str | None = _key(
         None,
-        "number that a sweeper minimises: validation/loss, PART/SCORE (as validation/mrstft), "
-        "gates/GATE",
+        "number for a sweeper: validation/loss, PART/SCORE (as validation/mrstft), gates/GATE, "
+        "model/parameters, model/context_ms, model/real_time",
     )
     data: DataConfig = _section(DataConfig)
     architecture: dict[str, Any] = _section(dict)

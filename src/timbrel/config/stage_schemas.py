@@ -44,6 +44,7 @@ STAGES = {
             "run=outputs/<run folder>    # resume an interrupted run",
             "data.root=~/kicks init_from=outputs/<run folder>    # start from its weights",
             "--multirun data=demo latent=vae,beta_vae seed=0,1,2",
+            "--multirun sweep=loss_weights data.root=~/kicks    # a search; timbrel[optuna]",
         ),
     ),
     "evaluate": Stage(

@@ -167,3 +167,22 @@ RUN_SCORES = {
     if gate != "front_end_parity" and gate not in SLIDER_LIMITS
 }
 """What a whole run has one number of: the gates that its training ends with, by their names."""
+
+MODEL_SCORES = {
+    "parameters": Score("parameters", "", "lower", "Trained numbers of the whole model."),
+    "context_ms": Score(
+        "context",
+        "ms",
+        "lower",
+        "How much sound one sample of the output depends on: what a player that streams waits for, "
+        "at most.",
+    ),
+    "real_time": Score(
+        "real-time factor",
+        "",
+        "higher",
+        "Seconds of sound that the decoder makes in a second, on the device of the training. It "
+        "varies with the machine and with what else runs on it.",
+    ),
+}
+"""What a model costs, whatever it has learned; for sweeps."""

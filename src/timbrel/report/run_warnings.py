@@ -75,7 +75,12 @@ def _gates(run: Run) -> Iterator[Notice]:
 
 
 def _unfinished(run: Run) -> Iterator[Notice]:
-    if not finished(run):
+    status = run.provenance.get("status")
+    if not finished(run) and status:
+        resume = command("timbrel", "train", f"run={run.folder}")
+        text = f"Its search gave it up ({status}): no model, no scores. To train it on: {resume}"
+        yield Notice("warn", "Pruned.", text)
+    elif not finished(run):
         resume = command("timbrel", "train", f"run={run.folder}")
         text = f"It is still training, or was interrupted. Resume it with: {resume}"
         yield Notice("warn", "This run is not finished.", text)

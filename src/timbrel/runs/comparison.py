@@ -253,7 +253,10 @@ def _data(runs: Sequence[Run], labels: Sequence[str]) -> Iterator[Caution]:
 
 def _unscored(runs: Sequence[Run], labels: Sequence[str]) -> Iterator[Caution]:
     for run, label in zip(runs, labels, strict=True):
-        if not run.card:
+        status = run.provenance.get("status")
+        if not run.card and status:
+            yield Caution("Pruned", f"{label} was given up by its search ({status}): no scores.")
+        elif not run.card:
             yield Caution("Not finished", f"{label} has written no model yet: it has no scores.")
         elif run.evaluation is None:
             yield Caution(

@@ -112,6 +112,9 @@ def _parsed(stage: str, argv: Sequence[str]) -> tuple[argparse.Namespace, list[s
     given = [by_own_name(override) for override in flags.overrides]
     overrides = quoted_texts(stage, given, multirun=flags.multirun)
     check_overrides(stage, given, multirun=flags.multirun, folders=folders)
+    searches = [word for word in given if word.startswith("sweep=") and word != "sweep=null"]
+    if searches and not (flags.multirun or flags.help or flags.cfg or flags.info):
+        sys.stderr.write(f"note: {searches[0]} searches with --multirun; this trains once\n")
     return flags, overrides
 
 

@@ -12,7 +12,7 @@ from timbrel.stages.overrides import schema_keys
 
 _FLAGS = (
     ("--cfg job", "print the composed config and stop (--resolve: interpolations filled in)"),
-    ("--multirun, -m", "one run per combination of comma-separated values"),
+    ("--multirun, -m", "one run per combination of comma-separated values, or a search (sweep=)"),
     ("--info defaults-tree", "which file of conf/ each part comes from"),
     ("--hydra-help", "Hydra's own flags and groups"),
 )

@@ -110,8 +110,13 @@ def fixed_folder() -> Path | None:
     return None if given == "." else Path(given)
 
 
-def sweep_folder() -> str:
-    """A folder for a new sweep. Register it as cached: one sweep asks often, for one answer."""
+def sweep_folder(name: str | None = None) -> str:
+    """The folder of the sweep of that name, or of a new one.
+
+    Register it as cached: one sweep asks often, for one answer.
+    """
+    if name is not None:
+        return f"sweeps/{name}"
     return f"sweeps/{datetime.now():%Y-%m-%d_%H%M%S}_{secrets.token_hex(2)}"
 
 

@@ -1,11 +1,14 @@
 """`timbrel train`: an instrument from a folder of recordings."""
 
+import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from omegaconf import DictConfig
 
 from timbrel.stages.app import run_stage
+from timbrel.sweeps.search.note import VARIABLE
 
 
 def main(argv: Sequence[str]) -> int:
@@ -13,10 +16,11 @@ def main(argv: Sequence[str]) -> int:
     return run_stage("train", argv, job)
 
 
-def job(config: DictConfig) -> float | None:
+def job(config: DictConfig) -> float | dict[str, Any] | None:
     """Train as `config` says, or report what it would cost (`dry_run`).
 
-    Returns the number that `objective` names, for a sweeper; None where it names none.
+    Returns the number that `objective` names, for a sweeper; None where it names none. A trial of a
+    search returns its ending instead.
     """
     # Torch takes seconds to import: composing and checking a config must not wait for it.
     from timbrel.stages import training_run
@@ -26,4 +30,4 @@ def job(config: DictConfig) -> float | None:
         return None
     done = training_run.train(config)
     sys.stdout.write(done.line + "\n")
-    return done.number
+    return done.ending.to_json() if VARIABLE in os.environ else done.number

@@ -1,5 +1,6 @@
 """Build everything, train, score, keep: the body of `timbrel train`."""
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -29,9 +30,10 @@ from timbrel.stages.composing import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.measuring import measuring
 from timbrel.stages.prior_run import fit_prior
+from timbrel.stages.pruned import with_pruning
 from timbrel.stages.recordings import Recordings, normalisation, recordings
 from timbrel.stages.run_folders import elsewhere, place_of_run, run_folder, save_config
-from timbrel.stages.sweep_number import number, part_of
+from timbrel.stages.sweep_number import number, parts_of
 from timbrel.stages.training_parts import (
     chosen_compute,
     fitting_model,
@@ -40,6 +42,7 @@ from timbrel.stages.training_parts import (
 )
 from timbrel.stages.warm_start import warm_started
 from timbrel.stages.watchers import watchers
+from timbrel.sweeps.search.note import Ending, TrialNote
 from timbrel.training.checkpoint import resume_step, room_for_checkpoints
 from timbrel.training.compute import Compute
 from timbrel.training.dry_run import measure
@@ -50,6 +53,7 @@ from timbrel.training.module import Training
 from timbrel.training.provenance import (
     PROVENANCE_FILE,
     check_same_data,
+    note_status,
     parent_of,
     write_provenance,
 )
@@ -58,10 +62,13 @@ from timbrel.words import duration_s
 
 @dataclass(frozen=True)
 class Done:
-    """A training that ended: its closing line, and the number of `objective` (None without)."""
+    """A training that ended: its closing line, and the numbers that were asked for."""
 
     line: str
     number: float | None
+    """That of `objective`; None without."""
+    ending: Ending
+    """For the trial of a search that it was."""
 
 
 def dry_run(config: DictConfig) -> str:
@@ -115,7 +122,7 @@ def train(config: DictConfig) -> Done:
         check_room(place, room_for_checkpoints(module, place), advice=elsewhere(config))
         guard_samples = model.receptive_field_samples
         found = recordings(config.data, seed=config.seed, guard_samples=guard_samples)
-        part_of(config.objective, found.split.parts())
+        parts_of(_asked(config), found.split.parts())
 
         folder = run_folder(config)
         if config.run is None:
@@ -171,6 +178,7 @@ def _trained(
         callbacks, wandb_run = watchers(
             config, found, compute, folder, log, first_step, tracks, added, code_chunks
         )
+        pruning = with_pruning(callbacks)
         loader = training_loader(config, found, compute, first_step, measured)
         fitted = fit(
             module,
@@ -182,6 +190,8 @@ def _trained(
             loggers=build_loggers(added.loggers, folder),
             log_every_steps=config.trainer.log_every_steps,
         )
+        if pruning is not None and pruning.pruned_at is not None:
+            return _pruned(folder, pruning.pruned_at)
         part = compared_part(found.split.parts())
         sys.stderr.write(f"trained {fitted.steps} steps; scoring the {part or 'held-out'} files\n")
         for name in module.phases.after(fitted.steps, module.horizon):
@@ -211,8 +221,25 @@ def _trained(
         fitted_prior.save(folder / "model")
     sys.stderr.write(f"{fitted_prior.said}\n")
     line = _closing_line(folder, outcome, part, page_of(folder))
-    asked = config.objective
-    return Done(line, number(asked, outcome, fitted.best_loss) if asked else None)
+    note_status(folder, None)
+    numbers = {
+        name: number(name, outcome, fitted.best_loss, model)
+        for name in filter(None, _asked(config))
+    }
+    return Done(line, numbers.get(config.objective), Ending(numbers, folder=str(folder)))
+
+
+def _asked(config: DictConfig) -> list[str | None]:
+    """The numbers that `objective` and the trial of a search ask for."""
+    note = TrialNote.of(os.environ)
+    return list(dict.fromkeys([config.objective, *(note.numbers if note else ())]))
+
+
+def _pruned(folder: Path, step: int) -> Done:
+    """A trial that its search has ended early: no scores and no model, but a page that says so."""
+    note_status(folder, f"pruned at step {step}")
+    page_of(folder)
+    return Done(f"pruned at step {step}: {folder}", None, Ending({}, step, folder=str(folder)))
 
 
 def _statistics(model: Autoencoder, found: Recordings) -> LatentStatistics:
@@ -236,9 +263,9 @@ def _measured(
 ) -> Outcome:
     """The held-out part beside its controls, and the gates; what failed is told on stderr.
 
-    The part that `objective` asks for is scored too.
+    The parts that `objective` and a trial ask for are scored too.
     """
-    wanted = (part, part_of(config.objective, found.split.parts()))
+    wanted = (part, *parts_of(_asked(config), found.split.parts()))
     outcome = evaluate_model(
         folder,
         model,

@@ -72,6 +72,21 @@ def write_provenance(
     write_text(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
+def note_status(folder: Path, status: str | None) -> None:
+    """Let `run.json` say how a run stands, such as `pruned at step 40`; None takes it out again."""
+    path = folder / PROVENANCE_FILE
+    try:
+        record = json.loads(path.read_text("utf-8", errors="surrogateescape"))
+    except (OSError, ValueError):
+        return  # whoever needs the file says so
+    if record.get("status") == status:
+        return
+    record.pop("status", None)
+    if status is not None:
+        record["status"] = status
+    write_text(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+
 def check_same_data(folder: Path, data_hash: str) -> None:
     """Raise UserError where the recordings or their split are not those the run began with."""
     began_with = _read(folder, "data_hash")

@@ -1,0 +1,1 @@
+"""Hydra's plugin `hydra/sweeper=optuna`."""

@@ -1,0 +1,49 @@
+"""The trial of a search inside its job: what it reports, and whether it is to be pruned."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from optuna import load_study
+from optuna.study import StudyDirection
+from optuna.trial import Trial
+
+from timbrel.errors import UserError, did_you_mean
+from timbrel.sweeps.search.note import TrialNote
+from timbrel.sweeps.search.store import made, open_storage
+
+
+class LiveTrial:
+    """A trial that another process, or this one, has drawn.
+
+    Raises UserError where its study cannot be reached.
+    """
+
+    def __init__(self, note: TrialNote) -> None:
+        storage = open_storage(note.storage)
+        study = load_study(
+            study_name=note.study,
+            storage=storage,
+            pruner=made(note.pruner, "hydra.sweeper.pruner"),
+        )
+        number = storage.get_trial_id_from_study_id_trial_number(study._study_id, note.number)
+        self.trial: Any = Trial(study, number)
+        # A pruner goes by the study's direction; what is watched is a loss.
+        self._sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
+        self._watched = note.watched.removeprefix("validation/")
+
+    def report(self, step: int, result: Mapping[str, float]) -> bool:
+        """Tell the study of a validation; whether the trial is to end.
+
+        Raises UserError where a validation has no number of the watched name.
+        """
+        if self._watched not in result:
+            raise UserError(
+                f"hydra.sweeper.watched=validation/{self._watched}: a validation has no such "
+                f"number ({', '.join(result)}){did_you_mean(self._watched, result)}"
+            )
+        value = result[self._watched]
+        if not math.isfinite(value):
+            return True
+        self.trial.report(self._sign * value, step)
+        return bool(self.trial.should_prune())

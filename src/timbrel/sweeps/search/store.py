@@ -1,0 +1,100 @@
+"""Where a study's trials are kept, and Optuna's samplers and pruners from their config sections."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from timbrel.errors import UserError
+
+JOURNAL_FILE = "journal.log"
+_NEEDS = {
+    "CmaEsSampler": ("cmaes",),
+    "GPSampler": ("scipy", "torch"),
+    "WilcoxonPruner": ("scipy",),
+}
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+def open_storage(place: str) -> BaseStorage:
+    """The storage at `place`: a database, by its address (`sqlite:///...`), else a journal's file.
+
+    Raises UserError where it cannot be opened.
+    """
+    try:
+        if "://" in place:
+            return RDBStorage(place)
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(place))
+    except Exception as error:  # a driver's own errors are of many kinds
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"hydra.sweeper.storage={place}: cannot be opened ({reason}); name a file, or a "
+            "database such as sqlite:///study.db"
+        ) from error
+
+
+def join_study(
+    storage: BaseStorage,
+    name: str,
+    directions: Sequence[str],
+    *,
+    sampler: Any = None,
+    pruner: Any = None,
+) -> tuple[optuna.Study, bool]:
+    """The study of that name, and whether it was made by this call.
+
+    Who joins a study draws with a seed of its own: with the founder's it would repeat its draws.
+    Raises UserError where the study has other objectives.
+    """
+    parts = {"storage": storage, "sampler": sampler, "pruner": pruner}
+    try:
+        return optuna.create_study(study_name=name, directions=list(directions), **parts), True
+    except optuna.exceptions.DuplicatedStudyError:
+        study = optuna.load_study(study_name=name, **parts)
+    before = [direction.name.lower() for direction in study.directions]
+    if before != list(directions):
+        raise UserError(
+            f"hydra.sweeper.study_name={name}: that study has the directions {', '.join(before)}, "
+            f"not {', '.join(directions)}; take another study_name"
+        )
+    study.sampler.reseed_rng()
+    return study, False
+
+
+def made(section: Mapping[str, Any] | None, where: str) -> Any:
+    """The sampler or pruner that the config section at `where` describes; None for none.
+
+    Raises UserError where its class, an argument, or a package that it needs is not there.
+    """
+    if section is None:
+        return None
+    arguments = {key: _argument(value, where) for key, value in section.items()}
+    target = str(arguments.pop("_target_", ""))
+    module, _, name = target.rpartition(".")
+    try:
+        kind = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{where}._target_={target}: no such class") from error
+    for package in _NEEDS.get(name, ()):
+        if find_spec(package) is None:  # Optuna would notice only when it draws
+            raise UserError(
+                f"{where}: {name} needs the package {package}, which is not installed: "
+                f"pip install {package}"
+            )
+    try:
+        return kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {name}: {error}") from error
+
+
+def _argument(value: Any, where: str) -> Any:
+    return made(value, where) if isinstance(value, Mapping) and "_target_" in value else value

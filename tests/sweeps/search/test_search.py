@@ -1,0 +1,230 @@
+"""The search: totals, failures, workers that die or share a study, constraints."""
+
+import math
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from sweeps.search.synthetic import LOSS, RANDOM, every, goals, join, launch, value, work
+from timbrel.errors import UserError
+from timbrel.sweeps.search import workers
+from timbrel.sweeps.search.goals import constraint
+from timbrel.sweeps.search.note import Ending, TrialNote
+from timbrel.sweeps.search.results import best, front, tried
+from timbrel.sweeps.search.search import counts, search
+from timbrel.sweeps.search.space import Choice, Draw, Space
+from timbrel.sweeps.search.store import join_study, made, open_storage
+from timbrel.sweeps.search.workers import is_alive, release, sign_of
+
+FORK = multiprocessing.get_context("fork")
+
+
+def complete(study) -> list:
+    return study.get_trials(states=(TrialState.COMPLETE,))
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_total_counts_what_the_study_has(tmp_path: Path) -> None:
+    work(tmp_path / "j", 3)
+    work(tmp_path / "j", 5)
+    work(tmp_path / "j", 4)
+    study = join(tmp_path / "j")
+    found = complete(study)
+    assert len(found) == len(study.trials) == 5
+    assert len({trial.params["x"] for trial in found}) == 5
+    for trial in found:
+        assert trial.value == abs(trial.params["x"] - 0.3)
+
+
+def test_a_failure_is_kept_with_its_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
+    def failing(batch):
+        if batch[0].number == 1:
+            return [Ending({}, failed="out of memory")]
+        if batch[0].number == 2:
+            return [Ending({"validation/loss": math.nan})]
+        return launch(batch)
+
+    work(tmp_path / "j", 4, failing)
+    trials = tried(join(tmp_path / "j"), goals(4))
+    assert [(trial.state, trial.reason) for trial in trials] == [
+        ("complete", ""),
+        ("failed", "out of memory"),
+        ("failed", "no finite validation/loss"),
+        ("complete", ""),
+    ]
+
+
+def test_killed_and_resumed_it_has_exactly_the_trials_asked_for(tmp_path: Path) -> None:
+    worker = FORK.Process(target=work, args=(tmp_path / "j", 5, every(3, die)))
+    worker.start()
+    worker.join()
+    assert worker.exitcode == -signal.SIGKILL
+    study = join(tmp_path / "j")
+    (lost,) = study.get_trials(states=(TrialState.RUNNING,))
+    assert len(complete(study)) == 2
+
+    work(tmp_path / "j", 5)
+    study = join(tmp_path / "j")
+    found = complete(study)
+    assert len(found) == 5
+    drawn = [trial.params["x"] for trial in found]
+    assert len(set(drawn)) == 5
+    assert lost.params["x"] in drawn
+    (failed,) = study.get_trials(states=(TrialState.FAIL,))
+    assert failed.number == lost.number
+    assert "worker is gone" in failed.user_attrs["reason"]
+    assert [trial.state for trial in tried(study, goals(5))] == ["complete"] * 5
+
+
+def test_what_ends_its_worker_three_times_is_given_up(tmp_path: Path) -> None:
+    for _ in range(3):
+        worker = FORK.Process(target=work, args=(tmp_path / "j", 2, every(1, die)))
+        worker.start()
+        worker.join()
+    work(tmp_path / "j", 2)
+    trials = tried(join(tmp_path / "j"), goals(2))
+    assert [trial.state for trial in trials] == ["failed", "complete"]
+    assert trials[0].reason == "its worker is gone (killed, or its machine is), 3 times"
+
+
+def test_workers_at_the_same_time_share_the_total_and_no_draw(tmp_path: Path) -> None:
+    crew = [FORK.Process(target=work, args=(tmp_path / "j", 12)) for _ in range(2)]
+    for worker in crew:
+        worker.start()
+    for worker in crew:
+        worker.join()
+        assert worker.exitcode == 0
+    drawn = [trial.params["x"] for trial in complete(join(tmp_path / "j"))]
+    assert len(drawn) == len(set(drawn)) == 12
+
+
+def test_ctrl_c_queues_the_trials_at_work(tmp_path: Path) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    study = join(tmp_path / "j")
+    with pytest.raises(KeyboardInterrupt):
+        search(study, goals(6, at_once=2), every(2, stop), lambda line: None)
+    states = [trial.state.name for trial in study.trials]
+    assert states == ["COMPLETE"] * 2 + ["FAIL"] * 2 + ["WAITING"] * 2
+    queued = [trial.system_attrs["fixed_params"] for trial in study.trials[4:]]
+    assert queued == [trial.params for trial in study.trials[2:4]]
+    assert sum(map(counts, study.trials)) == 2
+
+
+def test_a_sign_of_life() -> None:
+    own = sign_of()
+    assert is_alive(own, limit_s=0.0)
+    assert not is_alive(own | {"born": own["born"] - 100}, limit_s=1e9)  # its number is another's
+    assert not is_alive(own | {"pid": 2**22 + 1}, limit_s=1e9)
+    elsewhere = own | {"place": "another machine", "seen": 1000.0}
+    assert is_alive(elsewhere, limit_s=60, now_s=1059.0)
+    assert not is_alive(elsewhere, limit_s=60, now_s=1061.0)
+    assert not is_alive(None, limit_s=60)
+
+
+def test_a_trial_that_another_worker_gave_up_is_not_recorded(tmp_path: Path) -> None:
+    told: list[str] = []
+    study = join(tmp_path / "j")
+
+    def slow(batch):
+        other = join(tmp_path / "j")
+        if batch[0].number == 0:
+            assert release(other, other.trials[0], "no sign")
+            assert not release(other, other.trials[0], "no sign")
+        return launch(batch)
+
+    search(study, goals(1), slow, told.append)
+    assert "given up by another worker" in told[0]
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "COMPLETE"]
+    assert study.trials[0].params == study.trials[1].params
+
+
+def test_a_constraint_keeps_a_trial_from_being_the_best(tmp_path: Path) -> None:
+    aims = goals(8, constraints=(constraint("model/parameters <= 60"),))
+
+    def costly(batch):
+        cost = 100 * float(batch[0].overrides["x"])
+        numbers = value(batch[0]).numbers
+        return [Ending({**numbers, "model/parameters": cost})]
+
+    study = join(tmp_path / "j")
+    search(study, aims, costly, lambda line: None)
+    trials = tried(study, aims)
+    for trial in trials:
+        assert bool(trial.broken) == (trial.params["x"] > 0.6)
+    kept = [trial.values[0] for trial in trials if trial.params["x"] <= 0.6]
+    assert 0 < len(kept) < 8
+    assert best(trials, aims.objectives)[0].values[0] == min(kept)
+    assert study.best_trial.params["x"] <= 0.6  # Optuna knows of it too
+
+
+def test_the_same_values_are_trained_once(tmp_path: Path) -> None:
+    space = Space((Draw("x", Choice(("0.1", "0.2"))),))
+    trained = []
+
+    def once(batch):
+        trained.extend(drawn.overrides["x"] for drawn in batch)
+        return launch(batch)
+
+    study = join(tmp_path / "j")
+    search(study, goals(9, space=space, at_once=1), once, lambda line: None)
+    assert sorted(trained) == ["0.1", "0.2"]
+    assert len(complete(study)) == 9
+    trials = tried(study, goals(9, space=space))
+    assert [trial.label for trial in best(trials, (LOSS,))] == ["x=0.2", "x=0.1"]
+    assert len({trial.values for trial in trials}) == 2
+
+
+def test_the_front_of_two_objectives(tmp_path: Path) -> None:
+    trial = tried_one(tmp_path)
+    two = (LOSS, replace(LOSS, name="model/real_time", direction="maximize"))
+    points = [(1.0, 1.0), (2.0, 3.0), (3.0, 2.0), (1.0, 0.5), (4.0, 9.0), (2.0, 3.0)]
+    trials = [replace(trial, number=n, values=point) for n, point in enumerate(points)]
+    assert [trial.number for trial in front(trials, two)] == [0, 1, 4]
+
+
+def tried_one(folder: Path):
+    work(folder / "one", 1)
+    return tried(join(folder / "one"), goals(1))[0]
+
+
+def test_a_study_of_other_objectives_is_refused(tmp_path: Path) -> None:
+    work(tmp_path / "j", 1)
+    with pytest.raises(UserError, match="has the directions minimize, not maximize"):
+        join(tmp_path / "j", directions=("maximize",))
+
+
+def test_a_database_is_shared_too(tmp_path: Path) -> None:
+    place = f"sqlite:///{tmp_path / 's.db'}"
+    studies = [
+        join_study(open_storage(place), "s", ["minimize"], sampler=made(RANDOM, "sampler"))
+        for _ in range(2)
+    ]
+    assert [founded for _, founded in studies] == [True, False]
+    for n_trials, (study, _) in zip((2, 4), studies, strict=True):
+        search(study, goals(n_trials), launch, lambda line: None)
+    assert len({trial.params["x"] for trial in complete(studies[0][0])}) == 4
+
+
+def test_a_worker_that_has_not_signed_yet_is_left_alone(tmp_path: Path, monkeypatch) -> None:
+    study = join(tmp_path / "j")
+    study.ask()
+    assert workers.release_dead(study, limit_s=0.0) == []
+    later = workers.time.time() + 60
+    monkeypatch.setattr(workers.time, "time", lambda: later)
+    assert workers.release_dead(study, limit_s=0.0) == [0]
+
+
+def test_a_note_survives_the_environment() -> None:
+    note = TrialNote("it's ${here}.log", "s", 3, ("validation/loss",), "validation/loss", RANDOM)
+    assert TrialNote.of({"TIMBREL_TRIAL": note.text()}) == note
+    assert TrialNote.of({}) is None
