@@ -23,7 +23,13 @@ _GATES = "gates"
 _MODEL = "model"
 _PARTS = ("train", "validation", "test")
 _DECODED_S = 2.0
-_TRACKS = {"f0_hz": 220.0, "confidence": 1.0, "loudness_db": -20.0, "centroid_hz": 1000.0}
+_TRACKS = {
+    "f0_hz": 220.0,
+    "confidence": 1.0,
+    "loudness_db": -20.0,
+    "centroid_hz": 1000.0,
+    "hnr_db": 10.0,
+}
 
 
 def check_objective(objective: str | None, *, channels: int, where: str = "objective") -> None:
