@@ -22,7 +22,14 @@ from timbrel.config.walk import leaves
 from timbrel.errors import UserError, without_trace
 from timbrel.files import refusal
 from timbrel.paths import absolute_path
-from timbrel.stages.overrides import check_overrides, literal, place_keys, quoted_texts, retold
+from timbrel.stages.overrides import (
+    by_own_name,
+    check_overrides,
+    literal,
+    place_keys,
+    quoted_texts,
+    retold,
+)
 from timbrel.stages.run_folders import (
     check_run,
     find_recordings,
@@ -66,6 +73,7 @@ def compose(stage: str, overrides: Sequence[str] = (), *, complete: bool = True)
     from hydra.core.global_hydra import GlobalHydra
 
     register(stage)
+    overrides = [by_own_name(override) for override in overrides]
     check_overrides(stage, overrides)
     GlobalHydra.instance().clear()
     try:
