@@ -59,4 +59,5 @@ class BrightnessCorrection(nn.Module):
             slope = (moment_now * octaves).sum(2) / weighed - (level_now * octaves).sum(2) / total
             missing = (wanted * total / weighed).log()
             tilt = (tilt + missing / (2 * slope).clamp_min(0.2)).clamp(-_MOST_NEPERS, _MOST_NEPERS)
-        return (tilt[..., None] * octaves).exp()[..., self.band_of]
+        factor = (tilt[..., None] * octaves).exp()
+        return factor.gather(2, self.band_of.expand(*factor.shape[:2], -1))
