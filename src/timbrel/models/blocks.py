@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from timbrel.models.dropout import SeededDropout
+from timbrel.models.linear import Linear
 
 
 class FrameBlock(nn.Module):
@@ -22,8 +23,8 @@ class FrameBlock(nn.Module):
             width, width, kernel_frames, padding=kernel_frames // 2, groups=width
         )
         self.norm = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, expansion * width)
-        self.contract = nn.Linear(expansion * width, width)
+        self.expand = Linear(width, expansion * width)
+        self.contract = Linear(expansion * width, width)
         self.scale = nn.Parameter(torch.full((width,), scale))
         self.dropout = SeededDropout(dropout, channel_dim=2)
 

@@ -15,13 +15,14 @@ from timbrel.models.brightness_correction import BrightnessCorrection
 from timbrel.models.decoders import NOISE_PERIOD_FRAMES, direction, level, whisper
 from timbrel.models.excitation import Excitation
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
+from timbrel.models.linear import Linear
 from timbrel.models.noise import PositionalNoise
 from timbrel.models.noisiness_correction import quietened
 
 _ONSET_NEPERS = math.log(2.0)
 _MOST_DEVIATION_BINS = 0.75
 _FOLLOWED = 0.5
-_BLOCK_FRAMES = 256
+_BLOCK_FRAMES = 256  # of a mono sound: what a processor's cache holds
 _LOUDNESS_DB = 60.0
 _COURSE_STEPS, _COURSE_NEPERS = 8, (-7.0, 3.0)
 _COURSE_DB = (1.5, 4.0)  # how far the level moves in a frame: from here on, and from here in full
@@ -94,7 +95,7 @@ class HarmonicDecoder(nn.Module):
         self.hop_samples = hop_samples
         self.register_buffer("window", hann(window_samples), persistent=False)
         self.bins = window_samples // 2 + 1
-        self.project = nn.Linear(latent_dim + clip_dim + len(self.conditions), width)
+        self.project = Linear(latent_dim + clip_dim + len(self.conditions), width)
         self.stack = FrameStack(
             width=width,
             blocks=blocks,
@@ -105,12 +106,12 @@ class HarmonicDecoder(nn.Module):
         self.excitation = Excitation(sample_rate_hz=sample_rate_hz, hop_samples=hop_samples)
         self.envelope = _Envelope(width, channels, self.bins)
         self.magnitude = whisper(width, channels * self.bins)
-        self.direction = nn.Linear(width, 2 * channels * self.bins)
-        self.course = nn.Linear(width, channels * _COURSE_STEPS)
+        self.direction = Linear(width, 2 * channels * self.bins)
+        self.course = Linear(width, channels * _COURSE_STEPS)
         nn.init.zeros_(self.course.weight)
         nn.init.zeros_(self.course.bias)
         self.tuned_bins = min(self.bins, round(TUNED_HZ / sample_rate_hz * window_samples))
-        self.deviation = nn.Linear(width, channels * self.tuned_bins)
+        self.deviation = Linear(width, channels * self.tuned_bins)
         self.followed = nn.Parameter(torch.full((3, channels * self.bins), _FOLLOWED))
         self.bin_advance = 2 * math.pi * hop_samples / window_samples
         advance = (self.bin_advance * torch.arange(self.bins)).remainder(2 * math.pi)
