@@ -156,7 +156,8 @@ def test_blocks_of_frames_are_the_whole_at_once(
     assert whole.phases is not None
     known = None if n_known is None else whole.phases[:, :n_known]
     for frames in (7, 40):
-        monkeypatch.setattr(harmonic, "_BLOCK_FRAMES", frames)
+        monkeypatch.setattr(harmonic, "_BLOCK_FRAMES", frames * channels)
+        monkeypatch.setattr(harmonic, "_LEAST_BLOCK_FRAMES", 1)
         found = model.decode_on(latent, known)
         peak = float(whole.audio.abs().max())
         torch.testing.assert_close(found.audio, whole.audio, atol=1e-5 * peak, rtol=0)

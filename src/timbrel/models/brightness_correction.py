@@ -1,8 +1,10 @@
 """What brings decoded frames towards a measured spectral centroid, by formula."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
+
+from timbrel.models.linear import linear
 
 _BANDS_PER_OCTAVE = 8
 _SINGLE_BINS = 16
@@ -24,8 +26,8 @@ class BrightnessCorrection(nn.Module):
     `(power of the bins, centroid_hz) -> factor`, by Newton's method on the centroid's logarithm.
     """
 
-    band_of: Int[Tensor, " bin"]
-    sums: Float[Tensor, "bin twice_band"]
+    of_band: Float[Tensor, "bin band"]
+    sums: Float[Tensor, "twice_band bin"]
 
     def __init__(self, *, bins: int, sample_rate_hz: int) -> None:
         super().__init__()
@@ -35,17 +37,17 @@ class BrightnessCorrection(nn.Module):
         in_octaves = _SINGLE_BINS + (above * _BANDS_PER_OCTAVE).floor().long()
         bands = torch.where(index < _SINGLE_BINS, index, in_octaves)
         _, band_of = bands.unique(return_inverse=True)  # a narrow band may hold no bin
-        self.register_buffer("band_of", band_of, persistent=False)
-        level = nn.functional.one_hot(band_of).float()
+        of_band = nn.functional.one_hot(band_of).float()
+        self.register_buffer("of_band", of_band, persistent=False)
         bins_hz = bin_hz * index.clamp_min(0.5)
         self.lowest_hz = float(bins_hz[0])
-        sums = torch.cat([level, bins_hz[:, None] * level], dim=1)
-        self.register_buffer("sums", sums, persistent=False)
+        sums = torch.cat([of_band, bins_hz[:, None] * of_band], dim=1)
+        self.register_buffer("sums", sums.T.contiguous(), persistent=False)
 
     def forward(
         self, power: Float[Tensor, "batch frame bin"], centroid_hz: Float[Tensor, "batch frame"]
     ) -> Float[Tensor, "batch frame bin"]:
-        level, moment = ((power + _LEAST_POWER) @ self.sums).chunk(2, dim=2)
+        level, moment = linear(power + _LEAST_POWER, self.sums).chunk(2, dim=2)
         wanted = centroid_hz.clamp_min(self.lowest_hz)
         now = moment.sum(2) / level.sum(2)
         octaves = (moment / level).log2() - (0.5 * (now * wanted).log2())[..., None]
@@ -59,5 +61,4 @@ class BrightnessCorrection(nn.Module):
             slope = (moment_now * octaves).sum(2) / weighed - (level_now * octaves).sum(2) / total
             missing = (wanted * total / weighed).log()
             tilt = (tilt + missing / (2 * slope).clamp_min(0.2)).clamp(-_MOST_NEPERS, _MOST_NEPERS)
-        factor = (tilt[..., None] * octaves).exp()
-        return factor.gather(2, self.band_of.expand(*factor.shape[:2], -1))
+        return linear((tilt[..., None] * octaves).exp(), self.of_band)

@@ -13,6 +13,7 @@ from timbrel.dsp.stft import hann, istft, power, stft
 from timbrel.models.blocks import FrameStack
 from timbrel.models.brightness_correction import BrightnessCorrection
 from timbrel.models.decoders import NOISE_PERIOD_FRAMES, direction, level, whisper
+from timbrel.models.envelope import SmoothEnvelope
 from timbrel.models.excitation import Excitation
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.linear import Linear
@@ -22,7 +23,7 @@ from timbrel.models.noisiness_correction import quietened
 _ONSET_NEPERS = math.log(2.0)
 _MOST_DEVIATION_BINS = 0.75
 _FOLLOWED = 0.5
-_BLOCK_FRAMES = 256  # of a mono sound: what a processor's cache holds
+_BLOCK_FRAMES, _LEAST_BLOCK_FRAMES = 256, 16  # the first: of one channel, in a processor's cache
 _LOUDNESS_DB = 60.0
 _COURSE_STEPS, _COURSE_NEPERS = 8, (-7.0, 3.0)
 _COURSE_DB = (1.5, 4.0)  # how far the level moves in a frame: from here on, and from here in full
@@ -104,7 +105,7 @@ class HarmonicDecoder(nn.Module):
             dropout=dropout,
         )
         self.excitation = Excitation(sample_rate_hz=sample_rate_hz, hop_samples=hop_samples)
-        self.envelope = _Envelope(width, channels, self.bins)
+        self.envelope = SmoothEnvelope(width, channels, self.bins)
         self.magnitude = whisper(width, channels * self.bins)
         self.direction = Linear(width, 2 * channels * self.bins)
         self.course = Linear(width, channels * _COURSE_STEPS)
@@ -126,7 +127,7 @@ class HarmonicDecoder(nn.Module):
         self.brightness_correction = BrightnessCorrection(
             bins=self.bins, sample_rate_hz=sample_rate_hz
         )
-        self.noise = _Envelope(width, channels, self.bins)
+        self.noise = SmoothEnvelope(width, channels, self.bins)
         self.white = PositionalNoise(channels * self.bins, period_frames=NOISE_PERIOD_FRAMES)
         # The windows that make two frames and measure their levels touch at this distance; and
         # the gain between two frames takes both.
@@ -157,12 +158,11 @@ class HarmonicDecoder(nn.Module):
         code = torch.cat([latent.frames, clip], dim=1).transpose(1, 2)
         features = self.stack(self.project(torch.cat([code, *tracks], dim=2)))
         with torch.autocast(features.device.type, enabled=False):  # exp and FFT want fp32
-            full_scale = self.window.sum() / 2
             tone = self.excitation(given.f0_hz, given.first_cycle)
             tone = stft(tone, self.window, self.hop_samples).transpose(1, 2)
             white = torch.view_as_complex(self.white(n_frames, given.first_frame))
             decode = self._at_once if self.training or not features.is_cpu else self._in_blocks
-            spectrum, phases = decode(features, tone, full_scale * white, given, phases)
+            spectrum, phases = decode(features, tone, white, given, phases)
             spectrum = spectrum.unflatten(2, (self.channels, self.bins))
             spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
@@ -182,7 +182,7 @@ class HarmonicDecoder(nn.Module):
         n_batch, n_frames, _ = features.shape
         spectra: list[Tensor] = []
         phases: list[Tensor] = []
-        length = max(1, _BLOCK_FRAMES // n_batch)
+        length = max(_LEAST_BLOCK_FRAMES, _BLOCK_FRAMES // (n_batch * self.channels))
         for start in range(0, n_frames, length):
             block = slice(max(0, start - 1), start + length)
             before = None if known is None else known[:, block]
@@ -209,12 +209,13 @@ class HarmonicDecoder(nn.Module):
         assert given.confidence is not None
         sure = given.confidence[..., None]
         harmonic, free, noise = self._levels(features, given)
-        share = (1 - (1 - self.free_where_voiced) * sure) * self.window.sum() / 2
+        full_scale = self.window.sum() / 2
+        share = full_scale * (1 - (1 - self.free_where_voiced) * sure)
         free_part, phases = self._free(features, free, share, known)
         parts = _Parts(
             harmonic=self._in_all_channels(tone) * (level(harmonic) * sure),
             free=free_part,
-            noise=white * level(noise),
+            noise=white * (full_scale * level(noise)),
         )
         return self._corrected(parts, given), phases
 
@@ -327,23 +328,3 @@ class _Parts:
     harmonic: Tensor
     free: Tensor
     noise: Tensor
-
-
-class _Envelope(nn.Module):
-    """Log magnitudes of a smooth spectrum, `(batch, frame, channel * bin)`.
-
-    A value for each bin of the lowest eighth, and as many for all the others, with straight lines
-    (of the logarithm) between them: an ear resolves no more there, and it costs a quarter.
-    """
-
-    def __init__(self, width: int, channels: int, bins: int) -> None:
-        super().__init__()
-        self.channels = channels
-        self.low, self.high = bins // 8, bins - bins // 8
-        self.values = whisper(width, 2 * channels * self.low)
-
-    def forward(self, features: Tensor) -> Tensor:
-        values = self.values(features).unflatten(2, (self.channels, -1))
-        low, high = values.flatten(0, 1).float().chunk(2, dim=2)
-        high = nn.functional.interpolate(high, size=self.high, mode="linear", align_corners=True)
-        return torch.cat([low, high], dim=2).unflatten(0, features.shape[:2]).flatten(2)

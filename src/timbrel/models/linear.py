@@ -9,24 +9,28 @@ from torch.autograd.function import once_differentiable
 
 
 class Linear(nn.Linear):
-    """`nn.Linear`; in float32 on a CPU oneDNN computes it, as a convolution of one tap.
+    """`nn.Linear`, computed by `linear`."""
+
+    def forward(self, input: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:
+        return linear(input, self.weight, self.bias)
+
+
+def linear(
+    x: Float[Tensor, "*batch in"],
+    weight: Float[Tensor, "out in"],
+    bias: Float[Tensor, " out"] | None = None,
+) -> Float[Tensor, "*batch out"]:
+    """`x @ weight.T + bias`; in float32 on a CPU by oneDNN, as a convolution of one tap.
 
     torch hands such products to MKL, which does not use AVX-512 on processors of AMD: it takes up
     to twice the time there. The values differ by rounding. Elsewhere, and under autocast, it is
     torch's own. Once differentiable.
     """
-
-    def forward(self, input: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:
-        plain = input.is_cpu and input.dtype == self.weight.dtype == torch.float32
-        if (
-            not plain
-            or input.numel() == 0
-            or torch.is_autocast_enabled("cpu")
-            or not torch.backends.mkldnn.is_available()
-        ):
-            return super().forward(input)
-        product: Tensor = _Product.apply(input, self.weight, self.bias)
-        return product
+    plain = x.is_cpu and x.dtype == weight.dtype == torch.float32 and x.numel() > 0
+    if not plain or torch.is_autocast_enabled("cpu") or not torch.backends.mkldnn.is_available():
+        return nn.functional.linear(x, weight, bias)
+    product: Tensor = _Product.apply(x, weight, bias)
+    return product
 
 
 class _Product(torch.autograd.Function):
@@ -45,10 +49,9 @@ class _Product(torch.autograd.Function):
         by_x, by_weight, by_bias = None, None, None
         rows = gradients[0].reshape(-1, len(weight))
         if ctx.needs_input_grad[0]:
-            by_x = _rows_times(rows, weight.T.contiguous()).view(x.shape)
+            by_x = _rows_times(rows, weight.T).view(x.shape)
         if ctx.needs_input_grad[1]:
-            columns = x.reshape(-1, x.shape[-1]).T.contiguous()
-            by_weight = _rows_times(rows.T.contiguous(), columns)
+            by_weight = _rows_times(rows.T, x.reshape(-1, x.shape[-1]).T)
         if ctx.needs_input_grad[2]:
             by_bias = rows.sum(0)
         return by_x, by_weight, by_bias
