@@ -1,7 +1,7 @@
 """What brings decoded frames towards a measured spectral centroid, by formula."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from timbrel.models.linear import linear
@@ -26,7 +26,7 @@ class BrightnessCorrection(nn.Module):
     `(power of the bins, centroid_hz) -> factor`, by Newton's method on the centroid's logarithm.
     """
 
-    of_band: Float[Tensor, "bin band"]
+    band_of: Int[Tensor, " bin"]
     sums: Float[Tensor, "twice_band bin"]
 
     def __init__(self, *, bins: int, sample_rate_hz: int) -> None:
@@ -37,11 +37,11 @@ class BrightnessCorrection(nn.Module):
         in_octaves = _SINGLE_BINS + (above * _BANDS_PER_OCTAVE).floor().long()
         bands = torch.where(index < _SINGLE_BINS, index, in_octaves)
         _, band_of = bands.unique(return_inverse=True)  # a narrow band may hold no bin
-        of_band = nn.functional.one_hot(band_of).float()
-        self.register_buffer("of_band", of_band, persistent=False)
+        self.register_buffer("band_of", band_of, persistent=False)
+        level = nn.functional.one_hot(band_of).float()
         bins_hz = bin_hz * index.clamp_min(0.5)
         self.lowest_hz = float(bins_hz[0])
-        sums = torch.cat([of_band, bins_hz[:, None] * of_band], dim=1)
+        sums = torch.cat([level, bins_hz[:, None] * level], dim=1)
         self.register_buffer("sums", sums.T.contiguous(), persistent=False)
 
     def forward(
@@ -61,4 +61,5 @@ class BrightnessCorrection(nn.Module):
             slope = (moment_now * octaves).sum(2) / weighed - (level_now * octaves).sum(2) / total
             missing = (wanted * total / weighed).log()
             tilt = (tilt + missing / (2 * slope).clamp_min(0.2)).clamp(-_MOST_NEPERS, _MOST_NEPERS)
-        return linear((tilt[..., None] * octaves).exp(), self.of_band)
+        factor = (tilt[..., None] * octaves).exp()
+        return factor.gather(2, self.band_of.expand(*factor.shape[:2], -1))
