@@ -195,6 +195,22 @@ def pqmf_snr_db() -> list[float]:
     return [10 * math.log10(float(clean.square().sum() / error.square().sum()))]
 
 
+def _tracks(names: tuple[str, ...], *shape: int) -> Any:
+    """Steady tracks of a voiced sound, as far as a decoder asks for them."""
+    import torch
+
+    from timbrel.contracts import Conditions
+
+    values = {
+        "f0_hz": 220.0,
+        "confidence": 1.0,
+        "loudness_db": -30.0,
+        "centroid_hz": 1000.0,
+        "hnr_db": 10.0,
+    }
+    return Conditions(**{name: torch.full(shape, values[name]) for name in names})
+
+
 def train_speed(architecture: str) -> list[float]:
     """A full optimizer step of the default configuration at batch 8 x 65,536 samples."""
     import torch
@@ -211,7 +227,8 @@ def train_speed(architecture: str) -> list[float]:
     reconstruction, penalty = parts.build_reconstruction(config), parts.build_penalty(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     audio, index = _noise(BATCH, 1, CHUNK_SAMPLES), torch.zeros(BATCH, dtype=torch.int64)
-    batch = Batch(audio, audio, index, index)
+    tracks = _tracks(model.conditions, BATCH, CHUNK_SAMPLES // model.hop_samples)
+    batch = Batch(audio, audio, index, index, tracks)
 
     def step() -> None:
         rng = torch_generator(0, 0, "posterior")
@@ -235,8 +252,9 @@ def decoding_speed(architecture: str) -> list[float]:
 
     model = parts.build_model(compose("train", [f"architecture={architecture}", "data=demo"]))
     model.eval()
-    frames = round(DECODED_S * model.latent_values_per_second / model.latent_dim)
-    latent = Latent(_noise(1, model.latent_dim, frames), _noise(1, model.clip_dim))
+    frames = round(DECODED_S * RATE_HZ / model.hop_samples)
+    tracks = _tracks(model.conditions, 1, frames)
+    latent = Latent(_noise(1, model.latent_dim, frames), _noise(1, model.clip_dim), tracks)
 
     def decode() -> None:
         with torch.inference_mode():

@@ -66,6 +66,8 @@ slow = pytest.mark.slow
         pytest.param("cache: decode", marks=slow),
         pytest.param("training: spectral_small", marks=slow),
         pytest.param("decoding: spectral_small", marks=slow),
+        pytest.param("training: harmonic_small", marks=slow),
+        "decoding: harmonic_small",
     ],
 )
 def test_a_figure_in_this_process(checkout: Path, figure: str) -> None:

@@ -7,7 +7,7 @@ import torch
 from numpy.testing import assert_allclose
 from torch import Tensor
 
-from timbrel.dsp.stft import hann, istft, overlap_add, stft
+from timbrel.dsp.stft import hann, istft, overlap_add, power, spectra, stft
 
 
 def _noise(*shape: int) -> Tensor:
@@ -110,3 +110,21 @@ def test_overlap_add_equals_a_naive_loop() -> None:
     assert_allclose(overlap_add(frames, hop), slow, atol=1e-6)
     with pytest.raises(ValueError, match="12 is not a multiple of the hop 5"):
         overlap_add(frames, 5)
+
+
+@pytest.mark.parametrize("samples", [256, 400, 401])
+def test_spectra_and_their_gradient_are_those_of_rfft(samples: int) -> None:
+    window, hop = hann(128), 32
+    audio = _noise(2, 1, samples).double().requires_grad_()
+    window = window.double()
+    found = spectra(audio, window, hop)
+    wanted = torch.fft.rfft(audio.unfold(-1, 128, hop) * window)
+    assert torch.equal(found, wanted)
+    weight = torch.view_as_complex(_noise(*found.shape, 2).double())
+    given, asked = (torch.autograd.grad((x * weight).real.sum(), audio)[0] for x in (found, wanted))
+    assert_allclose(given, asked, atol=1e-12)
+
+
+def test_power_is_the_squared_magnitude() -> None:
+    spectrum = torch.view_as_complex(_noise(3, 5, 2))
+    assert_allclose(power(spectrum), spectrum.abs().square(), rtol=1e-6)

@@ -11,6 +11,7 @@ from timbrel.attributes.measurement import measure
 from timbrel.contracts import TRACKS, Conditions, Latent
 from timbrel.generation.engine import decode_stream
 from timbrel.metrics.frame_rate import frame_rate_lines_db
+from timbrel.models import harmonic
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.encoders import SpectralEncoder
 from timbrel.models.harmonic import HarmonicDecoder
@@ -142,6 +143,25 @@ def test_a_stream_is_the_whole_sound(channels: int, settings: dict[str, bool]) -
         blocks = [latent.cut(start, start + taken) for start in range(0, 300, taken)]
         streamed = np.concatenate(list(decode_stream(model, blocks, block_frames=block_frames)), 1)
         np.testing.assert_allclose(streamed, whole, atol=2e-4 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize("n_known", [None, 1, 20])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_blocks_of_frames_are_the_whole_at_once(
+    channels: int, n_known: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = autoencoder(channels, noise=-6.0, brightness=True, noisiness=True)
+    latent = code(2 ** (7.5 + torch.sin(torch.linspace(0.0, 9.0, FRAMES))), 0.7)
+    whole = model.decode_on(latent, None)
+    assert whole.phases is not None
+    known = None if n_known is None else whole.phases[:, :n_known]
+    for frames in (7, 40):
+        monkeypatch.setattr(harmonic, "_BLOCK_FRAMES", frames * channels)
+        monkeypatch.setattr(harmonic, "_LEAST_BLOCK_FRAMES", 1)
+        found = model.decode_on(latent, known)
+        peak = float(whole.audio.abs().max())
+        torch.testing.assert_close(found.audio, whole.audio, atol=1e-5 * peak, rtol=0)
+        torch.testing.assert_close(found.phases, whole.phases, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0])

@@ -27,8 +27,7 @@ def carried_on(
     n_known = 1 if known is None else known.shape[1]
     if known is not None:
         added = torch.cat([known.to(added.dtype), added[:, n_known:]], dim=1)
-    kept = torch.cat([torch.zeros_like(kept[:, :n_known]), kept[:, n_known:]], dim=1)
-    states: Tensor = _CarriedOn.apply(kept, added)
+    states: Tensor = _CarriedOn.apply(kept, added, n_known)
     return states
 
 
@@ -40,31 +39,28 @@ class _CarriedOn(torch.autograd.Function):
         ctx: Any,
         kept: Complex[Tensor, "batch frame bin"],
         added: Complex[Tensor, "batch frame bin"],
+        n_known: int,
     ) -> Complex[Tensor, "batch frame bin"]:
-        states = added.clone()
-        rows, factors = states.unbind(1), kept.unbind(1)
-        for frame in range(1, len(rows)):
-            rows[frame].addcmul_(rows[frame - 1], factors[frame])
+        states = torch.empty_like(added)
+        states[:, :n_known] = added[:, :n_known]
+        state, given, factors = (x.unbind(1) for x in (states, added, kept))
+        for frame in range(n_known, len(state)):
+            torch.addcmul(given[frame], state[frame - 1], factors[frame], out=state[frame])
         ctx.save_for_backward(kept, states)
+        ctx.n_known = n_known
         return states
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         kept, states = ctx.saved_tensors
         by_added = gradients[0].clone()
         rows, factors = by_added.unbind(1), kept.conj().resolve_conj().unbind(1)
-        for frame in range(len(rows) - 1, 0, -1):
+        for frame in range(len(rows) - 1, ctx.n_known - 1, -1):
             rows[frame - 1].addcmul_(rows[frame], factors[frame])
         by_kept = torch.zeros_like(kept)
-        by_kept[:, 1:] = by_added[:, 1:] * states[:, :-1].conj()
-        return by_kept, by_added
-
-
-def scaled(
-    spectrum: Complex[Tensor, "*#batch bin"], magnitude: Float[Tensor, "*#batch bin"]
-) -> Complex[Tensor, "... bin"]:
-    """The product. torch would make complex numbers of the magnitudes first: twice the time."""
-    return torch.view_as_complex(torch.view_as_real(spectrum) * magnitude[..., None])
+        later = slice(ctx.n_known, None)
+        torch.mul(by_added[:, later], states[:, ctx.n_known - 1 : -1].conj(), out=by_kept[:, later])
+        return by_kept, by_added, None
 
 
 def sinusoids(
@@ -108,38 +104,37 @@ class _Sinusoids(torch.autograd.Function):
         deviation: Float[Tensor, "*batch tuned"],
     ) -> Complex[Tensor, "*batch bin"]:
         ctx.save_for_backward(amplitude, deviation)
-        given, n_tuned = torch.view_as_real(amplitude), deviation.shape[-1]
-        padded = functional.pad(given, (0, 0, _REACH_BINS, _REACH_BINS))
-        padded[..., _REACH_BINS : _REACH_BINS + n_tuned, :] = 0
-        low, high = given[..., :n_tuned, :], given[..., n_tuned:, :]
+        n_tuned = deviation.shape[-1]
+        padded = functional.pad(amplitude, (_REACH_BINS, _REACH_BINS))
+        padded[..., _REACH_BINS : _REACH_BINS + n_tuned] = 0
+        low, high = amplitude[..., :n_tuned], amplitude[..., n_tuned:]
         for place in (-1, 1):
             first = _REACH_BINS + n_tuned + place
-            padded[..., first : first + high.shape[-2], :].add_(high, alpha=-0.5)
+            padded[..., first : first + high.shape[-1]].add_(high, alpha=-0.5)
         for place, weight in enumerate(_lobe(deviation)):
-            padded[..., place : place + n_tuned, :].addcmul_(low, weight[..., None])
-        return torch.view_as_complex(padded[..., _REACH_BINS:-_REACH_BINS, :].contiguous())
+            padded[..., place : place + n_tuned] += low * weight
+        return padded[..., _REACH_BINS:-_REACH_BINS]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         amplitude, deviation = ctx.saved_tensors
         n_tuned = deviation.shape[-1]
-        low = torch.view_as_real(amplitude)[..., :n_tuned, :]
-        given = torch.view_as_real(gradients[0])
-        padded = functional.pad(given, (0, 0, _REACH_BINS, _REACH_BINS))
-        by_amplitude = given.clone()
-        high = by_amplitude[..., n_tuned:, :]
+        low = amplitude[..., :n_tuned]
+        padded = functional.pad(gradients[0], (_REACH_BINS, _REACH_BINS))
+        by_amplitude = gradients[0].clone()
+        high = by_amplitude[..., n_tuned:]
         for place in (-1, 1):
             first = _REACH_BINS + n_tuned + place
-            high.add_(padded[..., first : first + high.shape[-2], :], alpha=-0.5)
+            high.add_(padded[..., first : first + high.shape[-1]], alpha=-0.5)
         with torch.enable_grad():
             d = deviation.detach().requires_grad_()
             lobe = _lobe(d)
         by_weight = []
-        by_low = by_amplitude[..., :n_tuned, :].zero_()
+        by_low = by_amplitude[..., :n_tuned].zero_()
         for place, weight in enumerate(lobe):
-            heard = padded[..., place : place + n_tuned, :]
-            by_low.addcmul_(heard, weight.detach()[..., None])
-            by_weight.append((heard * low).sum(-1))
+            heard = padded[..., place : place + n_tuned]
+            by_low += heard * weight.detach()
+            by_weight.append((heard.real * low.real).addcmul_(heard.imag, low.imag))
         (by_deviation,) = torch.autograd.grad(lobe, d, by_weight)
-        return torch.view_as_complex(by_amplitude), by_deviation
+        return by_amplitude, by_deviation

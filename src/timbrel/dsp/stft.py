@@ -5,9 +5,12 @@ middle of its own hop, and the outermost windows reach into zeros. (`torch.stft(
 one frame more, which would cost a latent vector per clip.)
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
@@ -36,6 +39,51 @@ def stft(
     return torch.fft.rfft(frames * window, dim=-1).transpose(-1, -2)
 
 
+def spectra(
+    audio: Float[Tensor, "*batch time"], window: Float[Tensor, " window"], hop_samples: int
+) -> Complex[Tensor, "*batch frame bin"]:
+    """Spectra of the windows that lie whole in `audio`, the first at its beginning.
+
+    For losses: with a gradient of its own, once differentiable. Autograd would run a complex FFT
+    over both halves of the spectrum. The window is to be whole hops where a gradient is asked for.
+    """
+    found: Tensor = _Spectra.apply(audio, window, hop_samples)
+    return found
+
+
+class _Spectra(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, audio: Tensor, window: Tensor, hop_samples: int) -> Tensor:
+        ctx.save_for_backward(window)
+        ctx.hop_samples, ctx.n_time = hop_samples, audio.shape[-1]
+        return torch.fft.rfft(audio.unfold(-1, len(window), hop_samples) * window, dim=-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (window,) = ctx.saved_tensors
+        gradient = gradients[0].clone()
+        return spectra_adjoint_(gradient, window, ctx.hop_samples, ctx.n_time), None, None
+
+
+def spectra_adjoint_(
+    gradient: Complex[Tensor, "*batch frame bin"],
+    window: Float[Tensor, " window"],
+    hop_samples: int,
+    n_time: int,
+) -> Float[Tensor, "*batch time"]:
+    """The gradient of `n_time` samples whose `spectra` have this one, which is overwritten.
+
+    The adjoint of rfft is n irfft with the interior bins halved.
+    """
+    gradient[..., 0] *= 2.0
+    gradient[..., -1] *= 2.0
+    frames = torch.fft.irfft(gradient, n=len(window), dim=-1).mul_(window * (len(window) / 2))
+    audio = overlap_add(frames.flatten(0, -3), hop_samples)
+    audio = functional.pad(audio, (0, n_time - audio.shape[-1]))  # a tail that no window reached
+    return audio.view(*gradient.shape[:-2], n_time)
+
+
 def istft(
     spectrum: Complex[Tensor, "batch bin frame"],
     window: Float[Tensor, " window"],
@@ -52,6 +100,11 @@ def istft(
     audio = overlap_add(frames, hop_samples)[:, edge : -edge or None]
     norm = overlap_add(energy, hop_samples)[:, edge : -edge or None]
     return audio / norm
+
+
+def power(spectrum: Complex[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Squared magnitudes."""
+    return spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
 
 
 def overlap_add(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from timbrel.dsp.mel import mel_filterbank
 from timbrel.dsp.oscillators import TUNED_HZ
-from timbrel.dsp.stft import hann, stft
+from timbrel.dsp.stft import hann, power, spectra
 from timbrel.losses.spectrogram_distance import SpectrogramDistance
 
 _LEVEL_WINDOW = 2048
@@ -128,9 +128,8 @@ class SpectralLoss(nn.Module):
     def _power(self, audio: Tensor) -> Tensor:
         """Power of every bin: `batch channel frame bin`."""
         n = len(self.level_window)
-        frames = nn.functional.pad(audio, (n // 2, n // 2)).unfold(-1, n, n // 2)
-        spectrum = torch.fft.rfft(frames * self.level_window, dim=-1)
-        return spectrum.real.square() + spectrum.imag.square()
+        padded = nn.functional.pad(audio, (n // 2, n // 2))
+        return power(spectra(padded, self.level_window, n // 2))
 
     def _level(self, given: Tensor, wanted: Tensor, silence: Tensor) -> Tensor:
         floor = silence + _LEVEL_RANGE * wanted.amax((1, 2, 3), keepdim=True)
@@ -148,11 +147,14 @@ class SpectralLoss(nn.Module):
 
     def _phase_advance(self, estimate: Tensor, target: Tensor) -> Tensor:
         window, hop = self.phase_window, len(self.phase_window) // 4
+        edge = 3 * hop // 2
         whole = target.shape[-1] // hop * hop
         given, wanted = (
-            stft(x[..., :whole], window, hop)[..., : self.phase_bins, :] for x in (estimate, target)
+            spectra(nn.functional.pad(x[..., :whole], (edge, edge)), window, hop)
+            for x in (estimate, target)
         )
-        moved, meant = (x[..., 1:] * x[..., :-1].conj() for x in (given, wanted))
+        given, wanted = (x[..., : self.phase_bins] for x in (given, wanted))
+        moved, meant = (x[..., 1:, :] * x[..., :-1, :].conj() for x in (given, wanted))
         silence = (self.silence_rms * window.norm()) ** 2
         cosine = (moved * meant.conj()).real / (moved.abs() * meant.abs() + silence**2)
         weight = meant.abs().sqrt()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from timbrel.dsp.stft import overlap_add
+from timbrel.dsp.stft import power, spectra, spectra_adjoint_
 
 
 class SpectrogramDistance(torch.autograd.Function):
@@ -34,10 +34,10 @@ class SpectrogramDistance(torch.autograd.Function):
         silence_rms: float,
     ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
         spectrum = _spectrum(estimate, window, hop_samples)
-        raw_power = _power(spectrum)
-        power = raw_power.clamp_min(floor**2)
-        wanted_power = _power(_spectrum(target, window, hop_samples)).clamp_min(floor**2)
-        magnitude = power.sqrt()
+        raw_power = power(spectrum)
+        heard_power = raw_power.clamp_min(floor**2)
+        wanted_power = power(_spectrum(target, window, hop_samples)).clamp_min(floor**2)
+        magnitude = heard_power.sqrt()
         wanted = wanted_power.sqrt()
 
         error = magnitude - wanted
@@ -45,18 +45,18 @@ class SpectrogramDistance(torch.autograd.Function):
         noise_energy = silence_rms**2 * (window**2).sum() * n_elements
         norm = (wanted_power.flatten(1).sum(1) + noise_energy).sqrt()
         distance = error.square().flatten(1).sum(1).sqrt()
-        log_ratio = (power / wanted_power).log_()
+        log_ratio = (heard_power / wanted_power).log_()
         log = 0.5 * log_ratio.abs().flatten(1).sum(1) / n_elements
 
         if ctx.needs_input_grad[0]:
             unheard = raw_power <= floor**2
             # d relative / dP and d log / dP, up to the per-example factors applied backwards
             by_relative = error.div_(magnitude)
-            by_log = log_ratio.sign_().div_(power)
+            by_log = log_ratio.sign_().div_(heard_power)
             scale = 1.0 / (2.0 * distance * norm).clamp_min(1e-12)
             ctx.save_for_backward(spectrum, unheard, by_relative, by_log, scale, window)
             ctx.hop_samples = hop_samples
-            ctx.shape = estimate.shape
+            ctx.n_time = estimate.shape[-1]
         return distance / norm, log
 
     @staticmethod
@@ -67,30 +67,16 @@ class SpectrogramDistance(torch.autograd.Function):
         spectrum, unheard, by_relative, by_log, scale, window = ctx.saved_tensors
         per_example = (-1, *[1] * (by_log.dim() - 1))
         n_elements = by_log[0].numel()
-        grad_power = by_relative * (grad_relative * scale).view(per_example)
-        grad_power.addcmul_(by_log, (grad_log / (2.0 * n_elements)).view(per_example))
+        # dP/dX is 2X.
+        grad_power = by_relative * (2.0 * grad_relative * scale).view(per_example)
+        grad_power.addcmul_(by_log, (grad_log / n_elements).view(per_example))
         grad_power.masked_fill_(unheard, 0.0)
-        # dP/dX is 2X. The adjoint of rfft is n irfft with the interior bins halved: that is
-        # n irfft(X dL/dP) with the two real bins doubled.
-        grad_spectrum = spectrum * grad_power
-        grad_spectrum[..., 0] *= 2.0
-        grad_spectrum[..., -1] *= 2.0
-        n_window = len(window)
-        grad_frames = torch.fft.irfft(grad_spectrum, n=n_window, dim=-1).mul_(window * n_window)
-        n_time = ctx.shape[-1]
-        grad_padded = overlap_add(grad_frames.flatten(0, 1), ctx.hop_samples)
-        edge = n_window // 2
-        missing = edge + n_time - grad_padded.shape[-1]  # a tail that no window reached
-        grad = functional.pad(grad_padded, (0, max(0, missing)))[:, edge : edge + n_time]
-        return grad.reshape(ctx.shape), None, None, None, None, None
+        edge, n_time = len(window) // 2, ctx.n_time
+        grad = spectra_adjoint_(spectrum * grad_power, window, ctx.hop_samples, n_time + 2 * edge)
+        return grad[..., edge : edge + n_time], None, None, None, None, None
 
 
 def _spectrum(audio: Tensor, window: Tensor, hop_samples: int) -> Tensor:
     """`batch channel frame bin`, complex; windows reach half their length beyond both ends."""
     edge = len(window) // 2
-    frames = functional.pad(audio, (edge, edge)).unfold(-1, len(window), hop_samples)
-    return torch.fft.rfft(frames * window, dim=-1)
-
-
-def _power(spectrum: Tensor) -> Tensor:
-    return spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+    return spectra(functional.pad(audio, (edge, edge)), window, hop_samples)

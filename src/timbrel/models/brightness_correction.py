@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from timbrel.models.linear import linear
+
 _BANDS_PER_OCTAVE = 8
 _SINGLE_BINS = 16
 _REACH_OCTAVES = 1.0
@@ -25,7 +27,7 @@ class BrightnessCorrection(nn.Module):
     """
 
     band_of: Int[Tensor, " bin"]
-    sums: Float[Tensor, "bin twice_band"]
+    sums: Float[Tensor, "twice_band bin"]
 
     def __init__(self, *, bins: int, sample_rate_hz: int) -> None:
         super().__init__()
@@ -40,12 +42,12 @@ class BrightnessCorrection(nn.Module):
         bins_hz = bin_hz * index.clamp_min(0.5)
         self.lowest_hz = float(bins_hz[0])
         sums = torch.cat([level, bins_hz[:, None] * level], dim=1)
-        self.register_buffer("sums", sums, persistent=False)
+        self.register_buffer("sums", sums.T.contiguous(), persistent=False)
 
     def forward(
         self, power: Float[Tensor, "batch frame bin"], centroid_hz: Float[Tensor, "batch frame"]
     ) -> Float[Tensor, "batch frame bin"]:
-        level, moment = ((power + _LEAST_POWER) @ self.sums).chunk(2, dim=2)
+        level, moment = linear(power + _LEAST_POWER, self.sums).chunk(2, dim=2)
         wanted = centroid_hz.clamp_min(self.lowest_hz)
         now = moment.sum(2) / level.sum(2)
         octaves = (moment / level).log2() - (0.5 * (now * wanted).log2())[..., None]
@@ -59,4 +61,5 @@ class BrightnessCorrection(nn.Module):
             slope = (moment_now * octaves).sum(2) / weighed - (level_now * octaves).sum(2) / total
             missing = (wanted * total / weighed).log()
             tilt = (tilt + missing / (2 * slope).clamp_min(0.2)).clamp(-_MOST_NEPERS, _MOST_NEPERS)
-        return (tilt[..., None] * octaves).exp()[..., self.band_of]
+        factor = (tilt[..., None] * octaves).exp()
+        return factor.gather(2, self.band_of.expand(*factor.shape[:2], -1))

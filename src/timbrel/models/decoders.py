@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from timbrel.contracts import Latent
 from timbrel.dsp.stft import hann, istft
 from timbrel.models.blocks import FrameStack
+from timbrel.models.linear import Linear
 from timbrel.models.noise import PositionalNoise
 
 _LOG_MAGNITUDE_START = math.log(1e-3)  # an untrained decoder whispers
@@ -47,7 +48,7 @@ class SpectralDecoder(nn.Module):
         self.hop_samples = hop_samples
         self.register_buffer("window", hann(window_samples), persistent=False)
         self.bins = window_samples // 2 + 1
-        self.project = nn.Linear(latent_dim + clip_dim, width)
+        self.project = Linear(latent_dim + clip_dim, width)
         self.stack = FrameStack(
             width=width,
             blocks=blocks,
@@ -56,7 +57,7 @@ class SpectralDecoder(nn.Module):
             dropout=dropout,
         )
         self.magnitude = whisper(width, channels * self.bins)
-        self.direction = nn.Linear(width, 2 * channels * self.bins)
+        self.direction = Linear(width, 2 * channels * self.bins)
         self.noise = whisper(width, channels * self.bins)
         self.white = PositionalNoise(channels * self.bins, period_frames=NOISE_PERIOD_FRAMES)
         reach_samples = (window_samples - hop_samples) // 2
@@ -83,9 +84,9 @@ class SpectralDecoder(nn.Module):
         return audio.view(n_batch, self.channels, -1)
 
 
-def whisper(width: int, values: int) -> nn.Linear:
+def whisper(width: int, values: int) -> Linear:
     """A layer of log magnitudes, all of them at -60 dB while nothing is learned."""
-    layer = nn.Linear(width, values)
+    layer = Linear(width, values)
     nn.init.constant_(layer.bias, _LOG_MAGNITUDE_START)
     return layer
 

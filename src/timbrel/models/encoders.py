@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from timbrel.dsp.stft import hann, stft
 from timbrel.models.blocks import FrameStack
+from timbrel.models.linear import Linear
 
 _FLOOR = 1e-7  # -140 dB of a full-scale sine: below a 24-bit recording's own noise
 
@@ -42,7 +43,7 @@ class SpectralEncoder(nn.Module):
         bins = window_samples // 2 + 1
         if not 0 <= phase_bins <= bins:
             raise ValueError(f"phase_bins={phase_bins}: the window has {bins} bins")
-        self.project = nn.Linear(channels * (bins + 2 * phase_bins), width)
+        self.project = Linear(channels * (bins + 2 * phase_bins), width)
         self.stack = FrameStack(
             width=width, blocks=blocks, kernel_frames=kernel_frames, expansion=expansion
         )

@@ -65,7 +65,9 @@ class Excitation(nn.Module):
         place = (phase % 1.0) * _TABLE_SAMPLES
         left = place.long().clamp_max(_TABLE_SAMPLES - 1)
         share = place - left
-        return self.tables[table, left] * (1 - share) + self.tables[table, left + 1] * share
+        left = left + table * self.tables.shape[1]
+        values = self.tables.flatten()
+        return torch.lerp(values.take(left), values.take(left + 1), share)
 
 
 def _wavetables(sample_rate_hz: int) -> Float[Tensor, "table sample"]:

@@ -8,19 +8,22 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from timbrel.contracts import Conditions, Decoded, Latent
-from timbrel.dsp.oscillators import TUNED_HZ, carried_on, scaled, sinusoids
-from timbrel.dsp.stft import hann, istft, stft
+from timbrel.dsp.oscillators import TUNED_HZ, carried_on, sinusoids
+from timbrel.dsp.stft import hann, istft, power, stft
 from timbrel.models.blocks import FrameStack
 from timbrel.models.brightness_correction import BrightnessCorrection
 from timbrel.models.decoders import NOISE_PERIOD_FRAMES, direction, level, whisper
+from timbrel.models.envelope import SmoothEnvelope
 from timbrel.models.excitation import Excitation
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
+from timbrel.models.linear import Linear
 from timbrel.models.noise import PositionalNoise
 from timbrel.models.noisiness_correction import quietened
 
 _ONSET_NEPERS = math.log(2.0)
 _MOST_DEVIATION_BINS = 0.75
 _FOLLOWED = 0.5
+_BLOCK_FRAMES, _LEAST_BLOCK_FRAMES = 256, 16  # the first: of one channel, in a processor's cache
 _LOUDNESS_DB = 60.0
 _COURSE_STEPS, _COURSE_NEPERS = 8, (-7.0, 3.0)
 _COURSE_DB = (1.5, 4.0)  # how far the level moves in a frame: from here on, and from here in full
@@ -93,7 +96,7 @@ class HarmonicDecoder(nn.Module):
         self.hop_samples = hop_samples
         self.register_buffer("window", hann(window_samples), persistent=False)
         self.bins = window_samples // 2 + 1
-        self.project = nn.Linear(latent_dim + clip_dim + len(self.conditions), width)
+        self.project = Linear(latent_dim + clip_dim + len(self.conditions), width)
         self.stack = FrameStack(
             width=width,
             blocks=blocks,
@@ -102,14 +105,14 @@ class HarmonicDecoder(nn.Module):
             dropout=dropout,
         )
         self.excitation = Excitation(sample_rate_hz=sample_rate_hz, hop_samples=hop_samples)
-        self.envelope = _Envelope(width, channels, self.bins)
+        self.envelope = SmoothEnvelope(width, channels, self.bins)
         self.magnitude = whisper(width, channels * self.bins)
-        self.direction = nn.Linear(width, 2 * channels * self.bins)
-        self.course = nn.Linear(width, channels * _COURSE_STEPS)
+        self.direction = Linear(width, 2 * channels * self.bins)
+        self.course = Linear(width, channels * _COURSE_STEPS)
         nn.init.zeros_(self.course.weight)
         nn.init.zeros_(self.course.bias)
         self.tuned_bins = min(self.bins, round(TUNED_HZ / sample_rate_hz * window_samples))
-        self.deviation = nn.Linear(width, channels * self.tuned_bins)
+        self.deviation = Linear(width, channels * self.tuned_bins)
         self.followed = nn.Parameter(torch.full((3, channels * self.bins), _FOLLOWED))
         self.bin_advance = 2 * math.pi * hop_samples / window_samples
         advance = (self.bin_advance * torch.arange(self.bins)).remainder(2 * math.pi)
@@ -124,7 +127,7 @@ class HarmonicDecoder(nn.Module):
         self.brightness_correction = BrightnessCorrection(
             bins=self.bins, sample_rate_hz=sample_rate_hz
         )
-        self.noise = _Envelope(width, channels, self.bins)
+        self.noise = SmoothEnvelope(width, channels, self.bins)
         self.white = PositionalNoise(channels * self.bins, period_frames=NOISE_PERIOD_FRAMES)
         # The windows that make two frames and measure their levels touch at this distance; and
         # the gain between two frames takes both.
@@ -155,21 +158,11 @@ class HarmonicDecoder(nn.Module):
         code = torch.cat([latent.frames, clip], dim=1).transpose(1, 2)
         features = self.stack(self.project(torch.cat([code, *tracks], dim=2)))
         with torch.autocast(features.device.type, enabled=False):  # exp and FFT want fp32
-            full_scale = self.window.sum() / 2
             tone = self.excitation(given.f0_hz, given.first_cycle)
-            tone = stft(tone, self.window, self.hop_samples).transpose(1, 2) / full_scale
-            harmonic, free, noise = self._levels(features, given)
+            tone = stft(tone, self.window, self.hop_samples).transpose(1, 2)
             white = torch.view_as_complex(self.white(n_frames, given.first_frame))
-            free_part, phases = self._free(
-                features, free, 1 - (1 - self.free_where_voiced) * sure, phases
-            )
-            parts = _Parts(
-                harmonic=full_scale
-                * scaled(tone.repeat(1, 1, self.channels), level(harmonic) * sure),
-                free=full_scale * free_part,
-                noise=full_scale * scaled(white, level(noise)),
-            )
-            spectrum = self._corrected(parts, given)
+            decode = self._at_once if self.training or not features.is_cpu else self._in_blocks
+            spectrum, phases = decode(features, tone, white, given, phases)
             spectrum = spectrum.unflatten(2, (self.channels, self.bins))
             spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
@@ -179,6 +172,53 @@ class HarmonicDecoder(nn.Module):
                 audio = audio * self.level_correction.gain(audio, given.loudness_db)
         return Decoded(audio, phases.detach())
 
+    def _in_blocks(
+        self, features: Tensor, tone: Tensor, white: Tensor, given: Conditions, known: Tensor | None
+    ) -> tuple[Complex[Tensor, "batch frame bin"], Complex[Tensor, "batch frame bin"]]:
+        """`_at_once` of so few frames at a time that a processor's cache holds them.
+
+        A block begins with the last frame of the one before: phases go on from there.
+        """
+        n_batch, n_frames, _ = features.shape
+        spectra: list[Tensor] = []
+        phases: list[Tensor] = []
+        length = max(_LEAST_BLOCK_FRAMES, _BLOCK_FRAMES // (n_batch * self.channels))
+        for start in range(0, n_frames, length):
+            block = slice(max(0, start - 1), start + length)
+            before = None if known is None else known[:, block]
+            if start and (before is None or before.shape[1] == 0):
+                before = phases[-1][:, -1:]
+            spectrum, states = self._at_once(
+                features[:, block],
+                tone[:, block],
+                white[:, block],
+                given.cut(block.start, block.stop),
+                before,
+            )
+            spectra.append(spectrum[:, start - block.start :])
+            phases.append(states[:, start - block.start :])
+        return torch.cat(spectra, 1), torch.cat(phases, 1)
+
+    def _at_once(
+        self, features: Tensor, tone: Tensor, white: Tensor, given: Conditions, known: Tensor | None
+    ) -> tuple[Complex[Tensor, "batch frame bin"], Complex[Tensor, "batch frame bin"]]:
+        """The spectrum of all parts, and the phases of the free sinusoids.
+
+        `tone` and `white` are the spectra of the excitation and of the noise.
+        """
+        assert given.confidence is not None
+        sure = given.confidence[..., None]
+        harmonic, free, noise = self._levels(features, given)
+        full_scale = self.window.sum() / 2
+        share = full_scale * (1 - (1 - self.free_where_voiced) * sure)
+        free_part, phases = self._free(features, free, share, known)
+        parts = _Parts(
+            harmonic=self._in_all_channels(tone) * (level(harmonic) * sure),
+            free=free_part,
+            noise=white * (full_scale * level(noise)),
+        )
+        return self._corrected(parts, given), phases
+
     def _corrected(self, parts: "_Parts", given: Conditions) -> Complex[Tensor, "batch frame bin"]:
         """The sum of all parts, every frame with the centroid of its track.
 
@@ -186,14 +226,14 @@ class HarmonicDecoder(nn.Module):
         """
         assert given.loudness_db is not None
         spectrum = parts.harmonic + parts.free + parts.noise
-        power = _power(spectrum)
-        factor = self._tilt(power, given)
+        found = power(spectrum)
+        factor = self._tilt(found, given)
         if not self.training:
-            factor = factor * self.level_correction.lift(power * factor**2, given.loudness_db)
+            factor = factor * self.level_correction.lift(found * factor**2, given.loudness_db)
             if "hnr_db" in self.conditions:
                 spectrum = self._quietened(parts, factor, given)
-                power = _power(spectrum)
-            factor = factor * self._tilt(power * factor**2, given)
+                found = power(spectrum)
+            factor = factor * self._tilt(found * factor**2, given)
         return spectrum * factor
 
     def _quietened(
@@ -203,22 +243,26 @@ class HarmonicDecoder(nn.Module):
         assert given.hnr_db is not None
         assert given.confidence is not None
         square = factor.square()
-        of_noise = self.hop_samples / len(self.window) * _power(parts.noise)
+        of_noise = self.hop_samples / len(self.window) * power(parts.noise)
         of_harmonic, of_rest = quietened(
-            (_power(parts.harmonic) * square).sum(2),
-            ((_power(parts.free) + of_noise) * square).sum(2),
+            (power(parts.harmonic) * square).sum(2),
+            ((power(parts.free) + of_noise) * square).sum(2),
             hnr_db=given.hnr_db,
             confidence=given.confidence,
         )
         rest = parts.free + parts.noise
         return parts.harmonic * of_harmonic[..., None] + rest * of_rest[..., None]
 
-    def _tilt(self, power: Tensor, given: Conditions) -> Float[Tensor, "batch frame #bin"]:
+    def _tilt(self, found: Tensor, given: Conditions) -> Float[Tensor, "batch frame #bin"]:
+        """The factors that bring bins of the power `found` to the centroid of the track."""
         if "centroid_hz" not in self.conditions:
-            return torch.ones_like(power[..., :1])
+            return torch.ones_like(found[..., :1])
         assert given.centroid_hz is not None
-        power = power.unflatten(2, (self.channels, self.bins)).sum(2)
-        return self.brightness_correction(power, given.centroid_hz).repeat(1, 1, self.channels)
+        found = found.unflatten(2, (self.channels, self.bins)).sum(2)
+        return self._in_all_channels(self.brightness_correction(found, given.centroid_hz))
+
+    def _in_all_channels(self, bins: Tensor) -> Tensor:
+        return bins if self.channels == 1 else bins.repeat(1, 1, self.channels)
 
     def _course(self, features: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch channel time"]:
         """The envelope within frames: 1 while nothing is learned, straight between steps' middles.
@@ -259,18 +303,15 @@ class HarmonicDecoder(nn.Module):
         deviation = _MOST_DEVIATION_BINS * torch.tanh(self.deviation(features).float())
         deviation = deviation.unflatten(2, (self.channels, self.tuned_bins))
         rises = log_magnitude.detach().diff(dim=1) > _ONSET_NEPERS
-        begins = nn.functional.pad(rises, (0, 0, 1, 0), value=True)
+        begins = nn.functional.pad(rises, (0, 0, 1, 0), value=True).float()
+        goes_on = (1 - begins).unflatten(2, (self.channels, self.bins))
+        low, high = goes_on.split([self.tuned_bins, self.bins - self.tuned_bins], dim=3)
+        turn = torch.polar(low, self.bin_advance * deviation) * self.turn[: self.tuned_bins]
+        turn = torch.cat([turn, high * self.turn[self.tuned_bins :]], dim=3).flatten(2)
         real, imaginary, to_unit = direction(self.direction(features))
         to_unit = to_unit * begins
-        turn = torch.polar(torch.ones_like(deviation), self.bin_advance * deviation)
-        turn = turn * self.turn[: self.tuned_bins]
-        high = self.turn[self.tuned_bins :].expand(*turn.shape[:3], -1)
-        phases = carried_on(
-            torch.cat([turn, high], dim=3).flatten(2).masked_fill(begins, 0.0),
-            torch.complex(to_unit * real, to_unit * imaginary),
-            known,
-        )
-        amplitude = scaled(phases, level(log_magnitude) * share)
+        phases = carried_on(turn, torch.complex(to_unit * real, to_unit * imaginary), known)
+        amplitude = phases * (level(log_magnitude) * share)
         amplitude = amplitude.unflatten(2, (self.channels, self.bins))
         spectrum = sinusoids(amplitude, deviation)
         return spectrum.flatten(2), phases
@@ -287,27 +328,3 @@ class _Parts:
     harmonic: Tensor
     free: Tensor
     noise: Tensor
-
-
-def _power(spectrum: Complex[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    return spectrum.real.square() + spectrum.imag.square()
-
-
-class _Envelope(nn.Module):
-    """Log magnitudes of a smooth spectrum, `(batch, frame, channel * bin)`.
-
-    A value for each bin of the lowest eighth, and as many for all the others, with straight lines
-    (of the logarithm) between them: an ear resolves no more there, and it costs a quarter.
-    """
-
-    def __init__(self, width: int, channels: int, bins: int) -> None:
-        super().__init__()
-        self.channels = channels
-        self.low, self.high = bins // 8, bins - bins // 8
-        self.values = whisper(width, 2 * channels * self.low)
-
-    def forward(self, features: Tensor) -> Tensor:
-        values = self.values(features).unflatten(2, (self.channels, -1))
-        low, high = values.flatten(0, 1).float().chunk(2, dim=2)
-        high = nn.functional.interpolate(high, size=self.high, mode="linear", align_corners=True)
-        return torch.cat([low, high], dim=2).unflatten(0, features.shape[:2]).flatten(2)

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from timbrel.audio.level import k_weighting
-from timbrel.dsp.stft import stft
+from timbrel.dsp.stft import power, stft
 
 SILENT_DB = -120.0
 _LEAST_POWER = 1e-16
@@ -43,9 +43,12 @@ class LevelCorrection(nn.Module):
         peak would be made up for by noise everywhere else.
         """
         power = power * self.heard.repeat(self.channels)
-        smooth = nn.functional.avg_pool1d(power, _PEAK_BINS, 1, _PEAK_BINS // 2)
-        ratio = smooth / (smooth.amax(2, keepdim=True) + _LEAST_POWER)
-        share = ratio.square() / (ratio.square() + _PEAK_SHARE)
+        around = nn.functional.pad(power, (_PEAK_BINS // 2, _PEAK_BINS // 2))
+        smooth = torch.zeros_like(power)  # avg_pool1d takes eight times as long
+        for place in range(_PEAK_BINS):
+            smooth.add_(around[..., place : place + power.shape[2]], alpha=1 / _PEAK_BINS)
+        ratio = (smooth / (smooth.amax(2, keepdim=True) + _LEAST_POWER)).square()
+        share = ratio / (ratio + _PEAK_SHARE)
         # The x with sum(power * (1 + x * share)^2) = wanted.
         weighed = power * share
         missing = _power_of(loudness_db) - power.sum(2)
@@ -58,9 +61,8 @@ class LevelCorrection(nn.Module):
         self, audio: Float[Tensor, "batch channel time"], loudness_db: Float[Tensor, "batch frame"]
     ) -> Float[Tensor, "batch 1 time"]:
         """What brings every frame to its level, in straight lines between their middles."""
-        spectrum = stft(audio, self.window, self.hop_samples)
-        power = (spectrum.real.square() + spectrum.imag.square()).sum(1)
-        gain = (_power_of(loudness_db) / (self.heard @ power + _LEAST_POWER)).sqrt()
+        found = self.heard @ power(stft(audio, self.window, self.hop_samples)).sum(1)
+        gain = (_power_of(loudness_db) / (found + _LEAST_POWER)).sqrt()
         return nn.functional.interpolate(
             gain[:, None], scale_factor=float(self.hop_samples), mode="linear"
         )

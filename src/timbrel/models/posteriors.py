@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from timbrel.contracts import Latent, Posterior
+from timbrel.models.linear import Linear
 
 _LOG_VAR_START = -4.0  # a quiet start: the decoder learns before the noise rises to meet the prior
 _LOG_VAR_RANGE = (-14.0, 4.0)
@@ -76,7 +77,7 @@ class _Nothing(nn.Module):
 def _head(width: int, dim: int, bias: float = 0.0) -> nn.Module:
     if dim == 0:
         return _Nothing()
-    layer = nn.Linear(width, dim)
+    layer = Linear(width, dim)
     nn.init.constant_(layer.bias, bias)
     return layer
 
