@@ -118,3 +118,22 @@ def test_what_is_best_at_both_ends_is_kept(sound: Playable) -> None:
     assert kept
     assert still not in kept
     assert_array_equal(values["still"][0, 0], values["still"][0, 1])
+
+
+def test_what_moves_every_sound_is_chosen_before_what_moves_most_of_them_farther() -> None:
+    """Of ten sounds four have no attack that a warp could move; the ramp moves all of them."""
+    way = np.linspace(-0.5, 0.5, POSITIONS)
+    still = np.zeros((10, POSITIONS, len(AXES)))
+    warped, ramped = still.copy(), still.copy()
+    warped[:6, :, PLACE["attack"]] = 2 * way
+    ramped[:, :, PLACE["attack"]] = 0.8 * way
+    moved = {"nothing": still, "attack_warp": warped, "attack_ramp": ramped}
+    candidates = [Candidate(name, 1.0) for name in ("attack_warp", "attack_ramp")]
+    best = [chosen("attack", [one], moved, SPREAD, 0) for one in candidates]
+    assert best[0] is not None
+    assert best[1] is not None
+    assert best[0].score.sdot > best[1].score.sdot
+    assert (best[0].merit, best[1].merit) == (0.0, pytest.approx(best[1].score.sdot))
+    choice = chosen("attack", candidates, moved, SPREAD, 0)
+    assert choice is not None
+    assert choice.candidate.name == "attack_ramp"

@@ -67,6 +67,10 @@ class Candidate:
         """Whether it works on the decoded sound alone."""
         return self.name in OPERATORS and OPERATORS[self.name].behind
 
+    def made_for(self, axis: str) -> bool:
+        """Whether it is an operator of that axis."""
+        return self.name in OPERATORS and OPERATORS[self.name].axis == axis
+
     @property
     def directions(self) -> dict[str, Array]:
         """Its direction by its name; none of an operator."""

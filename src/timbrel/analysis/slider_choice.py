@@ -17,11 +17,14 @@ from timbrel.metrics.sliders import AXES, PLACE, SliderScore, on_axes, pitched, 
 from timbrel.randomness import numpy_generator
 
 POSITIONS, LEAST_POSITIONS = 9, 5
+LEAST_PURITY = 0.4
+"""The least lower quartile of the anchors' purity of a slider that is ok."""
 NOTHING_MOVED = "nothing"
 """The name of what is no candidate: the same sounds in other takes."""
 
 _SILENT = 1e-5
 _MOST_BROKEN = 0.25  # of the anchors
+_LEAST_LEAK = 0.1  # spreads: what is less is not made up for
 _MENDS = {"brightness": "brightness", "hnr": "balance"}
 
 Array = NDArray[np.float64]
@@ -143,6 +146,19 @@ class Choice:
         """The position at which the sound is as it is."""
         return int(np.abs(self.way[self.candidate.name]).argmin())
 
+    @property
+    def merit(self) -> float:
+        """What choices are ranked by."""
+        return merit(self.score)
+
+
+def merit(score: SliderScore) -> float:
+    """SDOT, and less where a quarter of the anchors is not as pure as a slider must be.
+
+    A warp of the attack does nothing to a hit without one: the median of few anchors may not tell.
+    """
+    return score.sdot * min(1.0, score.purity_p25 / LEAST_PURITY)
+
 
 def chosen(
     axis: str,
@@ -171,17 +187,17 @@ def chosen(
                 score = slider_score(
                     values[:, part], axis, spread, origin, rng, null=moved[NOTHING_MOVED], draws=0
                 )
-                if best is None or score.sdot > best.score.sdot:
+                if best is None or merit(score) > best.merit:
                     moves = _rising(course[part], origin)
                     way = {candidate.name: amounts[part]}
                     best = Choice(candidate, way, moves, part, score)
     return best
 
 
-def better(one: Choice | None, other: Choice | None) -> Choice | None:
-    """The choice with the higher score."""
-    made = [choice for choice in (one, other) if choice is not None]
-    return max(made, key=lambda choice: choice.score.sdot, default=None)
+def better(*choices: Choice | None) -> Choice | None:
+    """The choice with the highest merit."""
+    made = [choice for choice in choices if choice is not None]
+    return max(made, key=lambda choice: choice.merit, default=None)
 
 
 def compensated(
@@ -203,6 +219,8 @@ def compensated(
         if other == axis or operator == choice.candidate.name or operator not in moved:
             continue
         leak = np.nan_to_num(course_of(own, other, middle)[choice.part])
+        if np.ptp(leak) < _LEAST_LEAK * spread[PLACE[other]]:
+            continue
         reach = OPERATORS[operator].reach
         amounts = np.linspace(-reach, reach, POSITIONS)
         response = course_of(moved[operator], other, middle)
@@ -217,7 +235,7 @@ def compensated(
     score = slider_score(
         values, axis, spread, choice.origin, rng, null=moved[NOTHING_MOVED], draws=0
     )
-    if score.sdot <= choice.score.sdot or safe_positions(values, choice.origin) != (
+    if merit(score) <= choice.merit or safe_positions(values, choice.origin) != (
         0,
         len(choice.moves) - 1,
     ):

@@ -23,6 +23,7 @@ from timbrel.analysis.slider_candidates import (
 )
 from timbrel.analysis.slider_choice import (
     LEAST_POSITIONS,
+    LEAST_PURITY,
     NOTHING_MOVED,
     POSITIONS,
     Choice,
@@ -52,12 +53,13 @@ from timbrel.metrics.sliders import (
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import numpy_generator
 
-LEAST_SDOT, LEAST_PURITY = 0.6, 0.4
-"""A slider is ok from this SDOT on, above its null, and from this lower quartile of purity on."""
+LEAST_SDOT = 0.6
+"""A slider is ok from this SDOT on, if it is above its null, and pure in most sounds."""
 HELD_SHARE = 0.15
 """An attribute is held where the median error of reconstructions is at most this of its range."""
 
 _FEWEST_HELD = 3
+_FEWEST_TEST = 3
 _LANDINGS = (0.3, 0.7)
 _SILENT_PEAK = 1e-4
 
@@ -122,11 +124,19 @@ def find_sliders(
         reason = "the model is mono" if axis.name == "width" and model.channels == 1 else ""
         reason = reason or not_held(axis.name, ranges, reconstruction_errors)
         by_chance = chosen(axis.name, random, moved, spread, seed)
-        inside = chosen(axis.name, [c for c in tried if not c.behind], moved, spread, seed)
-        behind = chosen(axis.name, [c for c in tried if c.behind], moved, spread, seed)
+        own = [[c] for c in tried if not c.behind and c.made_for(axis.name)]
+        rest = [c for c in tried if not c.behind and not c.made_for(axis.name)]
+        inside, behind = (
+            better(
+                *(
+                    compensated(choice, axis.name, validation, moved, spread, seed)
+                    for group in groups
+                    if (choice := chosen(axis.name, group, moved, spread, seed)) is not None
+                )
+            )
+            for groups in ([*own, rest], [[c for c in tried if c.behind]])
+        )
         choice = better(inside, behind)
-        if choice is not None:
-            choice = compensated(choice, axis.name, validation, moved, spread, seed)
         progress(f"judged {axis.name}")
         slider = _judged(axis.name, choice, by_chance, test, null, spread, seed)
         if reason and behind is not None and choice is not behind:  # it needs nothing of the model
@@ -219,6 +229,8 @@ def _judged(
 def _why_weak(score: SliderScore, null: SliderScore) -> str:
     if not score.n:
         return "no test sound has it"
+    if score.n < _FEWEST_TEST:
+        return f"too few test sounds have it ({score.n}; {_FEWEST_TEST} or more can tell)"
     if score.sdot < LEAST_SDOT:
         leak = f", {score.leaks_to} moves along" if score.leaks_to and score.purity < 0.8 else ""
         return f"SDOT {score.sdot:.2f} is below {LEAST_SDOT}{leak}"
