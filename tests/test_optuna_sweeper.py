@@ -23,6 +23,11 @@ PRUNERS = sorted(path.stem for path in (SWEEPER / "pruner").glob("*.yaml"))
 READY = sorted(path.stem for path in (conf_folder() / "sweep").glob("*.yaml"))
 
 
+def slow_but(fast: str, names: list[str]) -> list:
+    """Every name; each but one starts Hydra and Optuna once more in the slow tests alone."""
+    return [name if name == fast else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 class Formula:
     """A training whose numbers follow from its config; it reports where there is a pruner."""
 
@@ -50,7 +55,7 @@ def study(folder: Path = Path("sweeps/s"), direction: str = "minimize"):
     return join_study(open_storage(str(folder / "journal.log")), folder.name, [direction])[0]
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", slow_but("tpe", SAMPLERS))
 def test_every_sampler_draws(name: str, here, capsys) -> None:
     missing = name == "cmaes" and find_spec("cmaes") is None
     words = [f"hydra/sweeper/sampler={name}", "hydra.sweeper.n_trials=3", RATE]
@@ -65,14 +70,14 @@ def test_every_sampler_draws(name: str, here, capsys) -> None:
     assert [note.number for note in job.notes] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("name", PRUNERS)
+@pytest.mark.parametrize("name", slow_but("median", PRUNERS))
 def test_every_pruner_is_asked(name: str, here) -> None:
     job = searched(f"hydra/sweeper/pruner={name}", "hydra.sweeper.n_trials=3", RATE)
     reported = [bool(trial.intermediate_values) for trial in study().trials]
     assert reported == [name != "none"] * 3 == [note.pruner is not None for note in job.notes]
 
 
-@pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize("name", slow_but("loss_weights", READY))
 def test_ready_searches_draw(name: str, here, capsys) -> None:
     text = (conf_folder() / "sweep" / f"{name}.yaml").read_text()
     assert text.startswith("# @package _global_\n")

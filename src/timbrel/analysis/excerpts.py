@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ MOST_HELD_OUT = 64
 _SILENT_PEAK = 1e-3
 
 Audio = NDArray[np.float32]
+Item = TypeVar("Item")
 
 
 def of_events(segments: Sequence[Segment]) -> bool:
@@ -54,10 +56,14 @@ def unseen(split: Split) -> list[Segment]:
     return [segment for segment in held_out if segment.clip.clip_id not in trained_on]
 
 
-def thinned(segments: Sequence[Segment], most: int) -> list[Segment]:
-    """At most `most` of them, evenly spread."""
-    n = len(segments)
-    return [segments[i * n // most] for i in range(most)] if n > most else [*segments]
+def thinned(items: Sequence[Item], most: int) -> list[Item]:
+    """At most `most` of them, evenly spread: recordings stand in the order of their names.
+
+    >>> thinned(["noise 1", "noise 2", "pluck 1", "pluck 2"], 2)
+    ['noise 1', 'pluck 1']
+    """
+    n = len(items)
+    return [items[i * n // most] for i in range(most)] if n > most else [*items]
 
 
 def clip_samples(segments: Sequence[Segment], excerpt_samples: int, *, events: bool) -> int:

@@ -16,7 +16,7 @@ from timbrel.analysis.disentanglement import (
     disentanglement_of_recordings,
     write_disentanglement,
 )
-from timbrel.analysis.excerpts import sounding
+from timbrel.analysis.excerpts import sounding, thinned
 from timbrel.analysis.gates import Gate, replace_gates
 from timbrel.analysis.slider_candidates import PROFILES, Codes
 from timbrel.analysis.slider_gates import slider_gates
@@ -257,7 +257,7 @@ def _anchors(
     model: Autoencoder, heard: Sequence[_Heard], prior: Prior, count: int, first_seed: int
 ) -> list[tuple[str, Playable]]:
     """`count` sounds: held-out recordings, and new ones of the prior where these are too few."""
-    found = [(one.name, one.sound) for one in heard[:count]]
+    found = [(one.name, one.sound) for one in thinned(heard, count)]
     longest = round(ANCHOR_S * model.sample_rate_hz)
     seed = first_seed
     while len(found) < count:
