@@ -117,6 +117,7 @@ def test_the_first_trial_is_the_config_as_it_is(here) -> None:
     assert own.configs[0].trainer.learning_rate != usual.trainer.learning_rate
 
 
+@pytest.mark.slow
 def test_conditions_and_fixed_values_of_params(here) -> None:
     file = here / "conf" / "sweep" / "own.yaml"
     file.parent.mkdir(parents=True)
@@ -236,6 +237,7 @@ def test_only_a_search_imports_optuna(words, here) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_and_several_objectives_have_a_front(here, capsys) -> None:
     words = [RATE, "hydra.sweeper.objectives=[validation/mrstft,model/real_time]"]
     words += ["hydra/sweeper/pruner=median", "hydra.sweeper.constraints=['gates/diversity >= 0']"]
