@@ -15,11 +15,11 @@ from timbrel.audio.export import ExportSettings
 from timbrel.config import checks as config_checks
 from timbrel.config.bounds import Bounds
 from timbrel.config.choices import DataKind, Downmix, Short, Source
+from timbrel.config.generate_schema import GenerateConfig
 from timbrel.config.schema import (
     AnalyzeConfig,
     DataConfig,
     EvaluateConfig,
-    GenerateConfig,
     InspectConfig,
     PriorStageConfig,
     TrainConfig,

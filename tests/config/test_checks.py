@@ -9,13 +9,13 @@ import pytest
 
 from timbrel.config import checks as config_checks
 from timbrel.config.choices import Accelerator, DataKind, ExportFormat, Precision, Source
+from timbrel.config.generate_schema import GenerateConfig
 from timbrel.config.limits import DEFAULTS, LimitsConfig
 from timbrel.config.options import conf_folder, options
 from timbrel.config.schema import (
     DataConfig,
     EvaluateConfig,
     EvaluateSection,
-    GenerateConfig,
     InspectConfig,
     TrainConfig,
 )

@@ -23,7 +23,7 @@ from timbrel.audio.names import readable
 from timbrel.audio.origin import comment_of, mark
 from timbrel.audio.resample import resample_blocks
 from timbrel.config.bounds import refuse, value_problems
-from timbrel.config.schema import ExportConfig
+from timbrel.config.generate_schema import ExportConfig
 from timbrel.config.values import encoding_problems
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import check_room, replacing, temporary

@@ -21,6 +21,7 @@ from timbrel.config.choices import (
     TextureKind,
 )
 from timbrel.config.counterfactual import counterfactual_problems
+from timbrel.config.generate_schema import GenerateConfig
 from timbrel.config.objective import objective_problems
 from timbrel.config.phases import phase_problems
 from timbrel.config.schema import (
@@ -29,7 +30,6 @@ from timbrel.config.schema import (
     DeviceConfig,
     EvaluateConfig,
     EvaluateSection,
-    GenerateConfig,
     InspectConfig,
     LoggerConfig,
     PriorConfig,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from timbrel.config.choices import Source
-from timbrel.config.schema import GenerateConfig
+from timbrel.config.generate_schema import GenerateConfig
 from timbrel.config.values import PRESET
 from timbrel.errors import folder_fault, override_text
 from timbrel.paths import user_path

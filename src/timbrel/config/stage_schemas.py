@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from timbrel.config.generate_schema import GenerateConfig
 from timbrel.config.schema import (
     AnalyzeConfig,
     EvaluateConfig,
-    GenerateConfig,
     InspectConfig,
     PriorStageConfig,
     TrainConfig,

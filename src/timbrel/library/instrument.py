@@ -210,7 +210,7 @@ class Instrument:
         if lead is not None:
             drawn, follows = followed_draw(self.model, self.mapper, drawn, lead, asked)
         shaping = {key: getattr(settings, key) for key in ("gain_db", "fade_in_s", "fade_out_s")}
-        n_samples, landings = drawn.source.n_samples, ()
+        n_samples, audio, landings = drawn.source.n_samples, drawn.audio, ()
         if given.moves:
             made = controlled_draw(
                 self.model,
@@ -220,18 +220,12 @@ class Instrument:
                 precise=settings.precise,
                 name=self.name,
             )
-            n_samples, landings = made.audio.shape[1], made.landings
-            if asked is not None:
-                n_samples = min(n_samples, asked)
-            blocks = shape(
-                [made.audio], n_samples=n_samples, rate_hz=self.sample_rate_hz, **shaping
-            )
-        elif drawn.audio is not None:
-            blocks = shape(
-                [drawn.audio], n_samples=n_samples, rate_hz=self.sample_rate_hz, **shaping
-            )
-        else:
+            audio, landings = made.audio, made.landings
+            n_samples = audio.shape[1] if asked is None else min(audio.shape[1], asked)
+        if audio is None:
             blocks = render(self.model, drawn.source, **shaping)
+        else:
+            blocks = shape([audio], n_samples=n_samples, rate_hz=self.sample_rate_hz, **shaping)
         own_samples = n_samples
         if drawn.ends and asked is not None and asked > n_samples:
             blocks = chain(blocks, silence(self.model.channels, asked - n_samples))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrel.config.bounds import check_values, refuse
-from timbrel.config.schema import GenerateConfig
+from timbrel.config.generate_schema import GenerateConfig
 from timbrel.config.sources import ends, pair_problems, span_problems
 from timbrel.contracts import Latent
 from timbrel.errors import UserError

@@ -135,21 +135,14 @@ def analyse_run(config: DictConfig) -> int:
 
 def _log_to_wandb(trained: DictConfig, folder: Path, gates: Sequence[Gate]) -> None:
     """Add the analysis and its gates to the run's own W&B run, where its training had one."""
-    logger = trained.logger
-    if logger.kind != "wandb":
+    if trained.logger.kind != "wandb":
         return
+    from timbrel.stages.watchers import wandb_settings
     from timbrel.training.wandb_analysis import log_analysis
-    from timbrel.training.wandb_log import WandbSettings, log_gates, start_run
+    from timbrel.training.wandb_log import log_gates, start_run
 
-    settings = WandbSettings(
-        mode=str(logger.mode),
-        project=logger.project,
-        group=logger.group,
-        tags=tuple(logger.tags),
-        name=None,
-    )
     where = f"the analysis is complete without it, in {folder / ANALYSIS_FOLDER}"
-    run = start_run(settings, folder, {}, otherwise=where)
+    run = start_run(wandb_settings(trained.logger, None), folder, {}, otherwise=where)
     run.send(lambda begun: log_analysis(begun, folder))
     run.send(lambda begun: log_gates(begun, gates))
     run.finish()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -20,6 +20,9 @@ from timbrel.training.compute import Compute
 from timbrel.training.console import Console
 from timbrel.training.held_out_audio import HeldOutAudio, HeldOutClip, choose_clips
 from timbrel.training.metrics_log import MetricsLog
+
+if TYPE_CHECKING:
+    from timbrel.training.wandb_log import WandbSettings
 
 _CLIP_CHUNKS = 2  # length of a logged held-out clip, at most
 _CLEAN_CHUNKS = 16  # training chunks scored beside the held-out ones, at most
@@ -88,17 +91,11 @@ def watchers(
         callbacks.append(audio)
     wandb_run = None
     if config.logger.kind == "wandb":
-        from timbrel.training.wandb_log import WandbLog, WandbSettings, start_run
+        from timbrel.training.wandb_log import WandbLog, start_run
 
-        logger = config.logger
-        settings = WandbSettings(
-            mode=str(logger.mode),
-            project=logger.project,
-            group=logger.group,
-            tags=tuple(logger.tags),
-            # A fixed folder's own name, such as seed0, is no other study's or cell's.
-            name=f"{config.name} {folder.name}" if fixed_folder() else folder.name,
-        )
+        # A fixed folder's own name, such as seed0, is no other study's or cell's.
+        name = f"{config.name} {folder.name}" if fixed_folder() else folder.name
+        settings = wandb_settings(config.logger, name)
         flat = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
         wandb_run = start_run(settings, folder, flat)
         callbacks.append(WandbLog(wandb_run, curves, audio, alarms))
@@ -112,6 +109,19 @@ def watchers(
     callbacks += with_own(callbacks, curves, config, added)
     callbacks.append(Checkpoints(folder, validation, clock, trainer.checkpoint_every_steps))
     return callbacks, wandb_run
+
+
+def wandb_settings(logger: DictConfig, name: str | None) -> "WandbSettings":
+    """How the W&B run of a config's `logger` is begun, or gone on with where it has no `name`."""
+    from timbrel.training.wandb_log import WandbSettings
+
+    return WandbSettings(
+        mode=str(logger.mode),
+        project=logger.project,
+        group=logger.group,
+        tags=tuple(logger.tags),
+        name=name,
+    )
 
 
 def _watches(config: DictConfig, name: str) -> bool:
