@@ -36,7 +36,7 @@ SLIDER_LIMITS = {
         better="higher",
         held="sliders change a sound evenly along their way ({counts}; 1: in equal steps)",
         broken="sliders change a sound in a jump ({counts}; 0: in one step): raise the penalty "
-        "(latent=vae or beta_vae), or train on more recordings",
+        "(latent.weights.kl=1, or latent=beta_vae), or train on more recordings",
     ),
 }
 """By the name of the gate, in the order of tables."""
