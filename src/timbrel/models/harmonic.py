@@ -31,6 +31,7 @@ _NEPERS_PER_DB = math.log(10) / 20
 # These bring the logarithms of f0 and of the centroid to about -1...1.
 _F0_CENTRE_HZ, _CENTROID_CENTRE_HZ, _OCTAVES = 200.0, 1000.0, 3.0
 _HNR_DB = 20.0
+_LEAST_POWER = 1e-14
 
 
 class HarmonicDecoder(nn.Module):
@@ -212,12 +213,30 @@ class HarmonicDecoder(nn.Module):
         full_scale = self.window.sum() / 2
         share = full_scale * (1 - (1 - self.free_where_voiced) * sure)
         free_part, phases = self._free(features, free, share, known)
-        parts = _Parts(
-            harmonic=self._in_all_channels(tone) * (level(harmonic) * sure),
-            free=free_part,
-            noise=white * (full_scale * level(noise)),
-        )
+        tonal = self._in_all_channels(tone) * (level(harmonic) * sure)
+        magnitude = full_scale * level(noise)
+        if given.balance_db is not None and "hnr_db" in self.conditions:
+            magnitude = self._with_breath(magnitude, full_scale * level(harmonic), tonal, given)
+        parts = _Parts(tonal, free_part, white * magnitude)
         return self._corrected(parts, given), phases
+
+    def _with_breath(
+        self, magnitude: Tensor, envelope: Tensor, tonal: Tensor, given: Conditions
+    ) -> Float[Tensor, "batch frame bin"]:
+        """The magnitude of noise, and as much in the tone's colour as `balance_db` below 0 asks for.
+
+        What was learned has no colour where a tone has hardly any noise. Powers of noise add up,
+        so it takes the difference of what it is and what it shall be beside the tone.
+        """
+        assert given.balance_db is not None
+        assert given.hnr_db is not None
+        assert given.confidence is not None
+        before_db = given.hnr_db - given.balance_db  # the track has gone along
+        more = 10 ** (-given.hnr_db / 10) - 10 ** (-before_db / 10)
+        wanted = power(tonal).sum(2) * more.clamp_min(0.0) * given.confidence
+        of_noise = self.hop_samples / len(self.window) * envelope.square().sum(2)
+        gain = wanted / of_noise.clamp_min(_LEAST_POWER)
+        return (magnitude.square() + gain[..., None] * envelope.square()).sqrt()
 
     def _corrected(self, parts: "_Parts", given: Conditions) -> Complex[Tensor, "batch frame bin"]:
         """The sum of all parts, every frame with the centroid of its track.
@@ -283,7 +302,10 @@ class HarmonicDecoder(nn.Module):
     def _levels(
         self, features: Tensor, given: Conditions
     ) -> list[Float[Tensor, "batch frame bin"]]:
-        """Log magnitudes of the three parts; `balance_db` moves the noise against the others."""
+        """Log magnitudes of the three parts.
+
+        Without a track of noisiness `balance_db` moves the noise against the others.
+        """
         assert given.loudness_db is not None
         nepers = _NEPERS_PER_DB * given.loudness_db.clamp_min(SILENT_DB)[..., None]
         heads = (self.envelope, self.magnitude, self.noise)
@@ -291,7 +313,7 @@ class HarmonicDecoder(nn.Module):
             head(features).float() + share * nepers
             for head, share in zip(heads, self.followed, strict=True)
         ]
-        if given.balance_db is None:
+        if given.balance_db is None or "hnr_db" in self.conditions:
             return levels
         half = _NEPERS_PER_DB / 2 * given.balance_db[..., None]
         return [levels[0] + half, levels[1] + half, levels[2] - half]

@@ -55,6 +55,7 @@ class Playable:
             "attack_s": None if attack is None else 10**attack,
             "decay_db_per_s": decay,
             "width": self.measured.value("width"),
+            "hnr_db": self.measured.value("hnr_db"),
         }
         return {name: value for name, value in known.items() if value is not None}
 

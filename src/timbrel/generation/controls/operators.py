@@ -13,13 +13,14 @@ import numpy as np
 
 from timbrel.generation.controls.shaped import Array, Shaped
 
-MEASURED = ("attack_s", "decay_db_per_s", "width")
+MEASURED = ("attack_s", "decay_db_per_s", "width", "hnr_db")
 """What an operator may have to know of the sound as it is."""
 
 _LEAST_DB, _SILENT_DB = -100.0, -200.0
 _MOST_LIFT_DB = 24.0
 _TILT_PER_OCTAVE = 3.0  # dB per octave
 _LEAST_GAIN = 1e-3
+_CLEAN_DB = 30.0  # a sound that stands out farther is measured no better
 _MOST_WIDER = 10.0  # 20 dB: what is raised farther is what the side has of noise
 
 Own = Mapping[str, float]
@@ -72,9 +73,17 @@ def _colour(sound: Shaped, amount: Amount, own: Own) -> Shaped:
 
 
 def _balance(sound: Shaped, amount: Amount, own: Own) -> Shaped:
-    """Decibels: the track of noisiness goes along, or the decoder would take noise away again."""
-    made = _shifted(sound, "hnr_db", amount) if "hnr_db" in sound.tracks else sound
-    return replace(made, balance_db=sound.balance_db + amount)
+    """Decibels: the track of noisiness goes along, or the decoder would take noise away again.
+
+    Noise is added from what the sound is: the track tells what the recording was, and a decoder
+    that leaves out noise plays it cleaner.
+    """
+    made = replace(sound, balance_db=sound.balance_db + amount)
+    if "hnr_db" not in sound.tracks:
+        return made
+    track = sound.rows[sound.row("hnr_db"), sound.first_frame : sound.last_frame + 1]
+    start = min(own.get("hnr_db", _CLEAN_DB), _CLEAN_DB) - float(np.median(track))
+    return _shifted(made, "hnr_db", np.where(np.asarray(amount) < 0, amount + start, amount))
 
 
 def _level(sound: Shaped, amount: Amount, own: Own) -> Shaped:
