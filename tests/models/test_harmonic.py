@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from timbrel.attributes.measurement import measure
+from timbrel.attributes.measurement import Measurement, measure
 from timbrel.contracts import TRACKS, Conditions, Latent
 from timbrel.generation.engine import decode_stream
 from timbrel.metrics.frame_rate import frame_rate_lines_db
@@ -128,6 +128,30 @@ def test_noise_is_brought_down_to_the_noisiness_of_the_track_and_never_up() -> N
     learned_db = hnr_db(-20.0)
     assert learned_db == pytest.approx(hnr_db(learned_db - 10.0), abs=1.0)
     assert hnr_db(learned_db + 6.0) == pytest.approx(learned_db + 6.0, abs=2.5)
+
+
+@pytest.mark.parametrize("asked_db", [-6.0, -12.0])
+def test_noise_of_the_tones_colour_is_added_to_a_clean_tone(asked_db: float) -> None:
+    model = autoencoder(brightness=True, noisiness=True)
+    model.decoder.envelope.values.bias.mul_(0.4)  # as of a horn, 3.6 dB per octave
+    latent = code(torch.full((FRAMES,), 220.0))
+    clean_db = 24.0
+
+    def measured(balance_db: float) -> Measurement:
+        asked = replace(
+            latent.conditions,
+            centroid_hz=torch.full((1, FRAMES), 8 * 220.0),
+            hnr_db=torch.full((1, FRAMES), clean_db + balance_db),
+            balance_db=torch.full((1, FRAMES), balance_db),
+        )
+        return measure(model.decode(replace(latent, conditions=asked))[0].numpy(), RATE_HZ)
+
+    before, after = measured(0.0), measured(asked_db)
+    assert before.value("hnr_db") > 30.0  # it has no noise of its own
+    assert after.value("hnr_db") == pytest.approx(clean_db + asked_db, abs=3.5)
+    brighter = after.value("log_centroid_octaves") - before.value("log_centroid_octaves")
+    assert abs(brighter) < 0.1
+    assert after.value("f0_hz") == pytest.approx(220.0, rel=2e-3)
 
 
 @pytest.mark.parametrize(

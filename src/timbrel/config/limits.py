@@ -279,8 +279,8 @@ LIMITS = {
         held="the sound changes evenly between the codes of two recordings ({counts}; 1: in equal "
         "steps)",
         broken="the sound jumps between the codes of two recordings ({counts}; 0: in one step): "
-        "interpolation is of no use; raise the penalty (latent.weights.kl=1, or latent=beta_vae), or train on more "
-        "recordings",
+        "interpolation is of no use; raise the penalty (latent.weights.kl=1, or latent=beta_vae), "
+        "or train on more recordings",
     ),
     **SLIDER_LIMITS,
 }

@@ -95,6 +95,7 @@ class HarmonicDecoder(nn.Module):
         self.free_where_voiced = free_where_voiced
         self.channels = channels
         self.hop_samples = hop_samples
+        self.bin_hz = sample_rate_hz / window_samples
         self.register_buffer("window", hann(window_samples), persistent=False)
         self.bins = window_samples // 2 + 1
         self.project = Linear(latent_dim + clip_dim + len(self.conditions), width)
@@ -223,17 +224,22 @@ class HarmonicDecoder(nn.Module):
     def _with_breath(
         self, magnitude: Tensor, envelope: Tensor, tonal: Tensor, given: Conditions
     ) -> Float[Tensor, "batch frame bin"]:
-        """The magnitude of noise, and as much in the tone's colour as `balance_db` below 0 asks for.
+        """The magnitude of noise, and of what `balance_db` below 0 adds in the tone's colour.
 
         What was learned has no colour where a tone has hardly any noise. Powers of noise add up,
-        so it takes the difference of what it is and what it shall be beside the tone.
+        so it takes the difference of what it is and what it shall be beside the tone. The envelope
+        of a tone says nothing of what lies below its f0.
         """
         assert given.balance_db is not None
+        assert given.f0_hz is not None
         assert given.hnr_db is not None
         assert given.confidence is not None
         before_db = given.hnr_db - given.balance_db  # the track has gone along
         more = 10 ** (-given.hnr_db / 10) - 10 ** (-before_db / 10)
         wanted = power(tonal).sum(2) * more.clamp_min(0.0) * given.confidence
+        bins = torch.arange(self.bins, device=envelope.device) * self.bin_hz
+        above = (2 * bins / given.f0_hz[..., None] - 1).clamp(0.0, 1.0)
+        envelope = envelope * self._in_all_channels(above)
         of_noise = self.hop_samples / len(self.window) * envelope.square().sum(2)
         gain = wanted / of_noise.clamp_min(_LEAST_POWER)
         return (magnitude.square() + gain[..., None] * envelope.square()).sqrt()

@@ -158,10 +158,11 @@ def test_a_colour_is_a_brightness_and_a_tilt_and_noisiness_takes_its_track_along
     assert made.tilt_db_per_octave == -4.5
     noisy = replace(sound(), rows=np.vstack([sound().rows, np.full(FRAMES, 20.0)]))
     noisy = replace(noisy, tracks=(*sound().tracks, "hnr_db"))
-    made = apply("balance", -12.0, noisy)
-    assert made.balance_db == -12.0
-    assert_allclose(made.rows[-1], 8.0)
-    assert_allclose(made.rows[:-1], noisy.rows[:-1])
+    for amount, own_db, track_db in ((-12, 20, 8), (-12, 26, 14), (-12, 90, 18), (6, 26, 26)):
+        made = OPERATORS["balance"].apply(noisy, amount, OWN | {"hnr_db": own_db})
+        assert made.balance_db == amount
+        assert_allclose(made.rows[-1], track_db)  # down from what the sound is, up from the track
+        assert_allclose(made.rows[:-1], noisy.rows[:-1])
 
 
 @pytest.mark.parametrize("amount", [0.3, -0.1, -0.5, 0.9])
