@@ -54,7 +54,10 @@ def values_of(
         rows = []
         for position in range(len(next(iter(way.values())))):
             amounts = {name: float(along[position]) for name, along in way.items()}
-            rows.append(_values(anchor, anchor.moved(amounts, directions)))
+            if any(amounts.values()):
+                rows.append(_values(anchor, anchor.moved(amounts, directions)))
+            else:  # decoded and measured already
+                rows.append(on_axes(anchor.measured))
         found.append(np.stack(rows))
     return np.stack(found)
 
