@@ -39,6 +39,8 @@ class Horizon:
     max_time_s: float | None = None
     measured: list[Measured] = field(default_factory=list)
     elapsed_s: float = 0.0
+    repeats_steps: int | None = None
+    """As many steps as a training took that this one repeats, whatever the clock says."""
 
     def __post_init__(self) -> None:
         if not self.measured and self.max_time_s is None:
@@ -55,7 +57,7 @@ class Horizon:
     def clock(self, step: int, elapsed_s: float) -> bool:
         """Tell the time after `step` steps; True when this call measured the horizon."""
         self.elapsed_s = elapsed_s
-        if self.max_time_s is None:
+        if self.max_time_s is None or self.repeats_steps is not None:
             return False
         before = self.measured[-1] if self.measured else Measured(0, 0.0, 0, 0)
         passed, steps = self._passed(step, elapsed_s), step - before.step
@@ -77,6 +79,8 @@ class Horizon:
 
     def reached(self, step: int) -> bool:
         """Whether `step` steps are enough: the horizon, or a limit that comes before it."""
+        if self.repeats_steps is not None:
+            return step >= self.repeats_steps
         late = self.max_time_s is not None and self.elapsed_s >= self.max_time_s
         limits = [limit for limit in (self.last_step, self.max_steps) if limit is not None]
         return late or any(step >= limit for limit in limits)
