@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
 from timbrel.analysis.evaluation import MODEL, compared_part, means_of
 from timbrel.analysis.latent_statistics import fit_latent_statistics
+from timbrel.config.additions import logs_sounds
 from timbrel.config.schema import EvaluateSection
 from timbrel.data.split.parts import data_hash
 from timbrel.errors import UserError
@@ -191,22 +193,18 @@ def _trained(
         )
         outcome = _measured(config, model, fitted_prior.prior, found, folder, part)
         means = means_of(outcome.summary, part) if part else {}
+        best = {"validation_loss": fitted.best_loss} if fitted.best_step else {}
+        scores = {f"{part}_{name}": value for name, value in means.items()}
+        with full_precision():
+            _save_model(config, model, statistics, found, folder, {**best, **scores})
+            fitted_prior.save(folder / "model")
         if wandb_run is not None:
-            from timbrel.training.wandb_log import log_gates, log_summary
-
-            rows = [score.row() for score in outcome.summary]
-            wandb_run.send(lambda run: log_summary(run, rows))
-            wandb_run.send(lambda run: log_gates(run, outcome.gates))
+            _log_outcome(wandb_run, config, outcome, folder / "model")
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"to go on: timbrel train run={folder}") from interrupt
     finally:
         if wandb_run is not None:
             wandb_run.finish()
-    best = {"validation_loss": fitted.best_loss} if fitted.best_step else {}
-    scores = {f"{part}_{name}": value for name, value in means.items()}
-    with full_precision():
-        _save_model(config, model, statistics, found, folder, {**best, **scores})
-        fitted_prior.save(folder / "model")
     sys.stderr.write(f"{fitted_prior.said}\n")
     line = _closing_line(folder, outcome, part, page_of(folder))
     note_status(folder, None)
@@ -215,6 +213,18 @@ def _trained(
         for name in filter(None, _asked(config))
     }
     return Done(line, numbers.get(config.objective), Ending(numbers, folder=str(folder)))
+
+
+def _log_outcome(wandb_run: Any, config: DictConfig, outcome: Outcome, bundle: Path) -> None:
+    """Scores and gates, and the model where the run may hold sounds."""
+    from timbrel.training.wandb_log import log_gates, log_summary
+    from timbrel.training.wandb_model import log_model
+
+    rows = [score.row() for score in outcome.summary]
+    wandb_run.send(lambda run: log_summary(run, rows))
+    wandb_run.send(lambda run: log_gates(run, outcome.gates))
+    if logs_sounds(config):
+        wandb_run.send(lambda run: log_model(run, bundle))
 
 
 def _asked(config: DictConfig) -> list[str | None]:
