@@ -50,6 +50,7 @@ _UNHEARD_MODULES = (
     "timbrel.stages.help_page",
     "timbrel.stages.pruned",
     "timbrel.stages.reproduction",
+    "timbrel.stages.trial_run",
     "timbrel.stopping",
     "timbrel.streams",
     "timbrel.sweeps",
