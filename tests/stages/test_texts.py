@@ -106,13 +106,15 @@ def test_what_is_saved_starts_at_the_root(here: Path) -> None:
         "data.root": "../kicks", "data.also": "[more]", "data.split_file": "lists.json",
         "data.cache_dir": "cache", "init_from": "base",
     }  # fmt: skip
-    assert set(place_keys("train")) == set(kept)
+    assert set(place_keys("train")) == {*kept, "reproduce"}
     config = app.compose("train", [f"{key}={value}" for key, value in kept.items()])
     config = composing.checked("train", config)
     assert [OmegaConf.select(config, key) for key in kept] == [
         str(here.parent / "kicks"), [str(here / "more")], str(here / "lists.json"),
         str(here / "cache"), str(here / "base"),
     ]  # fmt: skip
+    config.reproduce = "first"
+    assert composing.checked("train", config).reproduce == str(here / "first")
 
 
 @pytest.mark.parametrize("key", ["data.root", "data.also", "data.cache_dir", "data.split_file"])

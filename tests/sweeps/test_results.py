@@ -18,6 +18,7 @@ from timbrel.sweeps.signature import Signature
 from timbrel.sweeps.statistics import Estimate
 from timbrel.sweeps.study import Study
 from timbrel.sweeps.tables import csv_text, estimate_text, latex, markdown, notes
+from timbrel.sweeps.wandb_study import study_table
 from timbrel.sweeps.written import up_to_date
 
 COMMAND = "timbrel ablate study=codes data.root=~/kicks"
@@ -239,3 +240,18 @@ def test_nothing_is_written_again_until_something_changes(study) -> None:
     assert up_to_date(study, planned)
     Path("experiments/codes/figure.svg").unlink()
     assert not up_to_date(study, planned)
+
+
+def test_the_table_of_wandb_has_the_numbers_of_the_page(study) -> None:
+    result = collect(study, runs(study), COMMAND)
+    columns, rows = study_table(result)
+    assert columns == [
+        "latent_dim", "seeds", "min a run", "mrstft", "mrstft_low", "mrstft_high"
+    ]  # fmt: skip
+    narrow, _, none = rows
+    score = result.cells[0].findings["mrstft"].score
+    assert score is not None
+    assert narrow.values == ["8", "3", 1.5, score.value, score.low, score.high]
+    assert narrow.run is not None
+    assert narrow.run.folder == run_folder("codes", result.cells[0].cell, 0)
+    assert (none.values[2:], none.run) == ([None] * 4, None)

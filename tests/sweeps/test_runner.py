@@ -18,7 +18,7 @@ import pytest
 from timbrel.sweeps import runner
 from timbrel.sweeps.plan import PlannedRun, estimate, plan_run, plan_text
 from timbrel.sweeps.record import State, read_record, standing
-from timbrel.sweeps.signature import FileDigests
+from timbrel.sweeps.signature import FileDigests, Signing
 from timbrel.sweeps.study import Study
 
 # As `timbrel train`: takes its folder, says what it does, can fail, hang, and be resumed.
@@ -73,7 +73,7 @@ def planned(
     config = {"data": {}, "width": width, "trainer": limits}
     grid = study()
     return [
-        plan_run(grid, cell, seed, [], {**config, "seed": seed}, FileDigests(Path("none")))
+        plan_run(grid, cell, seed, [], {**config, "seed": seed}, Signing(FileDigests(Path("none"))))
         for cell in grid.cells()
         for seed in grid.seeds
     ]

@@ -197,3 +197,19 @@ def test_ones_own_module_counts(tmp_path, monkeypatch) -> None:
         file.write_text(text)
         digests.add(signature.code_digest(own))
     assert len(digests) == 2
+
+
+def test_runs_of_one_plan_are_signed_as_each_alone(digests, kicks) -> None:
+    """What they share is looked at once: a file that changes meanwhile counts at the next plan."""
+    configs = [
+        {**changed(data={"root": str(kicks)}, seed=seed), "latent": latent}
+        for seed in (0, 1)
+        for latent in ({}, {"_target_": "numpy.zeros"})
+    ]
+    signing = signature.Signing(digests)
+    together = [signing.sign(config) for config in configs]
+    assert together == [sign(config, digests) for config in configs]
+    assert len({one.code for one in together}) == 2
+    (kicks / "one.wav").write_bytes(b"RIFF other")
+    assert signing.sign(configs[0]) == together[0]
+    assert sign(configs[0], digests).changes(together[0].__dict__) == ["data"]

@@ -17,6 +17,7 @@ from timbrel.contracts import Batch
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.training.alarms import Alarms
 from timbrel.training.callbacks import BEST, LAST, Checkpoints, Clock, EarlyStop, Validation
+from timbrel.training.checkpoint import resume_step
 from timbrel.training.compute import Compute
 from timbrel.training.fit import Fitted, fit
 from timbrel.training.horizon import Horizon
@@ -161,21 +162,58 @@ def test_weights_of_a_phase_do_not_reach_the_validation(whole: Any, tmp_path: Pa
         assert loss == recorder.expected[step]["averaged"] > 1.0
 
 
-def test_a_time_limit_fixes_a_horizon_and_ends_at_it(tmp_path: Path) -> None:
-    """Of 100 s, at a second a step: fixed after 10 steps at 97 % of the 90 s left."""
+def timed(folder: Path, *, stop_after: int | None = None) -> tuple[Training, Fitted]:
+    """Of 100 s: a second a step, two from the 30th on; stopped from outside after a step."""
+
+    class Until(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
+            if module.step == stop_after:
+                raise KeyboardInterrupt
+
     module = training(choices("rave", "vae"))
     for name in ("optimizers", "manual_backward"):
         delattr(module, name)  # Lightning's own
     module.horizon = Horizon(max_time_s=100.0)
-    ticks = iter(range(1000))
+    first = resume_step(folder) or 0
+
+    def now_s() -> float:
+        step = module.step
+        return float(step + max(0, step - 30))
+
     validation = Validation([measured("rave")], 1000)
-    clock = Clock(now_s=lambda: float(next(ticks)))
-    callbacks = [clock, validation, Checkpoints(tmp_path, validation, clock, 1000)]
-    batches = DataLoader([measured("rave", n=1)] * 200, batch_size=None)  # type: ignore[arg-type, var-annotated]
-    ended = fit(module, batches, callbacks, tmp_path, CPU, {})
-    assert (module.horizon.fixed_at_step, module.horizon.last_step) == (10, 97)
-    assert ended.steps == 97
-    assert module.learning_rate < 0.01 * module.settings.learning_rate  # down the cosine
+    clock = Clock(now_s=now_s)
+    callbacks = [clock, validation, Checkpoints(folder, validation, clock, 1000)]
+    if stop_after:
+        callbacks.append(Until())
+    batches = DataLoader([measured("rave", n=1)] * (200 - first), batch_size=None)  # type: ignore[arg-type, var-annotated]
+    return module, fit(module, batches, callbacks, folder, CPU, {})
+
+
+@pytest.fixture(scope="module")
+def whole_timed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Training, Fitted]:
+    return timed(tmp_path_factory.mktemp("timed"))
+
+
+def test_a_time_limit_is_measured_again_and_again(whole_timed: tuple[Training, Fitted]) -> None:
+    """Ten steps: 97 % of the 90 s left; as every share passes, again by the pace of late."""
+    module, ended = whole_timed
+    found = [(item.step, item.last_step) for item in module.horizon.measured]
+    assert found[:2] == [(10, 97), (20, 97)]
+    assert found == [(10, 97), (20, 97), (30, 97), (40, 64), (50, 64), (60, 64)]
+    assert (ended.steps, module.horizon.elapsed_s) == (64, 98.0)
+    assert module.learning_rate < 0.02 * module.settings.learning_rate  # down the cosine
+
+
+def test_stopped_between_two_measurements_it_goes_on_bit_for_bit(
+    whole_timed: tuple[Training, Fitted], tmp_path: Path
+) -> None:
+    whole, ended = whole_timed
+    with pytest.raises(KeyboardInterrupt):
+        timed(tmp_path, stop_after=47)
+    module, again = timed(tmp_path)
+    assert again.steps == ended.steps
+    assert module.horizon == whole.horizon
+    assert same(module.state_dict(), whole.state_dict())
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

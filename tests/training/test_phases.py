@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from timbrel.contracts import Batch
 from timbrel.errors import UserError
 from timbrel.models.dropout import SeededDropout
-from timbrel.training.horizon import Horizon
+from timbrel.training.horizon import Horizon, Measured
 from timbrel.training.module import Training
 from timbrel.training.phases import Phase, Phases
 from training.hinge import Hinge
@@ -207,8 +207,10 @@ def test_borders_are_steps_or_shares_of_the_horizon() -> None:
     timed = Horizon(max_time_s=100.0)
     assert by_share.at(10_000, timed) == 0  # not known yet
     assert by_share.after(10, timed) == ["b"]
-    timed.last_step = 1000
+    timed.measured = [Measured(50, 5.0, 1, 1000)]
     assert [by_share.at(step, timed) for step in (249, 250)] == [0, 1]
     assert (by_share.after(250, timed), by_share.after(251, timed)) == (["b"], [])
+    timed.measured += [Measured(300, 30.0, 3, 5000)]
+    assert [by_share.at(step, timed) for step in (249, 250, 301)] == [0, 1, 1]  # begun is begun
     assert not Phases().given
     assert Phases().is_last(Phases().at(5, horizon))

@@ -1,6 +1,7 @@
 """A real offline run, read back by W&B's own reader."""
 
 import csv
+import json
 import math
 import os
 import subprocess
@@ -117,6 +118,23 @@ def test_held_out_clips_have_fixed_keys_and_files_that_exist(run: Path, rows: Ro
     assert (folder / "files" / originals[0]["held_out/1/original.path"]).is_file()
 
 
+def test_the_model_is_an_artifact_without_its_parts(run: Path, rows: Rows) -> None:
+    card = json.loads((run / "model" / "card.json").read_text())
+    (artifact,) = of_kind(rows, "artifact")
+    assert artifact["name"] == f"model-{card['model_hash'][:32]}"
+    assert artifact["type"] == "model"
+    about = json.loads(artifact["metadata"])
+    assert about["data_hash"] == card["data_hash"]
+    assert about["parent"] is None
+    contents = {item["path"]: item["local_path"] for item in artifact["manifest"]["contents"]}
+    assert set(contents) == {
+        "config.yaml", "frontend.json", "latents.safetensors", "weights.safetensors"
+    }  # fmt: skip
+    assert all(path == str(run.resolve() / "model" / name) for name, path in contents.items())
+    assert (run / "model" / "parts" / "prior").is_dir()  # codes of recordings stay at home
+    assert summary(rows)["model/hash"] == card["model_hash"]
+
+
 def test_the_test_scores_are_in_the_summary(rows: Rows) -> None:
     assert summary(rows)["test/mrstft"] > 0
 
@@ -178,6 +196,46 @@ def test_summary_rows_with_intervals_controls_and_directions(tmp_path: Path) -> 
     (begun,) = of_kind(rows, "run")
     assert begun["run_group"] == "2026-01-02_030405_abcd"  # the sweep's
     assert begun["config"]["update"]["augmentation.transforms.speed.octaves"] == 0.5
+
+
+def test_a_model_that_was_continued_names_its_parent(tmp_path: Path) -> None:
+    from run_folders import write_bundle
+    from timbrel.training.wandb_model import log_model
+
+    bundle = write_bundle(tmp_path / "model")
+    card = json.loads((bundle / "card.json").read_text())
+    card |= {"model_hash": "a" * 64, "parent": "b" * 64, "format_version": 2}
+    (bundle / "card.json").write_text(json.dumps(card))
+    run = begun(tmp_path)
+    run.send(lambda opened: log_model(opened, bundle))
+    run.finish()
+    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
+    rows = inspected(folder)
+    (artifact,) = of_kind(rows, "artifact")
+    assert artifact["name"] == f"model-{'a' * 32}"
+    assert json.loads(artifact["metadata"])["parent"] == f"model-{'b' * 32}"
+    assert summary(rows)["model/parent"] == "b" * 64
+
+
+def test_a_cell_and_a_trial_are_known_as_such(tmp_path: Path, monkeypatch) -> None:
+    from omegaconf import OmegaConf
+
+    from timbrel.stages.watchers import sweep_of, wandb_settings
+    from timbrel.sweeps.record import Record, write_record
+    from timbrel.sweeps.search.note import VARIABLE, TrialNote
+
+    logger = OmegaConf.create({"mode": "offline", "project": "p", "group": None, "tags": []})
+    assert sweep_of(tmp_path) == {}
+    assert wandb_settings(logger, "a", tmp_path).job_type == "train"
+    write_record(tmp_path, Record({}, about={"study": "codes", "cell": "dim=8", "seed": 2}))
+    assert sweep_of(tmp_path) == {"study": "codes", "cell": "dim=8"}
+    cell = wandb_settings(logger, "a", tmp_path)
+    assert (cell.job_type, cell.group) == ("cell", "codes")
+    note = TrialNote("journal", "widths", 7, (), "validation/loss", None)
+    monkeypatch.setenv(VARIABLE, note.text())
+    assert sweep_of(tmp_path) == {"study": "widths", "trial": 7}
+    trial = wandb_settings(logger, "a", tmp_path)
+    assert (trial.job_type, trial.group) == ("trial", "widths")
 
 
 def test_an_unreachable_server_costs_one_line(tmp_path: Path, monkeypatch, capsys) -> None:

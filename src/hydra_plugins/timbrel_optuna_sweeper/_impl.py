@@ -106,9 +106,21 @@ def run(
     finally:
         page = write_search_page(study, goals, folder, command, fixed)
     best = page.best
+    _log_to_wandb(study, goals, folder, config)
     sys.stdout.write(f"{best}\npage: {folder / 'report.html'}\n")
     if not page.complete:
         raise UserError(f"no trial gave a number; {folder / 'report.html'} lists the reasons")
+
+
+def _log_to_wandb(study: Any, goals: Any, folder: Path, config: DictConfig) -> None:
+    """The best trials in a W&B run of the search's own, where its trials have theirs."""
+    logger = _plain(config.logger)
+    if logger["kind"] != "wandb":
+        return
+    from timbrel.config.additions import logs_sounds
+    from timbrel.sweeps.search.wandb_search import log_search
+
+    log_search(study, goals, folder, logger, sounds=logs_sounds(config))
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,23 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from timbrel.audio.names import fitted
+from timbrel.commands.ablate_configs import Configs
+from timbrel.config.additions import logs_sounds
 from timbrel.errors import UserError, did_you_mean, override_text
 from timbrel.sweeps.plan import SWEEPS, PlannedRun, estimate, plan_run, plan_text
 from timbrel.sweeps.record import State, standing
 from timbrel.sweeps.runner import PROCESS, Ending, environment_of, launch
-from timbrel.sweeps.signature import FileDigests
+from timbrel.sweeps.signature import FileDigests, Signing
 from timbrel.sweeps.step_time import step_seconds
 from timbrel.sweeps.study import Cell, Study, read_study, study_names
 from timbrel.sweeps.written import PAGE, README, results_folder, up_to_date
 from timbrel.words import duration
+
+if TYPE_CHECKING:
+    from timbrel.sweeps.results import StudyResult
 
 _PAGE = """\
 timbrel ablate: train a grid of settings with several seeds, and compare them on one page.
@@ -86,7 +91,11 @@ def main(argv: Sequence[str]) -> int:
 
         ablate_launchers.check(call.launcher, call.jobs)
     digests = FileDigests(SWEEPS / study.name / "files.json")
-    runs = _planned(study, call.overrides, digests)
+    _check_given(study, call.overrides)
+    configs = Configs(SWEEPS / study.name)
+    runs = _finished(study, call.overrides, digests, configs) or _planned(
+        study, call.overrides, digests
+    )
     digests.save()
     _say(plan_text(study, runs, call.jobs))
     if call.plan:
@@ -104,6 +113,7 @@ def main(argv: Sequence[str]) -> int:
             ended=_progress(len(left), call.jobs),
         )
         runs = [replace(run, standing=standing(run.folder, run.signature)) for run in runs]
+    configs.remember({run.overrides: run.config for run in runs})
     missing = [run for run in runs if run.standing.state is not State.finished]
     for run in missing:
         # "changed" is what was edited while it ran.
@@ -115,9 +125,22 @@ def main(argv: Sequence[str]) -> int:
         from timbrel.sweeps.readme import write_results
         from timbrel.sweeps.tables import markdown
 
-        _say("\n" + markdown(write_results(study, runs, command)))
+        result = write_results(study, runs, command)
+        _say("\n" + markdown(result))
+        _log_to_wandb(result, runs[0].config)
     _say(f"results: {results_folder(study) / README}  page: {SWEEPS / study.name / PAGE}\n")
     return 1 if missing else 0
+
+
+def _log_to_wandb(result: "StudyResult", config: Mapping[str, Any]) -> None:
+    """The study's table in a W&B run of its own, where its runs have theirs."""
+    if config["logger"]["kind"] != "wandb":
+        return
+    from timbrel.sweeps.wandb_study import log_study, study_table
+
+    name, (columns, rows) = result.study.name, study_table(result)
+    sounds = logs_sounds(config)
+    log_study(SWEEPS / name, name, columns, rows, config["logger"], sounds=sounds)
 
 
 def _tell_time(
@@ -177,15 +200,42 @@ def _read(argv: Sequence[str]) -> _Call:
     return call
 
 
-def _planned(study: Study, given: Mapping[str, str], digests: FileDigests) -> list[PlannedRun]:
-    """Every run of the grid, composed and checked. Raises UserError naming cells that cannot be."""
+def _check_given(study: Study, given: Mapping[str, str]) -> None:
+    """Raise UserError for an override that a study's runs cannot have."""
     for key in given:
         if key in study.axes:
             raise UserError(f"ablate: {key}: an axis of {study.name}; edit '{study.file}'")
         if key == "hydra/launcher":
             raise UserError(f"ablate: {key}: write launcher={given[key]}")
-        if key in ("seed", "name", "run", "dry_run") or re.match(r"hydra\b", key):
+        if key in ("seed", "name", "run", "reproduce", "dry_run") or re.match(r"hydra\b", key):
             raise UserError(f"ablate: {key}: every run has its own; leave it out")
+
+
+def _finished(
+    study: Study, given: Mapping[str, str], digests: FileDigests, configs: Configs
+) -> list[PlannedRun]:
+    """Every run of the grid by its config of an earlier call, if all are finished; else none."""
+    runs: list[PlannedRun] = []
+    signing = Signing(digests)
+    for cell in study.cells():
+        try:
+            texts = _overrides(study, cell, given)
+        except UserError:
+            return []
+        for seed in study.seeds:
+            overrides = [*texts, f"seed={seed}"]
+            config = configs.of(overrides)
+            if config is None:
+                return []
+            runs.append(plan_run(study, cell, seed, overrides, config, signing))
+            if runs[-1].standing.state is not State.finished:
+                return []
+    return runs
+
+
+def _planned(study: Study, given: Mapping[str, str], digests: FileDigests) -> list[PlannedRun]:
+    """Every run of the grid, composed and checked. Raises UserError naming cells that cannot be."""
+    signing = Signing(digests)
     runs: list[PlannedRun] = []
     problems: dict[str, list[str]] = {}
     for cell in study.cells():
@@ -197,7 +247,7 @@ def _planned(study: Study, given: Mapping[str, str], digests: FileDigests) -> li
             continue
         for seed, config in configs.items():
             overrides = [*texts, f"seed={seed}"]
-            runs.append(plan_run(study, cell, seed, overrides, config, digests))
+            runs.append(plan_run(study, cell, seed, overrides, config, signing))
     if problems:
         cells = len(study.cells())
         lines = [
@@ -224,12 +274,14 @@ def _told(study: Study, key: str, value: Any) -> str:
 
     Raises UserError where an interpolation in a text refers to what is not there.
     """
+    if "${" not in str(value):
+        return override_text(value)
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     from timbrel.stages.overrides import text_keys
 
-    if "${" in str(value) and key in text_keys("train"):
+    if key in text_keys("train"):
         try:
             value = OmegaConf.to_container(OmegaConf.create([value]), resolve=True)[0]
         except OmegaConfBaseException as error:
@@ -245,11 +297,15 @@ def _composed(overrides: Sequence[str], seeds: Sequence[int]) -> dict[int, dict[
     from timbrel.stages.composing import checked, compose
 
     config = checked("train", compose("train", overrides))
-    found = {}
-    for seed in seeds:
+
+    def resolved(seed: int) -> dict[str, Any]:
         config.seed = seed
-        found[seed] = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
-    return found
+        return OmegaConf.to_container(config, resolve=True, enum_to_str=True)  # type: ignore[return-value]
+
+    first, last = resolved(seeds[0]), resolved(seeds[-1])
+    if {**first, "seed": last["seed"]} == last:  # nothing else hangs on the seed
+        return {seed: {**first, "seed": seed} for seed in seeds}
+    return {seed: resolved(seed) for seed in seeds}
 
 
 def _progress(total: int, jobs: int) -> Callable[[Ending], None]:

@@ -50,15 +50,15 @@ function __timbrel_complete
     $words[1] _complete "$line" 2>/dev/null
 end
 complete -c timbrel -f -a '(__timbrel_complete)'
-set -l paths "(root|file|dir|put|model|run|from)="
+set -l paths "(root|file|dir|put|model|run|reproduce|from)="
 complete -c timbrel -n "string match -qr '$paths' -- (commandline -ct)" -F
 """
 
 _PATH_KEYS = frozenset(
-    {"run", "model", "init_from", "input", "output"}
+    {"run", "reproduce", "model", "init_from", "input", "output"}
     | {"data.root", "data.split_file", "data.cache_dir"}
 )
-_RUN_KEYS = frozenset({"run", "model", "init_from"})
+_RUN_KEYS = frozenset({"run", "reproduce", "model", "init_from"})
 _COMMANDS = ("ablate", "library", "compare")
 _LIBRARY_FLAGS = {
     "list": ("--sort", "--csv", "--help"),

@@ -73,3 +73,12 @@ def _no_target(where: str, section: Any, example: str) -> str:
         f"{where}={override_text(section)}: a mapping with a _target_, such as "
         f"{where}._target_={example}"
     )
+
+
+def logs_sounds(config: Mapping[str, Any]) -> bool:
+    """Whether the W&B run of a training gets sounds, and with them models.
+
+    >>> logs_sounds({"callbacks": {"audio": True}, "logger": {"clips": 0}})
+    False
+    """
+    return bool(config["callbacks"].get("audio", True)) and config["logger"]["clips"] > 0

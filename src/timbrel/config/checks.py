@@ -85,7 +85,7 @@ def _train(config: TrainConfig) -> Iterator[str]:
     yield from addition_problems(config)
     yield from _logger(config.logger)
     yield from _prior(config.prior)
-    if config.data_root is not None and config.run is None:
+    if config.data_root is not None and config.run is None and config.reproduce is None:
         yield f"data_root={config.data_root}: goes with run= only; a new run takes data.root"
 
 

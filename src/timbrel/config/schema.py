@@ -186,9 +186,15 @@ class TrainConfig:
     name: str | None = _key(None, "name of the run (default: data, architecture and latent)")
     run: str | None = _key(None, "run folder to resume; only device and logger may change")
     trust: bool = _key(
-        False, "true: resume a run= whose config names code outside timbrel and torch; it is run"
+        False,
+        "true: run= and reproduce= run code outside timbrel and torch that the config names",
     )
-    data_root: str | None = _key(None, "new folder of the recordings of run=, if they have moved")
+    data_root: str | None = _key(
+        None, "new folder of the recordings of run= or reproduce=, if they have moved"
+    )
+    reproduce: str | None = _place(
+        None, "run folder of a finished training to repeat and compare with"
+    )
     init_from: str | None = _place(
         None, "model bundle or run folder whose weights the training starts from"
     )

@@ -42,6 +42,7 @@ STAGES = {
             "experiment=demo",
             "data.root=~/kicks architecture=spectral_small latent=annealed trainer.max_time=8m",
             "run=outputs/<run folder>    # resume an interrupted run",
+            "reproduce=outputs/<run folder>    # train it again and compare",
             "data.root=~/kicks init_from=outputs/<run folder>    # start from its weights",
             "--multirun data=demo latent=vae,beta_vae seed=0,1,2",
             "--multirun sweep=loss_weights data.root=~/kicks    # a search; timbrel[optuna]",

@@ -18,7 +18,7 @@ CONTROLS = ("silence", "noise")
 MISSING = object()
 """The value of a key that a run does not have."""
 
-_BOOKKEEPING = ("name", "run", "dry_run", "logger", "data.cache_dir", "device.workers")
+_BOOKKEEPING = ("name", "run", "reproduce", "dry_run", "logger", "data.cache_dir", "device.workers")
 _OBJECTIVE = ("loss", "latent.weights", "latent.penalty")
 _SCORER_PACKAGES = ("timbrel", "auraloss", "torch")
 _SAME_CONTROL = 1e-6

@@ -142,7 +142,7 @@ def _log_to_wandb(trained: DictConfig, folder: Path, gates: Sequence[Gate]) -> N
     from timbrel.training.wandb_log import log_gates, start_run
 
     where = f"the analysis is complete without it, in {folder / ANALYSIS_FOLDER}"
-    run = start_run(wandb_settings(trained.logger, None), folder, {}, otherwise=where)
+    run = start_run(wandb_settings(trained.logger, None, folder), folder, {}, otherwise=where)
     run.send(lambda begun: log_analysis(begun, folder))
     run.send(lambda begun: log_gates(begun, gates))
     run.finish()

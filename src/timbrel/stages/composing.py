@@ -107,10 +107,13 @@ def options_chosen() -> dict[str, str]:
 
 
 def prepared(stage: str, config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """What Hydra composed, complete and checked: of a resumed run its own config."""
+    """What Hydra composed, complete and checked: of a resumed or repeated run its own config."""
     config = _completed(config, dict(HydraConfig.get().runtime.choices))
-    if stage == "train" and config.run is not None:
-        config = _resumed(config, overrides)
+    if stage == "train":
+        for key in ("run", "reproduce"):
+            if config[key] is not None:
+                config = _of_run(key, config, overrides)
+                break
     config = checked(stage, config)
     if stage in ("evaluate", "analyze"):
         take_limits(config, overrides)
@@ -153,20 +156,20 @@ def _completed(config: DictConfig, choices: dict[str, Any]) -> DictConfig:
     return config
 
 
-def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """The config saved in the run folder, with the command line's device and logger.
+def _of_run(key: str, config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """The config saved in the run folder that `key` names, with the command line's device, logger.
 
     Raises UserError where there is none, and where its recordings are not found.
     """
-    folder = check_run(config.run)
+    folder = check_run(config[key], key)
     merged = saved_config(folder)
     if not config.trust:
         from timbrel.library.targets import check_run_targets  # takes torch, which few need here
 
-        check_run_targets(OmegaConf.to_container(merged), f"run={folder}: its config")
+        check_run_targets(OmegaConf.to_container(merged), f"{key}={folder}: its config")
     find_recordings(merged, folder, config.data_root)
     overlay(merged, config, overrides, ("device", "logger"))
-    merged.run = literal(str(folder))
+    merged[key] = literal(str(folder))
     OmegaConf.set_struct(merged, True)
     return merged
 

@@ -20,7 +20,7 @@ from timbrel.errors import UserError, did_you_mean
 from timbrel.paths import user_path
 from timbrel.stages.group_choices import SWEEP, check_choice, check_not_null
 
-RESUME_KEYS = ("run", "trust", "data_root", "device", "logger", "hydra")
+RESUME_KEYS = ("run", "reproduce", "trust", "data_root", "device", "logger", "hydra")
 _FOLDERS_OF_HYDRA = ("hydra.run.dir", "hydra.sweep.dir")
 
 _OVERRIDE = re.compile(
@@ -150,7 +150,10 @@ def check_overrides(
             "which would be used instead; rename yours"
         )
     everywhere = options(*folders)
-    resumes = any(override.startswith("run=") and override != "run=null" for override in overrides)
+    given = {key for key, _, value in (o.partition("=") for o in overrides) if value != "null"}
+    whole = [f"{key}=" for key in ("run", "reproduce") if key in given and stage == "train"]
+    if len(whole) == 2:
+        raise UserError("run=, reproduce=: one or the other: resume a run, or repeat one")
     for override in overrides:
         match = _OVERRIDE.fullmatch(override)
         if match is None:
@@ -164,11 +167,12 @@ def check_overrides(
             continue
         if sign == "~":
             raise UserError(f"{override}: nothing can be deleted; set the key to null instead")
-        if resumes and stage == "train" and key.split(".")[0] not in RESUME_KEYS:
+        if whole and key.split(".")[0] not in RESUME_KEYS:
+            does = "goes on with" if whole == ["run="] else "takes"
             moved = "; for recordings that moved: data_root=FOLDER" if key == "data.root" else ""
             raise UserError(
-                f"{override}: run= goes on with the run's own config, where only device and logger "
-                f"may change; leave it out, or start a new run without run={moved}"
+                f"{override}: {whole[0]} {does} the run's own config, where only device and logger "
+                f"may change; leave it out, or start a new run without {whole[0]}{moved}"
             )
         if key in everywhere:
             check_choice(stage, sign, key, value, everywhere, multirun=multirun, folders=folders)

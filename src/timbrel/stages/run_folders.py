@@ -205,14 +205,14 @@ def take_attribute_names(latent: DictConfig) -> None:
         sections[1]["dead_zone"] = {name_of_now(name): zone for name, zone in zones.items()}
 
 
-def check_run(run: str | Path) -> Path:
-    """The folder that `run=` names. Raises UserError where it has no config in it."""
-    folder = user_path(run, "run")
+def check_run(run: str | Path, key: str = "run") -> Path:
+    """The folder that `run=` names, or another `key`. Raises UserError without a config in it."""
+    folder = user_path(run, key)
     what = folder_fault(folder)
     if what is None and not (folder / CONFIG_FILE).is_file():
         what = f"no {CONFIG_FILE} there: not a run folder"
     if what is not None:
-        raise UserError(f"run={run}: {what}")
+        raise UserError(f"{key}={run}: {what}")
     return folder
 
 

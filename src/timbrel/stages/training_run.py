@@ -5,13 +5,15 @@ import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
 from timbrel.analysis.evaluation import MODEL, compared_part, means_of
 from timbrel.analysis.latent_statistics import fit_latent_statistics
+from timbrel.config.additions import logs_sounds
 from timbrel.config.schema import EvaluateSection
 from timbrel.data.split.parts import data_hash
 from timbrel.errors import UserError
@@ -22,7 +24,7 @@ from timbrel.generation.statistics import LatentStatistics
 from timbrel.library.bundle import check_free, save_bundle
 from timbrel.library.card import Card, Frontend, TrainingData
 from timbrel.models.autoencoder import Autoencoder
-from timbrel.runs.folder import CONFIG_FILE, MODEL_FOLDER
+from timbrel.runs.folder import CONFIG_FILE, MODEL_FOLDER, Run
 from timbrel.stages import parts
 from timbrel.stages.additions import Additions, additions, build_loggers
 from timbrel.stages.code_chunks import measured_chunks
@@ -32,6 +34,12 @@ from timbrel.stages.measuring import measuring
 from timbrel.stages.prior_run import fit_prior
 from timbrel.stages.pruned import with_pruning
 from timbrel.stages.recordings import Recordings, normalisation, recordings
+from timbrel.stages.reproduction import (
+    check_original,
+    original_of,
+    repeat_horizon,
+    write_script,
+)
 from timbrel.stages.run_folders import elsewhere, place_of_run, run_folder, save_config
 from timbrel.stages.sweep_number import number, parts_of
 from timbrel.stages.training_parts import (
@@ -45,7 +53,6 @@ from timbrel.stages.watchers import watchers
 from timbrel.sweeps.search.note import Ending, TrialNote
 from timbrel.training.checkpoint import resume_step, room_for_checkpoints
 from timbrel.training.compute import Compute
-from timbrel.training.dry_run import measure
 from timbrel.training.fit import fit
 from timbrel.training.in_use import only_training
 from timbrel.training.metrics_log import MetricsLog
@@ -57,7 +64,6 @@ from timbrel.training.provenance import (
     parent_of,
     write_provenance,
 )
-from timbrel.words import duration_s
 
 
 @dataclass(frozen=True)
@@ -69,32 +75,8 @@ class Done:
     """That of `objective`; None without."""
     ending: Ending
     """For the trial of a search that it was."""
-
-
-def dry_run(config: DictConfig) -> str:
-    """What the training would cost, as a table; writes nothing but the cache."""
-    parts.check_sections(config)
-    additions(config)
-    compute = chosen_compute(config)
-    model = fitting_model(config)
-    warm_started(config, model)
-    found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
-    measured = measuring(config, found, model)
-    loader = training_loader(config, found, compute, 0, measured, only_told=True)
-    batch = next(iter(loader))
-    trainer = config.trainer
-    return measure(
-        model,
-        parts.build_reconstruction(config),
-        parts.build_penalty(config),
-        parts.build_mix(config),
-        batch,
-        adversaries=parts.build_adversaries(config),
-        device=compute.torch_device,
-        autocast=compute.autocast,
-        max_steps=trainer.max_steps,
-        max_time_s=duration_s(trainer.max_time) if trainer.max_time else None,
-    ).text()
+    original: Run | None = None
+    """The run that it repeats (`reproduce`)."""
 
 
 def train(config: DictConfig) -> Done:
@@ -113,6 +95,9 @@ def train(config: DictConfig) -> Done:
             held.enter_context(only_training(Path(config.run), advice=elsewhere(config)))
         parent = warm_started(config, model)
         module = training_module(config, model, compute, added)
+        original = original_of(config, compute)
+        if original is not None:
+            repeat_horizon(module.horizon, original)
         place = place_of_run(config)
         first_step = 0
         if config.run is not None:
@@ -123,23 +108,28 @@ def train(config: DictConfig) -> Done:
         guard_samples = model.receptive_field_samples
         found = recordings(config.data, seed=config.seed, guard_samples=guard_samples)
         parts_of(_asked(config), found.split.parts())
+        if original is not None:
+            check_original(original, data_hash(found.split), parent)
 
         folder = run_folder(config)
         if config.run is None:
             held.enter_context(only_training(folder))
         try:
             if not (folder / CONFIG_FILE).exists():
-                write_provenance(
+                record = write_provenance(
                     folder / PROVENANCE_FILE,
                     seed=config.seed,
                     data_hash=data_hash(found.split),
                     notes=found.split.notes,
                     choices=options_chosen(),
+                    device=compute.kind(),
                     parent=parent,
                 )
+                write_script(folder, config, record)
                 save_config(config, folder)  # last: what has a config can be resumed
             check_same_data(folder, data_hash(found.split))
-            return _trained(config, compute, module, added, found, folder, first_step)
+            done = _trained(config, compute, module, added, found, folder, first_step)
+            return replace(done, original=original)
         except WriteError as error:
             raise UserError(f"{error}; {_kept(folder)}") from error
 
@@ -203,22 +193,18 @@ def _trained(
         )
         outcome = _measured(config, model, fitted_prior.prior, found, folder, part)
         means = means_of(outcome.summary, part) if part else {}
+        best = {"validation_loss": fitted.best_loss} if fitted.best_step else {}
+        scores = {f"{part}_{name}": value for name, value in means.items()}
+        with full_precision():
+            _save_model(config, model, statistics, found, folder, {**best, **scores})
+            fitted_prior.save(folder / "model")
         if wandb_run is not None:
-            from timbrel.training.wandb_log import log_gates, log_summary
-
-            rows = [score.row() for score in outcome.summary]
-            wandb_run.send(lambda run: log_summary(run, rows))
-            wandb_run.send(lambda run: log_gates(run, outcome.gates))
+            _log_outcome(wandb_run, config, outcome, folder / "model")
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"to go on: timbrel train run={folder}") from interrupt
     finally:
         if wandb_run is not None:
             wandb_run.finish()
-    best = {"validation_loss": fitted.best_loss} if fitted.best_step else {}
-    scores = {f"{part}_{name}": value for name, value in means.items()}
-    with full_precision():
-        _save_model(config, model, statistics, found, folder, {**best, **scores})
-        fitted_prior.save(folder / "model")
     sys.stderr.write(f"{fitted_prior.said}\n")
     line = _closing_line(folder, outcome, part, page_of(folder))
     note_status(folder, None)
@@ -227,6 +213,18 @@ def _trained(
         for name in filter(None, _asked(config))
     }
     return Done(line, numbers.get(config.objective), Ending(numbers, folder=str(folder)))
+
+
+def _log_outcome(wandb_run: Any, config: DictConfig, outcome: Outcome, bundle: Path) -> None:
+    """Scores and gates, and the model where the run may hold sounds."""
+    from timbrel.training.wandb_log import log_gates, log_summary
+    from timbrel.training.wandb_model import log_model
+
+    rows = [score.row() for score in outcome.summary]
+    wandb_run.send(lambda run: log_summary(run, rows))
+    wandb_run.send(lambda run: log_gates(run, outcome.gates))
+    if logs_sounds(config):
+        wandb_run.send(lambda run: log_model(run, bundle))
 
 
 def _asked(config: DictConfig) -> list[str | None]:

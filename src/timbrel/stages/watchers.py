@@ -1,5 +1,6 @@
 """What watches a training, built from its config: curves, alarms, sounds, W&B, checkpoints."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from timbrel.data.split.parts import Segment
 from timbrel.stages.additions import Additions, with_own
 from timbrel.stages.recordings import Recordings
 from timbrel.stages.run_folders import fixed_folder
+from timbrel.sweeps.record import read_record
+from timbrel.sweeps.search.note import TrialNote
 from timbrel.training.alarms import Alarms
 from timbrel.training.callbacks import Checkpoints, Clock, Curves, EarlyStop, Validation
 from timbrel.training.code_scores import MeasuredChunks
@@ -95,9 +98,9 @@ def watchers(
 
         # A fixed folder's own name, such as seed0, is no other study's or cell's.
         name = f"{config.name} {folder.name}" if fixed_folder() else folder.name
-        settings = wandb_settings(config.logger, name)
         flat = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
-        wandb_run = start_run(settings, folder, flat)
+        settings = wandb_settings(config.logger, name, folder)
+        wandb_run = start_run(settings, folder, {**flat, "sweep": sweep_of(folder)})  # type: ignore[dict-item]
         callbacks.append(WandbLog(wandb_run, curves, audio, alarms))
     if trainer.early_stop_patience is not None:
         callbacks.append(EarlyStop(validation, trainer.early_stop_patience))
@@ -111,17 +114,30 @@ def watchers(
     return callbacks, wandb_run
 
 
-def wandb_settings(logger: DictConfig, name: str | None) -> "WandbSettings":
-    """How the W&B run of a config's `logger` is begun, or gone on with where it has no `name`."""
+def wandb_settings(logger: DictConfig, name: str | None, folder: Path) -> "WandbSettings":
+    """How the W&B run of a config's `logger` is begun, or gone on with where it has no `name`.
+
+    The run in `folder` of a study has its group, and is its cell or trial.
+    """
     from timbrel.training.wandb_log import WandbSettings
 
+    sweep = sweep_of(folder)
     return WandbSettings(
         mode=str(logger.mode),
         project=logger.project,
-        group=logger.group,
+        group=logger.group or sweep.get("study"),
         tags=tuple(logger.tags),
         name=name,
+        job_type=next((kind for kind in ("trial", "cell") if kind in sweep), "train"),
     )
+
+
+def sweep_of(folder: Path) -> dict[str, str | int]:
+    """Of which study the run in `folder` is, and which cell or trial of it; {} of none."""
+    if (note := TrialNote.of(os.environ)) is not None:
+        return {"study": note.study, "trial": note.number}
+    record = read_record(folder)
+    return {} if record is None else {k: v for k, v in record.about.items() if k != "seed"}
 
 
 def _watches(config: DictConfig, name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from timbrel.errors import UserError
 from timbrel.sweeps.record import Standing, State, read_record, standing
-from timbrel.sweeps.signature import FileDigests, Signature, sign
+from timbrel.sweeps.signature import Signature, Signing
 from timbrel.sweeps.study import Cell, Study
 from timbrel.words import duration, duration_s
 
@@ -74,13 +74,13 @@ def plan_run(
     seed: int,
     overrides: Sequence[str],
     config: Mapping[str, Any],
-    digests: FileDigests,
+    signing: Signing,
 ) -> PlannedRun:
     """The run of `cell` with `seed`, and how it stands.
 
     Raises UserError where its folder holds something else, which a run would overwrite.
     """
-    folder, signature = run_folder(study.name, cell, seed), sign(config, digests)
+    folder, signature = run_folder(study.name, cell, seed), signing.sign(config)
     if folder.is_dir() and read_record(folder) is None and any(map(_is_seen, folder.iterdir())):
         raise UserError(f"'{folder}' holds files of no run of this study; move them away")
     return PlannedRun(

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.machinery import PathFinder
@@ -33,6 +33,7 @@ _UNHEARD_KEYS = (
     "trust",
     "data_root",
     "init_from",
+    "reproduce",
     "dry_run",
     "objective",
     "logger",
@@ -48,6 +49,8 @@ _UNHEARD_MODULES = (
     "timbrel.stages.evaluation_tables",
     "timbrel.stages.help_page",
     "timbrel.stages.pruned",
+    "timbrel.stages.reproduction",
+    "timbrel.stages.trial_run",
     "timbrel.stopping",
     "timbrel.streams",
     "timbrel.sweeps",
@@ -57,6 +60,7 @@ _UNHEARD_MODULES = (
     "timbrel.training.held_out_audio",
     "timbrel.training.pruning",
     "timbrel.training.wandb_log",
+    "timbrel.training.wandb_model",
     # These make the config, which counts as it came out.
     "timbrel.config",
     "timbrel.errors",
@@ -118,14 +122,36 @@ class FileDigests:
             write_text(self.memory, json.dumps(self._known))
 
 
+class Signing:
+    """Signs the runs of one plan: recordings and code that several of them use are read once."""
+
+    def __init__(self, digests: FileDigests) -> None:
+        self._digests = digests
+        self._data: dict[str, str] = {}
+        self._code: dict[tuple[str, ...], str] = {}
+
+    def sign(self, config: Mapping[str, Any]) -> Signature:
+        """The signature of the run of a resolved training config (plain values)."""
+        place = json.dumps([config["data"], config.get("init_from")], default=str)
+        if place not in self._data:
+            self._data[place] = _data_of(config, self._digests)
+        targets = _targets(config)
+        if targets not in self._code:
+            self._code[targets] = _code_of(targets)
+        return Signature(config_digest(config), self._data[place], self._code[targets])
+
+
 def sign(config: Mapping[str, Any], digests: FileDigests) -> Signature:
-    """The signature of the run of a resolved training config (plain values)."""
+    """The signature of one run, with everything as it is now."""
+    return Signing(digests).sign(config)
+
+
+def _data_of(config: Mapping[str, Any], digests: FileDigests) -> str:
     data = data_digest(config["data"], digests)
-    if config.get("init_from"):
-        data = _digest(
-            f"{data} {parent_digest(user_path(config['init_from'], 'init_from'), digests)}"
-        )
-    return Signature(config_digest(config), data, code_digest(config))
+    if not config.get("init_from"):
+        return data
+    parent = user_path(config["init_from"], "init_from")
+    return _digest(f"{data} {parent_digest(parent, digests)}")
 
 
 def config_digest(config: Mapping[str, Any]) -> str:
@@ -183,8 +209,15 @@ def code_digest(config: Mapping[str, Any]) -> str:
     a `_target_` count whole, with those of your own and of timbrel that they import; of installed
     packages named there, the version. Versions of torch and other dependencies do not count.
     """
+    return _code_of(_targets(config))
+
+
+def _targets(config: Mapping[str, Any]) -> tuple[str, ...]:
     heard = {key: section for key, section in config.items() if key not in _UNHEARD_KEYS}
-    targets = sorted({name for name in targets_of(heard) if isinstance(name, str)})
+    return tuple(sorted({name for name in targets_of(heard) if isinstance(name, str)}))
+
+
+def _code_of(targets: Sequence[str]) -> str:
     foreign, ours = _foreign({_top(name) for name in targets} - {"timbrel"})
     named = [name for name in targets if _top(name) == "timbrel"]
     files = source_files([_ENTRY, *named, *ours])

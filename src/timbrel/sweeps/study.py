@@ -23,6 +23,7 @@ _OWN_KEYS = {
     "seed": "seeds: [...] lists them",
     "name": "a run is named after its cell",
     "run": "unfinished runs are resumed by themselves",
+    "reproduce": "timbrel train reproduce=FOLDER repeats one of its runs",
     "dry_run": "timbrel ablate study=NAME --plan shows the grid",
 }
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")

@@ -29,7 +29,7 @@ class Clock(pl.Callback):
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
         self._start_s = 0.0
-        self.just_fixed = False
+        self.measured = False
 
     def on_train_start(self, trainer: pl.Trainer, module: Training) -> None:
         """Time counts from the first batch, and goes on from where a checkpoint left it."""
@@ -38,9 +38,9 @@ class Clock(pl.Callback):
             trainer.should_stop = True
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
-        """Fix the horizon when it is due; stop at it, or where a stop was asked for."""
+        """Measure the horizon when it is due; stop at it, or where a stop was asked for."""
         stopping.heed()
-        self.just_fixed = module.horizon.clock(module.step, self._now_s() - self._start_s)
+        self.measured = module.horizon.clock(module.step, self._now_s() - self._start_s)
         if module.horizon.reached(module.step):
             trainer.should_stop = True
 
@@ -204,14 +204,14 @@ class Checkpoints(pl.Callback):
         self.best_phase = 0.0
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: Any) -> None:
-        """Save where due; a horizon just measured is saved at once, or a kill would lose it."""
+        """Save where due; a horizon just measured is saved at once: a kill must not lose it."""
         result = self.validation.result
         is_best = bool(result) and self._is_best(result)
         if is_best:
             self.best_loss, self.best_step = result["loss"], module.step
             self.best_phase = result.get("phase", 0.0)
             trainer.save_checkpoint(self.folder / BEST)
-        due = module.step % self.every_steps == 0 or self.clock.just_fixed or trainer.should_stop
+        due = module.step % self.every_steps == 0 or self.clock.measured or trainer.should_stop
         if due or is_best:
             trainer.save_checkpoint(self.folder / LAST)
 

@@ -19,6 +19,19 @@ class Compute:
     workers: int
     pin_memory: bool
 
+    def kind(self) -> dict[str, str | int]:
+        """What its arithmetic depends on, bit for bit: the hardware, the format, the threads."""
+        if self.accelerator == "cuda":
+            hardware = torch.cuda.get_device_name()
+        else:
+            hardware = str(torch.backends.cpu.get_cpu_capability())
+        return {
+            "accelerator": self.accelerator,
+            "hardware": hardware,
+            "precision": "bf16" if self.autocast else "fp32",
+            "threads": torch.get_num_threads(),
+        }
+
     @property
     def torch_device(self) -> torch.device:
         """As torch names it."""

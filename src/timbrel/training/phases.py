@@ -4,7 +4,6 @@ A training without phases is one whole phase. The learning rate follows the hori
 phase; optimizers keep their moments across a border.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,7 +17,7 @@ from timbrel.training.horizon import Horizon
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """What holds from a step on, or from a share of the horizon, until the next phase begins.
+    """What holds from a step on, or from a share of the training, until the next phase begins.
 
     `weights` replace those of the loss mix, by term. `train` names the parts of the model that
     learn, `adversaries` those of `loss.adversaries` that play; None: all of them.
@@ -33,9 +32,9 @@ class Phase:
 
     def first_step(self, horizon: Horizon) -> int | None:
         """The step it begins at; None while the horizon is not known and it needs it."""
-        if self.from_share is None:
-            return self.from_step or 0
-        return None if horizon.last_step is None else math.ceil(self.from_share * horizon.last_step)
+        return (
+            horizon.step_at(self.from_share) if self.from_share is not None else self.from_step or 0
+        )
 
     def plays(self, adversary: str) -> bool:
         """Whether that one of `loss.adversaries` gives terms and learns."""

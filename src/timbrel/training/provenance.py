@@ -41,6 +41,22 @@ def git_revision() -> str | None:
     return revision + ("+changes" if changes else "") if tracked else None
 
 
+def surroundings() -> dict[str, Any]:
+    """What this process runs on: the git revision, python, the platform, versions of packages."""
+    versions: dict[str, str] = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "git_revision": git_revision(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": versions,
+    }
+
+
 def write_provenance(
     path: Path,
     *,
@@ -48,28 +64,25 @@ def write_provenance(
     data_hash: str,
     notes: tuple[str, ...],
     choices: Mapping[str, str],
+    device: Mapping[str, Any],
     parent: Parent | None = None,
-) -> None:
-    """Write `run.json`; `choices` are the options that made the run, by group."""
-    versions: dict[str, str] = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
+) -> dict[str, Any]:
+    """Write `run.json`, and return what it holds.
+
+    `choices` are the options that made the run, by group; `device` is `Compute.kind`.
+    """
     record: dict[str, Any] = {
         "seed": seed,
         "choices": dict(choices),
         "data_hash": data_hash,
         "data_notes": list(notes),
         "init_from": asdict(parent) if parent else None,
-        "git_revision": git_revision(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "versions": versions,
+        **surroundings(),
+        "device": dict(device),
         "command": ["timbrel", *sys.argv[1:]],
     }
     write_text(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    return record
 
 
 def note_status(folder: Path, status: str | None) -> None:

@@ -44,13 +44,13 @@ def log_analysis(run: wandb.Run, folder: Path) -> None:
             [[row["metric"], *(_known(row[name]) for name in _OF_SCORE)] for row in scores],
         ),
     }
-    with _kept_in(folder / "wandb" / "data"):
+    with kept_in(folder / "wandb" / "data"):
         run.log(tables)
     run.summary.update({**dict(_summary(sliders)), **_values(scores)})
 
 
 @contextmanager
-def _kept_in(folder: Path) -> Iterator[None]:
+def kept_in(folder: Path) -> Iterator[None]:
     """W&B keeps copies of what a table holds for every run of a person in one place."""
     before = os.environ.get(_DATA_FOLDER)
     os.environ[_DATA_FOLDER] = str(folder.resolve())

@@ -11,7 +11,9 @@ Every run logs under the same keys, so that runs stand beside each other in W&B'
     test/silence/*, test/noise/*     the same for the controls
     gate/<name>, gate/<name>_passed  its number; yes, no (and W&B's alert) or unknown
     sliders*, disentanglement*       what an analysis adds: `training.wandb_analysis`
-    config                           dotted keys, as on the command line
+    model/*                          the bundle that it wrote: `training.wandb_model`
+    config                           dotted keys, as on the command line; of a run of a study also
+                                     sweep.study and sweep.cell, or sweep.trial
 """
 
 import math
@@ -66,6 +68,8 @@ class WandbSettings:
     group: str | None
     tags: tuple[str, ...]
     name: str | None
+    job_type: str = "train"
+    """What the run is: `train`, `cell` or `trial` of a study, `study` for what that found."""
 
 
 _OF_TRAINING = "the training goes on without it, and metrics.csv has every curve"
@@ -136,7 +140,7 @@ def _started(settings: WandbSettings, folder: Path, config: Mapping[str, Any]) -
         "resume": "allow",
         "project": settings.project,
         "group": _fitted(group),
-        "job_type": "train",
+        "job_type": settings.job_type,
         "tags": list(settings.tags),
         "name": _fitted(settings.name),
         "config": {key: value for key, value in leaves(config) if value != {}},
