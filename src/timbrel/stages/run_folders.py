@@ -149,14 +149,13 @@ def saved_config(folder: Path) -> DictConfig:
     Raises UserError where the file is damaged.
     """
     path = folder / CONFIG_FILE
-    schema = OmegaConf.structured(STAGES["train"].schema)
     try:
         # What was written is resolved: a `${` in it is text, which OmegaConf's own loader would
         # parse.
         saved = yaml.safe_load(path.read_text("utf-8"))
         if not isinstance(saved, dict) or not saved:
             raise UserError(f"'{path}' is damaged: no keys in it; {_WITHOUT_CONFIG}")
-        config = OmegaConf.merge(schema, literal(moved(saved)))
+        config = typed_config(saved)
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"'{path}' is damaged: {reason}; {_WITHOUT_CONFIG}") from error
@@ -164,6 +163,12 @@ def saved_config(folder: Path) -> DictConfig:
     if missing:
         raise UserError(f"'{path}' is damaged: it lacks {', '.join(missing)}; {_WITHOUT_CONFIG}")
     return config
+
+
+def typed_config(saved: dict[str, Any]) -> DictConfig:
+    """The resolved config of a training with the schema of `timbrel train`."""
+    schema = OmegaConf.structured(STAGES["train"].schema)
+    return OmegaConf.merge(schema, literal(moved(saved)))
 
 
 def take_limits(config: DictConfig, overrides: Sequence[str]) -> None:
