@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from launchers import needs_launcher
 from report_pages import Page
 from stages.training_jobs import TINY
 from timbrel import cli
@@ -119,14 +120,15 @@ def test_one_cell_fails_with_its_reason_the_rest_finishes_and_is_not_repeated(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local", "ray"])
 def test_a_launcher_of_hydras_does_as_processes_do(
     here, recordings, capfd, monkeypatch, launcher
 ) -> None:
+    needs_launcher(launcher)
     (here / "it's, here").mkdir()
     monkeypatch.chdir(here / "it's, here")
     write_study(recordings, {"architecture.encoder.kernel_frames": [7, 4001]}, seeds=(0, 1))
-    jobs = ["jobs=2"] if launcher == "joblib" else []
+    jobs = [] if launcher == "basic" else ["jobs=2"]
     assert cli.main(["ablate", "study=tiny", f"launcher={launcher}", *jobs]) == 1
     shown = capfd.readouterr().err
     assert f"launcher {launcher}: 4 runs" in shown

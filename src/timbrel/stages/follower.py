@@ -9,6 +9,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import yaml
 
@@ -41,7 +42,9 @@ def main() -> int:
     task = Task(**json.loads(sys.stdin.readline()))
     threading.Thread(target=_end_with_the_first, daemon=True).start()
     try:
-        train(task)
+        with os.fdopen(os.dup(1), "wb") as answers:
+            streams.to_nowhere(1)  # nobody reads what parts of the user's own may print
+            train(task, answers)
     except Exception as error:
         mistake = user_error(error)
         if mistake is None:
@@ -51,7 +54,7 @@ def main() -> int:
     return 0
 
 
-def train(task: Task) -> None:
+def train(task: Task, answers: BinaryIO) -> None:
     """Build, say so, and train."""
     config = typed_config(yaml.safe_load(task.config))
     # They watch what the first process alone has: curves, sounds, the run's folder.
@@ -65,8 +68,8 @@ def train(task: Task) -> None:
     check_same_data(folder, data_hash(found.split))
     measured = measuring(config, found, model)
     loader = training_loader(config, found, compute, task.first_step, measured)
-    sys.stdout.buffer.write(READY)
-    sys.stdout.buffer.flush()
+    answers.write(READY)
+    answers.flush()
     with joined(compute.share, arrived(task.port), compute.accelerator):
         follow(module, loader, folder, compute)
 

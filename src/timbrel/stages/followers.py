@@ -11,8 +11,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,8 +51,8 @@ def followers(
 ) -> Iterator[None]:
     """The other processes of the training in `folder`, at work until the block ends.
 
-    None where it has but one. Raises EndedError where one of them ends early, before the block or
-    in it.
+    A training of one process has none. Raises EndedError where one of them ends before the block
+    does.
     """
     share = compute.share
     if share.count == 1:
@@ -68,13 +69,26 @@ def followers(
         with joined(share, store, compute.accelerator):
             yield
     except RuntimeError as error:  # what an exchange raises where another process is gone
-        for follower in started:
-            if (words := follower.ended(_NOTICED_S)) is not None:
-                raise EndedError(words) from error
+        if words := _first_end(started):
+            raise EndedError(words) from error
         raise
     finally:
         for follower in started:
             follower.end()
+
+
+def _first_end(followers: Sequence["_Follower"]) -> str:
+    """How the process ended for which an exchange failed; empty where none has."""
+    deadline_s = time.monotonic() + _NOTICED_S
+    ended = []
+    for follower in followers:
+        status = follower.status(deadline_s - time.monotonic())
+        if status is not None:
+            ended.append((status == 1, follower))
+    if not ended:
+        return ""
+    # Those that only missed it failed in the same exchange, with a trace.
+    return min(ended, key=lambda pair: pair[0])[1].ending()
 
 
 class _Follower:
@@ -100,14 +114,18 @@ class _Follower:
     def wait_until_ready(self) -> None:
         """Return when it has built its part. Raises EndedError where it ends before."""
         if READY not in self._process.stdout:
-            raise EndedError(self.ended(_NOTICED_S) or f"process {self._number} did not start")
+            raise EndedError(self.ending())
 
-    def ended(self, wait_s: float) -> str | None:
-        """How it ended, within `wait_s`, of itself or of what was done to it; None: it has not."""
+    def status(self, wait_s: float) -> int | None:
+        """Its exit status, where it ends within `wait_s`; else None."""
         try:
-            status = self._process.wait(wait_s)
+            return self._process.wait(max(0.0, wait_s))
         except subprocess.TimeoutExpired:
             return None
+
+    def ending(self) -> str:
+        """How it ended, of itself or of what was done to it."""
+        status = self._process.wait()
         self._listener.join(1.0)
         return f"process {self._number} of the training ended: {self._reason(status)}"
 
@@ -136,7 +154,7 @@ class _Follower:
             for line in stream:
                 self._lines.append(line.decode("utf-8", "replace"))
         status = self._process.wait()
-        if not self._unneeded.wait(_LEFT_S):
+        if status != 0 and not self._unneeded.wait(_LEFT_S):
             sys.stderr.write(
                 f"timbrel train: process {self._number} of the training ended: "
                 f"{self._reason(status)}; the same command with run= goes on\n"

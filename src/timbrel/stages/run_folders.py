@@ -1,8 +1,11 @@
 """The folder of a training run: where it lies, and the config in it that `run=` goes on from."""
 
 import json
+import os
+import platform
 import secrets
 import shlex
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -123,6 +126,24 @@ def sweep_folder(name: str | None = None) -> str:
 def in_multirun() -> bool:
     """Whether this is a job of Hydra's `--multirun`."""
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def go_home() -> None:
+    """Let a job that a launcher has begun elsewhere work in the folder of its sweep.
+
+    Relative places are meant from there, and parts of the user's own lie there. Raises UserError
+    where the job's machine does not have that folder.
+    """
+    folder = str(HydraConfig.get().runtime.cwd)
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise UserError(
+            f"hydra/launcher: {platform.node()} has no folder '{folder}', where the sweep "
+            "began; begin it in a folder that all machines share"
+        ) from error
+    if folder not in sys.path:
+        sys.path.append(folder)
 
 
 def save_config(config: DictConfig, folder: Path) -> None:
