@@ -79,7 +79,7 @@ def told(share: Share) -> tuple[bool, float]:
     first = share.index == 0
     trainer = SimpleNamespace(should_stop=first)
     horizon = Horizon(max_time_s=60.0, elapsed_s=7.0 if first else 0.0)
-    Together(share).on_train_batch_end(trainer, SimpleNamespace(horizon=horizon))  # type: ignore[arg-type]
+    Together().on_train_batch_end(trainer, SimpleNamespace(horizon=horizon))  # type: ignore[arg-type]
     return trainer.should_stop, horizon.elapsed_s
 
 

@@ -94,7 +94,7 @@ def _run(
     **settings: Any,
 ) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    together = [Together(compute.share)] if compute.share.count > 1 else []
+    together = [Together()] if compute.share.count > 1 else []
     trainer = pl.Trainer(
         accelerator="gpu" if compute.accelerator == "cuda" else compute.accelerator,
         devices=[compute.share.index] if compute.accelerator == "cuda" else 1,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -18,8 +18,6 @@ from torch import Tensor, distributed, nn
 from timbrel.losses.mix import Objective
 from timbrel.randomness import Share
 from timbrel.training.horizon import Horizon
-
-Trees = TypeVar("Trees", bound=tuple[Any, ...])
 
 HOST = "127.0.0.1"
 # Process 0 may validate for long; that a process has ended is noticed otherwise.
@@ -49,7 +47,7 @@ def joined(share: Share, store: distributed.TCPStore, accelerator: str) -> Itera
         distributed.destroy_process_group()
 
 
-def gathered(share: Share, *trees: *tuple[Any, ...]) -> tuple[Any, ...]:
+def gathered(share: Share, *trees: Any) -> tuple[Any, ...]:
     """`trees`, whatever has a `map` over its tensors, each with the rows of all processes.
 
     In the order of the batch, and with their gradients: every process must then take the same loss
@@ -124,9 +122,6 @@ class Together(pl.Callback):
 
     Must come last, after whatever may ask for a stop.
     """
-
-    def __init__(self, share: Share) -> None:
-        self.share = share
 
     def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
         """A training that was at its end takes no step more."""
