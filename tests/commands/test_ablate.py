@@ -16,6 +16,7 @@ from launchers import needs_launcher
 from report_pages import Page
 from stages.training_jobs import TINY
 from timbrel import cli
+from timbrel.commands import ablate_launchers
 from timbrel.commands.completion import candidates
 from timbrel.runs.folder import read_run
 from timbrel.sweeps import runner, step_time
@@ -150,6 +151,21 @@ def test_a_launcher_that_is_not_there_is_named_with_those_that_are(here, recordi
     assert "did you mean 'joblib'" in said
     assert cli.main(["ablate", "study=tiny", "launcher=basic", "jobs=2"]) == 2
     assert "launcher=basic runs one at a time" in capfd.readouterr().err
+
+
+def test_how_many_run_at_a_time_and_share_a_machine(tmp_path: Path) -> None:
+    """A cluster's queue has a limit of its own, and machines; here the jobs share the cores."""
+    needs_launcher("submitit_local")
+    with ablate_launchers._hydra(tmp_path) as hydra:
+        for name, limits, together in (
+            ("submitit_slurm", {"array_parallelism": 3}, 1),
+            ("submitit_local", {}, 3),
+            ("basic", {}, 1),
+        ):
+            jobs = 1 if name == "basic" else 3
+            config = ablate_launchers._composed(hydra, name, jobs, tmp_path)
+            found = {key: config.hydra.launcher[key] for key in ablate_launchers._limits(config)}
+            assert (found, ablate_launchers._of_a_machine(config, jobs)) == (limits, together)
 
 
 @pytest.mark.slow

@@ -41,7 +41,8 @@ hydra: {output_subdir: null, job: {chdir: false}, sweep: {subdir: .}}
 """
 _MASTER_NAME = "ablate"
 # What launchers call the number of jobs at a time.
-_AT_ONCE = ("n_jobs", "array_parallelism")
+_QUEUE = "array_parallelism"  # of a cluster, where every job has its cores to itself
+_AT_ONCE = ("n_jobs", _QUEUE)
 _ONE_BY_ONE = "basic"
 
 
@@ -67,15 +68,20 @@ def launch(
         text = json.dumps([run.to_json() for run in runs], default=str)
         file.write(text.encode())
         file.flush()
+        config = _composed(hydra, name, jobs, place)
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks()),
             task_function=run_one,
-            config=_composed(hydra, name, jobs, place),
+            config=config,
         )
         tell(f"launcher {name}: {len(runs)} run{'s' if len(runs) > 1 else ''}")
-        shared = [f"runs='{place / Path(file.name).name}'", f"study='{study}'", f"jobs={jobs}"]
+        shared = [
+            f"runs='{place / Path(file.name).name}'",
+            f"study='{study}'",
+            f"jobs={_of_a_machine(config, jobs)}",
+        ]
         words = [[*shared, f"index={k}"] for k in range(len(runs))]
-        at_once = len(words) if _limits(launcher.config) else jobs
+        at_once = len(words) if _limits(config) else jobs
         for first in range(0, len(words), at_once):
             some = slice(first, first + at_once)
             returned = launcher.launch(words[some], initial_job_idx=first)
@@ -92,6 +98,11 @@ def _tell_ends(runs: Sequence[PlannedRun], returned: Sequence[Any], ended: Ended
 def _limits(config: DictConfig) -> list[str]:
     """The launcher's own keys of how many jobs it runs at a time; without any it runs all."""
     return [key for key in _AT_ONCE if key in config.hydra.launcher]
+
+
+def _of_a_machine(config: DictConfig, jobs: int) -> int:
+    """How many of the `jobs` at a time share the cores of one machine."""
+    return 1 if _QUEUE in config.hydra.launcher else jobs
 
 
 def _composed(hydra: Hydra, name: str, jobs: int, place: Path) -> DictConfig:
