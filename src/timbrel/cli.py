@@ -112,6 +112,7 @@ def _begin() -> None:
     # A file of the user's, `random.py` say, must not stand in for a module of Python's: not here,
     # nor in a process started from here. Modules for a `_target_` are found, after all others.
     os.environ["PYTHONSAFEPATH"] = "1"
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray, if used, reports its use
     with suppress(FileNotFoundError):  # the working folder is gone
         sys.path.append(os.getcwd())
 

@@ -1,15 +1,55 @@
 """Every random draw of a step is a function of (seed, step, name), whatever the number of workers.
 
+Where several processes share a batch, each draws for all of it and keeps its own part (`Share`).
 No module touches the global generators: it is handed a generator made here.
 """
 
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
+
+Rows = TypeVar("Rows", bound=Any)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which examples of a step's batch a process has: part `index` of `count` equal parts.
+
+    >>> Share(1, 2).of(range(6))
+    range(3, 6)
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def of(self, batch: Rows) -> Rows:
+        """This process's part of something with a row per example of the batch."""
+        rows = len(batch) // self.count
+        return cast(Rows, batch[self.index * rows : (self.index + 1) * rows])
+
+    def draw(
+        self,
+        function: "Callable[..., torch.Tensor]",
+        shape: Sequence[int],
+        rng: "torch.Generator",
+        **settings: Any,
+    ) -> "torch.Tensor":
+        """`function` of torch's, such as `rand`, on `rng`'s device; `shape` begins with the rows.
+
+        It is drawn for the batch, so that what an example gets does not depend on its process.
+        """
+        whole = (shape[0] * self.count, *shape[1:])
+        return self.of(function(whole, generator=rng, device=rng.device, **settings))
+
+
+WHOLE = Share()
+"""That of a process by itself."""
 
 
 def derived_seed(seed: int, step: int, name: str) -> int:

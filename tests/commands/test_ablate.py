@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from launchers import needs_launcher
 from report_pages import Page
 from stages.training_jobs import TINY
 from timbrel import cli
+from timbrel.commands import ablate_launchers
 from timbrel.commands.completion import candidates
 from timbrel.runs.folder import read_run
 from timbrel.sweeps import runner, step_time
@@ -120,14 +122,15 @@ def test_one_cell_fails_with_its_reason_the_rest_finishes_and_is_not_repeated(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local", "ray"])
 def test_a_launcher_of_hydras_does_as_processes_do(
     here, recordings, capfd, monkeypatch, launcher
 ) -> None:
+    needs_launcher(launcher)
     (here / "it's, here").mkdir()
     monkeypatch.chdir(here / "it's, here")
     write_study(recordings, {"architecture.encoder.kernel_frames": [7, 4001]}, seeds=(0, 1))
-    jobs = ["jobs=2"] if launcher == "joblib" else []
+    jobs = [] if launcher == "basic" else ["jobs=2"]
     assert cli.main(["ablate", "study=tiny", f"launcher={launcher}", *jobs]) == 1
     shown = capfd.readouterr().err
     assert f"launcher {launcher}: 4 runs" in shown
@@ -149,6 +152,21 @@ def test_a_launcher_that_is_not_there_is_named_with_those_that_are(here, recordi
     assert "did you mean 'joblib'" in said
     assert cli.main(["ablate", "study=tiny", "launcher=basic", "jobs=2"]) == 2
     assert "launcher=basic runs one at a time" in capfd.readouterr().err
+
+
+def test_how_many_run_at_a_time_and_share_a_machine(tmp_path: Path) -> None:
+    """A cluster's queue has a limit of its own, and machines; here the jobs share the cores."""
+    needs_launcher("submitit_local")
+    with ablate_launchers._hydra(tmp_path) as hydra:
+        for name, limits, together in (
+            ("submitit_slurm", {"array_parallelism": 3}, 1),
+            ("submitit_local", {}, 3),
+            ("basic", {}, 1),
+        ):
+            jobs = 1 if name == "basic" else 3
+            config = ablate_launchers._composed(hydra, name, jobs, tmp_path)
+            found = {key: config.hydra.launcher[key] for key in ablate_launchers._limits(config)}
+            assert (found, ablate_launchers._of_a_machine(config, jobs)) == (limits, together)
 
 
 @pytest.mark.slow

@@ -84,7 +84,13 @@ def test_option_trains(
     assert (run / "report.html").is_file() == whole
 
 
-@pytest.mark.parametrize("option", DEVICES)
+SLOW_DEVICES = [
+    pytest.param(option, marks=pytest.mark.slow) if option == "device=ddp_cpu" else option
+    for option in DEVICES
+]
+
+
+@pytest.mark.parametrize("option", SLOW_DEVICES)
 def test_device_trains_or_is_refused(
     option: str,
     tmp_path: Path,
@@ -93,8 +99,14 @@ def test_device_trains_or_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     lean(monkeypatch)
-    name = option.split("=")[1]
-    there = {"cuda": torch.cuda, "mps": torch.backends.mps}[name].is_available()
+    name = option.split("=")[1].removeprefix("ddp_")
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }[name]
+    if option == "device=ddp_cuda":
+        there = torch.cuda.device_count() >= 2
     status = train.main(two_steps(option))
     if there:
         assert status == 0

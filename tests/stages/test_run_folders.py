@@ -1,13 +1,18 @@
 """A run's folder: its own, named by what it is, with the config that `run=` goes on from."""
 
+import os
 import re
+import sys
 from pathlib import Path
 
+import pytest
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from timbrel.errors import UserError
 from timbrel.runs.folder import CONFIG_FILE
 from timbrel.stages import app
-from timbrel.stages.run_folders import fixed_folder, run_folder, save_config
+from timbrel.stages.run_folders import fixed_folder, go_home, run_folder, save_config
 
 
 def test_two_runs_in_one_second_have_two_folders(here):
@@ -93,3 +98,25 @@ def test_the_saved_config_is_resolved_and_names_its_overrides(here):
     assert "${" not in text
     assert OmegaConf.load(saved[0] / "config.yaml").architecture.decoder.channels == 2
     assert OmegaConf.load(saved[0] / "overrides.yaml") == ["data=demo", "data.channels=2"]
+
+
+def test_a_job_works_where_its_sweep_was_begun(here, monkeypatch):
+    """Wherever a launcher has begun it: relative places and modules of the user's are there."""
+    monkeypatch.setattr(sys, "path", ["/library"])
+    went = []
+
+    def job(config):
+        os.chdir("/")
+        go_home()
+        went.append((os.getcwd(), list(sys.path)))
+
+    words = ["--multirun", "data=demo", "seed=0,1", f"hydra.sweep.dir='{here}/sweep'"]
+    assert app.run_stage("train", words, job) == 0
+    assert went == [(str(here), ["/library", str(here)])] * 2
+
+
+def test_a_machine_without_the_folder_of_the_sweep_is_named(monkeypatch):
+    there = OmegaConf.create({"hydra": {"runtime": {"cwd": "/no/where"}}})
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", there)
+    with pytest.raises(UserError, match=r"^hydra/launcher: .* has no folder '/no/where', where"):
+        go_home()

@@ -41,7 +41,8 @@ Usage
   --plan            print the grid, the state of each run and an estimate of time; run nothing
   jobs=N            runs at the same time (default: 1); they share the cores equally
   launcher=NAME     how runs are started: process (default: processes on this machine), or an
-                    installed launcher of Hydra's: basic, joblib (timbrel[joblib]), ...
+                    installed launcher of Hydra's: joblib (timbrel[joblib]), submitit_slurm and
+                    submitit_local (timbrel[slurm]), ray (timbrel[ray]), ...
 
 Each run is a `timbrel train` in sweeps/NAME/<cell>/seed<k>/. A second call runs what is not
 finished, and what has changed: its config, its recordings, or the code that it uses. A killed run

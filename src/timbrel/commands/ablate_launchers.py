@@ -23,6 +23,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from timbrel.errors import UserError, did_you_mean
+from timbrel.stages.run_folders import go_home
 from timbrel.sweeps.plan import SWEEPS, PlannedRun
 from timbrel.sweeps.record import State
 from timbrel.sweeps.runner import PROCESS, Ended, Ending, Tell, run_alone
@@ -40,7 +41,9 @@ hydra: {output_subdir: null, job: {chdir: false}, sweep: {subdir: .}}
 """
 _MASTER_NAME = "ablate"
 # What launchers call the number of jobs at a time.
-_AT_ONCE = ("n_jobs", "array_parallelism")
+_QUEUE = "array_parallelism"  # of a cluster, where every job has its cores to itself
+_AT_ONCE = ("n_jobs", _QUEUE)
+_ONE_BY_ONE = "basic"
 
 
 def check(name: str, jobs: int) -> None:
@@ -52,7 +55,9 @@ def check(name: str, jobs: int) -> None:
 def launch(
     runs: Sequence[PlannedRun], *, name: str, study: str, jobs: int, tell: Tell, ended: Ended
 ) -> None:
-    """Run them by Hydra's launcher `name`; `ended` is called for each when all are done.
+    """Run them by Hydra's launcher `name`, `jobs` at a time; `ended` is called for each.
+
+    Where the launcher has no limit of its own, it is given `jobs` runs, and then the next.
 
     Raises UserError as `check`.
     """
@@ -63,19 +68,41 @@ def launch(
         text = json.dumps([run.to_json() for run in runs], default=str)
         file.write(text.encode())
         file.flush()
+        config = _composed(hydra, name, jobs, place)
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks()),
             task_function=run_one,
-            config=_composed(hydra, name, jobs, place),
+            config=config,
         )
         tell(f"launcher {name}: {len(runs)} run{'s' if len(runs) > 1 else ''}")
-        shared = [f"runs='{place / Path(file.name).name}'", f"study='{study}'", f"jobs={jobs}"]
+        shared = [
+            f"runs='{place / Path(file.name).name}'",
+            f"study='{study}'",
+            f"jobs={_of_a_machine(config, jobs)}",
+        ]
         words = [[*shared, f"index={k}"] for k in range(len(runs))]
-        returned = launcher.launch(words, initial_job_idx=0)
+        at_once = len(words) if _limits(config) else jobs
+        for first in range(0, len(words), at_once):
+            some = slice(first, first + at_once)
+            returned = launcher.launch(words[some], initial_job_idx=first)
+            _tell_ends(runs[some], returned, ended)
+
+
+def _tell_ends(runs: Sequence[PlannedRun], returned: Sequence[Any], ended: Ended) -> None:
     for run, job in zip(runs, returned, strict=True):
         found = job.return_value  # raises what ended the job itself, if anything did
         if found is not None:
             ended(Ending(run, State(found["state"]), found["reason"], found["seconds"]))
+
+
+def _limits(config: DictConfig) -> list[str]:
+    """The launcher's own keys of how many jobs it runs at a time; without any it runs all."""
+    return [key for key in _AT_ONCE if key in config.hydra.launcher]
+
+
+def _of_a_machine(config: DictConfig, jobs: int) -> int:
+    """How many of the `jobs` at a time share the cores of one machine."""
+    return 1 if _QUEUE in config.hydra.launcher else jobs
 
 
 def _composed(hydra: Hydra, name: str, jobs: int, place: Path) -> DictConfig:
@@ -87,12 +114,10 @@ def _composed(hydra: Hydra, name: str, jobs: int, place: Path) -> DictConfig:
         )
     overrides = [f"hydra/launcher={name}", f"hydra.sweep.dir='{place}'"]
     config = hydra.compose_config(_MASTER_NAME, overrides, run_mode=RunMode.MULTIRUN)
-    settings = config.hydra.launcher
-    takes = [key for key in _AT_ONCE if key in settings]
-    if jobs > 1 and not takes:
+    if jobs > 1 and name == _ONE_BY_ONE:
         raise UserError(f"ablate: jobs={jobs}: launcher={name} runs one at a time; leave it out")
-    for key in takes:
-        settings[key] = jobs
+    for key in _limits(config):
+        config.hydra.launcher[key] = jobs
     return config
 
 
@@ -110,6 +135,7 @@ def _hydra(place: Path) -> Iterator[Hydra]:
 
 def run_one(config: DictConfig) -> dict[str, Any] | None:
     """A launcher's job: the run number `index` of those in the file `runs`."""
+    go_home()
     runs = json.loads(Path(config.runs).read_text("utf-8"))
     run = PlannedRun.from_json(runs[config.index])
     ending = run_alone(run, study=config.study, jobs=config.jobs, tell=_tell)

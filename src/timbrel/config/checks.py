@@ -24,6 +24,7 @@ from timbrel.config.counterfactual import counterfactual_problems
 from timbrel.config.generate_schema import GenerateConfig
 from timbrel.config.objective import objective_problems
 from timbrel.config.phases import phase_problems
+from timbrel.config.processes import process_problems
 from timbrel.config.schema import (
     AnalyzeConfig,
     DataConfig,
@@ -78,7 +79,8 @@ def _train(config: TrainConfig) -> Iterator[str]:
     yield from _data(config.data)
     yield from _chunks(config)
     yield from _trainer(config.trainer)
-    yield from _device(config.device)
+    yield from _arithmetic(config.device)
+    yield from process_problems(config)
     yield from objective_problems(config)
     yield from phase_problems(config)
     yield from counterfactual_problems(config)
@@ -240,6 +242,13 @@ def _wandb_name(key: str, name: str, longest: int) -> Iterator[str]:
 
 
 def _device(device: DeviceConfig) -> Iterator[str]:
+    """Of a stage that is no training."""
+    yield from _arithmetic(device)
+    if device.processes > 1:
+        yield f"device.processes={device.processes}: only timbrel train takes several; leave it out"
+
+
+def _arithmetic(device: DeviceConfig) -> Iterator[str]:
     if device.accelerator == Accelerator.mps and sys.platform != "darwin":
         yield "device.accelerator=mps: only on a Mac; take device=auto, cuda or cpu"
     if device.accelerator == Accelerator.mps and device.precision == Precision.bf16:

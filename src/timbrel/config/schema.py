@@ -115,6 +115,9 @@ class DeviceConfig:
     )
     threads: int | None = _key(None, "CPU threads for computing (default: all cores)", least=1)
     pin_memory: bool | None = _key(None, "keep batches in page-locked memory (default: with cuda)")
+    processes: int = _key(
+        1, "processes that share every batch of a training (device=ddp_cpu, ddp_cuda)", least=1
+    )
     tf32: bool = _key(True, "use TF32 for matrix products on cuda")
 
 

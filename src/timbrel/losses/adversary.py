@@ -4,6 +4,7 @@ In every step it plays, an adversary is asked twice, each time with the whole fo
 batch: for `terms` of the model's objective, and after the model's step for its `own_loss`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -26,13 +27,15 @@ class Pass:
     latent: Latent
     estimate: Float[Tensor, "batch channel time"]
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Pass":
+        """The same pass with `function` applied to every tensor."""
+        return Pass(
+            self.posterior.map(function), self.latent.map(function), function(self.estimate)
+        )
+
     def detached(self) -> "Pass":
         """The same values without the graph behind them."""
-        mean, log_var = self.posterior.mean, self.posterior.log_var
-        posterior = Posterior(
-            mean.map(Tensor.detach), None if log_var is None else log_var.map(Tensor.detach)
-        )
-        return Pass(posterior, self.latent.map(Tensor.detach), self.estimate.detach())
+        return self.map(Tensor.detach)
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from timbrel.contracts import Latent
+from timbrel.randomness import WHOLE, Share
 
 
 class SeededDropout(nn.Module):
@@ -25,24 +26,25 @@ class SeededDropout(nn.Module):
         self.probability = probability
         self.channel_dim = channel_dim
         self.rng: torch.Generator | None = None
+        self.share = WHOLE
 
     def forward(self, x: Tensor) -> Tensor:
         if self.rng is None or self.probability == 0:
             return x
         shape = [1] * x.dim()
         shape[0], shape[self.channel_dim] = x.shape[0], x.shape[self.channel_dim]
-        return x * _mask(shape, self.probability, x, self.rng)
+        return x * _mask(shape, self.probability, x, self.rng, self.share)
 
 
 @contextmanager
-def drawing(module: nn.Module, rng: torch.Generator) -> Iterator[None]:
+def drawing(module: nn.Module, rng: torch.Generator, share: Share = WHOLE) -> Iterator[None]:
     """Every `SeededDropout` in `module` draws its masks from `rng`, until the block ends.
 
     Those in evaluation mode, as in a part of the model that rests, stay off.
     """
     layers = [p for p in module.modules() if isinstance(p, SeededDropout) and p.training]
     for layer in layers:
-        layer.rng = rng
+        layer.rng, layer.share = rng, share
     try:
         yield
     finally:
@@ -50,7 +52,9 @@ def drawing(module: nn.Module, rng: torch.Generator) -> Iterator[None]:
             layer.rng = None
 
 
-def drop_dimensions(latent: Latent, probability: float, rng: torch.Generator) -> Latent:
+def drop_dimensions(
+    latent: Latent, probability: float, rng: torch.Generator, share: Share = WHOLE
+) -> Latent:
     """The code with some dimensions of some clips zeroed, in all frames, and the others scaled up.
 
     Srivastava et al. 2014 on the code, so that a decoder cannot lean on one dimension alone. At
@@ -61,11 +65,13 @@ def drop_dimensions(latent: Latent, probability: float, rng: torch.Generator) ->
     frames, clip = latent.frames, latent.clip
     return replace(
         latent,
-        frames=frames * _mask([*frames.shape[:2], 1], probability, frames, rng),
-        clip=clip * _mask([*clip.shape], probability, clip, rng),
+        frames=frames * _mask([*frames.shape[:2], 1], probability, frames, rng, share),
+        clip=clip * _mask([*clip.shape], probability, clip, rng, share),
     )
 
 
-def _mask(shape: list[int], probability: float, like: Tensor, rng: torch.Generator) -> Tensor:
-    kept = torch.rand(shape, generator=rng, device=like.device) >= probability
+def _mask(
+    shape: list[int], probability: float, like: Tensor, rng: torch.Generator, share: Share
+) -> Tensor:
+    kept = share.draw(torch.rand, shape, rng) >= probability
     return kept.to(like.dtype) / (1.0 - probability)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from timbrel.contracts import Latent, Posterior
 from timbrel.models.linear import Linear
+from timbrel.randomness import WHOLE, Share
 
 _LOG_VAR_START = -4.0  # a quiet start: the decoder learns before the noise rises to meet the prior
 _LOG_VAR_RANGE = (-14.0, 4.0)
@@ -82,13 +83,13 @@ def _head(width: int, dim: int, bias: float = 0.0) -> nn.Module:
     return layer
 
 
-def sample(posterior: Posterior, rng: torch.Generator) -> Latent:
+def sample(posterior: Posterior, rng: torch.Generator, share: Share = WHOLE) -> Latent:
     """One draw by the reparameterisation trick; the mean itself where there is no variance."""
     if posterior.log_var is None:
         return posterior.mean
 
     def draw(mean: Tensor, log_var: Tensor) -> Tensor:
-        noise = torch.randn(mean.shape, generator=rng, device=mean.device, dtype=mean.dtype)
+        noise = share.draw(torch.randn, mean.shape, rng, dtype=mean.dtype)
         return mean + torch.exp(0.5 * log_var) * noise
 
     return replace(

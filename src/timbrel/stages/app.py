@@ -29,7 +29,7 @@ from timbrel.config.options import conf_folder, user_conf_folder
 from timbrel.errors import UserError, did_you_mean
 from timbrel.stages.composing import compose, message_of, prepared, register, user_error
 from timbrel.stages.overrides import by_own_name, check_overrides, quoted_texts
-from timbrel.stages.run_folders import in_multirun
+from timbrel.stages.run_folders import go_home, in_multirun
 
 Job = Callable[[DictConfig], Any]
 
@@ -164,6 +164,8 @@ def _task(call: _Call, overrides: list[str], config: DictConfig) -> Any:
         job = HydraConfig.get()
         sys.stderr.write(f"timbrel {call.stage}: job {job.job.num}: {job.job.override_dirname}\n")
     try:
+        if multirun:
+            go_home()
         config = prepared(call.stage, config, overrides)
         call.began = True
         gc.enable()

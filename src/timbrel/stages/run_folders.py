@@ -1,8 +1,11 @@
 """The folder of a training run: where it lies, and the config in it that `run=` goes on from."""
 
 import json
+import os
+import platform
 import secrets
 import shlex
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -125,6 +128,24 @@ def in_multirun() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
+def go_home() -> None:
+    """Let a job that a launcher has begun elsewhere work in the folder of its sweep.
+
+    Relative places are meant from there, and parts of the user's own lie there. Raises UserError
+    where the job's machine does not have that folder.
+    """
+    folder = str(HydraConfig.get().runtime.cwd)
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise UserError(
+            f"hydra/launcher: {platform.node()} has no folder '{folder}', where the sweep "
+            "began; begin it in a folder that all machines share"
+        ) from error
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
 def save_config(config: DictConfig, folder: Path) -> None:
     """Write the resolved config, what `run=` goes on from, and the command line's overrides.
 
@@ -149,14 +170,13 @@ def saved_config(folder: Path) -> DictConfig:
     Raises UserError where the file is damaged.
     """
     path = folder / CONFIG_FILE
-    schema = OmegaConf.structured(STAGES["train"].schema)
     try:
         # What was written is resolved: a `${` in it is text, which OmegaConf's own loader would
         # parse.
         saved = yaml.safe_load(path.read_text("utf-8"))
         if not isinstance(saved, dict) or not saved:
             raise UserError(f"'{path}' is damaged: no keys in it; {_WITHOUT_CONFIG}")
-        config = OmegaConf.merge(schema, literal(moved(saved)))
+        config = typed_config(saved)
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"'{path}' is damaged: {reason}; {_WITHOUT_CONFIG}") from error
@@ -164,6 +184,12 @@ def saved_config(folder: Path) -> DictConfig:
     if missing:
         raise UserError(f"'{path}' is damaged: it lacks {', '.join(missing)}; {_WITHOUT_CONFIG}")
     return config
+
+
+def typed_config(saved: dict[str, Any]) -> DictConfig:
+    """The resolved config of a training with the schema of `timbrel train`."""
+    schema = OmegaConf.structured(STAGES["train"].schema)
+    return OmegaConf.merge(schema, literal(moved(saved)))
 
 
 def take_limits(config: DictConfig, overrides: Sequence[str]) -> None:

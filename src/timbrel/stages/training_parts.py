@@ -13,6 +13,7 @@ from timbrel.library.bundle import (
     check_saveable,
 )
 from timbrel.models.autoencoder import Autoencoder
+from timbrel.randomness import Share
 from timbrel.stages import parts
 from timbrel.stages.additions import Additions, build_optimizer
 from timbrel.stages.composing import options_chosen
@@ -64,8 +65,8 @@ def fitting_model(config: DictConfig) -> Autoencoder:
     return model
 
 
-def chosen_compute(config: DictConfig) -> Compute:
-    """The device, the precision, and the number of processes that load data."""
+def chosen_compute(config: DictConfig, process: int = 0) -> Compute:
+    """The device of the `process`-th that trains, the precision, and how many load data."""
     device = config.device
     return resolve_compute(
         accelerator=str(device.accelerator),
@@ -74,6 +75,7 @@ def chosen_compute(config: DictConfig) -> Compute:
         threads=device.threads,
         pin_memory=device.pin_memory,
         tf32=device.tf32,
+        share=Share(process, device.processes),
     )
 
 
@@ -103,6 +105,7 @@ def training_module(
         latent_dropout=config.latent.get("dropout", 0.0),  # runs of before have no such key
         adversaries=parts.build_adversaries(config),
         phases=parts.build_phases(config),
+        share=compute.share,
     )
 
 
@@ -128,6 +131,7 @@ def training_loader(
         variants=expanded(config, augmentation, found, only_told=only_told),
         measuring=measured,
         hop_samples=measured.hop_samples if measured else 1,
+        share=compute.share,
         workers=compute.workers,
         pin_memory=compute.pin_memory,
     )

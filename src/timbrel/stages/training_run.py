@@ -30,6 +30,7 @@ from timbrel.stages.additions import Additions, additions, build_loggers
 from timbrel.stages.code_chunks import measured_chunks
 from timbrel.stages.composing import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
+from timbrel.stages.followers import EndedError, followers
 from timbrel.stages.measuring import measuring
 from timbrel.stages.prior_run import fit_prior
 from timbrel.stages.pruned import with_pruning
@@ -130,7 +131,7 @@ def train(config: DictConfig) -> Done:
             check_same_data(folder, data_hash(found.split))
             done = _trained(config, compute, module, added, found, folder, first_step)
             return replace(done, original=original)
-        except WriteError as error:
+        except (WriteError, EndedError) as error:
             raise UserError(f"{error}; {_kept(folder)}") from error
 
 
@@ -170,16 +171,17 @@ def _trained(
         )
         pruning = with_pruning(callbacks)
         loader = training_loader(config, found, compute, first_step, measured)
-        fitted = fit(
-            module,
-            loader,
-            callbacks,
-            folder,
-            compute,
-            names,
-            loggers=build_loggers(added.loggers, folder),
-            log_every_steps=config.trainer.log_every_steps,
-        )
+        with followers(config, compute, folder, first_step):
+            fitted = fit(
+                module,
+                loader,
+                callbacks,
+                folder,
+                compute,
+                names,
+                loggers=build_loggers(added.loggers, folder),
+                log_every_steps=config.trainer.log_every_steps,
+            )
         if pruning is not None and pruning.pruned_at is not None:
             return _pruned(folder, pruning.pruned_at)
         part = compared_part(found.split.parts())

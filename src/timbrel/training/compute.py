@@ -1,23 +1,30 @@
 """The device that computes, and its number format."""
 
+import os
 import sys
 from dataclasses import dataclass
 
 import torch
 
+from timbrel.data.worker_process import available_cores
 from timbrel.errors import UserError
+from timbrel.randomness import WHOLE, Share
 
 _MAX_WORKERS = 4
 
 
 @dataclass(frozen=True)
 class Compute:
-    """A resolved device. `accelerator` is cpu, cuda or mps; `autocast` runs networks in bf16."""
+    """A resolved device. `accelerator` is cpu, cuda or mps; `autocast` runs networks in bf16.
+
+    `share` is this process's of every batch, of which each process has a device of its own on cuda.
+    """
 
     accelerator: str
     autocast: bool
     workers: int
     pin_memory: bool
+    share: Share = WHOLE
 
     def kind(self) -> dict[str, str | int]:
         """What its arithmetic depends on, bit for bit: the hardware, the format, the threads."""
@@ -30,12 +37,14 @@ class Compute:
             "hardware": hardware,
             "precision": "bf16" if self.autocast else "fp32",
             "threads": torch.get_num_threads(),
+            "processes": self.share.count,
         }
 
     @property
     def torch_device(self) -> torch.device:
         """As torch names it."""
-        return torch.device(self.accelerator)
+        of_several = self.accelerator == "cuda" and self.share.count > 1
+        return torch.device(self.accelerator, self.share.index if of_several else None)
 
 
 def resolve_compute(
@@ -46,21 +55,31 @@ def resolve_compute(
     threads: int | None,
     pin_memory: bool | None,
     tf32: bool,
+    share: Share = WHOLE,
 ) -> Compute:
     """Choose a device and set the process's arithmetic for it.
 
     `auto` takes cuda, then mps, then cpu, and bf16 where the hardware multiplies it natively.
+    Processes that share batches on a CPU share its cores too.
 
     Raises:
-        UserError: the device asked for is not there, or does not know the precision.
+        UserError: the device asked for is not there, or does not know the precision; or there are
+            fewer of them than processes.
     """
     found = _accelerator(accelerator)
+    if found == "cuda" and torch.cuda.device_count() < share.count:
+        raise UserError(
+            f"device.processes={share.count}: each needs a cuda device of its own, and torch finds "
+            f"{torch.cuda.device_count()}; take device.processes={torch.cuda.device_count()}"
+        )
     native = _native_bf16(found)
     if precision == "bf16" and not native:
         raise UserError(
             f"device.precision=bf16: this {found} does not multiply bf16 natively, "
             "so bf16 would be slower than fp32; use device.precision=fp32 or auto"
         )
+    if threads is None and share.count > 1 and "OMP_NUM_THREADS" not in os.environ:
+        threads = max(1, available_cores() // share.count)
     if threads is not None:
         torch.set_num_threads(threads)
     if found == "cuda":
@@ -73,6 +92,7 @@ def resolve_compute(
         autocast=native and precision != "fp32",
         workers=workers if workers is not None else (_MAX_WORKERS if found == "cuda" else 0),
         pin_memory=pin_memory if pin_memory is not None else found == "cuda",
+        share=share,
     )
 
 

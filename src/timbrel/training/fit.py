@@ -4,12 +4,14 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
 
@@ -26,6 +28,7 @@ from timbrel.training.checkpoint import (
 )
 from timbrel.training.compute import Compute
 from timbrel.training.module import DivergedError, Training
+from timbrel.training.processes import Together
 
 
 @dataclass(frozen=True)
@@ -60,28 +63,9 @@ def fit(
         WriteError: a checkpoint or a table cannot be written; the checkpoint before it stands.
         KeyboardInterrupt: stopped by Ctrl-C; the last checkpoint stands.
     """
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    settings: dict[str, Any] = {
-        "accelerator": "gpu" if compute.accelerator == "cuda" else compute.accelerator,
-        "devices": 1,
-        "max_epochs": -1,
-        "logger": list(loggers) or False,
-        "log_every_n_steps": log_every_steps,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "limit_val_batches": 0,
-        "use_distributed_sampler": False,
-        "default_root_dir": folder,
-        "callbacks": list(callbacks),
-        "plugins": [CheckpointFiles()],
-    }
+    settings = {"logger": list(loggers) or False, "log_every_n_steps": log_every_steps}
     try:
-        trainer = pl.Trainer(**settings)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own
-            trainer.fit(module, loader, ckpt_path=start_of(folder), weights_only=True)
+        _run(module, loader, callbacks, folder, compute, **settings)
     except MisconfigurationException as error:
         told = str(error).strip().splitlines()[0]
         raise UserError(f"callbacks, logger.extra: Lightning refuses them: {told}") from error
@@ -93,6 +77,43 @@ def fit(
     if checkpoints.best_step:
         module.load_state_dict(_best(folder)["state_dict"])
     return Fitted(module.step, checkpoints.best_step, checkpoints.best_loss)
+
+
+def follow(module: Training, loader: "DataLoader[Batch]", folder: Path, compute: Compute) -> None:
+    """Train beside the process that calls `fit`, which alone validates, tells and writes."""
+    with suppress(DivergedError):  # the other one meets it too, and tells it
+        _run(module, loader, [], folder, compute, logger=False)
+
+
+def _run(
+    module: Training,
+    loader: "DataLoader[Batch]",
+    callbacks: Sequence[pl.Callback],
+    folder: Path,
+    compute: Compute,
+    **settings: Any,
+) -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    together = [Together()] if compute.share.count > 1 else []
+    trainer = pl.Trainer(
+        accelerator="gpu" if compute.accelerator == "cuda" else compute.accelerator,
+        devices=[compute.share.index] if compute.accelerator == "cuda" else 1,
+        max_epochs=-1,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+        callbacks=[*callbacks, *together],
+        # Else Lightning would take a cluster's job for processes of its own making.
+        plugins=[CheckpointFiles(), LightningEnvironment()],
+        **settings,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own
+        trainer.fit(module, loader, ckpt_path=start_of(folder), weights_only=True)
 
 
 def _best(folder: Path) -> dict[str, Any]:

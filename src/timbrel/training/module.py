@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +22,7 @@ from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.dropout import drawing, drop_dimensions
 from timbrel.models.posteriors import sample
 from timbrel.models.warping import warped
-from timbrel.randomness import torch_generator
+from timbrel.randomness import WHOLE, Share, torch_generator
 from timbrel.training.adversaries import (
     adversary_terms,
     all_adversaries,
@@ -32,6 +33,7 @@ from timbrel.training.adversaries import (
 from timbrel.training.horizon import Horizon
 from timbrel.training.optimizers import MakeOptimizer
 from timbrel.training.phases import Phase, Phases, TrainedParts
+from timbrel.training.processes import gathered, mean_gradients, mean_objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +55,9 @@ class DivergedError(Exception):
         self.what, self.step, self.batch = what, step, batch
 
 
-def anywhere(latent: Latent, rng: torch.Generator) -> Conditions:
+def anywhere(latent: Latent, rng: torch.Generator, share: Share = WHOLE) -> Conditions:
     """The code's conditions at random positions, so that a decoder cannot overfit to its noise."""
-    shape = (len(latent.frames),)
-    first_frame = torch.randint(1 << 20, shape, generator=rng, device=rng.device)
+    first_frame = share.draw(partial(torch.randint, 1 << 20), (len(latent.frames),), rng)
     return replace(latent.conditions, first_frame=first_frame)
 
 
@@ -75,6 +76,7 @@ def forward_pass(
     rng: torch.Generator,
     autocast: bool,
     latent_dropout: float = 0.0,
+    share: Share = WHOLE,
 ) -> Pass:
     """Encode, sample, decode (bf16 under `autocast`); the estimate is fp32.
 
@@ -82,10 +84,10 @@ def forward_pass(
     """
     with torch.autocast(batch.input.device.type, torch.bfloat16, enabled=autocast):
         posterior = encoded(model, batch)
-        latent = sample(posterior, rng)
-        placed = replace(latent, conditions=anywhere(latent, rng))
-        with drawing(model, rng):
-            estimate = model.decode(drop_dimensions(placed, latent_dropout, rng))
+        latent = sample(posterior, rng, share)
+        placed = replace(latent, conditions=anywhere(latent, rng, share))
+        with drawing(model, rng, share):
+            estimate = model.decode(drop_dimensions(placed, latent_dropout, rng, share))
     estimate = estimate[..., : batch.target.shape[-1]].float()
     return Pass(posterior, latent, estimate)
 
@@ -97,11 +99,18 @@ def loss_terms(
     batch: Batch,
     step: int,
     rng: torch.Generator,
+    *,
+    whole: tuple[Pass, Batch] | None = None,
 ) -> Terms:
-    """Every named term of the two losses that a training always has (fp32)."""
+    """Every named term of the two losses that a training always has (fp32).
+
+    The reconstruction is that of these examples, the penalty that of the `whole` batch, which may
+    be shared among processes (None: it is these examples).
+    """
+    judged, everyone = whole or (forward, batch)
     return {
         **reconstruction(forward.estimate, batch.target),
-        **penalty(forward.posterior, forward.latent, batch, step, rng),
+        **penalty(judged.posterior, judged.latent, everyone, step, rng),
     }
 
 
@@ -120,6 +129,10 @@ class Training(pl.LightningModule):
     which is what is validated, scored and kept. `objective` and `gradient_norm` are the last
     step's, for the watchers.
 
+    Where several processes train one model, `share` says which part of every batch is this one's.
+    Each has its part encoded and decoded and takes the penalty of the whole batch; gradients are
+    averaged over them, so that all take the same step.
+
     Raises UserError where a parameter has no owner, or two.
     """
 
@@ -137,6 +150,7 @@ class Training(pl.LightningModule):
         latent_dropout: float = 0.0,
         adversaries: Mapping[str, nn.Module] = MappingProxyType({}),
         phases: Sequence[Phase] = (),
+        share: Share = WHOLE,
     ) -> None:
         super().__init__()
         check_learners(model, reconstruction, penalty, adversaries)
@@ -151,6 +165,7 @@ class Training(pl.LightningModule):
         self.seed = seed
         self.autocast = autocast
         self.latent_dropout = latent_dropout
+        self.share = share
         self.step = 0
         self._checked = False
         self.objective: Objective | None = None
@@ -182,16 +197,20 @@ class Training(pl.LightningModule):
         """One optimizer step; `DivergedError` before a non-finite gradient touches a weight."""
         phase = self._phase_of_this_step()
         rng = self._generator("posterior")
-        forward = forward_pass(self.model, batch, rng, self.autocast, self.latent_dropout)
-        terms = loss_terms(self.reconstruction, self.penalty, forward, batch, self.step, rng)
+        dropout, share = self.latent_dropout, self.share
+        forward = forward_pass(self.model, batch, rng, self.autocast, dropout, share)
+        whole, everyone = gathered(share, forward, batch)
+        losses = self.reconstruction, self.penalty
+        terms = loss_terms(*losses, forward, batch, self.step, rng, whole=(whole, everyone))
         terms |= self._terms_of(self._playing(phase), forward, batch)
         if not self._checked:
             self._check_weights(terms, self._resting(phase), forward, batch)
         objective = self.mix(
             terms, self.step, replaced=phase.weights, resting=self._weights_of(self._resting(phase))
         )
-        if not torch.isfinite(objective.total):
-            raise DivergedError("the loss", self.step, batch)
+        told = mean_objective(share, objective.detached())
+        if not torch.isfinite(told.total):
+            raise DivergedError("the loss", self.step, everyone)
 
         optimizers = self.optimizers()
         main, *others = optimizers if isinstance(optimizers, list) else [optimizers]
@@ -200,14 +219,13 @@ class Training(pl.LightningModule):
         )
         for group in main.param_groups:
             group["lr"] = self.learning_rate
-        norm = self._descend(main, objective.total, self.model, "the gradient", batch)
+        norm = self._descend(main, objective.total, self.model, "the gradient", everyone)
         self.average.update_parameters(self.model)
-        losses = self._adversaries_step(others, phase, forward.detached(), batch)
-        objective = objective.detached()
-        self.objective = replace(objective, terms={**objective.terms, **losses})
+        own_losses = self._adversaries_step(others, phase, whole.detached(), everyone)
+        self.objective = replace(told, terms={**told.terms, **own_losses})
         self.gradient_norm = norm
         if self.mix.controllers:
-            rate = nats_per_frame(forward.posterior).detach()
+            rate = nats_per_frame(whole.posterior).detach()
             self.mix.observe(float(rate), replaced=phase.weights)
         self.step += 1
 
@@ -276,6 +294,7 @@ class Training(pl.LightningModule):
         """Step along the clipped gradient of `module`'s parameters; its norm before clipping."""
         optimizer.zero_grad()
         self.manual_backward(loss)
+        mean_gradients(self.share, module.parameters())
         norm = nn.utils.clip_grad_norm_(module.parameters(), self.settings.gradient_clip_norm)
         if not torch.isfinite(norm):
             raise DivergedError(what, self.step, batch)

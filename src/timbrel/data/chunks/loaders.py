@@ -22,6 +22,7 @@ from timbrel.data.chunks.sampling import (
     validation_chunks,
 )
 from timbrel.data.split.parts import Segment, data_hash
+from timbrel.randomness import WHOLE, Share
 
 __all__ = ["data_hash", "train_loader", "validation_loader"]
 
@@ -40,10 +41,11 @@ def train_loader(
     variants: Sequence[Sequence[Variant]] | None = None,
     measuring: Measuring | None = None,
     hop_samples: int = 1,
+    share: Share = WHOLE,
     workers: int = 0,
     pin_memory: bool = False,
 ) -> DataLoader[Example]:
-    """Batches of `batch_size`, from step `first_step` on, without end.
+    """This process's `share` of batches of `batch_size`, from step `first_step` on, without end.
 
     Yields `timbrel.contracts.Batch`. The loader shards by itself: Lightning must be told
     `use_distributed_sampler=False`. Raises `UserError` for an empty part and settings that are
@@ -59,7 +61,7 @@ def train_loader(
         measuring=measuring,
         hop_samples=hop_samples,
     )
-    sampler = StepSampler(first_step=first_step, batch_size=batch_size)
+    sampler = StepSampler(first_step=first_step, batch_size=batch_size, share=share)
     return _loader(dataset, workers, pin_memory, batch_sampler=sampler)
 
 

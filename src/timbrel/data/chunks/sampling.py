@@ -29,7 +29,7 @@ from timbrel.data.chunks.chunk import (
 )
 from timbrel.data.split.parts import Segment
 from timbrel.errors import UserError
-from timbrel.randomness import numpy_generator
+from timbrel.randomness import WHOLE, Share, numpy_generator
 
 MAX_GAP_S = 0.1  # longest silence between the copies of "repeat"
 
@@ -195,14 +195,19 @@ class ValidationChunks(Dataset[Example]):
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
-    """The indices of the batches, one batch per step, from `first_step` on, without end."""
+    """The indices of the batches, one batch per step, from `first_step` on, without end.
 
-    def __init__(self, *, first_step: int = 0, batch_size: int) -> None:
+    Of each batch those of this process's `share`.
+    """
+
+    def __init__(self, *, first_step: int = 0, batch_size: int, share: Share = WHOLE) -> None:
         check_values(TrainerConfig, "trainer.", batch_size=batch_size)
         if first_step < 0:
             raise ValueError(f"{first_step=}")
         self.first_step = first_step
-        self.examples = range(batch_size)
+        if batch_size % share.count:
+            raise ValueError(f"{batch_size=}: no multiple of {share.count} processes")
+        self.examples = share.of(range(batch_size))
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         step = self.first_step
