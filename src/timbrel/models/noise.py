@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from timbrel.dsp.bands import band_shares, shaped_noise
 from timbrel.dsp.stft import hann, istft
 from timbrel.models.convolutions import Features
 from timbrel.randomness import torch_generator
@@ -70,3 +71,40 @@ class FilteredNoise(nn.Module):
             spectrum = (white * level).unflatten(1, (self.channels, -1)).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
         return audio.unflatten(0, (-1, self.channels))
+
+
+class BandNoise(nn.Module):
+    """Noise with a level per frame and band, drawn by position.
+
+    `(log_level, first_frame) -> (batch, channel, frame * hop)`: log levels (nepers) are joined by
+    straight lines between the bands (`dsp.bands`). All 0 is white noise of mean square 1.
+    """
+
+    shares: Float[Tensor, "band bin"]
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        bands: int,
+        sample_rate_hz: int,
+        hop_samples: int,
+        period_frames: int,
+    ) -> None:
+        super().__init__()
+        self.hop_samples = hop_samples
+        bins = hop_samples + 1
+        self.register_buffer("shares", band_shares(bands, bins, sample_rate_hz), persistent=False)
+        self.white = PositionalNoise(channels * bins, period_frames=period_frames)
+
+    def forward(
+        self,
+        log_level: Float[Tensor, "batch channel frame band"],
+        first_frame: Int[Tensor, " batch"] | None,
+    ) -> Float[Tensor, "batch channel time"]:
+        n_batch, channels, n_frames, _ = log_level.shape
+        level = torch.exp((log_level @ self.shares).clamp_max(_LOG_LEVEL_MAX))
+        white = torch.view_as_complex(self.white(n_frames, first_frame))
+        white = white.unflatten(2, (channels, -1)).transpose(1, 2).expand(n_batch, -1, -1, -1)
+        audio = shaped_noise(white.flatten(0, 1), level.flatten(0, 1), self.hop_samples)
+        return audio.unflatten(0, (n_batch, channels))

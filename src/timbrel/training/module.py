@@ -16,7 +16,7 @@ from timbrel.contracts import Batch, Conditions, Latent, Posterior
 from timbrel.losses.adversary import Pass
 from timbrel.losses.latent import nats_per_frame
 from timbrel.losses.mix import LossMix, Objective
-from timbrel.losses.terms import Terms
+from timbrel.losses.terms import Diagnostic, Terms
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.dropout import drawing, drop_dimensions
 from timbrel.models.posteriors import sample
@@ -91,6 +91,7 @@ def forward_pass(
 
 
 def loss_terms(
+    model: Autoencoder,
     reconstruction: nn.Module,
     penalty: nn.Module,
     forward: Pass,
@@ -98,8 +99,12 @@ def loss_terms(
     step: int,
     rng: torch.Generator,
 ) -> Terms:
-    """Every named term of the two losses that a training always has (fp32)."""
+    """Every named term of the two losses that a training always has (fp32).
+
+    The model's own terms are diagnostics: only a loss that knows the model has weights for them.
+    """
     return {
+        **{name: Diagnostic(value) for name, value in model.own_terms().items()},
         **reconstruction(forward.estimate, batch.target),
         **penalty(forward.posterior, forward.latent, batch, step, rng),
     }
@@ -183,7 +188,9 @@ class Training(pl.LightningModule):
         phase = self._phase_of_this_step()
         rng = self._generator("posterior")
         forward = forward_pass(self.model, batch, rng, self.autocast, self.latent_dropout)
-        terms = loss_terms(self.reconstruction, self.penalty, forward, batch, self.step, rng)
+        terms = loss_terms(
+            self.model, self.reconstruction, self.penalty, forward, batch, self.step, rng
+        )
         terms |= self._terms_of(self._playing(phase), forward, batch)
         if not self._checked:
             self._check_weights(terms, self._resting(phase), forward, batch)
