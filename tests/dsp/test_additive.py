@@ -1,4 +1,4 @@
-"""The oscillator bank: no drift, no clicks, silence above the band, exact gradients, bounded memory."""
+"""The oscillator bank: no drift, no clicks, silence above the band, gradients, bounded memory."""
 
 import subprocess
 import sys
@@ -103,34 +103,37 @@ def test_gradients_are_those_of_differences() -> None:
     def audio(f0_hz: torch.Tensor, b: torch.Tensor, amplitude: torch.Tensor) -> torch.Tensor:
         hz = stretched(f0_hz, 3, b)
         gain = audible(hz, 8_000)
-        cycles = cycles_at_middles(hz, dispersed(3)[None].expand(2, -1), frame_s=5 / 8_000)
+        cycles = cycles_at_middles(hz, dispersed(3)[None].expand(1, -1), frame_s=5 / 8_000)
         return oscillators(
             hz, amplitude * gain[:, None], cycles, sample_rate_hz=8_000, hop_samples=5
         )
 
-    f0_hz = 1100 + 100 * torch.rand(2, 4, generator=rng, dtype=torch.float64)
-    b = 0.01 + 0.01 * torch.rand(2, 4, generator=rng, dtype=torch.float64)
-    amplitude = torch.rand(2, 2, 4, 3, generator=rng, dtype=torch.float64)
+    f0_hz = 1100 + 100 * torch.rand(1, 4, generator=rng, dtype=torch.float64)
+    b = 0.01 + 0.01 * torch.rand(1, 4, generator=rng, dtype=torch.float64)
+    amplitude = torch.rand(1, 2, 4, 3, generator=rng, dtype=torch.float64)
     inputs = tuple(x.requires_grad_() for x in (f0_hz, b, amplitude))
     assert torch.autograd.gradcheck(audio, inputs)
 
 
 MINUTE = """
-import resource, torch
+import re, torch
+from pathlib import Path
 from timbrel.dsp.additive import cycles_at_middles, oscillators, stretched
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak(): return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 before = peak()
 hz = stretched(torch.full((1, 5625), 100.0), 128)
 amplitude = torch.full((1, 1, 5625, 128), 0.01, requires_grad=True)
 cycles = cycles_at_middles(hz, torch.zeros(1, 128), frame_s=512 / 48_000)
-oscillators(hz, amplitude, cycles, sample_rate_hz=48_000, hop_samples=512).square().sum().backward()
-print((peak() - before) * (1024 if __import__("sys").platform == "linux" else 1))
+audio = oscillators(hz, amplitude, cycles, sample_rate_hz=48_000, hop_samples=512)
+audio.square().sum().backward()
+print(peak() - before)
 """
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_minute_of_128_partials_and_its_gradient_take_less_than_a_gibibyte() -> None:
     done = subprocess.run(
         [sys.executable, "-c", MINUTE], check=True, capture_output=True, text=True
     )
-    assert 0 < int(done.stdout) < 2**30  # as one array they would be 1.5 GB, several times over
+    assert 0 < int(done.stdout) < 2**20  # KiB; one array of all would take 1.5 GB

@@ -7,12 +7,13 @@ nothing drifts, however long the sound.
 """
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from timbrel.dsp.phase import elapsed_periods
 
@@ -89,12 +90,11 @@ def oscillators(
 ) -> Float[Tensor, "batch channel time"]:
     """The sum of all partials, `frame * hop_samples` samples; `cycles` as of `cycles_at_middles`.
 
-    Before the first middle and after the last, frequencies and amplitudes stay. Blocks of frames
-    are computed one after the other, and once more for a gradient, so that the memory that is taken
-    does not grow with partials times samples. Frequencies are taken as they are: `audible` gives
-    the gains that silence the high ones.
+    Before the first middle and after the last, frequencies and amplitudes stay. Frequencies are
+    taken as they are: `audible` gives the gains that silence the high ones. Frames are computed a
+    few at a time, so that memory does not grow with partials times samples.
     """
-    n_batch, _, n_frames, partials = amplitude.shape
+    n_batch, _, n_frames, _ = amplitude.shape
     # One row per stretch from middle to middle; the outer ones reach beyond the first and last.
     before = cycles[:, :1] - hop_samples / sample_rate_hz * frequency_hz[:, :1]
     start = torch.cat([before, cycles], dim=1).flatten(0, 1)
@@ -105,15 +105,8 @@ def oscillators(
     step = torch.arange(hop_samples, device=hz.device, dtype=hz.dtype)
     share = (step + 0.5 - (hop_samples % 2) / 2) / hop_samples
     seconds = share * (hop_samples / sample_rate_hz)
-    rows = max(1, _BLOCK_VALUES // (hop_samples * partials))
-    graded = torch.is_grad_enabled() and (amplitude.requires_grad or hz.requires_grad)
-    parts = []
-    for given in zip(*(x.split(rows) for x in (start, low_hz, rise_hz, ends)), strict=True):
-        block = (*given, share, seconds)
-        parts.append(
-            checkpoint(_stretches, *block, use_reentrant=False) if graded else _stretches(*block)
-        )
-    whole = torch.cat(parts).unflatten(0, (n_batch, n_frames + 1)).movedim(3, 1).flatten(2)
+    rows: Tensor = _Stretches.apply(start, low_hz, rise_hz, ends, share, seconds)
+    whole = rows.unflatten(0, (n_batch, n_frames + 1)).movedim(3, 1).flatten(2)
     first = (hop_samples + 1) // 2
     return whole[..., first : first + n_frames * hop_samples]
 
@@ -123,13 +116,62 @@ def _with_ends(x: Float[Tensor, "batch frame *rest"]) -> Float[Tensor, "batch mo
     return torch.cat([x[:, :1], x, x[:, -1:]], dim=1)
 
 
+class _Stretches(torch.autograd.Function):
+    """`_stretches` of a few rows at a time; for a gradient they are computed once more."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        start: Tensor,
+        low_hz: Tensor,
+        rise_hz: Tensor,
+        ends: Tensor,
+        share: Tensor,
+        seconds: Tensor,
+    ) -> Tensor:
+        moving = (start, low_hz, rise_hz, ends)
+        ctx.save_for_backward(*moving, share, seconds)
+        sound = ends.new_empty(len(ends), len(share), ends.shape[2] // 2)
+        for block in _blocks(start, share):
+            sound[block] = _stretches(share, seconds, *(x[block] for x in moving))
+        return sound
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        *moving, share, seconds = ctx.saved_tensors
+        asked = ctx.needs_input_grad[:4]
+        found = [
+            torch.empty_like(x) if needed else None for x, needed in zip(moving, asked, strict=True)
+        ]
+        for block in _blocks(moving[0], share):
+            with torch.enable_grad():
+                given = [
+                    x[block].detach().requires_grad_(needed)
+                    for x, needed in zip(moving, asked, strict=True)
+                ]
+                sound = _stretches(share, seconds, *given)
+            wanted = [x for x, needed in zip(given, asked, strict=True) if needed]
+            by_wanted = iter(torch.autograd.grad(sound, wanted, gradients[0][block]))
+            for whole in found:
+                if whole is not None:
+                    whole[block] = next(by_wanted)
+        return (*found, None, None)
+
+
+def _blocks(start: Float[Tensor, "row partial"], share: Float[Tensor, " hop"]) -> list[slice]:
+    """Rows that are computed together."""
+    rows = max(1, _BLOCK_VALUES // (len(share) * start.shape[1]))
+    return [slice(first, first + rows) for first in range(0, len(start), rows)]
+
+
 def _stretches(
+    share: Float[Tensor, " hop"],
+    seconds: Float[Tensor, " hop"],
     start: Float[Tensor, "row partial"],
     low_hz: Float[Tensor, "row partial"],
     rise_hz: Float[Tensor, "row partial"],
     ends: Float[Tensor, "row partial end_channel"],
-    share: Float[Tensor, " hop"],
-    seconds: Float[Tensor, " hop"],
 ) -> Float[Tensor, "row hop channel"]:
     """Samples between two middles: `share` is the part of the way, `seconds` the time since."""
     half_way = (share / 2)[:, None]
