@@ -9,7 +9,8 @@ from torch import nn
 
 from models.presets import build, tracks
 from timbrel.attributes.measurement import measure
-from timbrel.contracts import Conditions, Latent
+from timbrel.contracts import TRACKS, Conditions, Latent
+from timbrel.dsp.bands import band_centres_hz
 from timbrel.generation.engine import decode_stream
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.noise import BandNoise
@@ -19,10 +20,15 @@ SMALL = {"encoder": {"width": 16, "blocks": 1}, "latent_dim": 4}
 
 
 def instrument(
-    *, noise: float = -20.0, channels: int = 1, partials: int = 40, **settings: float
+    *,
+    brightness: bool = False,
+    noise: float = -20.0,
+    channels: int = 1,
+    partials: int = 40,
+    **settings: float,
 ) -> Autoencoder:
     """A string in small, its partials falling by 9 dB per octave, with random weights."""
-    decoder = {"blocks": 1, "partials": partials, **settings}
+    decoder = {"blocks": 1, "partials": partials, "brightness": brightness, **settings}
     model = build("ddsp", channels=channels, decoder=decoder, **SMALL)
     falling = -1.5 * torch.arange(1, partials + 1).log()
     model.decoder.amplitude.bias = nn.Parameter(falling.repeat(channels))
@@ -37,6 +43,7 @@ def code(f0_hz: torch.Tensor, confidence: float = 1.0, level_db: float = -30.0) 
         f0_hz=f0_hz[None].float(),
         confidence=torch.full(shape, confidence),
         loudness_db=torch.full(shape, level_db),
+        centroid_hz=3 * f0_hz[None].float(),
     )
     return Latent(frames.expand(-1, -1, len(f0_hz)), torch.zeros(1, 0), given)
 
@@ -89,6 +96,31 @@ def test_a_balance_moves_the_noise_against_the_tone(
     torch.testing.assert_close(moved, as_learned * 10 ** (wanted_db / 20), atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("confidence", [1.0, 0.0])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_brightness_is_that_of_the_track(channels: int, confidence: float) -> None:
+    plain, model = (instrument(channels=channels, brightness=bright) for bright in (False, True))
+    assert (plain.conditions, model.conditions) == (TRACKS[:3], TRACKS[:4])
+    partials = -torch.arange(1, 41).log()  # 6 dB per octave: there is room on both sides
+    centres_hz = torch.from_numpy(band_centres_hz(64, RATE_HZ)).float()
+    bands = -2 * (centres_hz.clamp_min(20.0) / 1500).log2().abs() - 6.0
+    latent = steady(110.0, confidence=confidence)
+
+    def centroid_hz(of: Autoencoder, asked_hz: float) -> float:
+        for head, levels in ((of.decoder.amplitude, partials), (of.decoder.noise, bands)):
+            head.weight.zero_()
+            head.bias.copy_(levels.repeat(channels))
+        asked = torch.full((1, FRAMES), asked_hz)
+        conditions = replace(latent.conditions, centroid_hz=asked)
+        audio = of.decode(replace(latent, conditions=conditions))[0].numpy()
+        return float(np.median(measure(audio, RATE_HZ).track("centroid_hz")[0]))
+
+    learned_hz = centroid_hz(plain, 1000.0)
+    for octaves in (-0.2, 0.0, 0.2):
+        asked_hz = learned_hz * 2**octaves
+        assert np.log2(centroid_hz(model, asked_hz) / asked_hz) == pytest.approx(0.0, abs=0.1)
+
+
 def test_partials_of_a_stiff_string_lie_where_its_stiffness_says() -> None:
     model = instrument(inharmonicity=0.001)
     nn.init.zeros_(model.decoder.stiffness.weight)
@@ -99,7 +131,11 @@ def test_partials_of_a_stiff_string_lie_where_its_stiffness_says() -> None:
 
 @pytest.mark.parametrize(
     ("channels", "settings"),
-    [(1, {}), (2, {"inharmonicity": 0.002}), (1, {"room_s": 0.3, "inharmonicity": 0.002})],
+    [
+        (1, {}),
+        (2, {"inharmonicity": 0.002, "brightness": True}),
+        (1, {"room_s": 0.3, "inharmonicity": 0.002}),
+    ],
 )
 def test_a_stream_is_the_whole_sound(channels: int, settings: dict[str, float]) -> None:
     model = instrument(noise=-6.0, channels=channels, **settings)
@@ -122,7 +158,7 @@ def test_noise_has_the_levels_of_its_bands() -> None:
         channels=1, bands=bands, sample_rate_hz=RATE_HZ, hop_samples=HOP, period_frames=n_frames
     )
     wanted_db = 10 * torch.sin(torch.linspace(0, 9, bands))
-    log_level = (wanted_db * np.log(10) / 20).expand(1, 1, n_frames, bands)
+    log_level = noise.bins((wanted_db * np.log(10) / 20).expand(1, 1, n_frames, bands))
     audio = noise(log_level, torch.tensor([5]))[0, 0].numpy()
     assert len(audio) == n_frames * HOP
     density = np.square(np.abs(np.fft.rfft(audio))) / len(audio)

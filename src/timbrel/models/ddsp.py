@@ -10,6 +10,7 @@ from timbrel.contracts import Decoded, Latent
 from timbrel.dsp.additive import audible, cycles_at_middles, dispersed, oscillators, stretched
 from timbrel.dsp.stft import hann
 from timbrel.models.blocks import FrameStack
+from timbrel.models.brightness_correction import tilted
 from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, whisper
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.linear import Linear
@@ -20,7 +21,8 @@ _FOLLOWED = 0.5
 _LOUDNESS_DB = 60.0
 _NEPERS_PER_DB = math.log(10) / 20
 _LOWEST_HZ = 20.0
-_CENTRE_HZ, _OCTAVES = 200.0, 3.0  # these bring the logarithm of f0 to about -1...1
+# These bring the logarithms of f0 and of the centroid to about -1...1.
+_CENTRE_HZ, _CENTROID_CENTRE_HZ, _OCTAVES = 200.0, 1000.0, 3.0
 _STIFFNESS_START = math.log(0.01)
 
 
@@ -33,8 +35,9 @@ class DdspDecoder(nn.Module):
     - noise with a learned level per band (`BandNoise`);
     - with `room_s`, a learned response of that length, in which both sound (`Room`).
 
-    All levels follow the level track by a learned share, which begins at one half. Outside training
-    the sound is brought to the K-weighted level of the track `loudness_db`.
+    All levels follow the level track by a learned share, which begins at one half. With
+    `brightness` each frame is tilted towards the centroid that the track `centroid_hz` gives.
+    Outside training the sound is brought to the K-weighted level of the track `loudness_db`.
 
     Engel et al. 2020, "DDSP: Differentiable Digital Signal Processing". Differs: amplitudes are
     levels of their own and not shares of one amplitude; convolutions instead of a GRU, so that a
@@ -46,7 +49,6 @@ class DdspDecoder(nn.Module):
     its length is part of `context_frames`.
     """
 
-    conditions = ("f0_hz", "confidence", "loudness_db")
     balances = True
     """Whether `balance_db` (`contracts.Conditions`) moves its noise against all else."""
 
@@ -67,9 +69,13 @@ class DdspDecoder(nn.Module):
         noise_bands: int,
         inharmonicity: float = 0.0,
         room_s: float = 0.0,
+        brightness: bool = False,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.conditions: tuple[str, ...] = ("f0_hz", "confidence", "loudness_db")
+        if brightness:
+            self.conditions = (*self.conditions, "centroid_hz")
         self.channels = channels
         self.sample_rate_hz = sample_rate_hz
         self.hop_samples = hop_samples
@@ -127,15 +133,19 @@ class DdspDecoder(nn.Module):
         assert given.loudness_db is not None
         features = self._features(latent)
         with torch.autocast(features.device.type, enabled=False):  # sines and FFTs want fp32
-            partials, noise = self._levels(features, latent)
+            partials, bands = self._levels(features, latent)
+            noise = self.white.bins(bands)
             hz = stretched(
                 given.f0_hz.float().clamp_min(_LOWEST_HZ), self.partials, self._stiffness(features)
             )
             gain = audible(hz, self.sample_rate_hz) * given.confidence[..., None]
+            amplitude = level(partials) * gain[:, None]
+            if given.centroid_hz is not None and "centroid_hz" in self.conditions:
+                amplitude, noise = self._tilted(amplitude, hz, noise, given.centroid_hz)
             cycles = self._cycles(hz, given.first_cycle, phases)
             tone = oscillators(
                 hz,
-                level(partials) * gain[:, None],
+                amplitude,
                 cycles,
                 sample_rate_hz=self.sample_rate_hz,
                 hop_samples=self.hop_samples,
@@ -156,8 +166,13 @@ class DdspDecoder(nn.Module):
         clip = latent.clip[:, :, None].expand(-1, -1, latent.n_frames)
         octaves = (given.f0_hz.clamp_min(_LOWEST_HZ) / _CENTRE_HZ).log2() / _OCTAVES
         loudness = (given.loudness_db / _LOUDNESS_DB + 1).clamp(-1.0, 2.0)
-        tracks = torch.stack([given.confidence * octaves, given.confidence, loudness], dim=1)
-        code = torch.cat([latent.frames, clip, tracks.to(latent.frames)], dim=1)
+        tracks = [given.confidence * octaves, given.confidence, loudness]
+        if "centroid_hz" in self.conditions:
+            assert given.centroid_hz is not None
+            above = (given.centroid_hz.clamp_min(1.0) / _CENTROID_CENTRE_HZ).log2() / _OCTAVES
+            tracks.append(above.clamp(-2.0, 2.0))
+        seen = torch.stack(tracks, dim=1).to(latent.frames)
+        code = torch.cat([latent.frames, clip, seen], dim=1)
         features: Tensor = self.stack(self.project(code.transpose(1, 2)))
         return features
 
@@ -177,6 +192,24 @@ class DdspDecoder(nn.Module):
             half = _NEPERS_PER_DB / 2 * given.balance_db[..., None]
             levels = [levels[0] + half, levels[1] - half]
         return [x.unflatten(2, (self.channels, -1)).transpose(1, 2) for x in levels]
+
+    def _tilted(
+        self,
+        amplitude: Float[Tensor, "batch channel frame partial"],
+        hz: Float[Tensor, "batch frame partial"],
+        log_noise: Float[Tensor, "batch channel frame bin"],
+        centroid_hz: Float[Tensor, "batch frame"],
+    ) -> tuple[Tensor, Tensor]:
+        """Amplitudes and log levels of noise, every frame with the centroid of its track."""
+        bins_hz = self.white.bins_hz.expand(*hz.shape[:2], -1)
+        power = [amplitude.square().sum(1) / 2, (2 * log_noise).exp().sum(1) / bins_hz.shape[2]]
+        factor = tilted(
+            torch.cat(power, dim=2),
+            torch.cat([hz, bins_hz], dim=2).clamp_min(_LOWEST_HZ),
+            centroid_hz,
+        )
+        of_partials, of_bins = factor[:, None].split([self.partials, bins_hz.shape[2]], dim=3)
+        return amplitude * of_partials, log_noise + of_bins.log()
 
     def _stiffness(self, features: Tensor) -> Float[Tensor, "batch frame"] | None:
         """B of every frame, below `inharmonicity`; None where partials are harmonics."""
