@@ -45,6 +45,9 @@ class DdspDecoder(nn.Module):
     partials are dispersed. It has no part for what is no harmonic of one f0, so it is for
     monophonic sounds; `HarmonicDecoder` has one.
 
+    `least_voiced` is how much of what sounds in the recordings must have a clear pitch for a
+    training to begin (`voiced_share`).
+
     Phases go on from block to block (`decode_on`); a room must be heard anew in every block, so
     its length is part of `context_frames`.
     """
@@ -70,12 +73,23 @@ class DdspDecoder(nn.Module):
         inharmonicity: float = 0.0,
         room_s: float = 0.0,
         brightness: bool = False,
+        least_voiced: float = 0.0,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.conditions: tuple[str, ...] = ("f0_hz", "confidence", "loudness_db")
         if brightness:
             self.conditions = (*self.conditions, "centroid_hz")
+        for name, value, low, high in (
+            ("partials", partials, 1, 1000),
+            ("noise_bands", noise_bands, 2, hop_samples),
+            ("inharmonicity", inharmonicity, 0.0, 0.02),
+            ("room_s", room_s, 0.0, 2.0),
+            ("least_voiced", least_voiced, 0.0, 1.0),
+        ):
+            if not low <= value <= high:
+                raise ValueError(f"decoder.{name}={value}: from {low} to {high}")
+        self.least_voiced = least_voiced
         self.channels = channels
         self.sample_rate_hz = sample_rate_hz
         self.hop_samples = hop_samples

@@ -4,6 +4,7 @@ from omegaconf import DictConfig
 
 from timbrel.attributes.registry import ATTRIBUTES
 from timbrel.data.cache.store import Cache
+from timbrel.data.chunks.conditions import voiced_share
 from timbrel.data.measured.attribute_table import measure_clips
 from timbrel.data.measured.chunk_attributes import (
     CLIP_NAMES,
@@ -38,6 +39,29 @@ def check_attributes(config: DictConfig) -> None:
             raise UserError(
                 f"latent.penalty.dead_zone.{name}: no such attribute{did_you_mean(name, known)}"
             )
+
+
+def check_monophonic(config: DictConfig, found: Recordings, model: Autoencoder) -> None:
+    """What a decoder for monophonic sounds is trained on has a clear pitch.
+
+    Raises UserError naming `architecture.decoder.least_voiced`, and as `measuring`.
+    """
+    least = getattr(model.decoder, "least_voiced", 0.0)
+    if not least:
+        return
+    clips = {segment.clip.clip_id: segment.clip for segment in found.split.train}
+    table = measure_clips(
+        list(clips.values()),
+        folder=Cache(config.data.cache_dir).folder,
+        progress=measured_recordings(),
+    )
+    share = voiced_share(sound for sound in table.measurements if sound is not None)
+    if share < least:
+        raise UserError(
+            f"architecture.decoder.least_voiced={least:g}: of what sounds in the recordings "
+            f"{share:.0%} has a clear pitch, and this decoder is for one pitch at a time; take "
+            "architecture=harmonic, or architecture.decoder.least_voiced=0 to train nevertheless"
+        )
 
 
 def measuring(config: DictConfig, found: Recordings, model: Autoencoder) -> ChunkAttributes | None:

@@ -28,7 +28,7 @@ from timbrel.stages.additions import Additions, additions, build_loggers
 from timbrel.stages.code_chunks import measured_chunks
 from timbrel.stages.composing import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
-from timbrel.stages.measuring import measuring
+from timbrel.stages.measuring import check_monophonic, measuring
 from timbrel.stages.prior_run import fit_prior
 from timbrel.stages.pruned import with_pruning
 from timbrel.stages.recordings import Recordings, normalisation, recordings
@@ -79,6 +79,7 @@ def dry_run(config: DictConfig) -> str:
     model = fitting_model(config)
     warm_started(config, model)
     found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
+    check_monophonic(config, found, model)
     measured = measuring(config, found, model)
     loader = training_loader(config, found, compute, 0, measured, only_told=True)
     batch = next(iter(loader))
@@ -123,6 +124,7 @@ def train(config: DictConfig) -> Done:
         guard_samples = model.receptive_field_samples
         found = recordings(config.data, seed=config.seed, guard_samples=guard_samples)
         parts_of(_asked(config), found.split.parts())
+        check_monophonic(config, found, model)
 
         folder = run_folder(config)
         if config.run is None:
