@@ -197,3 +197,18 @@ def test_every_setting_learns() -> None:
     decoder = dict(model.decoder.named_parameters())
     assert {"stiffness.weight", "room.taps", "room.log_decay"} <= decoder.keys()
     assert all((parameter.grad != 0).any() for parameter in decoder.values())
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("partials", 0),
+        ("noise_bands", 1),
+        ("inharmonicity", 0.1),
+        ("room_s", 3.0),
+        ("least_voiced", 2),
+    ],
+)
+def test_settings_out_of_bounds_are_refused_by_name(setting: str, value: float) -> None:
+    with pytest.raises(Exception, match=f"decoder.{setting}={value}: from "):
+        build("ddsp", decoder={setting: value})
