@@ -88,6 +88,13 @@ def test_a_partial_that_glides_across_the_band_leaves_without_a_click() -> None:
     assert spectrum[low].max() < 1e-3 * spectrum.max()  # a click has all frequencies
 
 
+def test_what_is_above_the_band_all_the_time_is_left_out() -> None:
+    hz = torch.tensor([[1000.0, 0.45 * RATE_HZ, 30_000.0]]).expand(20, 3)
+    low = torch.tensor([[1.0, 0.0, 0.0]]).expand(20, 3)
+    assert np.array_equal(sound(hz, torch.ones(20, 3)), sound(hz, low))
+    assert (sound(hz[:, 1:], torch.ones(20, 2)) == 0).all()
+
+
 def test_a_sound_goes_on_from_the_phases_of_a_middle() -> None:
     hz = stretched(2 ** (7 + torch.rand(1, 40, generator=torch.Generator().manual_seed(0))), 5)
     whole = cycles_at_middles(hz, torch.zeros(1, 5), frame_s=FRAME_S)

@@ -7,6 +7,7 @@ nothing drifts, however long the sound.
 """
 
 import math
+from types import EllipsisType
 from typing import Any
 
 import torch
@@ -20,7 +21,9 @@ from timbrel.dsp.phase import elapsed_periods
 BAND = 0.45  # of the sample rate: no partial sounds at or above it
 _FADE = 0.40  # of the sample rate: from here on partials fade
 _DISPERSION = 128
-_BLOCK_VALUES = 1 << 20
+_BLOCK_VALUES = 1 << 18  # what a processor's cache holds
+
+_Block = tuple[slice, EllipsisType, slice]
 
 
 def dispersed(partials: int) -> Float[Tensor, " partial"]:
@@ -90,9 +93,10 @@ def oscillators(
 ) -> Float[Tensor, "batch channel time"]:
     """The sum of all partials, `frame * hop_samples` samples; `cycles` as of `cycles_at_middles`.
 
-    Before the first middle and after the last, frequencies and amplitudes stay. Frequencies are
-    taken as they are: `audible` gives the gains that silence the high ones. Frames are computed a
-    few at a time, so that memory does not grow with partials times samples.
+    Before the first middle and after the last, frequencies and amplitudes stay. What is above 0.45
+    of the rate from one middle to the next is left out; `audible` gives the gains that fade it
+    before. Frames are computed a few at a time, so that memory does not grow with partials times
+    samples.
     """
     n_batch, _, n_frames, _ = amplitude.shape
     # One row per stretch from middle to middle; the outer ones reach beyond the first and last.
@@ -100,13 +104,16 @@ def oscillators(
     start = torch.cat([before, cycles], dim=1).flatten(0, 1)
     hz = _with_ends(frequency_hz)
     low_hz, rise_hz = hz[:, :-1].flatten(0, 1), (hz[:, 1:] - hz[:, :-1]).flatten(0, 1)
-    levels = _with_ends(amplitude.movedim(1, 3))  # batch frame partial channel
-    ends = torch.cat([levels[:, :-1], levels[:, 1:]], dim=3).flatten(0, 1)
+    levels = _with_ends(amplitude.transpose(1, 2))  # batch frame channel partial
+    ends = torch.cat([levels[:, :-1], levels[:, 1:]], dim=2).flatten(0, 1)
     step = torch.arange(hop_samples, device=hz.device, dtype=hz.dtype)
     share = (step + 0.5 - (hop_samples % 2) / 2) / hop_samples
     seconds = share * (hop_samples / sample_rate_hz)
-    rows: Tensor = _Stretches.apply(start, low_hz, rise_hz, ends, share, seconds)
-    whole = rows.unflatten(0, (n_batch, n_frames + 1)).movedim(3, 1).flatten(2)
+    heard = torch.minimum(low_hz, low_hz + rise_hz) < BAND * sample_rate_hz
+    number = torch.arange(1, heard.shape[1] + 1, device=heard.device)
+    blocks = _blocks((heard * number).amax(1).tolist(), hop_samples * heard.shape[1])
+    rows: Tensor = _Stretches.apply(start, low_hz, rise_hz, ends, share, seconds, blocks)
+    whole = rows.unflatten(0, (n_batch, n_frames + 1)).transpose(1, 2).flatten(2)
     first = (hop_samples + 1) // 2
     return whole[..., first : first + n_frames * hop_samples]
 
@@ -117,7 +124,7 @@ def _with_ends(x: Float[Tensor, "batch frame *rest"]) -> Float[Tensor, "batch mo
 
 
 class _Stretches(torch.autograd.Function):
-    """`_stretches` of a few rows at a time; for a gradient they are computed once more."""
+    """`_stretches` of a block at a time; for a gradient they are computed once more."""
 
     @staticmethod
     def forward(
@@ -128,12 +135,14 @@ class _Stretches(torch.autograd.Function):
         ends: Tensor,
         share: Tensor,
         seconds: Tensor,
+        blocks: list[_Block],
     ) -> Tensor:
         moving = (start, low_hz, rise_hz, ends)
         ctx.save_for_backward(*moving, share, seconds)
-        sound = ends.new_empty(len(ends), len(share), ends.shape[2] // 2)
-        for block in _blocks(start, share):
-            sound[block] = _stretches(share, seconds, *(x[block] for x in moving))
+        ctx.blocks = blocks
+        sound = ends.new_empty(len(ends), ends.shape[1] // 2, len(share))
+        for block in blocks:
+            sound[block[0]] = _stretches(share, seconds, *(x[block] for x in moving))
         return sound
 
     @staticmethod
@@ -142,9 +151,9 @@ class _Stretches(torch.autograd.Function):
         *moving, share, seconds = ctx.saved_tensors
         asked = ctx.needs_input_grad[:4]
         found = [
-            torch.empty_like(x) if needed else None for x, needed in zip(moving, asked, strict=True)
+            torch.zeros_like(x) if needed else None for x, needed in zip(moving, asked, strict=True)
         ]
-        for block in _blocks(moving[0], share):
+        for block in ctx.blocks:
             with torch.enable_grad():
                 given = [
                     x[block].detach().requires_grad_(needed)
@@ -152,17 +161,20 @@ class _Stretches(torch.autograd.Function):
                 ]
                 sound = _stretches(share, seconds, *given)
             wanted = [x for x, needed in zip(given, asked, strict=True) if needed]
-            by_wanted = iter(torch.autograd.grad(sound, wanted, gradients[0][block]))
+            by_wanted = iter(torch.autograd.grad(sound, wanted, gradients[0][block[0]]))
             for whole in found:
                 if whole is not None:
                     whole[block] = next(by_wanted)
-        return (*found, None, None)
+        return (*found, None, None, None)
 
 
-def _blocks(start: Float[Tensor, "row partial"], share: Float[Tensor, " hop"]) -> list[slice]:
-    """Rows that are computed together."""
-    rows = max(1, _BLOCK_VALUES // (len(share) * start.shape[1]))
-    return [slice(first, first + rows) for first in range(0, len(start), rows)]
+def _blocks(partials: list[int], values_per_row: int) -> list[_Block]:
+    """Rows that are computed together, and so many partials as one of them needs at most."""
+    rows = max(1, _BLOCK_VALUES // values_per_row)
+    return [
+        (slice(first, first + rows), ..., slice(0, max(partials[first : first + rows])))
+        for first in range(0, len(partials), rows)
+    ]
 
 
 def _stretches(
@@ -171,11 +183,12 @@ def _stretches(
     start: Float[Tensor, "row partial"],
     low_hz: Float[Tensor, "row partial"],
     rise_hz: Float[Tensor, "row partial"],
-    ends: Float[Tensor, "row partial end_channel"],
-) -> Float[Tensor, "row hop channel"]:
+    ends: Float[Tensor, "row end_channel partial"],
+) -> Float[Tensor, "row channel hop"]:
     """Samples between two middles: `share` is the part of the way, `seconds` the time since."""
-    half_way = (share / 2)[:, None]
-    cycles = (low_hz[:, None] + rise_hz[:, None] * half_way) * seconds[:, None] + start[:, None]
-    waves = torch.sin(2 * math.pi * (cycles - cycles.detach().round()))
-    from_low, from_high = (waves @ ends).chunk(2, dim=2)
-    return torch.lerp(from_low, from_high, share[:, None])
+    start, low_hz, rise_hz = (2 * math.pi * x[..., None] for x in (start, low_hz, rise_hz))
+    phase = torch.addcmul(start, low_hz, seconds)
+    phase = torch.addcmul(phase, rise_hz, share * seconds / 2)
+    waves = torch.sin(phase)  # row partial hop: products along the hop are the fast ones
+    from_low, from_high = (ends @ waves).chunk(2, dim=1)
+    return torch.lerp(from_low, from_high, share)
