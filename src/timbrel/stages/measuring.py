@@ -1,7 +1,10 @@
 """The attributes that a penalty asks of every batch, measured once per recording."""
 
+from collections.abc import Sequence
+
 from omegaconf import DictConfig
 
+from timbrel.attributes.measurement import Measurement
 from timbrel.attributes.registry import ATTRIBUTES
 from timbrel.data.cache.store import Cache
 from timbrel.data.chunks.conditions import voiced_share
@@ -12,6 +15,7 @@ from timbrel.data.measured.chunk_attributes import (
     ChunkAttributes,
     check_names,
 )
+from timbrel.data.split.parts import Segment
 from timbrel.errors import UserError, did_you_mean
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages.progress import measured_recordings
@@ -49,13 +53,7 @@ def check_monophonic(config: DictConfig, found: Recordings, model: Autoencoder) 
     least = getattr(model.decoder, "least_voiced", 0.0)
     if not least:
         return
-    clips = {segment.clip.clip_id: segment.clip for segment in found.split.train}
-    table = measure_clips(
-        list(clips.values()),
-        folder=Cache(config.data.cache_dir).folder,
-        progress=measured_recordings(),
-    )
-    share = voiced_share(sound for sound in table.measurements if sound is not None)
+    share = voiced_share(_measurements(config, found.split.train).values())
     if share < least:
         raise UserError(
             f"architecture.decoder.least_voiced={least:g}: of what sounds in the recordings "
@@ -77,21 +75,26 @@ def measuring(config: DictConfig, found: Recordings, model: Autoencoder) -> Chun
     segments = found.split.train
     if model.conditions:
         segments = (*segments, *found.split.validation)
-    recordings = {segment.clip.clip_id: segment.clip for segment in segments}
-    table = measure_clips(
-        list(recordings.values()),
-        folder=Cache(config.data.cache_dir).folder,
-        progress=measured_recordings(),
-    )
-    measured = dict(zip(recordings, table.measurements, strict=True))
     return ChunkAttributes(
-        {clip_id: found for clip_id, found in measured.items() if found is not None},
+        _measurements(config, segments),
         frames,
         clips,
         model.hop_samples,
         str(config.data.short),
         model.conditions,
     )
+
+
+def _measurements(config: DictConfig, segments: Sequence[Segment]) -> dict[int, Measurement]:
+    """Those of the whole recordings that `segments` lie in, by clip; without the unmeasurable."""
+    recordings = {segment.clip.clip_id: segment.clip for segment in segments}
+    table = measure_clips(
+        list(recordings.values()),
+        folder=Cache(config.data.cache_dir).folder,
+        progress=measured_recordings(),
+    )
+    measured = zip(recordings, table.measurements, strict=True)
+    return {clip_id: found for clip_id, found in measured if found is not None}
 
 
 def _asked(config: DictConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
