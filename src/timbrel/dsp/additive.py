@@ -21,7 +21,8 @@ from timbrel.dsp.phase import elapsed_periods
 BAND = 0.45  # of the sample rate: no partial sounds at or above it
 _FADE = 0.40  # of the sample rate: from here on partials fade
 _DISPERSION = 128
-_BLOCK_VALUES = 1 << 18  # what a processor's cache holds
+_CPU_BLOCK_VALUES = 1 << 18  # what a processor's cache holds
+_BLOCK_VALUES = 1 << 25
 
 _Block = tuple[slice, EllipsisType, slice]
 
@@ -111,7 +112,9 @@ def oscillators(
     seconds = share * (hop_samples / sample_rate_hz)
     heard = torch.minimum(low_hz, low_hz + rise_hz) < BAND * sample_rate_hz
     number = torch.arange(1, heard.shape[1] + 1, device=heard.device)
-    blocks = _blocks((heard * number).amax(1).tolist(), hop_samples * heard.shape[1])
+    values = _CPU_BLOCK_VALUES if hz.is_cpu else _BLOCK_VALUES
+    rows_at_once = max(1, values // (hop_samples * heard.shape[1]))
+    blocks = _blocks((heard * number).amax(1).tolist(), rows_at_once)
     rows: Tensor = _Stretches.apply(start, low_hz, rise_hz, ends, share, seconds, blocks)
     whole = rows.unflatten(0, (n_batch, n_frames + 1)).transpose(1, 2).flatten(2)
     first = (hop_samples + 1) // 2
@@ -168,9 +171,8 @@ class _Stretches(torch.autograd.Function):
         return (*found, None, None, None)
 
 
-def _blocks(partials: list[int], values_per_row: int) -> list[_Block]:
-    """Rows that are computed together, and so many partials as one of them needs at most."""
-    rows = max(1, _BLOCK_VALUES // values_per_row)
+def _blocks(partials: list[int], rows: int) -> list[_Block]:
+    """So many rows at a time, and as many partials as one of them needs at most."""
     return [
         (slice(first, first + rows), ..., slice(0, max(partials[first : first + rows])))
         for first in range(0, len(partials), rows)
