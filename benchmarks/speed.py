@@ -233,7 +233,7 @@ def train_speed(architecture: str) -> list[float]:
     def step() -> None:
         rng = torch_generator(0, 0, "posterior")
         forward = forward_pass(model, batch, rng, autocast=False)
-        terms = loss_terms(reconstruction, penalty, forward, batch, 0, rng)
+        terms = loss_terms(model, reconstruction, penalty, forward, batch, 0, rng)
         optimizer.zero_grad()
         mix(terms, 0).total.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

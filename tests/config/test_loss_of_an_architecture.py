@@ -42,3 +42,11 @@ def test_an_experiment_that_chooses_it_and_a_file_of_ones_own(
         file.write_text(text)
     assert weights("experiment=bells")["phase_advance"] == 1.0
     assert weights("architecture=mine")["level"] == 0.25
+
+
+@pytest.mark.parametrize("architecture", ["ddsp", "ddsp_small"])
+def test_a_decoder_with_phases_of_its_own_has_no_waveform(architecture: str) -> None:
+    found = weights(f"architecture={architecture}")
+    assert (found["waveform"], found["brightness"], found["room_tail"]) == (0.0, 0.5, 1.0)
+    assert set(weights(f"architecture={architecture}", "loss=auraloss")) == {"mrstft"}
+    assert "room_tail" not in weights("architecture=harmonic")

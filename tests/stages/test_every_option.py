@@ -12,7 +12,11 @@ from timbrel.stages import evaluate, generate, inspect, train
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 DEMO = ("data=demo", "data.files=6")
-NEEDED = {"augmentation=counterfactual": "architecture=harmonic_small"}
+NEEDED = {
+    "augmentation=counterfactual": "architecture=harmonic_small",
+    "architecture=ddsp": "architecture.decoder.least_voiced=0",
+    "architecture=ddsp_small": "architecture.decoder.least_voiced=0",
+}
 OWN_KEYS = {"architecture": "architecture.", "loss": "loss.", "trainer": "trainer."}
 
 

@@ -45,7 +45,7 @@ def test_the_table_names_every_file_and_the_csv_every_measure(kicks, tmp_path, c
 def test_the_page_is_named_after_its_sentence(kicks, tmp_path, capsys):
     assert inspect.main([f"data.root={kicks}", "report=pages/of/kicks.html", "workers=0"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-2].startswith("Too little to train on. 2 recordings can train, 1.0 s in all")
+    assert lines[-3].startswith("Too little to train on. 2 recordings can train, 1.0 s in all")
     assert lines[-1].startswith("wrote pages/of/kicks.html")
     assert "twin.flac" in (tmp_path / "pages" / "of" / "kicks.html").read_text("utf-8")
 

@@ -152,6 +152,11 @@ class Autoencoder(nn.Module):
         decoded = self.decoder.decode_on(latent, phases)
         return replace(decoded, audio=mid_side(decoded.audio))
 
+    def own_terms(self) -> dict[str, Tensor]:
+        """Losses of the decoder's weights alone, by name; none where it has no `own_terms`."""
+        terms: dict[str, Tensor] = getattr(self.decoder, "own_terms", dict)()
+        return terms
+
     def _check(self, conditions: Conditions) -> None:
         lacking = [name for name in self.conditions if name not in conditions.tracks]
         if lacking:

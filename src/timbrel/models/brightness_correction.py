@@ -11,7 +11,8 @@ _SINGLE_BINS = 16
 _REACH_OCTAVES = 1.0
 _MOST_NEPERS = 0.5  # per octave
 _ROUNDS = 3
-_LEAST_POWER = 1e-10
+_LEAST_POWER = 1e-10  # of a bin of a spectrum, in which a full-scale sine has 1e5 and more
+_LEAST_MEAN_SQUARE = 1e-20
 
 
 class BrightnessCorrection(nn.Module):
@@ -48,18 +49,39 @@ class BrightnessCorrection(nn.Module):
         self, power: Float[Tensor, "batch frame bin"], centroid_hz: Float[Tensor, "batch frame"]
     ) -> Float[Tensor, "batch frame bin"]:
         level, moment = linear(power + _LEAST_POWER, self.sums).chunk(2, dim=2)
-        wanted = centroid_hz.clamp_min(self.lowest_hz)
-        now = moment.sum(2) / level.sum(2)
-        octaves = (moment / level).log2() - (0.5 * (now * wanted).log2())[..., None]
-        octaves = octaves.clamp(-_REACH_OCTAVES, _REACH_OCTAVES)
-        tilt = torch.zeros_like(now)
-        for _ in range(_ROUNDS):
-            gain = (2 * tilt[..., None] * octaves).exp()
-            level_now, moment_now = gain * level, gain * moment
-            total, weighed = level_now.sum(2), moment_now.sum(2)
-            # How far the centroid's logarithm moves with the tilt.
-            slope = (moment_now * octaves).sum(2) / weighed - (level_now * octaves).sum(2) / total
-            missing = (wanted * total / weighed).log()
-            tilt = (tilt + missing / (2 * slope).clamp_min(0.2)).clamp(-_MOST_NEPERS, _MOST_NEPERS)
-        factor = (tilt[..., None] * octaves).exp()
+        factor = _tilt(level, moment, centroid_hz.clamp_min(self.lowest_hz))
         return factor.gather(2, self.band_of.expand(*factor.shape[:2], -1))
+
+
+def tilted(
+    power: Float[Tensor, "batch frame part"],
+    hz: Float[Tensor, "batch frame part"],
+    centroid_hz: Float[Tensor, "batch frame"],
+) -> Float[Tensor, "batch frame part"]:
+    """The factors of `BrightnessCorrection` for parts of a sound that each have one frequency.
+
+    `power` is their mean square.
+    """
+    level = power + _LEAST_MEAN_SQUARE
+    return _tilt(level, hz * level, centroid_hz.clamp_min(1.0))
+
+
+def _tilt(
+    level: Float[Tensor, "batch frame band"],
+    moment: Float[Tensor, "batch frame band"],
+    wanted_hz: Float[Tensor, "batch frame"],
+) -> Float[Tensor, "batch frame band"]:
+    """The factor per band; `moment` is power times frequency, `level` power."""
+    now_hz = moment.sum(2) / level.sum(2)
+    octaves = (moment / level).log2() - (0.5 * (now_hz * wanted_hz).log2())[..., None]
+    octaves = octaves.clamp(-_REACH_OCTAVES, _REACH_OCTAVES)
+    tilt = torch.zeros_like(now_hz)
+    for _ in range(_ROUNDS):
+        gain = (2 * tilt[..., None] * octaves).exp()
+        level_now, moment_now = gain * level, gain * moment
+        total, weighed = level_now.sum(2), moment_now.sum(2)
+        # How far the centroid's logarithm moves with the tilt.
+        slope = (moment_now * octaves).sum(2) / weighed - (level_now * octaves).sum(2) / total
+        missing = (wanted_hz * total / weighed).log()
+        tilt = (tilt + missing / (2 * slope).clamp_min(0.2)).clamp(-_MOST_NEPERS, _MOST_NEPERS)
+    return (tilt[..., None] * octaves).exp()

@@ -6,14 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from timbrel.dsp.additive import BAND, dispersed
 from timbrel.dsp.phase import elapsed_periods
 
 _LOWEST_HZ = 20.0
 _TABLES_PER_OCTAVE, _OCTAVES = 6, 8
 _TABLE_SAMPLES = 16_384
 _MOST_HARMONICS = 600
-_BAND = 0.45  # of the sample rate: no harmonic lies above, none folds back
-_DISPERSION = 64
 
 
 class Excitation(nn.Module):
@@ -75,10 +74,9 @@ def _wavetables(sample_rate_hz: int) -> Float[Tensor, "table sample"]:
     tables = []
     for index in range(_TABLES_PER_OCTAVE * _OCTAVES):
         highest_hz = _LOWEST_HZ * 2 ** ((index + 1) / _TABLES_PER_OCTAVE)
-        count = max(1, min(_MOST_HARMONICS, math.floor(_BAND * sample_rate_hz / highest_hz)))
-        harmonic = torch.arange(1, count + 1, dtype=torch.float64)
+        count = max(1, min(_MOST_HARMONICS, math.floor(BAND * sample_rate_hz / highest_hz)))
         spectrum = torch.zeros(_TABLE_SAMPLES // 2 + 1, dtype=torch.complex128)
-        phase = math.pi * harmonic.square() / _DISPERSION
+        phase = 2 * math.pi * dispersed(count)
         spectrum[1 : count + 1] = torch.polar(torch.full_like(phase, _TABLE_SAMPLES / 2), phase)
         tables.append(torch.fft.irfft(spectrum, n=_TABLE_SAMPLES))
     table = torch.stack(tables).float()

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from timbrel.dsp.bands import band_shares, shaped_noise
 from timbrel.dsp.stft import hann, istft
 from timbrel.models.convolutions import Features
 from timbrel.randomness import torch_generator
@@ -70,3 +71,49 @@ class FilteredNoise(nn.Module):
             spectrum = (white * level).unflatten(1, (self.channels, -1)).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
         return audio.unflatten(0, (-1, self.channels))
+
+
+class BandNoise(nn.Module):
+    """Noise with a level per frame and band, drawn by position.
+
+    `bins(log_level)` joins log levels (nepers) of bands by straight lines (`dsp.bands`); of these
+    `forward` makes `(batch, channel, frame * hop)`. All 0 is white noise of mean square 1.
+    """
+
+    shares: Float[Tensor, "band bin"]
+    bins_hz: Float[Tensor, " bin"]
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        bands: int,
+        sample_rate_hz: int,
+        hop_samples: int,
+        period_frames: int,
+    ) -> None:
+        super().__init__()
+        self.hop_samples = hop_samples
+        bins = hop_samples + 1
+        self.register_buffer("shares", band_shares(bands, bins, sample_rate_hz), persistent=False)
+        bins_hz = torch.linspace(0.0, sample_rate_hz / 2, bins)
+        self.register_buffer("bins_hz", bins_hz, persistent=False)
+        self.white = PositionalNoise(channels * bins, period_frames=period_frames)
+
+    def bins(
+        self, log_level: Float[Tensor, "batch channel frame band"]
+    ) -> Float[Tensor, "batch channel frame bin"]:
+        """Log levels of the bins of a spectrum, at `bins_hz`."""
+        return (log_level @ self.shares).clamp_max(_LOG_LEVEL_MAX)
+
+    def forward(
+        self,
+        log_level: Float[Tensor, "batch channel frame bin"],
+        first_frame: Int[Tensor, " batch"] | None,
+    ) -> Float[Tensor, "batch channel time"]:
+        n_batch, channels, n_frames, _ = log_level.shape
+        white = torch.view_as_complex(self.white(n_frames, first_frame))
+        white = white.unflatten(2, (channels, -1)).transpose(1, 2).expand(n_batch, -1, -1, -1)
+        level = torch.exp(log_level)
+        audio = shaped_noise(white.flatten(0, 1), level.flatten(0, 1), self.hop_samples)
+        return audio.unflatten(0, (n_batch, channels))

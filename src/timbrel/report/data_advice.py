@@ -22,13 +22,17 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Advice:
-    """`verdict`, `sentence`: if it is enough and why; `notices`: what to fix; `command`: next."""
+    """`verdict`, `sentence`: if it is enough and why; `notices`: what to fix; `command`: next.
+
+    `voiced` is how much of what sounds has a clear pitch, where that is measured.
+    """
 
     kind: str
     verdict: str
     sentence: str
     notices: tuple[Notice, ...]
     command: str
+    voiced: float | None = None
 
 
 def advise(catalog: Catalog) -> Advice:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from timbrel.attributes.measurement import Measurement
 from timbrel.attributes.registry import CLIP_ATTRIBUTES, Attribute
+from timbrel.data.chunks.conditions import voiced_share
 from timbrel.data.measured.attribute_table import AttributeTable
 from timbrel.data.scan.catalog import Catalog
 from timbrel.errors import UserError
@@ -40,8 +41,12 @@ _LEAST_CONFIDENCE = 0.3
 
 @dataclass(frozen=True)
 class AttributeSection:
-    """What the page shows: distributions with what was left out, gaps, and pictures of f0."""
+    """What the page shows: distributions with what was left out, gaps, and pictures of f0.
 
+    `voiced` is how much of what sounds has a clear pitch (`voiced_share`).
+    """
+
+    voiced: float
     figures: tuple[tuple[str, str, Markup], ...]
     gaps: tuple[Notice, ...]
     pictures: tuple[tuple[str, Markup], ...]
@@ -51,6 +56,7 @@ def attribute_section(catalog: Catalog, table: AttributeTable) -> AttributeSecti
     """The section of `catalog`'s training files, measured as `table`, row by row."""
     shown = [known for known in CLIP_ATTRIBUTES if known.name not in _SHOWN_OTHERWISE]
     return AttributeSection(
+        voiced=voiced_share(found for found in table.measurements if found is not None),
         figures=tuple(_figure(attribute, table) for attribute in shown),
         gaps=tuple(_gaps(shown, table)),
         pictures=tuple(_pictures(catalog, table)),

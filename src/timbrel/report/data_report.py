@@ -102,6 +102,8 @@ def write_data_report(
         cards = [_card(catalog, file, looks.get(file.path), seconds, hear) for file in shown]
     advice = advise(catalog)
     values = _values(catalog, name, advice, cards, looks, seconds, table)
+    if values["attributes"] is not None:
+        advice = replace(advice, voiced=values["attributes"].voiced)
     if augment is not None and catalog.training_files:
         clips = path.with_name(f"{path.stem}_augmentation")
         values["augmented"] = augmented_files(catalog, augment, clips, hear=hear)
@@ -148,6 +150,7 @@ def _values(
 ) -> dict[str, Any]:
     counts = catalog.counts()
     files = catalog.training_files
+    attributes = attribute_section(catalog, measured) if measured else None
     table, columns = factors(catalog)
     groups = _duplicates(catalog)
     contents = [("enough", "Enough to train?"), ("numbers", "In numbers")]
@@ -168,9 +171,14 @@ def _values(
             ("left out", f"{counts[Verdict.SKIP_WARN]}"),
             ("duplicates", f"{sum(len(copies) for _, copies in groups)}"),
             ("files that are not audio", f"{counts[Verdict.SKIP] - len(catalog.own_products)}"),
+            *(
+                [("with a clear pitch, of what sounds", f"{attributes.voiced:.0%}")]
+                if attributes
+                else []
+            ),
         ],
         "figures": _figures(files, looks, brightness=measured is None),
-        "attributes": attribute_section(catalog, measured) if measured else None,
+        "attributes": attributes,
         "augmented": [],
         "most_s": MOST_S,
         "groups": groups,

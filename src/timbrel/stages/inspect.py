@@ -74,7 +74,20 @@ def job(config: DictConfig) -> None:
         # A terminal may not know every character of a folder's name.
         name = os.fspath(page).encode("utf-8", "backslashreplace").decode("utf-8")
         sys.stdout.write(f"{advice.verdict} {advice.sentence}\n")
+        if advice.voiced is not None:
+            sys.stdout.write(_pitched(advice.voiced))
         sys.stdout.write(f"wrote {name}: waveforms, distributions and what to mend\n")
+
+
+def _pitched(share: float) -> str:
+    """How much of what sounds has a clear pitch, and whether that is enough for a decoder."""
+    from timbrel.data.chunks.conditions import MONOPHONIC
+
+    enough = "enough" if share >= MONOPHONIC else "too little"
+    return (
+        f"{share:.0%} of what sounds has a clear pitch: {enough} for architecture=ddsp, which asks "
+        f"for {MONOPHONIC:.0%}\n"
+    )
 
 
 def _augmentation(config: DictConfig) -> "Augment | None":

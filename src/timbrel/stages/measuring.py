@@ -1,9 +1,13 @@
 """The attributes that a penalty asks of every batch, measured once per recording."""
 
+from collections.abc import Sequence
+
 from omegaconf import DictConfig
 
+from timbrel.attributes.measurement import Measurement
 from timbrel.attributes.registry import ATTRIBUTES
 from timbrel.data.cache.store import Cache
+from timbrel.data.chunks.conditions import voiced_share
 from timbrel.data.measured.attribute_table import measure_clips
 from timbrel.data.measured.chunk_attributes import (
     CLIP_NAMES,
@@ -11,6 +15,7 @@ from timbrel.data.measured.chunk_attributes import (
     ChunkAttributes,
     check_names,
 )
+from timbrel.data.split.parts import Segment
 from timbrel.errors import UserError, did_you_mean
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages.progress import measured_recordings
@@ -40,6 +45,23 @@ def check_attributes(config: DictConfig) -> None:
             )
 
 
+def check_monophonic(config: DictConfig, found: Recordings, model: Autoencoder) -> None:
+    """What a decoder for monophonic sounds is trained on has a clear pitch.
+
+    Raises UserError naming `architecture.decoder.least_voiced`, and as `measuring`.
+    """
+    least = getattr(model.decoder, "least_voiced", 0.0)
+    if not least:
+        return
+    share = voiced_share(_measurements(config, found.split.train).values())
+    if share < least:
+        raise UserError(
+            f"architecture.decoder.least_voiced={least:g}: of what sounds in the recordings "
+            f"{share:.0%} has a clear pitch, and this decoder is for one pitch at a time; take "
+            "architecture=harmonic, or architecture.decoder.least_voiced=0 to train nevertheless"
+        )
+
+
 def measuring(config: DictConfig, found: Recordings, model: Autoencoder) -> ChunkAttributes | None:
     """What the latent option names and the model's decoder needs of chunks; None for nothing.
 
@@ -53,21 +75,26 @@ def measuring(config: DictConfig, found: Recordings, model: Autoencoder) -> Chun
     segments = found.split.train
     if model.conditions:
         segments = (*segments, *found.split.validation)
-    recordings = {segment.clip.clip_id: segment.clip for segment in segments}
-    table = measure_clips(
-        list(recordings.values()),
-        folder=Cache(config.data.cache_dir).folder,
-        progress=measured_recordings(),
-    )
-    measured = dict(zip(recordings, table.measurements, strict=True))
     return ChunkAttributes(
-        {clip_id: found for clip_id, found in measured.items() if found is not None},
+        _measurements(config, segments),
         frames,
         clips,
         model.hop_samples,
         str(config.data.short),
         model.conditions,
     )
+
+
+def _measurements(config: DictConfig, segments: Sequence[Segment]) -> dict[int, Measurement]:
+    """Those of the whole recordings that `segments` lie in, by clip; without the unmeasurable."""
+    recordings = {segment.clip.clip_id: segment.clip for segment in segments}
+    table = measure_clips(
+        list(recordings.values()),
+        folder=Cache(config.data.cache_dir).folder,
+        progress=measured_recordings(),
+    )
+    measured = zip(recordings, table.measurements, strict=True)
+    return {clip_id: found for clip_id, found in measured if found is not None}
 
 
 def _asked(config: DictConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -31,7 +31,7 @@ from timbrel.stages.code_chunks import measured_chunks
 from timbrel.stages.composing import options_chosen
 from timbrel.stages.evaluation_run import Outcome, evaluate_model, full_precision, page_of
 from timbrel.stages.followers import EndedError, followers
-from timbrel.stages.measuring import measuring
+from timbrel.stages.measuring import check_monophonic, measuring
 from timbrel.stages.prior_run import fit_prior
 from timbrel.stages.pruned import with_pruning
 from timbrel.stages.recordings import Recordings, normalisation, recordings
@@ -109,6 +109,7 @@ def train(config: DictConfig) -> Done:
         guard_samples = model.receptive_field_samples
         found = recordings(config.data, seed=config.seed, guard_samples=guard_samples)
         parts_of(_asked(config), found.split.parts())
+        check_monophonic(config, found, model)
         if original is not None:
             check_original(original, data_hash(found.split), parent)
 

@@ -4,7 +4,7 @@ from omegaconf import DictConfig
 
 from timbrel.stages import parts
 from timbrel.stages.additions import additions
-from timbrel.stages.measuring import measuring
+from timbrel.stages.measuring import check_monophonic, measuring
 from timbrel.stages.recordings import recordings
 from timbrel.stages.training_parts import chosen_compute, fitting_model, training_loader
 from timbrel.stages.warm_start import warm_started
@@ -20,6 +20,7 @@ def dry_run(config: DictConfig) -> str:
     model = fitting_model(config)
     warm_started(config, model)
     found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
+    check_monophonic(config, found, model)
     measured = measuring(config, found, model)
     loader = training_loader(config, found, compute, 0, measured, only_told=True)
     batch = next(iter(loader))

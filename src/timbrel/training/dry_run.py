@@ -91,7 +91,7 @@ def measure(
         generators = partial(torch_generator, 0, step, device=device)
         rng = generators("posterior")
         forward = forward_pass(model, batch, rng, autocast)
-        terms = loss_terms(reconstruction, penalty, forward, batch, step, rng)
+        terms = loss_terms(model, reconstruction, penalty, forward, batch, step, rng)
         terms |= adversary_terms(adversaries, forward, batch, step, generators, autocast)
         mix(terms, step).total.backward()
         for key, part in all_adversaries(penalty, adversaries).items():

@@ -17,7 +17,7 @@ from timbrel.contracts import Batch, Conditions, Latent, Posterior
 from timbrel.losses.adversary import Pass
 from timbrel.losses.latent import nats_per_frame
 from timbrel.losses.mix import LossMix, Objective
-from timbrel.losses.terms import Terms
+from timbrel.losses.terms import Diagnostic, Terms
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.models.dropout import drawing, drop_dimensions
 from timbrel.models.posteriors import sample
@@ -93,6 +93,7 @@ def forward_pass(
 
 
 def loss_terms(
+    model: Autoencoder,
     reconstruction: nn.Module,
     penalty: nn.Module,
     forward: Pass,
@@ -105,10 +106,12 @@ def loss_terms(
     """Every named term of the two losses that a training always has (fp32).
 
     The reconstruction is that of these examples, the penalty that of the `whole` batch, which may
-    be shared among processes (None: it is these examples).
+    be shared among processes (None: it is these examples). The model's own terms are diagnostics:
+    only a loss that knows the model has weights for them.
     """
     judged, everyone = whole or (forward, batch)
     return {
+        **{name: Diagnostic(value) for name, value in model.own_terms().items()},
         **reconstruction(forward.estimate, batch.target),
         **penalty(judged.posterior, judged.latent, everyone, step, rng),
     }
@@ -200,7 +203,7 @@ class Training(pl.LightningModule):
         dropout, share = self.latent_dropout, self.share
         forward = forward_pass(self.model, batch, rng, self.autocast, dropout, share)
         whole, everyone = gathered(share, forward, batch)
-        losses = self.reconstruction, self.penalty
+        losses = self.model, self.reconstruction, self.penalty
         terms = loss_terms(*losses, forward, batch, self.step, rng, whole=(whole, everyone))
         terms |= self._terms_of(self._playing(phase), forward, batch)
         if not self._checked:

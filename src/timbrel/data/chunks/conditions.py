@@ -8,7 +8,7 @@ harmonic-to-noise ratio are those of the nearest frame that sounds.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ _ATTRIBUTES = {
     "hnr_db": ("hnr_db",),
 }
 _CLOSED, _OPEN = 0.5, 0.8  # periodicity
+MONOPHONIC = 0.6
+"""The `voiced_share` from which on recordings are taken to be of one pitch at a time."""
 
 
 def attributes_of(tracks: Sequence[str]) -> tuple[str, ...]:
@@ -97,6 +99,21 @@ def measured_conditions(
     return conditions_from(
         tracks, Columns(names, torch.from_numpy(values)[None], torch.from_numpy(defined)[None])
     )
+
+
+def voiced_share(found: Iterable[Measurement]) -> float:
+    """How much of what sounds has a clear pitch: the mean confidence of all frames that sound.
+
+    Chords may have one too; 0 where nothing sounds.
+    """
+    heard = [torch.zeros(0)]
+    for sound in found:
+        rows = [sound.track(name) for name in _ATTRIBUTES["confidence"]]
+        values, defined = (torch.from_numpy(np.stack(x))[None] for x in zip(*rows, strict=True))
+        sounding = defined[0, 1]
+        heard.append(_confidence(Columns(_ATTRIBUTES["confidence"], values, defined))[0, sounding])
+    every = torch.cat(heard)
+    return float(every.mean()) if len(every) else 0.0
 
 
 def latent_frames(found: Measurement, samples: int, hop_samples: int) -> NDArray[np.intp]:

@@ -1,0 +1,251 @@
+"""A decoder whose every part has a name: partials of a tone, bands of noise, a room."""
+
+import math
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from timbrel.contracts import Decoded, Latent
+from timbrel.dsp.additive import audible, cycles_at_middles, dispersed, oscillators, stretched
+from timbrel.dsp.stft import hann
+from timbrel.models.blocks import FrameStack
+from timbrel.models.brightness_correction import tilted
+from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, whisper
+from timbrel.models.level_correction import SILENT_DB, LevelCorrection
+from timbrel.models.linear import Linear
+from timbrel.models.noise import BandNoise
+from timbrel.models.room import Room
+
+_FOLLOWED = 0.5
+_LOUDNESS_DB = 60.0
+_NEPERS_PER_DB = math.log(10) / 20
+_LOWEST_HZ = 20.0
+# These bring the logarithms of f0 and of the centroid to about -1...1.
+_CENTRE_HZ, _CENTROID_CENTRE_HZ, _OCTAVES = 200.0, 1000.0, 3.0
+_STIFFNESS_START = math.log(0.01)
+
+
+class DdspDecoder(nn.Module):
+    """Residual blocks at frame rate, then a bank of oscillators, filtered noise and a room.
+
+    - partials: sinusoids at n f0 (`dsp.additive`) with a learned amplitude each, times the
+      confidence in f0. With `inharmonicity`, the greatest B of a stiff string, they lie at
+      n f0 sqrt(1 + B n^2) with a learned B per frame;
+    - noise with a learned level per band (`BandNoise`);
+    - with `room_s`, a learned response of that length, in which both sound (`Room`).
+
+    All levels follow the level track by a learned share, which begins at one half. With
+    `brightness` each frame is tilted towards the centroid that the track `centroid_hz` gives.
+    Outside training the sound is brought to the K-weighted level of the track `loudness_db`.
+
+    Engel et al. 2020, "DDSP: Differentiable Digital Signal Processing". Differs: amplitudes are
+    levels of their own and not shares of one amplitude; convolutions instead of a GRU, so that a
+    stream and a whole sound are the same; the code is the posterior's, frame by frame; phases of
+    partials are dispersed. It has no part for what is no harmonic of one f0, so it is for
+    monophonic sounds; `HarmonicDecoder` has one.
+
+    `least_voiced` is how much of what sounds in the recordings must have a clear pitch for a
+    training to begin (`voiced_share`).
+
+    Phases go on from block to block (`decode_on`); a room must be heard anew in every block, so
+    its length is part of `context_frames`.
+    """
+
+    balances = True
+    """Whether `balance_db` (`contracts.Conditions`) moves its noise against all else."""
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        latent_dim: int,
+        clip_dim: int,
+        sample_rate_hz: int,
+        window_samples: int,
+        hop_samples: int,
+        width: int,
+        blocks: int,
+        kernel_frames: int,
+        expansion: int,
+        partials: int,
+        noise_bands: int,
+        inharmonicity: float = 0.0,
+        room_s: float = 0.0,
+        brightness: bool = False,
+        least_voiced: float = 0.0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.conditions: tuple[str, ...] = ("f0_hz", "confidence", "loudness_db")
+        if brightness:
+            self.conditions = (*self.conditions, "centroid_hz")
+        for name, value, low, high in (
+            ("partials", partials, 1, 1000),
+            ("noise_bands", noise_bands, 2, hop_samples),
+            ("inharmonicity", inharmonicity, 0.0, 0.02),
+            ("room_s", room_s, 0.0, 2.0),
+            ("least_voiced", least_voiced, 0.0, 1.0),
+        ):
+            if not low <= value <= high:
+                raise ValueError(f"decoder.{name}={value}: from {low} to {high}")
+        self.least_voiced = least_voiced
+        self.channels = channels
+        self.sample_rate_hz = sample_rate_hz
+        self.hop_samples = hop_samples
+        self.partials = partials
+        self.inharmonicity = inharmonicity
+        self.project = Linear(latent_dim + clip_dim + len(self.conditions), width)
+        self.stack = FrameStack(
+            width=width,
+            blocks=blocks,
+            kernel_frames=kernel_frames,
+            expansion=expansion,
+            dropout=dropout,
+        )
+        self.amplitude = whisper(width, channels * partials)
+        self.noise = whisper(width, channels * noise_bands)
+        self.followed = nn.ParameterList(
+            torch.full((channels * n,), _FOLLOWED) for n in (partials, noise_bands)
+        )
+        if inharmonicity:
+            self.stiffness = Linear(width, 1)
+            nn.init.constant_(self.stiffness.bias, _STIFFNESS_START)
+        self.white = BandNoise(
+            channels=channels,
+            bands=noise_bands,
+            sample_rate_hz=sample_rate_hz,
+            hop_samples=hop_samples,
+            period_frames=NOISE_PERIOD_FRAMES,
+        )
+        room_samples = round(room_s * sample_rate_hz)
+        self.room = Room(channels=channels, length_samples=room_samples) if room_samples else None
+        self.level_correction = LevelCorrection(
+            channels=channels,
+            sample_rate_hz=sample_rate_hz,
+            window=hann(window_samples),
+            hop_samples=hop_samples,
+        )
+        # Two frames on each side for what sounds between middles of frames and fades with its
+        # neighbours, one more for the gain between middles, which takes a window around each.
+        reach_frames = 3 + math.ceil((window_samples / 2 + room_samples) / hop_samples)
+        self.context_frames = self.stack.context_frames + reach_frames
+
+    def own_terms(self) -> dict[str, Tensor]:
+        """Losses of its weights alone: the room's tail, 0 without one."""
+        tail = self.followed[0].new_zeros(()) if self.room is None else self.room.tail
+        return {"room_tail": tail}
+
+    def forward(self, latent: Latent) -> Float[Tensor, "batch channel time"]:
+        return self.decode_on(latent, None).audio
+
+    def decode_on(self, latent: Latent, phases: Tensor | None) -> Decoded:
+        """Audio and the partials' phases; `phases` are those of the first frames, if known."""
+        given = latent.conditions
+        assert given.f0_hz is not None  # the autoencoder has checked them
+        assert given.confidence is not None
+        assert given.loudness_db is not None
+        features = self._features(latent)
+        with torch.autocast(features.device.type, enabled=False):  # sines and FFTs want fp32
+            partials, bands = self._levels(features, latent)
+            noise = self.white.bins(bands)
+            hz = stretched(
+                given.f0_hz.float().clamp_min(_LOWEST_HZ), self.partials, self._stiffness(features)
+            )
+            gain = audible(hz, self.sample_rate_hz) * given.confidence[..., None]
+            amplitude = level(partials) * gain[:, None]
+            if given.centroid_hz is not None and "centroid_hz" in self.conditions:
+                amplitude, noise = self._tilted(amplitude, hz, noise, given.centroid_hz)
+            cycles = self._cycles(hz, given.first_cycle, phases)
+            tone = oscillators(
+                hz,
+                amplitude,
+                cycles,
+                sample_rate_hz=self.sample_rate_hz,
+                hop_samples=self.hop_samples,
+            )
+            audio = tone + self.white(noise, given.first_frame)
+            if self.room is not None:
+                audio = self.room(audio)
+            if not self.training:
+                audio = audio * self.level_correction.gain(audio, given.loudness_db)
+            angle = 2 * math.pi * cycles.detach()
+            return Decoded(audio, torch.polar(torch.ones_like(angle), angle))
+
+    def _features(self, latent: Latent) -> Float[Tensor, "batch frame width"]:
+        given = latent.conditions
+        assert given.f0_hz is not None
+        assert given.confidence is not None
+        assert given.loudness_db is not None
+        clip = latent.clip[:, :, None].expand(-1, -1, latent.n_frames)
+        octaves = (given.f0_hz.clamp_min(_LOWEST_HZ) / _CENTRE_HZ).log2() / _OCTAVES
+        loudness = (given.loudness_db / _LOUDNESS_DB + 1).clamp(-1.0, 2.0)
+        tracks = [given.confidence * octaves, given.confidence, loudness]
+        if "centroid_hz" in self.conditions:
+            assert given.centroid_hz is not None
+            above = (given.centroid_hz.clamp_min(1.0) / _CENTROID_CENTRE_HZ).log2() / _OCTAVES
+            tracks.append(above.clamp(-2.0, 2.0))
+        seen = torch.stack(tracks, dim=1).to(latent.frames)
+        code = torch.cat([latent.frames, clip, seen], dim=1)
+        features: Tensor = self.stack(self.project(code.transpose(1, 2)))
+        return features
+
+    def _levels(
+        self, features: Tensor, latent: Latent
+    ) -> list[Float[Tensor, "batch channel frame value"]]:
+        """Log levels of partials and of bands; `balance_db` moves one against the other."""
+        given = latent.conditions
+        assert given.loudness_db is not None
+        nepers = _NEPERS_PER_DB * given.loudness_db.clamp_min(SILENT_DB)[..., None]
+        heads = (self.amplitude, self.noise)
+        levels = [
+            head(features).float() + share * nepers
+            for head, share in zip(heads, self.followed, strict=True)
+        ]
+        if given.balance_db is not None:
+            half = _NEPERS_PER_DB / 2 * given.balance_db[..., None]
+            levels = [levels[0] + half, levels[1] - half]
+        return [x.unflatten(2, (self.channels, -1)).transpose(1, 2) for x in levels]
+
+    def _tilted(
+        self,
+        amplitude: Float[Tensor, "batch channel frame partial"],
+        hz: Float[Tensor, "batch frame partial"],
+        log_noise: Float[Tensor, "batch channel frame bin"],
+        centroid_hz: Float[Tensor, "batch frame"],
+    ) -> tuple[Tensor, Tensor]:
+        """Amplitudes and log levels of noise, every frame with the centroid of its track."""
+        bins_hz = self.white.bins_hz.expand(*hz.shape[:2], -1)
+        power = [amplitude.square().sum(1) / 2, (2 * log_noise).exp().sum(1) / bins_hz.shape[2]]
+        factor = tilted(
+            torch.cat(power, dim=2),
+            torch.cat([hz, bins_hz], dim=2).clamp_min(_LOWEST_HZ),
+            centroid_hz,
+        )
+        of_partials, of_bins = factor[:, None].split([self.partials, bins_hz.shape[2]], dim=3)
+        return amplitude * of_partials, log_noise + of_bins.log()
+
+    def _stiffness(self, features: Tensor) -> Float[Tensor, "batch frame"] | None:
+        """B of every frame, below `inharmonicity`; None where partials are harmonics."""
+        if not self.inharmonicity:
+            return None
+        return self.inharmonicity * torch.sigmoid(self.stiffness(features).float()).squeeze(2)
+
+    def _cycles(
+        self,
+        hz: Float[Tensor, "batch frame partial"],
+        first_cycle: Float[Tensor, " batch"] | None,
+        known: Complex[Tensor, "batch known partial"] | None,
+    ) -> Float[Tensor, "batch frame partial"]:
+        """Phases in the middles of frames, in periods: they go on from the last known one."""
+        frame_s = self.hop_samples / self.sample_rate_hz
+        if known is not None:
+            before = known.angle() / (2 * math.pi)
+            last = before.shape[1] - 1
+            after = cycles_at_middles(hz[:, last:], before[:, last], frame_s=frame_s)
+            return torch.cat([before[:, :last], after], dim=1)
+        first = dispersed(self.partials).expand(len(hz), -1)
+        if first_cycle is not None:
+            number = torch.arange(1, self.partials + 1, dtype=torch.float64)
+            first = first + number * first_cycle.cpu().double()[:, None]
+        return cycles_at_middles(hz, first, frame_s=frame_s)
