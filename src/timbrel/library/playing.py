@@ -57,11 +57,11 @@ class Played:
         return self._note_sound(self.chosen.draw)
 
     def like(self, number: int) -> NoteSound:
-        """The sound of `number`: with `variety` another one like it.
+        """The sound of `number`: 0 is the sound itself, with `variety` others are like it.
 
         Raises UserError where the model holds no codes of its recordings to make it of.
         """
-        if not self.settings.variety:
+        if not (self.settings.variety and number):
             return self.sound
         known = self.__dict__.setdefault("_like", {})
         if number not in known:

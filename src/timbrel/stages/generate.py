@@ -21,6 +21,7 @@ from timbrel.paths import user_path
 from timbrel.stages.app import run_stage
 from timbrel.stages.manifest import Manifest
 from timbrel.stages.said import line_of, said_of
+from timbrel.stages.sampler import write_sampler
 from timbrel.stages.sound_files import Target
 from timbrel.words import printable
 
@@ -77,6 +78,12 @@ def generate(config: DictConfig) -> list[Path]:
         {key: value for key, value in section.items() if value is not None and key != "precise"}
         for section in (config.attributes, config.controls)
     )
+    if kind == "keys":
+        from timbrel.generation.controls.given import Controls, read_controls
+
+        if read_controls(controls) != Controls():
+            raise UserError("controls: not with source=keys; leave them out")
+        return write_sampler(config, instrument, settings, asked, export_settings, target)
     job = _Job(config, instrument, settings, export_settings, asked, controls, other)
     if config.count > 1:
         return job.batch(target, inputs[0])
@@ -214,6 +221,8 @@ def _part_digest(instrument: "Instrument", name: str) -> str:
 
 def _check_one_file(config: DictConfig, *, many: bool, named: bool) -> None:
     """Raise UserError where several sounds are asked for by the name of one."""
+    if named and config.source == "keys":
+        raise UserError(f"output={config.output} is one file; source=keys takes a folder")
     if many and named:
         raise UserError(
             f"output={config.output} is one file, input={config.input} a folder of them"
