@@ -1,6 +1,7 @@
 """Songs by a sound of a model: where notes begin, how high and loud they are, and how they end."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from songs import control, note, wheel, write_song
 from timbrel.attributes.measurement import measure
 from timbrel.errors import UserError
 from timbrel.generation.playing.note import hz_of
+from timbrel.generation.prior.bank import Bank
+from timbrel.generation.prior.encoded import encoded_clip
 from timbrel.library import Instrument, RenderSettings
+from timbrel.library.playing import covered_keys, song
 from timbrel.stages import generate
 
 RATE_HZ = 48_000
@@ -41,9 +45,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def played(instrument: Instrument, *events, **settings) -> np.ndarray:
     """The only channel of a song."""
-    song = write_song("song.mid", *events)
+    path = write_song("song.mid", *events)
     settings = {"sound": "held.wav", **settings}
-    return instrument.render(source="midi", input=song, **settings).samples[0]
+    return instrument.render(source="midi", input=path, **settings).samples[0]
 
 
 def level_db(audio: np.ndarray, start_s: float, stop_s: float) -> float:
@@ -116,10 +120,11 @@ def test_chords_add_up_and_the_length_is_the_songs_or_as_asked(instrument: Instr
 def test_the_command_line_gives_the_same_bytes_and_tells(model: Path, instrument, capsys) -> None:
     write_song("song.mid", [*note(0.0, 0.2, 60), *note(0.1, 0.3, 36, channel=10)])
     words = [f"model={model}", "device=cpu", "source=midi", "input=song.mid", "sound=held.wav"]
-    words += ["midi.transpose=2", "midi.legato=true", "output=song.wav"]
+    words += ["midi.transpose=2", "midi.legato=true", "midi.glide_s=0.02", "midi.release_s=0.1"]
+    words += ["output=song.wav"]
     assert generate.main(words) == 0
     assert "1 notes, 1 notes of channel 10 (drums) left out" in capsys.readouterr().out
-    midi = {"transpose": 2, "legato": True}
+    midi = {"transpose": 2, "legato": True, "glide_s": 0.02, "release_s": 0.1}
     audio = instrument.render(source="midi", input="song.mid", sound="held.wav", midi=midi)
     audio.save("python.wav")
     assert Path("song.wav").read_bytes() == Path("python.wav").read_bytes()
@@ -130,17 +135,44 @@ def test_the_command_line_gives_the_same_bytes_and_tells(model: Path, instrument
 
 
 def test_a_preset_keeps_the_sound_and_a_batch_plays_several(model, instrument, capsys) -> None:
-    song = write_song("song.mid", note(0.0, 0.1, 60))
+    path = write_song("song.mid", note(0.0, 0.1, 60))
     settings = RenderSettings(sound="held.wav")
-    instrument.save_preset("held", instrument.prepare(settings, source="midi", input=song))
-    by_preset = instrument.render(source="midi", input=song, sound="preset:held")
-    by_file = instrument.render(source="midi", input=song, sound="held.wav")
+    instrument.save_preset("held", instrument.prepare(settings, source="midi", input=path))
+    by_preset = instrument.render(source="midi", input=path, sound="preset:held")
+    by_file = instrument.render(source="midi", input=path, sound="held.wav")
     assert np.array_equal(by_preset.samples, by_file.samples)
     words = [f"model={model}", "device=cpu", "source=midi", "input=song.mid", "count=2"]
     assert generate.main([*words, "output=out"]) == 0
     assert len(list(Path("out").glob("tone_midi_song_seed*.wav"))) == 2
     assert generate.main([*words, "output=out"]) == 0
     assert "0 sounds written, 2 were there" in capsys.readouterr().out
+
+
+def test_with_variety_notes_are_other_sounds_like_it(instrument: Instrument) -> None:
+    model = instrument.model
+    clips = tuple(
+        encoded_clip(model, (0.3 * sine(hz, 0.4))[None].astype("f4"), f"{hz}") for hz in (200, 300)
+    )
+    settings = RenderSettings(sound="held.wav", variety=0.3)
+    plain = instrument.played(RenderSettings(sound="held.wav"), {})
+    sound = replace(plain, bank=Bank(clips, model.conditions), settings=settings)
+    assert plain.like(3) is plain.sound
+    assert sound.like(0) is sound.sound
+    other = sound.like(1)
+    assert other is sound.like(1)
+    assert np.abs(other.sound.rows[:4, :20] - sound.sound.sound.rows[:4, :20]).max() > 0.01
+    path = write_song("song.mid", [*note(0.0, 0.2, 60), *note(0.4, 0.6, 60)])
+    rendering = song(sound, path, None)
+    audio = np.concatenate(list(rendering.blocks), axis=1)[0]
+    assert abs(cents(audio, 0.45, 0.6, 60)) < 3
+    low, high = covered_keys(sound.bank)
+    assert hz_of(low) == pytest.approx(200, rel=0.002)
+    assert hz_of(high) == pytest.approx(300, rel=0.002)
+    assert "2 notes outside of the recordings' G3 to D4" not in rendering.notices
+    high_song = song(sound, write_song("high.mid", note(0.0, 0.1, 90)), None)
+    assert "1 notes outside of the recordings' G3 to D4 (midi.transpose= moves them)" in (
+        high_song.notices
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,9 +187,9 @@ def test_a_preset_keeps_the_sound_and_a_batch_plays_several(model, instrument, c
     ],
 )
 def test_what_cannot_be_played_is_told(instrument: Instrument, settings: dict, said: str) -> None:
-    song = write_song("song.mid", note(0.0, 0.1, 60))
+    path = write_song("song.mid", note(0.0, 0.1, 60))
     with pytest.raises(UserError, match=said):
-        instrument.render(source="midi", input=song, **settings)
+        instrument.render(source="midi", input=path, **settings)
 
 
 def test_other_sources_take_no_notes_and_other_models_no_songs(instrument, tmp_path) -> None:
@@ -165,16 +197,16 @@ def test_other_sources_take_no_notes_and_other_models_no_songs(instrument, tmp_p
         instrument.render(seconds=0.1, midi={"legato": True})
     with pytest.raises(UserError, match=r"sound=held\.wav: only source=midi or keys"):
         instrument.render(seconds=0.1, sound="held.wav")
-    song = write_song("song.mid", note(0.0, 0.1, 60))
+    path = write_song("song.mid", note(0.0, 0.1, 60))
     other = timbrel.load(small_bundle(tmp_path / "model"))
     with pytest.raises(UserError, match="follows no pitch; train one that does"):
-        other.render(source="midi", input=song)
+        other.render(source="midi", input=path)
 
 
 def test_a_sound_without_a_pitch_is_played_as_it_is_and_told(instrument: Instrument) -> None:
     noise = np.random.default_rng(0).standard_normal(24_000) * np.linspace(0.3, 0, 24_000)
     soundfile.write("hiss.wav", noise, RATE_HZ)
-    song = write_song("song.mid", note(0.0, 0.1, 60))
+    path = write_song("song.mid", note(0.0, 0.1, 60))
     settings = RenderSettings(sound="hiss.wav")
-    rendering = instrument.prepare(settings, source="midi", input=song)
+    rendering = instrument.prepare(settings, source="midi", input=path)
     assert "hiss.wav has no pitch, every note plays it as it is" in rendering.notices
