@@ -203,6 +203,25 @@ def test_other_sources_take_no_notes_and_other_models_no_songs(instrument, tmp_p
         other.render(source="midi", input=path)
 
 
+def test_a_silent_sound_and_a_diverged_model_are_told(instrument, model: Path) -> None:
+    path = write_song("song.mid", note(0.0, 0.1, 60))
+    soundfile.write("silent.wav", np.zeros(4800), RATE_HZ)
+    with pytest.raises(UserError, match=r"silent\.wav: nothing but silence"):
+        instrument.render(source="midi", input=path, sound="silent.wav")
+    broken = timbrel.load(model)
+    broken.model.decoder.noise.values.bias[:] = float("nan")
+    with pytest.raises(UserError, match="not finite"):
+        broken.render(source="midi", input=path, sound="held.wav")
+
+
+def test_what_is_cut_is_the_beginning_of_the_whole(instrument: Instrument) -> None:
+    path = write_song("song.mid", [*note(0.0, 0.3, 60), *note(0.5, 0.8, 64), *note(2.0, 3.0, 67)])
+    settings = {"sound": "held.wav", "fade_out_s": 0.0}
+    whole = instrument.render(source="midi", input=path, **settings).samples
+    part = instrument.render(source="midi", input=path, seconds=0.6, **settings).samples
+    np.testing.assert_array_equal(part, whole[:, : part.shape[1]])
+
+
 def test_a_sound_without_a_pitch_is_played_as_it_is_and_told(instrument: Instrument) -> None:
     noise = np.random.default_rng(0).standard_normal(24_000) * np.linspace(0.3, 0, 24_000)
     soundfile.write("hiss.wav", noise, RATE_HZ)

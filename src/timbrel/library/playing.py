@@ -59,7 +59,8 @@ class Played:
     def like(self, number: int) -> NoteSound:
         """The sound of `number`: 0 is the sound itself, with `variety` others are like it.
 
-        Raises UserError where the model holds no codes of its recordings to make it of.
+        Raises UserError for a sound that is silent or not finite, and where the model holds no
+        codes of its recordings to make it of.
         """
         if not (self.settings.variety and number):
             return self.sound

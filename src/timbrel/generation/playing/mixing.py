@@ -30,6 +30,8 @@ def mixed(
             block, held = _taken(held, length)
             yield block
             start += length
+        if start >= n_samples:
+            return
         cut = max(0, start - first)
         audio = audio[:, cut:]
         place = max(first, start) - start

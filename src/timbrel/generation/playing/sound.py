@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from timbrel.contracts import Latent
+from timbrel.errors import UserError
 from timbrel.generation.controls.apply import Audio, Playable, playable
 from timbrel.generation.controls.shaped import Array, Shaped
 from timbrel.models.autoencoder import Autoencoder
@@ -42,8 +43,13 @@ class NoteSound:
 
 
 def note_sound(model: Autoencoder, latent: Latent, n_samples: int) -> NoteSound:
-    """The sound of a code (batch 1)."""
+    """The sound of a code (batch 1). Raises UserError where the model's output is not finite."""
     whole = playable(model, latent, n_samples)
+    if not np.isfinite(whole.audio).all():
+        raise UserError(
+            "the model's output is not finite (NaN or infinity); its training diverged: use "
+            "another model"
+        )
     level = _level(whole, model.hop_samples)
     sound = whole.sound
     risen = np.flatnonzero(level >= level.max() - _RISEN_DB)[0]
