@@ -7,7 +7,9 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from signals import sine
 from timbrel.analysis.latent_statistics import fit_latent_statistics
+from timbrel.generation.file_source import encode_whole
 from timbrel.library import Card, Frontend, TrainingData, save_bundle
 from timbrel.models.autoencoder import Autoencoder
 
@@ -69,5 +71,38 @@ def small_bundle(
         Frontend(sample_rate_hz=model.sample_rate_hz, channels=model.channels, downmix=downmix),
         fit_latent_statistics(clips),
         Card(name="tiny", trained_on=TrainingData(("noise",), 8, 3.3), seed=0),
+    )
+    return folder
+
+
+def tone_bundle(folder: Path) -> Path:
+    """A saved bundle of an untrained harmonic model, which plays the pitch of its tracks."""
+    parts = [OmegaConf.load(CONF / f"architecture/{n}.yaml") for n in ("spectral", "harmonic")]
+    small = {"latent_dim": 4, "encoder": {"width": 16}, "decoder": {"width": 16, "blocks": 1}}
+    architecture = OmegaConf.merge(*parts, small)
+    del architecture["defaults"]
+    root = {
+        "architecture": architecture,
+        "latent": OmegaConf.load(CONF / "latent/base/gaussian.yaml"),
+        "data": {"sample_rate_hz": 48_000, "channels": 1},
+    }
+    config = OmegaConf.to_container(OmegaConf.create(root).architecture, resolve=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = instantiate(config, _convert_="all").eval().requires_grad_(False)
+    torch.nn.init.constant_(made.decoder.noise.values.bias, -20.0)
+    codes = [encode_whole(made, 0.3 * sine(hz, 0.6)[None].astype("f4")) for hz in (150, 200, 300)]
+    save_bundle(
+        folder,
+        made,
+        config,
+        Frontend(
+            sample_rate_hz=48_000,
+            channels=1,
+            downmix="mean",
+            conditions=tuple(made.conditions),
+        ),
+        fit_latent_statistics(codes),
+        Card(name="tone", trained_on=TrainingData(("tone",), 3, 1.8), seed=0),
     )
     return folder

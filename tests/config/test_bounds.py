@@ -41,6 +41,8 @@ BESIDE: dict[str, dict[str, Any]] = {
     "data.test_fraction": {"data.validation_fraction": 0.0},
     "seconds": {"fade_out_s": 0.0},
     "span": {"source": Source.fill, "input": "preset:glass"},
+    "velocities": {"source": Source.keys},
+    "round_robins": {"source": Source.keys},
 }
 
 # What is built from a key, here from a value that the check lets pass.
@@ -67,6 +69,12 @@ BUILDS: dict[str, Callable[[Any], Any]] = {
         for key in ("seconds", "temperature", "gain_db", "fade_in_s", "fade_out_s")
     },
     "span": lambda start: RenderSettings(span=(start, start + 1)),
+    "variety": lambda share: RenderSettings(variety=share),
+    **{
+        f"midi.{key}": lambda value, key=key: RenderSettings(midi={key: value})
+        for key in ("glide_s", "transpose", "release_s")
+    },
+    "midi.channels": lambda channel: RenderSettings(midi={"channels": [channel]}),
 }
 
 

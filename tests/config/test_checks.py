@@ -10,6 +10,7 @@ import pytest
 from timbrel.config import checks as config_checks
 from timbrel.config.choices import Accelerator, DataKind, ExportFormat, Precision, Source
 from timbrel.config.generate_schema import GenerateConfig
+from timbrel.config.generate_sections import PresetConfig
 from timbrel.config.limits import DEFAULTS, LimitsConfig
 from timbrel.config.options import conf_folder, options
 from timbrel.config.schema import (
@@ -194,6 +195,17 @@ def test_generate_checks(tmp_path):
     gone = GenerateConfig(model=model, source=Source.file, input=str(tmp_path / "kick.wav"))
     assert "no such file" in message(gone)
     assert "source=prior does not take it" in message(GenerateConfig(model=model, input=model))
+    assert "needs input=FILE, a MIDI file" in message(GenerateConfig(model=model, source="midi"))
+    assert "a preset is a sound=preset:a" in message(
+        GenerateConfig(model=model, source="midi", input="preset:a")
+    )
+    assert "sound=gone.wav: no such file" in message(GenerateConfig(model=model, sound="gone.wav"))
+    assert "velocities=2: only source=keys" in message(GenerateConfig(model=model, velocities=2))
+    assert "keys=x: FROM-TO:STEP" in message(GenerateConfig(model=model, source="keys", keys="x"))
+    sampled = GenerateConfig(model=model, source="keys", count=2)
+    assert "count=2: source=keys gives one sound" in message(sampled)
+    sampled = GenerateConfig(model=model, source="keys", preset=PresetConfig(save="a"))
+    assert "preset.save=a: not with source=keys" in message(sampled)
     assert "seconds=-1" in message(GenerateConfig(model=model, seconds=-1))
     assert "longer than" in message(GenerateConfig(model=model, seconds=0.1, fade_out_s=1.0))
     assert "temperature=-1" in message(GenerateConfig(model=model, temperature=-1))

@@ -6,22 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
-from hydra.utils import instantiate
 from numpy.testing import assert_array_equal
-from omegaconf import OmegaConf
 from scipy.stats import spearmanr
 
 import timbrel
-from bundles import CONF
+from bundles import tone_bundle
 from signals import sine
-from timbrel.analysis.latent_statistics import fit_latent_statistics
 from timbrel.attributes.measurement import measure
 from timbrel.errors import UserError
 from timbrel.generation.controls.follow import SHARES
 from timbrel.generation.controls.mapper import Mapper, Slider
-from timbrel.generation.file_source import encode_whole
-from timbrel.library import Card, Frontend, Instrument, TrainingData, save_bundle
+from timbrel.library import Instrument
 from timbrel.library.mapper_part import save_mapper
 from timbrel.stages import generate
 
@@ -39,35 +34,7 @@ TABLES = {
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    parts = [OmegaConf.load(CONF / f"architecture/{n}.yaml") for n in ("spectral", "harmonic")]
-    small = {"latent_dim": 4, "encoder": {"width": 16}, "decoder": {"width": 16, "blocks": 1}}
-    architecture = OmegaConf.merge(*parts, small)
-    del architecture["defaults"]
-    root = {
-        "architecture": architecture,
-        "latent": OmegaConf.load(CONF / "latent/base/gaussian.yaml"),
-        "data": {"sample_rate_hz": RATE_HZ, "channels": 1},
-    }
-    config = OmegaConf.to_container(OmegaConf.create(root).architecture, resolve=True)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        made = instantiate(config, _convert_="all").eval().requires_grad_(False)
-    torch.nn.init.constant_(made.decoder.noise.values.bias, -20.0)
-    codes = [encode_whole(made, 0.3 * sine(hz, 0.6)[None].astype("f4")) for hz in (150, 200, 300)]
-    folder = tmp_path_factory.mktemp("follow") / "model"
-    save_bundle(
-        folder,
-        made,
-        config,
-        Frontend(
-            sample_rate_hz=RATE_HZ,
-            channels=1,
-            downmix="mean",
-            conditions=tuple(made.conditions),
-        ),
-        fit_latent_statistics(codes),
-        Card(name="tone", trained_on=TrainingData(("tone",), 3, 1.8), seed=0),
-    )
+    folder = tone_bundle(tmp_path_factory.mktemp("follow") / "model")
     save_mapper(folder, Mapper({"level": LEVEL, "pitch": PITCH}, {}, {}, tracks=TABLES))
     return folder
 

@@ -117,7 +117,10 @@ class PresetPlace(StrEnum):
 
 
 # Not a class: one of its names is a word of Python's.
-Source = StrEnum("Source", ["prior", "file", "vary", "between", "continue", "fill", "preset"])
+Source = StrEnum(
+    "Source",
+    ["prior", "file", "vary", "between", "continue", "fill", "preset", "midi", "keys"],
+)
 """Where generation takes its latents from."""
 
 

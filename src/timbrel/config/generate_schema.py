@@ -8,7 +8,12 @@ from typing import Any
 from timbrel.config.bounds import key as _key
 from timbrel.config.bounds import section as _section
 from timbrel.config.choices import ExportFormat, Source
-from timbrel.config.generate_sections import AttributesConfig, ControlsConfig, PresetConfig
+from timbrel.config.generate_sections import (
+    AttributesConfig,
+    ControlsConfig,
+    MidiConfig,
+    PresetConfig,
+)
 from timbrel.config.schema import DeviceConfig
 
 
@@ -37,7 +42,8 @@ class GenerateConfig:
         Source.prior,
         "prior: a new sound; file: encode and decode input=; vary: a sound like input=; between: "
         "one on the line from input= to to=; continue: input= and what goes on like it; fill: "
-        "input= with span= drawn anew; preset: the preset input=",
+        "input= with span= drawn anew; preset: the preset input=; midi: the notes of the MIDI "
+        "file input=; keys: a folder of samples, with an SFZ file for samplers",
     )
     input: Any = _key(
         None,
@@ -62,6 +68,22 @@ class GenerateConfig:
         "what is drawn anew, in seconds: [FROM,TO] (source=fill); behind the end the sound goes on",
         least=0,
     )
+    sound: str | None = _key(
+        None,
+        "what source=midi and source=keys play: audio file or preset:NAME (default: the new sound "
+        "of seed=)",
+    )
+    variety: float = _key(
+        0.0,
+        "how far notes (source=midi) or round robins (source=keys) differ: 0 as one sound does "
+        "from take to take, 1 as other sounds like it",
+        least=0,
+        most=1,
+    )
+    midi: MidiConfig = _section(MidiConfig)
+    keys: str = _key("C2-C6:3", "keys that are sampled, as FROM-TO:STEP; C4 is 60 (source=keys)")
+    velocities: int = _key(3, "layers of velocity (source=keys)", least=1, most=16)
+    round_robins: int = _key(2, "takes of each key and layer (source=keys)", least=1, most=16)
     output: str | None = _key(None, "file or folder to write (default: outputs/generated)")
     seed: int = _key(0, "seed of all random choices", least=0)
     count: int = _key(

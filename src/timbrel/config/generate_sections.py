@@ -83,3 +83,20 @@ class PresetConfig:
     into: PresetPlace = _key(
         PresetPlace.user, "user: a folder of your own; model: the model itself, to pass on with it"
     )
+
+
+@dataclass
+class MidiConfig:
+    """How a MIDI file is played."""
+
+    channels: list[int] = _key(
+        [], "channels that are played, as [1,2] (default: all but 10, the drums)", least=1, most=16
+    )
+    legato: bool = _key(
+        False, "notes of a channel that overlap are one sound whose pitch moves, without an onset"
+    )
+    glide_s: float = _key(0.04, "time of a step of pitch in a legato, in s", least=0, most=5)
+    transpose: float = _key(0.0, "semitones up or down", least=-48, most=48)
+    release_s: float = _key(
+        0.5, "longest release: what the sound takes longer for is cut short, in s", above=0, most=60
+    )

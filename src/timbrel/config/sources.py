@@ -6,12 +6,17 @@ from typing import Any
 
 from timbrel.config.choices import Source
 from timbrel.config.generate_schema import GenerateConfig
+from timbrel.config.keys import key_numbers
 from timbrel.config.values import PRESET
-from timbrel.errors import folder_fault, override_text
+from timbrel.errors import UserError, folder_fault, override_text
 from timbrel.paths import user_path
 
-_SEVERAL = (Source.prior, Source.vary, Source.fill, getattr(Source, "continue"))
+_SEVERAL = (Source.prior, Source.vary, Source.fill, getattr(Source, "continue"), Source.midi)
+_OF_A_SEED = (Source.prior, Source.keys)
+"""Sources that need no input."""
+_OF_KEYS = ("keys", "velocities", "round_robins")
 _WANTED = {
+    Source.midi: "FILE, a MIDI file",
     Source.file: "FILE or input=FOLDER, the audio to encode",
     Source.preset: "NAME (timbrel library presets MODEL lists them)",
 }
@@ -24,13 +29,18 @@ def source_problems(config: GenerateConfig) -> Iterator[str]:
     """
     yield from _several(config)
     yield from span_problems(config.source, config.span)
+    yield from _keys(config)
+    if config.sound is not None and not config.sound.startswith(PRESET):
+        sound = user_path(config.sound, "sound")
+        if fault := _input_fault(sound) or ("a folder; give one file" if sound.is_dir() else None):
+            yield f"sound={config.sound}: {fault}"
     problems = list(pair_problems(config.source, config.input, config.to))
     if problems:
         yield from problems
         return
     one, other = ends(config.input, config.to)
     of_other = "input" if is_several(config.input) else "to"
-    yield from _input(config.source, "input", one, needs=config.source != Source.prior)
+    yield from _input(config.source, "input", one, needs=config.source not in _OF_A_SEED)
     yield from _input(config.source, of_other, other, needs=config.source == Source.between)
 
 
@@ -82,12 +92,31 @@ def _input(source: Source, key: str, given: Any, *, needs: bool) -> Iterator[str
     elif source == Source.preset:
         return
     elif given.startswith(PRESET):
+        name = given.removeprefix(PRESET)
         if source == Source.file:
-            yield f"{key}={given}: source=preset input={given.removeprefix(PRESET)} plays it"
+            yield f"{key}={given}: source=preset input={name} plays it"
+        elif source == Source.midi:
+            yield f"{key}={given}: source=midi takes a MIDI file; a preset is a sound={given}"
     elif fault := _input_fault(user_path(given, key)):
         yield f"{key}={given}: {fault}"
     elif source != Source.file and user_path(given, key).is_dir():
         yield f"{key}={given}: a folder; source={source} takes one file"
+
+
+def _keys(config: GenerateConfig) -> Iterator[str]:
+    """Lines for what only source=keys takes, and for what it does not."""
+    default = GenerateConfig(model=config.model)
+    if config.source != Source.keys:
+        for key in _OF_KEYS:
+            if getattr(config, key) != getattr(default, key):
+                yield f"{key}={getattr(config, key)}: only source=keys takes it; leave it out"
+        return
+    if config.preset.save is not None:
+        yield f"preset.save={config.preset.save}: not with source=keys; keep the sound by itself"
+    try:
+        key_numbers(config.keys)
+    except UserError as error:
+        yield str(error)
 
 
 def _several(config: GenerateConfig) -> Iterator[str]:

@@ -66,7 +66,7 @@ def followed_draw(
             f"controls.follow: the sliders of '{lead.model_name}' are of an earlier timbrel, which "
             "kept no loudness of the recordings; make them again: timbrel analyze run=RUN"
         )
-    code = _code(model, drawn)
+    code = whole_code(model, drawn)
     audio = np.concatenate(list(decode_stream(model, [code])), axis=1)[:, : drawn.source.n_samples]
     made = followed(
         shaped(code, audio, rate_hz=model.sample_rate_hz, hop_samples=model.hop_samples),
@@ -103,8 +103,14 @@ def controlled_draw(
             f"controls.{next(iter(moves))}: for sounds of up to {LONGEST_CONTROLLED_S} s; "
             "add seconds="
         )
-    sound = playable(model, _code(model, drawn), drawn.source.n_samples)
+    sound = playable(model, whole_code(model, drawn), drawn.source.n_samples)
     return controlled(sound, mapper, moves, precise=precise, name=name)
+
+
+def whole_code(model: Autoencoder, drawn: Draw) -> Latent:
+    """The whole code, without frames that nobody hears."""
+    n_frames = -(-drawn.source.n_samples // model.hop_samples)
+    return joined(list(drawn.source.blocks())).cut(0, n_frames)
 
 
 def _there(mapper: Mapper | None, control: str, name: str) -> Mapper:
@@ -114,9 +120,3 @@ def _there(mapper: Mapper | None, control: str, name: str) -> Mapper:
             f"controls.{control}: '{name}' has no sliders yet; timbrel analyze run=RUN finds them"
         )
     return mapper
-
-
-def _code(model: Autoencoder, drawn: Draw) -> Latent:
-    """The whole code, without frames that nobody hears."""
-    n_frames = -(-drawn.source.n_samples // model.hop_samples)
-    return joined(list(drawn.source.blocks())).cut(0, n_frames)

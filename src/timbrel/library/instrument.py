@@ -1,7 +1,7 @@
 """The instrument: a bundle that encodes and renders, for Python and for the command line."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -30,6 +30,7 @@ from timbrel.library.from_sounds import between, continued, varied
 from timbrel.library.given import Given
 from timbrel.library.mapper_part import mapper_of
 from timbrel.library.new_sounds import Chosen, NewSounds
+from timbrel.library.playing import Played, played, song
 from timbrel.library.presets import (
     as_saved,
     load_preset,
@@ -39,13 +40,13 @@ from timbrel.library.presets import (
 )
 from timbrel.library.prior_part import prior_of, recordings_in
 from timbrel.library.render_settings import (
-    TAKEN_BY,
     VARIATIONS,
     Input,
     Rendering,
     RenderSettings,
     Samples,
     check_takes,
+    rendering_metadata,
 )
 
 
@@ -74,6 +75,11 @@ class Instrument:
         Raises UserError where the bundle's part `prior` is damaged.
         """
         return recordings_in(self.bundle)
+
+    @property
+    def new_sounds(self) -> NewSounds:
+        """What chooses a new sound. Raises UserError as `prior`."""
+        return NewSounds(self.model, self.prior, lambda: self.recordings, self.name)
 
     @property
     def name(self) -> str:
@@ -127,7 +133,9 @@ class Instrument:
         `settings` are those of `RenderSettings`. `seconds` is by default the sound's own length
         where it has one, else 4; twice that of `input` for `"continue"`. A new sound that ends
         before is followed by digital silence, and a file or code is not lengthened. `attributes`
-        chooses, of 24 new sounds, the one nearest to them, as {"centroid_hz": 1800}. `controls`
+        chooses, of 24 new sounds, the one nearest to them, as {"centroid_hz": 1800}. `"midi"` plays
+        the notes of the MIDI file `input` by the new sound, or by `sound`, a file or preset, as
+        `midi={"legato": True}` says. `controls`
         move a sound by the model's sliders, as {"brightness_hz": 1800, "pitch_st": 7}, also over
         time, as {"pitch_st": [(0, 0), (1, 12)]} or by a file of such breakpoints; {"follow":
         "voice.wav"} takes loudness, brightness and pitch of a recording. With `precise=True`
@@ -191,9 +199,14 @@ class Instrument:
         kind = check_takes(source, settings, input=input, to=to, attributes=attributes)
         input, to = ends(input, to)
         wished = {name: float(value) for name, value in (attributes or {}).items()}
+        if kind in ("midi", "keys") and (given.moves or lead is not None):
+            raise UserError(f"controls: not with source={kind}; leave them out")
+        if kind == "midi":
+            return song(self.played(settings, wished), Path(str(input)), asked)
+        if kind == "keys":
+            raise UserError("source=keys: writes a folder; timbrel.library.sampler renders it")
         if kind == "prior":
-            new = NewSounds(self.model, self.prior, lambda: self.recordings, self.name)
-            chosen, label = new.choose(settings, asked, wished), "prior"
+            chosen, label = self.new_sounds.choose(settings, asked, wished), "prior"
         elif kind == "preset":
             preset = load_preset(self.bundle, str(input))
             settings = as_saved(settings, preset)
@@ -230,15 +243,7 @@ class Instrument:
         if drawn.ends and asked is not None and asked > n_samples:
             blocks = chain(blocks, silence(self.model.channels, asked - n_samples))
             n_samples = asked
-        metadata = {
-            "title": tag(f"{self.name} {label}"),
-            "model": tag(self.name),
-            "model_hash": self.bundle.card.model_hash,
-            "source": tag(label),
-            **{k: v for k, v in asdict(settings).items() if kind in TAKEN_BY.get(k, [kind])},
-            # What it is, not what was asked for: the default and the same length written out agree.
-            "seconds": round(n_samples / self.sample_rate_hz, 6),
-        }
+        metadata = rendering_metadata(self.bundle, kind, label, settings, n_samples)
         if drawn.made_of:
             metadata["made_of"] = tag(described(drawn.made_of))
         if wished:
@@ -261,6 +266,10 @@ class Instrument:
             nearest=chosen.nearest,
             landings=landings,
         )
+
+    def played(self, settings: RenderSettings, asked: Mapping[str, float]) -> Played:
+        """The sound that `source=midi` and `source=keys` play. Raises UserError as `played`."""
+        return played(self.bundle, self.new_sounds, settings, asked)
 
     def _drawn(
         self,

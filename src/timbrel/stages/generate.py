@@ -20,6 +20,8 @@ from timbrel.files import check_room
 from timbrel.paths import user_path
 from timbrel.stages.app import run_stage
 from timbrel.stages.manifest import Manifest
+from timbrel.stages.said import line_of, said_of
+from timbrel.stages.sampler import write_sampler
 from timbrel.stages.sound_files import Target
 from timbrel.words import printable
 
@@ -50,9 +52,11 @@ def generate(config: DictConfig) -> list[Path]:
     from timbrel.audio.export import ExportSettings
     from timbrel.library import RenderSettings, load
 
-    keys = asdict(RenderSettings()).keys() - {"precise"}  # the others have the same names
+    keys = asdict(RenderSettings()).keys() - {"precise", "sound"}  # the others have the same names
     settings = RenderSettings(
-        **{key: _plain(config[key]) for key in keys}, precise=config.controls.precise
+        **{key: _plain(config[key]) for key in keys},
+        precise=config.controls.precise,
+        sound=None if config.sound is None else str(_sound(config.sound, "sound")),
     )
     export_settings = ExportSettings(
         format=str(config.export.format),
@@ -74,6 +78,12 @@ def generate(config: DictConfig) -> list[Path]:
         {key: value for key, value in section.items() if value is not None and key != "precise"}
         for section in (config.attributes, config.controls)
     )
+    if kind == "keys":
+        from timbrel.generation.controls.given import Controls, read_controls
+
+        if read_controls(controls) != Controls():
+            raise UserError("controls: not with source=keys; leave them out")
+        return write_sampler(config, instrument, settings, asked, export_settings, target)
     job = _Job(config, instrument, settings, export_settings, asked, controls, other)
     if config.count > 1:
         return job.batch(target, inputs[0])
@@ -90,7 +100,9 @@ def generate(config: DictConfig) -> list[Path]:
                 raise
             _pass_over(str(error))
             continue
-        sys.stdout.write(_line(report, export_settings) + _said(rendering, settings, asked) + "\n")
+        sys.stdout.write(
+            line_of(report, export_settings) + said_of(rendering, settings, asked) + "\n"
+        )
         written.append(report.path)
         if config.preset.save is not None:
             place = instrument.save_preset(
@@ -168,8 +180,8 @@ class _Job:
             if nearest is not None:
                 found |= {"nearest": nearest.name, "nearest_share": round(nearest.share, 3)}
             manifest.add(seed, path, found)
-            said = _said(rendering, self.settings, self.asked)
-            sys.stdout.write(_line(report, self.export_settings) + said + "\n")
+            said = said_of(rendering, self.settings, self.asked)
+            sys.stdout.write(line_of(report, self.export_settings) + said + "\n")
             written.append(path)
         before = config.count - len(written)
         sys.stdout.write(
@@ -209,6 +221,8 @@ def _part_digest(instrument: "Instrument", name: str) -> str:
 
 def _check_one_file(config: DictConfig, *, many: bool, named: bool) -> None:
     """Raise UserError where several sounds are asked for by the name of one."""
+    if named and config.source == "keys":
+        raise UserError(f"output={config.output} is one file; source=keys takes a folder")
     if many and named:
         raise UserError(
             f"output={config.output} is one file, input={config.input} a folder of them"
@@ -294,45 +308,3 @@ def _device(device: DictConfig) -> "torch.device":
     if device.precision == "bf16":
         raise UserError("device.precision=bf16: sounds are rendered in fp32; leave it out")
     return resolve_compute(**{**device, "precision": "fp32"}).torch_device
-
-
-def _said(rendering: "Rendering", settings: "RenderSettings", asked: Mapping[str, float]) -> str:
-    """What became of the length, the attributes and the novelty that were asked for."""
-    said = "" if settings.seconds is None else _length_said(rendering)
-    for name, value in rendering.attributes.items():
-        said += f", {name} {'unknown' if value is None else f'{value:.4g}'} (asked {asked[name]:g})"
-    if follows := rendering.metadata.get("follow"):
-        said += f", follows {printable(follows['file'])} ({follows['semitones']:+g} semitones)"
-    for landing in rendering.landings:
-        said += f", {landing.control} {landing.words}"
-        said += "" if landing.reached else " (as far as its slider reaches)"
-    if rendering.nearest is not None:
-        near, share = printable(rendering.nearest.name), rendering.nearest.share
-        said += f", nearest recording {near} at {share:.2f}"
-        if share < settings.novelty:
-            said += f", below novelty={settings.novelty:g} however often it was drawn"
-    return said
-
-
-def _length_said(rendering: "Rendering") -> str:
-    """What `seconds` did to a sound that has an end of its own."""
-    if rendering.own_samples is None:
-        return ""
-    own_s = rendering.own_samples / rendering.rate_hz
-    if rendering.n_samples > rendering.own_samples:
-        return f", ends after {own_s:.2f} s; silence behind it"
-    return ", cut before its own end" if rendering.cut else ""
-
-
-def _line(report: "ExportReport", settings: "ExportSettings") -> str:
-    """`a.wav: 4.00 s, peak -1.0 dBTP, gain reduced by 2.3 dB to stay under -1 dBTP`."""
-    peak = report.true_peak_dbtp
-    text = f"{printable(str(report.path))}: {report.n_samples / report.rate_hz:.2f} s, " + (
-        "silent" if peak == float("-inf") else f"peak {peak:.1f} dBTP"
-    )
-    if report.gain_db < 0:
-        text += (
-            f", gain reduced by {-report.gain_db:.1f} dB "
-            f"to stay under {settings.ceiling_dbtp:g} dBTP"
-        )
-    return text

@@ -43,8 +43,8 @@ class Playable:
 
     @cached_property
     def level_db(self) -> float:
-        """How loud it is as it is, as `_level_db` says."""
-        return _level_db(self.audio, self.model.sample_rate_hz)
+        """How loud it is as it is, as `level_of_db` says."""
+        return level_of_db(self.audio, self.model.sample_rate_hz)
 
     @cached_property
     def own(self) -> dict[str, float]:
@@ -92,7 +92,7 @@ class Playable:
             else:
                 made = _along(made, (directions or {})[name], values)
         audio = decoded(self.model, made)
-        held_db = self.level_db - _level_db(audio, self.model.sample_rate_hz)
+        held_db = self.level_db - level_of_db(audio, self.model.sample_rate_hz)
         gain = 1.0
         if np.isfinite(held_db):
             gain = 10 ** (float(np.clip(held_db, -_MOST_HOLD_DB, _MOST_HOLD_DB)) / 20)
@@ -188,7 +188,7 @@ def _along(sound: Shaped, direction: Array, amount: float | Array) -> Shaped:
     return replace(sound, rows=rows, clip_code=clip_code)
 
 
-def _level_db(audio: Audio, rate_hz: int) -> float:
+def level_of_db(audio: Audio, rate_hz: int) -> float:
     """Loudness, or of what is too short for it, or silent, the mean square in dB."""
     level = loudness_lufs(audio, rate_hz)
     if np.isfinite(level):
