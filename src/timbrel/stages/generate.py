@@ -303,8 +303,8 @@ def _pass_over(reason: str) -> None:
 
 
 def _device(device: DictConfig) -> "torch.device":
-    from timbrel.training.compute import resolve_compute
+    from timbrel.training.compute import rendering_compute
 
     if device.precision == "bf16":
         raise UserError("device.precision=bf16: sounds are rendered in fp32; leave it out")
-    return resolve_compute(**{**device, "precision": "fp32"}).torch_device
+    return rendering_compute(device).torch_device

@@ -9,7 +9,7 @@ from timbrel.data.split.parts import data_hash
 from timbrel.library.bundle import Bundle, load_bundle
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.stages.recordings import Recordings, recordings
-from timbrel.training.compute import resolve_compute
+from timbrel.training.compute import rendering_compute
 from timbrel.training.provenance import check_same_data
 
 
@@ -28,7 +28,7 @@ def opened_run(folder: Path, trained: DictConfig, device: DictConfig) -> OpenedR
     Raises UserError where the model cannot be opened, and where its recordings are not found or are
     not those that it was trained on.
     """
-    compute = resolve_compute(**{**device, "precision": "fp32"})
+    compute = rendering_compute(device)
     bundle = load_bundle(folder, trust=True)  # a run folder is code: its config builds any part
     model = bundle.model.to(compute.torch_device).requires_grad_(False)
     found = recordings(trained.data, seed=trained.seed, guard_samples=model.receptive_field_samples)

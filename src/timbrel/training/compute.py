@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -94,6 +96,15 @@ def resolve_compute(
         pin_memory=pin_memory if pin_memory is not None else found == "cuda",
         share=share,
     )
+
+
+def rendering_compute(device: Mapping[str, Any]) -> Compute:
+    """That of the section `device` of a stage that is no training: one process, in fp32.
+
+    Raises UserError as `resolve_compute`.
+    """
+    settings = {key: value for key, value in device.items() if key != "processes"}
+    return resolve_compute(**{**settings, "precision": "fp32"})
 
 
 def _accelerator(wanted: str) -> str:
