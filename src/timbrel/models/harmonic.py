@@ -18,7 +18,7 @@ from timbrel.models.excitation import Excitation
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.linear import Linear
 from timbrel.models.noise import PositionalNoise
-from timbrel.models.noisiness_correction import quietened
+from timbrel.models.noisiness_correction import above_f0, quietened, with_breath
 
 _ONSET_NEPERS = math.log(2.0)
 _MOST_DEVIATION_BINS = 0.75
@@ -31,7 +31,6 @@ _NEPERS_PER_DB = math.log(10) / 20
 # These bring the logarithms of f0 and of the centroid to about -1...1.
 _F0_CENTRE_HZ, _CENTROID_CENTRE_HZ, _OCTAVES = 200.0, 1000.0, 3.0
 _HNR_DB = 20.0
-_LEAST_POWER = 1e-14
 
 
 class HarmonicDecoder(nn.Module):
@@ -209,6 +208,7 @@ class HarmonicDecoder(nn.Module):
         `tone` and `white` are the spectra of the excitation and of the noise.
         """
         assert given.confidence is not None
+        assert given.f0_hz is not None
         sure = given.confidence[..., None]
         harmonic, free, noise = self._levels(features, given)
         full_scale = self.window.sum() / 2
@@ -217,32 +217,16 @@ class HarmonicDecoder(nn.Module):
         tonal = self._in_all_channels(tone) * (level(harmonic) * sure)
         magnitude = full_scale * level(noise)
         if given.balance_db is not None and "hnr_db" in self.conditions:
-            magnitude = self._with_breath(magnitude, full_scale * level(harmonic), tonal, given)
+            magnitude = with_breath(
+                magnitude,
+                full_scale * level(harmonic),
+                power(tonal).sum(2),
+                given,
+                above_f0=self._in_all_channels(above_f0(given.f0_hz, self.bin_hz, self.bins)),
+                share=self.hop_samples / len(self.window),
+            )
         parts = _Parts(tonal, free_part, white * magnitude)
         return self._corrected(parts, given), phases
-
-    def _with_breath(
-        self, magnitude: Tensor, envelope: Tensor, tonal: Tensor, given: Conditions
-    ) -> Float[Tensor, "batch frame bin"]:
-        """The magnitude of noise, and of what `balance_db` below 0 adds in the tone's colour.
-
-        What was learned has no colour where a tone has hardly any noise. Powers of noise add up,
-        so it takes the difference of what it is and what it shall be beside the tone. The envelope
-        of a tone says nothing of what lies below its f0.
-        """
-        assert given.balance_db is not None
-        assert given.f0_hz is not None
-        assert given.hnr_db is not None
-        assert given.confidence is not None
-        before_db = given.hnr_db - given.balance_db  # the track has gone along
-        more = 10 ** (-given.hnr_db / 10) - 10 ** (-before_db / 10)
-        wanted = power(tonal).sum(2) * more.clamp_min(0.0) * given.confidence
-        bins = torch.arange(self.bins, device=envelope.device) * self.bin_hz
-        above = (2 * bins / given.f0_hz[..., None] - 1).clamp(0.0, 1.0)
-        envelope = envelope * self._in_all_channels(above)
-        of_noise = self.hop_samples / len(self.window) * envelope.square().sum(2)
-        gain = wanted / of_noise.clamp_min(_LEAST_POWER)
-        return (magnitude.square() + gain[..., None] * envelope.square()).sqrt()
 
     def _corrected(self, parts: "_Parts", given: Conditions) -> Complex[Tensor, "batch frame bin"]:
         """The sum of all parts, every frame with the centroid of its track.

@@ -1,14 +1,18 @@
-"""What brings the noise of decoded frames down to a measured level, by formula."""
+"""What brings the noise of decoded frames down to a measured level, or adds some, by formula."""
 
 import math
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from timbrel.contracts import Conditions
 
 _LEAST_POWER = 1e-14
 _MOST_NEPERS = math.log(10) * 4  # 80 dB
 
 Frames = Float[Tensor, "batch frame"]
+Bins = Float[Tensor, "batch frame bin"]
 
 
 def quietened(
@@ -27,3 +31,37 @@ def quietened(
     up = (missing.clamp(0.0, _MOST_NEPERS) / 2).exp()
     kept = ((tonal + rest) / (tonal * up.square() + rest / up.square())).sqrt()
     return kept * up, kept / up
+
+
+def with_breath(
+    magnitude: Bins,
+    envelope: Bins,
+    tonal: Frames,
+    given: Conditions,
+    *,
+    above_f0: Bins,
+    share: float,
+) -> Bins:
+    """The `magnitude` of noise, and of what `balance_db` below 0 adds in the tone's colour.
+
+    What was learned has no colour where a tone has hardly any noise, so the tone's `envelope` is
+    taken, as far as it is `above_f0`: below, it says nothing. Powers of noise add up: it is the
+    difference of what there is and what there shall be beside a tone of the power `tonal`. The
+    track `hnr_db` has gone along with the balance. Frames of noise have a `share` of the power of
+    their bins.
+    """
+    assert given.balance_db is not None
+    assert given.confidence is not None
+    assert given.hnr_db is not None
+    before_db = given.hnr_db - given.balance_db
+    more = 10 ** (-given.hnr_db / 10) - 10 ** (-before_db / 10)
+    wanted = tonal * more.clamp_min(0.0) * given.confidence
+    colour = (envelope * above_f0).square()
+    gain = wanted / (share * colour.sum(2)).clamp_min(_LEAST_POWER)
+    return (magnitude.square() + gain[..., None] * colour).sqrt()
+
+
+def above_f0(f0_hz: Frames, bin_hz: float, bins: int) -> Bins:
+    """Factors of bins: 1 from f0 on, and in a straight line to 0 at half of it."""
+    hz = torch.arange(bins, device=f0_hz.device) * bin_hz
+    return (2 * hz / f0_hz[..., None] - 1).clamp(0.0, 1.0)
