@@ -23,6 +23,7 @@ from timbrel.models.autoencoder import Autoencoder
 Audio = NDArray[np.float32]
 
 _MOST_HOLD_DB = 40.0
+_SILENT_DB = -100.0
 _TILTED_HZ = (60.0, 16_000.0)
 _TILT_STEP_DB = 1.5  # two tilts that are no farther apart mix to one between them
 _TAKE_FRAMES, _TAKE_CYCLES = 997, 0.381966
@@ -145,7 +146,8 @@ def decoded(model: Autoencoder, sound: Shaped, *, take: int = 0) -> Audio:
         tilt = sound.tilt_db_per_octave
         if isinstance(tilt, np.ndarray):
             tilt = per_sample(tilt, audio.shape[1], model.hop_samples)
-        audio = tilted(audio, model.sample_rate_hz, tilt)
+        bright = tilted(audio, model.sample_rate_hz, tilt)
+        audio = bright * course_held(audio, bright, model.hop_samples)
     if sound.mid_side_gain != (1.0, 1.0):
         audio = _widened(audio, sound.mid_side_gain)
     if not sound.gain_db.any():
@@ -171,6 +173,31 @@ def tilted(audio: Audio, rate_hz: int, db_per_octave: float | Array) -> Audio:
         return db_per_octave * np.log2(np.clip(frequency_hz, *_TILTED_HZ) / 1000.0)
 
     return filtered(audio, rate_hz, curve_db)
+
+
+def course_held(own: Audio, made: Audio, hop_samples: int) -> Array:
+    """Gains per sample with which `made` rises and falls as `own` does.
+
+    High partials die away sooner than low ones: by its tilt alone a brighter sound would decay
+    faster. Over windows of two hops; what is nearly silent in either is left to its neighbours.
+    """
+    frames = -(-own.shape[1] // hop_samples)
+    before_db, after_db = (_levels_db(sound, frames, hop_samples) for sound in (own, made))
+    heard = np.flatnonzero(np.minimum(before_db, after_db) > _SILENT_DB)
+    if not len(heard):
+        return np.ones(own.shape[1])
+    gain_db = np.interp(np.arange(frames), heard, (before_db - after_db)[heard])
+    gain_db = gain_db - gain_db[int(before_db.argmax())]  # the level itself is held elsewhere
+    return envelope(np.clip(gain_db, -_MOST_HOLD_DB, _MOST_HOLD_DB), own.shape[1], hop_samples)
+
+
+def _levels_db(sound: Audio, frames: int, hop_samples: int) -> Array:
+    """The mean square, in dB, of a frame and the halves of its neighbours."""
+    power = np.zeros(frames * hop_samples)
+    power[: sound.shape[1]] = np.square(sound, dtype=np.float64).mean(0)
+    window = np.hanning(2 * hop_samples)
+    around = np.convolve(power, window / window.sum(), mode="same")
+    return 10 * np.log10(around[hop_samples // 2 :: hop_samples] + 1e-30)
 
 
 def _widened(audio: Audio, gains: tuple[float, float]) -> Audio:

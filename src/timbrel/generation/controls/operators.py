@@ -153,7 +153,7 @@ OPERATORS = {
         Operator(
             "brightness", "brightness", "octaves", 2.0, _brightness, ("centroid_hz",), varies=True
         ),
-        Operator("colour", "brightness", "octaves", 2.0, _colour, ("centroid_hz",), varies=True),
+        Operator("colour", "brightness", "octaves", 3.0, _colour, ("centroid_hz",), varies=True),
         Operator("tilt", "brightness", "dB per octave", 9.0, _tilt, behind=True, varies=True),
         Operator("balance", "hnr", "dB", 40.0, _balance, balance=True, varies=True),
         Operator("attack_warp", "attack", "decades", 1.0, _attack_warp),
