@@ -4,7 +4,7 @@ A candidate is decoded and measured at nine positions on some sounds, its anchor
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,29 +171,50 @@ def chosen(
     seed: int,
 ) -> Choice | None:
     """The candidate, and the part of its way, that score best; None if no anchor has the axis."""
+    return better(
+        *(
+            _best_part(
+                axis, candidate, _whole(candidate), moved[candidate.name], moved, spread, seed
+            )
+            for candidate in tried
+        )
+    )
+
+
+def _whole(candidate: Candidate) -> dict[str, Array]:
+    return {candidate.name: np.linspace(-candidate.reach, candidate.reach, POSITIONS)}
+
+
+def _best_part(
+    axis: str,
+    candidate: Candidate,
+    way: Mapping[str, Array],
+    values: Array,
+    moved: Mapping[str, Array],
+    spread: Array,
+    seed: int,
+) -> Choice | None:
+    """The part of `way`, which has these `values`, that scores best."""
     best: Choice | None = None
     rng = numpy_generator(seed, 0, "slider scores")
     middle = POSITIONS // 2
-    for candidate in tried:
-        amounts = np.linspace(-candidate.reach, candidate.reach, POSITIONS)
-        values = moved[candidate.name]
-        course = course_of(values, axis, middle)
-        if not np.isfinite(course).any():
-            continue
-        lowest, highest = safe_positions(values, middle)
-        upwards = np.nan_to_num(course[highest]) >= np.nan_to_num(course[lowest])
-        for first in range(lowest, middle + 1):
-            for last in range(max(middle, first + LEAST_POSITIONS - 1), highest + 1):
-                part = np.arange(first, last + 1)
-                part = part if upwards else part[::-1]
-                origin = int(np.flatnonzero(part == middle)[0])
-                score = slider_score(
-                    values[:, part], axis, spread, origin, rng, null=moved[NOTHING_MOVED], draws=0
-                )
-                if best is None or merit(score) > best.merit:
-                    moves = _rising(course[part], origin)
-                    way = {candidate.name: amounts[part]}
-                    best = Choice(candidate, way, moves, part, score)
+    course = course_of(values, axis, middle)
+    if not np.isfinite(course).any():
+        return None
+    lowest, highest = safe_positions(values, middle)
+    upwards = np.nan_to_num(course[highest]) >= np.nan_to_num(course[lowest])
+    for first in range(lowest, middle + 1):
+        for last in range(max(middle, first + LEAST_POSITIONS - 1), highest + 1):
+            part = np.arange(first, last + 1)
+            part = part if upwards else part[::-1]
+            origin = int(np.flatnonzero(part == middle)[0])
+            score = slider_score(
+                values[:, part], axis, spread, origin, rng, null=moved[NOTHING_MOVED], draws=0
+            )
+            if best is None or merit(score) > best.merit:
+                moves = _rising(course[part], origin)
+                used = {name: amounts[part] for name, amounts in way.items()}
+                best = Choice(candidate, used, moves, part, score)
     return best
 
 
@@ -213,15 +234,17 @@ def compensated(
 ) -> Choice:
     """The choice with what makes up for its leaks into brightness and noisiness, if that is better.
 
-    By the median leak at every position and the median response of the operator in question.
+    By the median leak at every position and the median response of the operator in question; the
+    part of the way is chosen anew.
     """
-    own = pitched(moved[choice.candidate.name])
+    candidate = choice.candidate
+    own = pitched(moved[candidate.name])
     middle = POSITIONS // 2
-    way = dict(choice.way)
+    way = _whole(candidate)
     for other, operator in _MENDS.items():
-        if other == axis or operator == choice.candidate.name or operator not in moved:
+        if other == axis or operator == candidate.name or operator not in moved:
             continue
-        leak = np.nan_to_num(course_of(own, other, middle)[choice.part])
+        leak = np.nan_to_num(course_of(own, other, middle))
         if np.ptp(leak) < _LEAST_LEAK * spread[PLACE[other]]:
             continue
         reach = OPERATORS[operator].reach
@@ -230,21 +253,12 @@ def compensated(
         if not np.isfinite(response).all():
             continue
         mend = np.interp(-leak, _rising(response, middle), amounts)
-        way[operator] = np.clip(mend, -reach / 2, reach / 2) - mend[choice.origin]
-    if len(way) == len(choice.way):
+        way[operator] = np.clip(mend, -reach / 2, reach / 2) - mend[middle]
+    if len(way) == 1:
         return choice
-    values = values_of(validation, way, choice.candidate.directions)
-    rng = numpy_generator(seed, 0, "slider scores")
-    score = slider_score(
-        values, axis, spread, choice.origin, rng, null=moved[NOTHING_MOVED], draws=0
-    )
-    if merit(score) <= choice.merit or safe_positions(values, choice.origin) != (
-        0,
-        len(choice.moves) - 1,
-    ):
-        return choice
-    moves = _rising(course_of(values, axis, choice.origin), choice.origin)
-    return replace(choice, way=way, moves=moves, score=score)
+    values = values_of(validation, way, candidate.directions)
+    mended = _best_part(axis, candidate, way, values, moved, spread, seed)
+    return choice if mended is None or mended.merit <= choice.merit else mended
 
 
 def course_of(values: Array, axis: str, origin: int) -> Array:

@@ -292,9 +292,9 @@ class HarmonicDecoder(nn.Module):
     def _levels(
         self, features: Tensor, given: Conditions
     ) -> list[Float[Tensor, "batch frame bin"]]:
-        """Log magnitudes of the three parts.
+        """Log magnitudes of the three parts; `balance_db` moves the noise against the others.
 
-        Without a track of noisiness `balance_db` moves the noise against the others.
+        With a track of noisiness only downwards: what is added has another colour.
         """
         assert given.loudness_db is not None
         nepers = _NEPERS_PER_DB * given.loudness_db.clamp_min(SILENT_DB)[..., None]
@@ -303,9 +303,11 @@ class HarmonicDecoder(nn.Module):
             head(features).float() + share * nepers
             for head, share in zip(heads, self.followed, strict=True)
         ]
-        if given.balance_db is None or "hnr_db" in self.conditions:
+        if given.balance_db is None:
             return levels
         half = _NEPERS_PER_DB / 2 * given.balance_db[..., None]
+        if "hnr_db" in self.conditions:
+            half = half.clamp_min(0.0)
         return [levels[0] + half, levels[1] + half, levels[2] - half]
 
     def _free(
