@@ -13,6 +13,7 @@ from bundles import small_bundle, tone_bundle
 from signals import sine
 from timbrel.attributes.measurement import measure
 from timbrel.errors import UserError
+from timbrel.generation.controls.fit import mean_of_recordings
 from timbrel.generation.controls.follow import SHARES, track_tables
 from timbrel.generation.controls.mapper import Mapper
 from timbrel.generation.prior.bank import Bank
@@ -91,12 +92,28 @@ def test_levels_become_those_of_the_recordings(instrument: Instrument) -> None:
     )
 
 
+def test_the_mean_code_becomes_that_of_the_recordings(instrument: Instrument) -> None:
+    settings = RenderSettings(file={"match_timbre": True})
+    [block] = instrument.prepare(settings, source="low.wav").draw.source.blocks()
+    level = block.conditions.loudness_db[0].numpy()
+    mean = block.frames[0].numpy()[:, level >= level.max() - 40].mean(1)
+    target = mean_of_recordings(instrument.prior.bank).frames.numpy()
+    assert_allclose(mean, target, atol=1e-4)
+
+
 def test_the_command_line_gives_the_same_bytes_and_tells(model: Path, capsys) -> None:
     words = [f"model={model}", "device=cpu", "source=file", "input=swell.wav", "output=a.wav"]
-    words += ["file.transpose=auto", "file.match_loudness=true", "file.match_brightness=true"]
+    words += [
+        "file.transpose=auto",
+        "file.match_timbre=true",
+        "file.match_loudness=true",
+        "file.match_brightness=true",
+    ]
     assert generate.main([*words, "file.match_pitch=true"]) == 0
     assert "transposed by +12 semitones" in capsys.readouterr().out
-    asked = dict.fromkeys(("match_loudness", "match_brightness", "match_pitch"), True)
+    asked = dict.fromkeys(
+        ("match_timbre", "match_loudness", "match_brightness", "match_pitch"), True
+    )
     audio = timbrel.load(model).render(source="swell.wav", file={"transpose": "auto", **asked})
     audio.save("python.wav")
     assert Path("a.wav").read_bytes() == Path("python.wav").read_bytes()
@@ -145,6 +162,8 @@ def test_a_model_that_lacks_what_is_needed_is_named(tmp_path: Path, instrument: 
     assert heard_hz(bare.render(source="low.wav", file={"transpose": 12}).samples) > 200
     with pytest.raises(UserError, match=r"file\.transpose: 'tone' holds neither codes"):
         bare.render(source="low.wav", file={"transpose": "auto"})
+    with pytest.raises(UserError, match=r"match_timbre: 'tone' holds no codes of its recordings"):
+        bare.render(source="low.wav", file={"match_timbre": True})
     unpitched = Mapper({}, {}, {}, tracks={"loudness_db": (-30.0, -20.0)})
     bare.mapper = unpitched
     with pytest.raises(UserError, match=r"match_pitch: the recordings of 'tone' have no pitch"):

@@ -115,6 +115,9 @@ class FileConfig:
         least=-48,
         most=48,
     )
+    match_timbre: bool = _key(
+        False, "the code, as a whole, to where those of the training recordings lie"
+    )
     match_loudness: bool = _key(
         False, "levels as the training recordings have them (mapped by quantiles)"
     )

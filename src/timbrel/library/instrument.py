@@ -27,7 +27,7 @@ from timbrel.library.audio import Audio
 from timbrel.library.bundle import Bundle, load_bundle
 from timbrel.library.controlling import controlled_draw, followed_draw, led
 from timbrel.library.filled import filled
-from timbrel.library.fitting import fitted_draw, tables_of
+from timbrel.library.fitting import fitted_draw
 from timbrel.library.from_sounds import between, continued, varied
 from timbrel.library.given import Given
 from timbrel.library.mapper_part import mapper_of
@@ -142,7 +142,7 @@ class Instrument:
         time, as {"pitch_st": [(0, 0), (1, 12)]} or by a file of such breakpoints; {"follow":
         "voice.wav"} takes loudness, brightness and pitch of a recording. With `precise=True`
         numbers are corrected by decoding and measuring. `file={"transpose": "auto",
-        "match_loudness": True}` fits a file of another instrument to what the model has heard.
+        "match_timbre": True}` fits a file of another instrument to what the model has heard.
 
         Raises UserError for values out of range or that the source does not take, an unreadable
         file, a model whose output is not finite, and for controls that it has no sliders for.
@@ -226,12 +226,8 @@ class Instrument:
         if settings.file != FileConfig():
             if lead is not None:
                 raise UserError("controls.follow: brings its own tracks; leave out file.*")
-            drawn, fitting = fitted_draw(
-                self.bundle,
-                drawn,
-                settings.file,
-                lambda: tables_of(self.prior, lambda: self.mapper),
-            )
+            parts = (self.prior, lambda: self.mapper)
+            drawn, fitting = fitted_draw(self.bundle, drawn, settings.file, *parts)
         if lead is not None:
             drawn, follows = followed_draw(self.model, self.mapper, drawn, lead, asked)
         shaping = {key: getattr(settings, key) for key in ("gain_db", "fade_in_s", "fade_out_s")}

@@ -14,8 +14,11 @@ from timbrel.generation.controls.fit import (
     brightness_along,
     conditions_of_voice,
     fitted,
+    mean_of_recordings,
+    moved_to,
 )
 from timbrel.generation.controls.follow import SHARES, Voice, voice_of
+from timbrel.generation.prior.bank import Bank, BankClip
 from timbrel.generation.source import FixedSource
 
 FRAMES = 200
@@ -121,6 +124,28 @@ def test_blocks_carry_their_part_of_the_tracks() -> None:
     assert torch.equal(first.conditions.f0_hz, others.f0_hz[:, :2])
     assert torch.equal(second.conditions.loudness_db, others.loudness_db[:, 2:])
     assert torch.equal(second.frames, code.frames[:, :, 2:])
+
+
+def test_a_code_is_moved_until_the_mean_of_what_sounds_is_that_of_the_recordings() -> None:
+    rng = np.random.default_rng(1)
+
+    def clip(level: float, semitones: float = 0.0) -> BankClip:
+        rows = rng.normal(size=(3, 40)).astype("f4")
+        rows[2] = np.where(np.arange(40) < 30, level, -150.0)
+        return BankClip("a", rows, np.full(2, level, "f4"), 0, 30, False, semitones)
+
+    bank = Bank((clip(-20.0), clip(-30.0), clip(-90.0, 1.0)), ("loudness_db",))
+    target = mean_of_recordings(bank)
+    expected = np.concatenate([one.rows[:2, :30] for one in bank.recordings], axis=1).mean(1)
+    assert_allclose(target.frames.numpy(), expected, atol=1e-6)
+    assert target.clip.tolist() == [-25.0, -25.0]
+    own = Conditions(loudness_db=torch.zeros(1, 5))
+    source = FixedSource(Latent(torch.rand(1, 2, 5), torch.zeros(1, 2), own), hop_samples=512)
+    heard = np.array([True, True, False, True, False])
+    [made] = FittedSource(source, own, moved_to(target, source, heard)).blocks()
+    assert_allclose(made.frames[0][:, torch.from_numpy(heard)].mean(1), expected, atol=1e-6)
+    assert torch.allclose(made.frames.diff(), source.latent.frames.diff(), atol=1e-6)
+    assert made.clip.tolist() == [[-25.0, -25.0]]
 
 
 def test_a_voice_is_what_its_tracks_were() -> None:

@@ -1,7 +1,8 @@
 """The tracks of a recording as a model of other recordings shall play them.
 
 Pitch is transposed as a whole, and brightness goes along. What is mapped has the quantiles of the
-training recordings afterwards. The code stays that of the recording.
+training recordings afterwards. The code stays that of the recording, or is moved as a whole, so
+that its mean is theirs.
 """
 
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from timbrel.contracts import Conditions, Latent
 from timbrel.generation.controls.follow import (
@@ -22,6 +25,7 @@ from timbrel.generation.controls.follow import (
     voiced,
 )
 from timbrel.generation.controls.shaped import Array
+from timbrel.generation.prior.bank import Bank
 from timbrel.generation.source import LatentSource
 from timbrel.generation.tracks import latent_of
 
@@ -109,12 +113,48 @@ def conditions_of_voice(voice: Voice) -> Conditions:
     return latent_of(rows, torch.zeros(1, 0), tuple(voice.tracks)).conditions
 
 
-class FittedSource:
-    """`source` with the tracks `conditions` of all its frames in the place of its own."""
+@dataclass(frozen=True, eq=False)
+class MeanCode:
+    """The mean of frame codes (latent,) and of clip codes (clip_latent,)."""
 
-    def __init__(self, source: LatentSource, conditions: Conditions) -> None:
+    frames: Tensor
+    clip: Tensor
+
+
+def mean_of_recordings(bank: Bank) -> MeanCode:
+    """The mean over all frames of the recordings that sound, and over their clip codes."""
+    level, width = bank.tracks.index("loudness_db"), -len(bank.tracks)
+    heard = [
+        clip.rows[:width, sounding(clip.rows[width + level].astype(np.float64))]
+        for clip in bank.recordings
+    ]
+    frames = np.concatenate(heard, axis=1).mean(1, dtype=np.float64)
+    clips = np.mean([clip.clip_code for clip in bank.recordings], axis=0, dtype=np.float64)
+    return MeanCode(torch.from_numpy(frames), torch.from_numpy(clips))
+
+
+def moved_to(target: MeanCode, source: LatentSource, heard: NDArray[np.bool_]) -> MeanCode:
+    """What brings the mean over the frames of `source` that are `heard` to `target`.
+
+    `frames` is to be added to every frame; `clip` is the clip code in the place of its own.
+    """
+    total, first = torch.zeros_like(target.frames), 0
+    for latent in source.blocks():
+        chosen = torch.from_numpy(heard[first : first + latent.n_frames])
+        total += latent.frames[0][:, chosen].double().sum(1)
+        first += latent.n_frames
+    return MeanCode(target.frames - total / max(1, int(heard.sum())), target.clip)
+
+
+class FittedSource:
+    """`source` with the tracks `conditions` of all its frames, and its code moved by `move`."""
+
+    def __init__(
+        self, source: LatentSource, conditions: Conditions, move: MeanCode | None = None
+    ) -> None:
         self.source = source
         self.conditions = conditions
+        self.move = move
 
     @property
     def n_samples(self) -> int:
@@ -126,5 +166,9 @@ class FittedSource:
         first = 0
         for latent in self.source.blocks():
             last = first + latent.n_frames
-            yield replace(latent, conditions=self.conditions.cut(first, last))
+            made = replace(latent, conditions=self.conditions.cut(first, last))
+            if self.move is not None:
+                frames = made.frames + self.move.frames.float()[:, None]
+                made = replace(made, frames=frames, clip=self.move.clip.float()[None])
+            yield made
             first = last
