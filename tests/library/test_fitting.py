@@ -145,7 +145,7 @@ def test_tables_of_the_sliders_serve_where_no_codes_are_kept(instrument: Instrum
         ({"source": "prior", "file": {"transpose": 1}}, r"file\.\*: only source=file takes it"),
         (
             {"file": {"transpose": 1}, "controls": {"follow": "low.wav"}},
-            r"controls\.follow: brings its own tracks; leave out file\.\*",
+            r"controls\.follow: not with file\.\*, it brings tracks of its own",
         ),
     ],
 )

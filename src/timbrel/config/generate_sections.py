@@ -116,7 +116,7 @@ class FileConfig:
         most=48,
     )
     match_timbre: bool = _key(
-        False, "the code, as a whole, to where those of the training recordings lie"
+        False, "timbre of the training recordings (the code is moved to their mean)"
     )
     match_loudness: bool = _key(
         False, "levels as the training recordings have them (mapped by quantiles)"

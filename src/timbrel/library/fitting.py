@@ -50,10 +50,11 @@ def fitted_draw(
     if not isinstance(source, FileSource):
         raise UserError(f"file.{asked[0]}: of a file, not of a code; leave it out")
     for key in asked:
-        if _NEEDS[key] not in model.conditions:
-            raise UserError(
-                f"file.{key}: the decoder of '{name}' follows no {_OF[_NEEDS[key]]}; leave it out"
-            )
+        for track in (_NEEDS[key], "loudness_db"):  # the level tells what sounds
+            if track not in model.conditions:
+                raise UserError(
+                    f"file.{key}: the decoder of '{name}' follows no {_OF[track]}; leave it out"
+                )
     fit = Fit(
         transpose=None if config.transpose == AUTO else float(config.transpose or 0.0),
         match_loudness=config.match_loudness,

@@ -225,7 +225,9 @@ class Instrument:
         drawn, follows, fitting = chosen.draw, None, None
         if settings.file != FileConfig():
             if lead is not None:
-                raise UserError("controls.follow: brings its own tracks; leave out file.*")
+                raise UserError(
+                    "controls.follow: not with file.*, it brings tracks of its own; leave one out"
+                )
             parts = (self.prior, lambda: self.mapper)
             drawn, fitting = fitted_draw(self.bundle, drawn, settings.file, *parts)
         if lead is not None:
