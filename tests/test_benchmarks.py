@@ -11,9 +11,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import soundfile
 import yaml
 
 from bundles import small_bundle
+from signals import sine
 from stages.training_jobs import TINY
 
 
@@ -257,3 +259,30 @@ def test_memory_stays_flat_over_renders_and_over_changes_of_the_model(
     found = json.loads(done.stdout)
     assert found["renders"] <= 8
     assert found["switches"] <= 8
+
+
+def test_pitch_counts_octaves_and_what_has_none(checkout: Path) -> None:
+    pitch = script(checkout, "pitch")
+    cents = [0.0, 30.0, 70.0, 1190.0, -2400.0, 1920.0, 700.0]
+    found = [np.full(5, value) for value in cents] + [np.zeros(2)]
+    row = pitch.summary("set", "yin", found, 0.5)
+    assert (row.within_50_cents, row.within_100_cents) == (2 / 8, 3 / 8)
+    assert (row.octave_errors, row.twelfths, row.without_pitch) == (2, 1, 1)
+    assert (row.frames_within_50_cents, row.median_cents) == (2 / 7, 15.0)
+    assert pitch.summary("set", "yin", [], 0.0).within_50_cents == 0.0
+
+
+def test_pitch_of_tones_is_found(checkout: Path, tmp_path: Path) -> None:
+    names = {"a.wav": 57, "b.wav": 64, "noted_wrongly.wav": 52}
+    for name, key in zip(names, (57, 64, 64), strict=True):
+        f0_hz = 440 * 2 ** ((key - 69) / 12)
+        soundfile.write(tmp_path / name, 0.3 * sine(f0_hz, 0.4), 48_000)
+    lines = ["file,midi_pitch", *(f"{name},{key}" for name, key in names.items()), "other.wav,"]
+    (tmp_path / "SOURCES.csv").write_text("\n".join(lines))
+    pitch = script(checkout, "pitch")
+    row = pitch.measured("tones", "yin", pitch.notes(tmp_path, 60))
+    assert (row.files, row.octave_errors, row.without_pitch) == (3, 1, 0)
+    assert row.within_50_cents == pytest.approx(2 / 3)
+    assert row.median_cents < 1.0
+    assert pitch.table([row]).endswith(f" | {row.cpu_s_per_audio_s:.3f} |")
+    assert "| tones, 3 | yin | 67 % | 67 % | 1 | 0 | 0 |" in pitch.table([row])

@@ -74,6 +74,7 @@ BUILDS: dict[str, Callable[[Any], Any]] = {
         f"midi.{key}": lambda value, key=key: RenderSettings(midi={key: value})
         for key in ("glide_s", "transpose", "release_s")
     },
+    "file.transpose": lambda semitones: RenderSettings(file={"transpose": semitones}),
     "midi.channels": lambda channel: RenderSettings(midi={"channels": [channel]}),
 }
 

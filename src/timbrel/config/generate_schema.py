@@ -11,6 +11,7 @@ from timbrel.config.choices import ExportFormat, Source
 from timbrel.config.generate_sections import (
     AttributesConfig,
     ControlsConfig,
+    FileConfig,
     MidiConfig,
     PresetConfig,
 )
@@ -80,6 +81,7 @@ class GenerateConfig:
         least=0,
         most=1,
     )
+    file: FileConfig = _section(FileConfig)
     midi: MidiConfig = _section(MidiConfig)
     keys: str = _key("C2-C6:3", "keys that are sampled, as FROM-TO:STEP; C4 is 60 (source=keys)")
     velocities: int = _key(3, "layers of velocity (source=keys)", least=1, most=16)

@@ -100,3 +100,32 @@ class MidiConfig:
     release_s: float = _key(
         0.5, "longest release: what the sound takes longer for is cut short, in s", above=0, most=60
     )
+
+
+@dataclass
+class FileConfig:
+    """What is changed of a recording that a model of other recordings plays (source=file).
+
+    For models whose decoder follows tracks. Without any of these a recording is reconstructed.
+    """
+
+    transpose: NumberOrText = _key(
+        0.0,
+        "semitones up or down; auto: octaves, into the range of the training recordings",
+        least=-48,
+        most=48,
+    )
+    match_timbre: bool = _key(
+        False, "timbre of the training recordings (the code is moved to their mean)"
+    )
+    match_loudness: bool = _key(
+        False, "levels as the training recordings have them (mapped by quantiles)"
+    )
+    match_brightness: bool = _key(
+        False, "brightness as the training recordings have it (mapped by quantiles)"
+    )
+    match_pitch: bool = _key(
+        False,
+        "where pitches leave the range of the training recordings, map all into it by quantiles; "
+        "intervals change",
+    )

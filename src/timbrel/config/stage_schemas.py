@@ -87,6 +87,7 @@ STAGES = {
             "model=outputs/<run folder> seed=7 seconds=2 temperature=0.8 export=flac",
             "model=outputs/<run folder> controls.pitch_st='[[0,0],[1,7]]'    # seconds, semitones",
             "model=outputs/<run folder> controls.from=voice.wav    # as loud, bright and high",
+            "model=outputs/<run folder> source=file input=voice.wav file.transpose=auto",
             "model=outputs/<run folder> source=midi input=song.mid seed=3",
             "model=outputs/<run folder> source=keys keys=C2-C6:3 output=piano    # for samplers",
         ),

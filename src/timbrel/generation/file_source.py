@@ -63,11 +63,12 @@ class FileSource:
 
     def _encoded(self) -> Iterator[Latent]:
         return encode_stream(
-            self.model, self.audio(), self._conditions, block_frames=self.block_frames
+            self.model, self.audio(), self.conditions, block_frames=self.block_frames
         )
 
     @cached_property
-    def _conditions(self) -> Conditions:
+    def conditions(self) -> Conditions:
+        """The tracks that the decoder needs, of all frames."""
         if not self.model.conditions:
             return Conditions()
         return conditions_of(self.model, np.concatenate(list(self.audio()), axis=1))

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from timbrel.audio.origin import tag
+from timbrel.config.generate_sections import FileConfig
 from timbrel.config.sources import ends
 from timbrel.contracts import Latent, joined
 from timbrel.errors import UserError
@@ -26,6 +27,7 @@ from timbrel.library.audio import Audio
 from timbrel.library.bundle import Bundle, load_bundle
 from timbrel.library.controlling import controlled_draw, followed_draw, led
 from timbrel.library.filled import filled
+from timbrel.library.fitting import fitted_draw
 from timbrel.library.from_sounds import between, continued, varied
 from timbrel.library.given import Given
 from timbrel.library.mapper_part import mapper_of
@@ -139,7 +141,8 @@ class Instrument:
         move a sound by the model's sliders, as {"brightness_hz": 1800, "pitch_st": 7}, also over
         time, as {"pitch_st": [(0, 0), (1, 12)]} or by a file of such breakpoints; {"follow":
         "voice.wav"} takes loudness, brightness and pitch of a recording. With `precise=True`
-        numbers are corrected by decoding and measuring.
+        numbers are corrected by decoding and measuring. `file={"transpose": "auto",
+        "match_timbre": True}` fits a file of another instrument to what the model has heard.
 
         Raises UserError for values out of range or that the source does not take, an unreadable
         file, a model whose output is not finite, and for controls that it has no sliders for.
@@ -219,7 +222,14 @@ class Instrument:
         else:
             drawn, label = self._drawn(source, settings, asked, input=input, to=to)
             chosen = Chosen(drawn)
-        drawn, follows = chosen.draw, None
+        drawn, follows, fitting = chosen.draw, None, None
+        if settings.file != FileConfig():
+            if lead is not None:
+                raise UserError(
+                    "controls.follow: not with file.*, it brings tracks of its own; leave one out"
+                )
+            parts = (self.prior, lambda: self.mapper)
+            drawn, fitting = fitted_draw(self.bundle, drawn, settings.file, *parts)
         if lead is not None:
             drawn, follows = followed_draw(self.model, self.mapper, drawn, lead, asked)
         shaping = {key: getattr(settings, key) for key in ("gain_db", "fade_in_s", "fade_out_s")}
@@ -250,6 +260,8 @@ class Instrument:
             metadata["attributes"] = wished
         if follows is not None:
             metadata["follow"] = follows
+        if fitting is not None:
+            metadata["file"] = fitting
         if given.moves:
             metadata["controls"] = given.as_metadata()
         else:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from timbrel.audio.origin import tag
 from timbrel.config.bounds import check_values, refuse
 from timbrel.config.generate_schema import GenerateConfig
-from timbrel.config.generate_sections import MidiConfig
+from timbrel.config.generate_sections import FileConfig, MidiConfig
 from timbrel.config.sources import ends, pair_problems, span_problems
 from timbrel.contracts import Latent
 from timbrel.errors import UserError, did_you_mean
@@ -24,6 +24,10 @@ Samples = NDArray[np.float32]  # channel time
 Input = Path | str
 """A file, or `preset:NAME`."""
 
+Section = TypeVar("Section", FileConfig, MidiConfig)
+
+AUTO = "auto"
+"""What `file.transpose` takes beside semitones: octaves, into the range of the recordings."""
 VARIATIONS = ("vary", "between", "continue", "fill")
 """Sources that are made of files or presets, beside a file itself."""
 LONGEST_CONTROLLED_S = 600
@@ -42,6 +46,7 @@ TAKEN_BY = {
     "span": ("fill",),
     "sound": ("midi", "keys"),
     "variety": ("midi", "keys"),
+    "file": ("file",),
     "midi": ("midi",),
 }
 _FLOATS = (
@@ -72,6 +77,7 @@ class RenderSettings:
     span: tuple[float, ...] = ()
     sound: str | None = None
     variety: float = 0.0
+    file: FileConfig = field(default_factory=FileConfig)
     midi: MidiConfig = field(default_factory=MidiConfig)
     gain_db: float = 0.0
     fade_in_s: float = 0.0
@@ -86,7 +92,11 @@ class RenderSettings:
             object.__setattr__(self, key, float(getattr(self, key)))
         object.__setattr__(self, "span", tuple(map(float, self.span)))
         object.__setattr__(self, "sound", None if self.sound is None else str(self.sound))
-        object.__setattr__(self, "midi", _midi(self.midi))
+        object.__setattr__(self, "file", _section(FileConfig, "file", self.file))
+        object.__setattr__(self, "midi", _section(MidiConfig, "midi", self.midi))
+        if isinstance(self.file.transpose, str) and self.file.transpose != AUTO:
+            shown = self.file.transpose
+            raise UserError(f"file.transpose={shown}: {AUTO}, or a number of semitones")
         # The command line has `precise` among its controls.
         check_values(GenerateConfig, **{k: v for k, v in asdict(self).items() if k != "precise"})
 
@@ -119,6 +129,7 @@ def rendering_metadata(
 ) -> dict[str, Any]:
     """What the file of every rendering of `n_samples` tells."""
     values = {k: v for k, v in asdict(settings).items() if kind in TAKEN_BY.get(k, [kind])}
+    values.pop("file", None)  # told where it is set, with what became of it
     if values.get("sound") is not None:
         values["sound"] = tag(Path(values["sound"]).name)  # no folder: paths are private
     return {
@@ -152,7 +163,7 @@ def check_takes(
     for key, takers in TAKEN_BY.items():
         value = getattr(settings, key)
         if value != getattr(default, key) and kind not in takers:
-            shown = "midi.*" if key == "midi" else f"{key}={value}"
+            shown = f"{key}.*" if key in ("file", "midi") else f"{key}={value}"
             raise UserError(f"{shown}: only source={_either(takers)} takes it; leave it out")
     if attributes and kind not in DRAWN:
         raise UserError(f"attributes: only source={_either(DRAWN)} chooses by them; leave them out")
@@ -179,13 +190,17 @@ def _either(names: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _midi(given: MidiConfig | Mapping[str, Any]) -> MidiConfig:
-    """The section of these values. Raises UserError for one that is none, or out of bounds."""
+def _section(schema: type[Section], key: str, given: Section | Mapping[str, Any]) -> Section:
+    """The section `key` of these values.
+
+    Raises UserError for one that is none, or out of bounds.
+    """
     values = dict(given) if isinstance(given, Mapping) else asdict(given)
-    known = asdict(MidiConfig())
+    known = asdict(schema())
     for name in values:
         if name not in known:
             hint = did_you_mean(name, known)
-            raise UserError(f"midi.{name}: no such setting ({', '.join(known)}){hint}")
-    check_values(MidiConfig, "midi.", **values)
-    return MidiConfig(**{k: type(known[k])(v) for k, v in values.items()})
+            raise UserError(f"{key}.{name}: no such setting ({', '.join(known)}){hint}")
+    check_values(schema, f"{key}.", **values)
+    typed = {k: type(known[k])(v) for k, v in values.items() if not isinstance(v, str | None)}
+    return schema(**typed | {k: v for k, v in values.items() if isinstance(v, str)})

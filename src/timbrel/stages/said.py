@@ -18,6 +18,9 @@ def said_of(rendering: "Rendering", settings: "RenderSettings", asked: Mapping[s
         said += f", {name} {'unknown' if value is None else f'{value:.4g}'} (asked {asked[name]:g})"
     if follows := rendering.metadata.get("follow"):
         said += f", follows {printable(follows['file'])} ({follows['semitones']:+g} semitones)"
+    fitting = rendering.metadata.get("file")
+    if fitting and fitting["transpose"]:
+        said += f", transposed by {fitting['semitones']:+g} semitones"
     for landing in rendering.landings:
         said += f", {landing.control} {landing.words}"
         said += "" if landing.reached else " (as far as its slider reaches)"

@@ -49,7 +49,7 @@ class Voice:
     @property
     def sounds(self) -> bool:
         """Whether any frame is above -90 dB."""
-        return bool(_sounding(self.tracks["loudness_db"]).any())
+        return bool(sounding(self.tracks["loudness_db"]).any())
 
     def loosened(self, looseness: float) -> "Voice":
         """The same with the medians of its tracks over `looseness` seconds; 0 leaves all details.
@@ -81,12 +81,12 @@ def track_tables(
     found: dict[str, list[Array]] = {}
     for rows in recordings if "loudness_db" in tracks else ():
         named = dict(zip(tracks, rows[len(rows) - len(tracks) :], strict=True))
-        heard = _sounding(named["loudness_db"])
+        heard = sounding(named["loudness_db"])
         for name in ("loudness_db", "centroid_hz"):
             if name in named:
                 found.setdefault(name, []).append(named[name][heard])
         if "f0_hz" in named:
-            found.setdefault("f0_hz", []).append(named["f0_hz"][heard & _voiced(named)])
+            found.setdefault("f0_hz", []).append(named["f0_hz"][heard & voiced(named)])
     values = {name: np.concatenate(parts) for name, parts in found.items()}
     return {
         name: tuple(float(x) for x in np.quantile(of, SHARES))
@@ -114,30 +114,22 @@ def followed(
     training recordings have one.
     """
     level = voice.tracks["loudness_db"]
-    heard = _sounding(level)
+    heard = sounding(level)
     made = sound.at(_places(sound, voice.n_frames, int(np.argmax(heard)), event=event))
     rows, semitones = made.rows, 0.0
-    mapped = _mapped(level, heard, tables["loudness_db"])
-    gone = level < max(float(level.max()) - _GONE_DB, _LEAST_DB)
-    rows[made.row("loudness_db")] = np.where(gone, _SILENT_DB, mapped)
+    rows[made.row("loudness_db")] = mapped_loudness(level, tables["loudness_db"])
     if "f0_hz" in tables:
         octaves = voice.tracks["f0_hz"]
-        voiced = heard & _voiced(voice.tracks)
-        if transpose is None:
-            middle = float(np.median(octaves[voiced])) if voiced.any() else tables["f0_hz"][0]
-            semitones = 12.0 * _octaves_into(middle, tables["f0_hz"])
-        else:
-            semitones = transpose
+        semitones = semitones_into(voice, tables["f0_hz"]) if transpose is None else transpose
         rows[made.row("f0_hz")] = octaves + semitones / 12
         rows[made.row("confidence")] = voice.tracks["confidence"]
     if "centroid_hz" in tables:
         table = tables["centroid_hz"]
-        bright = _mapped(voice.tracks["centroid_hz"], heard, table)
+        bright = mapped(voice.tracks["centroid_hz"], heard, table)
         own = float(np.clip(_own_brightness(sound, made, heard), table[0], table[-1]))
         bright += 0.5 * (own - float(np.median(bright[heard])))
         if "f0_hz" in tables:
-            lowest = rows[made.row("f0_hz")] + _ABOVE_F0
-            bright = np.where(_voiced(voice.tracks), np.maximum(bright, lowest), bright)
+            bright = above_f0(bright, rows[made.row("f0_hz")], voiced(voice.tracks))
         rows[made.row("centroid_hz")] = bright
     return Followed(made, semitones)
 
@@ -145,10 +137,10 @@ def followed(
 def _own_brightness(sound: Shaped, made: Shaped, heard: NDArray[np.bool_]) -> float:
     """The median centroid of `sound`, in octaves; of what is voiced as it is at the new pitch."""
     tracks = _named(sound)
-    frames = _sounding(tracks["loudness_db"])
+    frames = sounding(tracks["loudness_db"])
     frames = frames if frames.any() else ~frames
     own = float(np.median(tracks["centroid_hz"][frames]))
-    if float(np.mean(_voiced(tracks)[frames])) < _SURE:
+    if float(np.mean(voiced(tracks)[frames])) < _SURE:
         return own
     new_f0 = float(np.median(_named(made)["f0_hz"][heard]))
     return own + new_f0 - float(np.median(tracks["f0_hz"][frames]))
@@ -158,15 +150,36 @@ def _named(sound: Shaped) -> dict[str, Array]:
     return {track: sound.rows[sound.row(track)] for track in sound.tracks}
 
 
-def _sounding(level_db: Array) -> NDArray[np.bool_]:
+def sounding(level_db: Array) -> NDArray[np.bool_]:
+    """Which frames are within 40 dB of the loudest, and above -90 dB."""
     return level_db >= max(float(level_db.max()) - _SOUNDING_DB, _LEAST_DB)
 
 
-def _voiced(tracks: Mapping[str, Array]) -> NDArray[np.bool_]:
+def voiced(tracks: Mapping[str, Array]) -> NDArray[np.bool_]:
+    """Which frames have a pitch."""
     return tracks["confidence"] >= _SURE
 
 
-def _mapped(values: Array, heard: NDArray[np.bool_], table: Sequence[float]) -> Array:
+def above_f0(bright: Array, f0: Array, tonal: NDArray[np.bool_]) -> Array:
+    """Centroids in octaves, of what is `tonal` not below what a tone of `f0` has at least."""
+    return np.where(tonal, np.maximum(bright, f0 + _ABOVE_F0), bright)
+
+
+def mapped_loudness(level_db: Array, table: Sequence[float]) -> Array:
+    """`level_db` with the quantiles of `table`; 60 dB below the loudest, and below -90, silent."""
+    gone = level_db < max(float(level_db.max()) - _GONE_DB, _LEAST_DB)
+    return np.where(gone, _SILENT_DB, mapped(level_db, sounding(level_db), table))
+
+
+def semitones_into(voice: Voice, table: Sequence[float]) -> float:
+    """The fewest octaves, in semitones, that bring the median f0 into `table`; 0 without one."""
+    heard = sounding(voice.tracks["loudness_db"]) & voiced(voice.tracks)
+    if not heard.any():
+        return 0.0
+    return 12.0 * _octaves_into(float(np.median(voice.tracks["f0_hz"][heard])), table)
+
+
+def mapped(values: Array, heard: NDArray[np.bool_], table: Sequence[float]) -> Array:
     """`values` with the quantiles of those that are `heard` brought to those of `table`.
 
     Outside of the quantiles a step stays as large as it is.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from timbrel.generation.controls.apply import Audio, decoded
+from timbrel.generation.controls.fit import brightness_along
 from timbrel.generation.controls.shaped import Array, Shaped
 from timbrel.generation.playing.note import A4_HZ, A4_KEY, Note, level_db
 from timbrel.generation.playing.sound import NoteSound
@@ -15,8 +16,6 @@ LONGEST_S = 600.0
 _LEAD_FRAMES, _JUMP_FRAMES, _LEAST_RELEASE = 3, 3, 5
 _DAMPED_S = 0.2  # the release of a sound that rings to its end and has none of its own
 _ENDED_DB, _SILENT_DB, _MOST_LIFT_DB = 60.0, -200.0, 12.0
-_CENTROID_SHARE = 0.8  # how far brightness goes with pitch: the slope over notes of instruments
-_ABOVE_F0 = 0.2  # octaves: no tone's centroid lies lower, but for a sound that has it lower
 _NEUTRAL_VELOCITY, _BRIGHTER_OCTAVES = 100, 0.5
 _ONSET_DB, _ONSET_S = -20.0, 0.002
 _FADE_S = 0.002
@@ -149,9 +148,7 @@ def _pitched(sound: NoteSound, made: Shaped, note: Note, settings: Settings) -> 
     rows[f0] += octaves
     if "centroid_hz" in made.tracks:
         bright = made.row("centroid_hz")
-        above = np.minimum(rows[bright] - own_f0, _ABOVE_F0)
-        moved = rows[bright] + _CENTROID_SHARE * octaves
-        rows[bright] = np.maximum(moved, rows[f0] + above)
+        rows[bright] = brightness_along(rows[bright], own_f0, octaves)
     return replace(made, rows=rows)
 
 
