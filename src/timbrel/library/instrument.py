@@ -25,7 +25,7 @@ from timbrel.generation.prior.flow import FlowPrior
 from timbrel.generation.prior.recordings import Recordings
 from timbrel.library.audio import Audio
 from timbrel.library.bundle import Bundle, load_bundle
-from timbrel.library.controlling import controlled_draw, followed_draw, led
+from timbrel.library.controlling import Led, controlled_draw, followed_draw, led
 from timbrel.library.filled import filled
 from timbrel.library.fitting import fitted_draw
 from timbrel.library.from_sounds import between, continued, varied
@@ -208,9 +208,7 @@ class Instrument:
             return song(self.played(settings, wished), Path(str(input)), asked)
         if kind == "keys":
             raise UserError("source=keys: writes a folder; timbrel.library.sampler renders it")
-        if kind == "prior":
-            chosen, label = self.new_sounds.choose(settings, asked, wished), "prior"
-        elif kind == "preset":
+        if kind == "preset":
             preset = load_preset(self.bundle, str(input))
             settings = as_saved(settings, preset)
             if not given.moves:
@@ -219,19 +217,12 @@ class Instrument:
             source = self._given.code(preset.code, kept)
             chosen = Chosen(Draw(source, ends=True, cut=kept < preset.n_samples))
             label = f"preset {preset.name}"
+        elif kind == "prior":
+            chosen, label = self.new_sounds.choose(settings, asked, wished), "prior"
         else:
             drawn, label = self._drawn(source, settings, asked, input=input, to=to)
             chosen = Chosen(drawn)
-        drawn, follows, fitting = chosen.draw, None, None
-        if settings.file != FileConfig():
-            if lead is not None:
-                raise UserError(
-                    "controls.follow: not with file.*, it brings tracks of its own; leave one out"
-                )
-            parts = (self.prior, lambda: self.mapper)
-            drawn, fitting = fitted_draw(self.bundle, drawn, settings.file, *parts)
-        if lead is not None:
-            drawn, follows = followed_draw(self.model, self.mapper, drawn, lead, asked)
+        drawn, told = self._tracked(chosen.draw, settings.file, lead, asked)
         shaping = {key: getattr(settings, key) for key in ("gain_db", "fade_in_s", "fade_out_s")}
         n_samples, audio, landings = drawn.source.n_samples, drawn.audio, ()
         if given.moves:
@@ -258,10 +249,7 @@ class Instrument:
             metadata["made_of"] = tag(described(drawn.made_of))
         if wished:
             metadata["attributes"] = wished
-        if follows is not None:
-            metadata["follow"] = follows
-        if fitting is not None:
-            metadata["file"] = fitting
+        metadata |= told
         if given.moves:
             metadata["controls"] = given.as_metadata()
         else:
@@ -278,6 +266,23 @@ class Instrument:
             nearest=chosen.nearest,
             landings=landings,
         )
+
+    def _tracked(
+        self, drawn: Draw, file: FileConfig, lead: Led | None, asked: int | None
+    ) -> tuple[Draw, dict[str, Any]]:
+        """The sound with the tracks that are asked for, and what its file tells of them."""
+        if file != FileConfig():
+            if lead is not None:
+                raise UserError(
+                    "controls.follow: not with file.*, it brings tracks of its own; leave one out"
+                )
+            parts = (self.prior, lambda: self.mapper)
+            drawn, fitting = fitted_draw(self.bundle, drawn, file, *parts)
+            return drawn, {"file": fitting}
+        if lead is not None:
+            drawn, follows = followed_draw(self.model, self.mapper, drawn, lead, asked)
+            return drawn, {"follow": follows}
+        return drawn, {}
 
     def played(self, settings: RenderSettings, asked: Mapping[str, float]) -> Played:
         """The sound that `source=midi` and `source=keys` play. Raises UserError as `played`."""
