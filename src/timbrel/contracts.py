@@ -18,9 +18,10 @@ class Conditions:
     """Optional controls for decoders that need them (DDSP); empty elsewhere.
 
     `f0_hz`, `confidence` (0 to 1), `loudness_db`, `centroid_hz` and `hnr_db` (how far what is tonal
-    stands out from all else) are tracks, a value per latent frame. So is `balance_db`, which no
-    sound is measured for: a control, by how much what is tonal shall stand out from the noise more
-    than was learned.
+    stands out from all else) are tracks, a value per latent frame. So are two controls, which no
+    sound is measured for: `balance_db`, by how much what is tonal shall stand out from the noise
+    more than was learned, and `tilt_db`, by how many decibels per octave the spectrum shall rise
+    more.
     `first_frame` says where in its sound the code begins (0 if None): a decoder that mixes in noise
     draws it by position, so that a stream and a whole file are the same sound. `first_cycle` is the
     phase of f0 at the middle of the first frame, in periods (0 if None).
@@ -32,6 +33,7 @@ class Conditions:
     centroid_hz: Float[Tensor, "batch frame"] | None = None
     hnr_db: Float[Tensor, "batch frame"] | None = None
     balance_db: Float[Tensor, "batch frame"] | None = None
+    tilt_db: Float[Tensor, "batch frame"] | None = None
     first_frame: Int[Tensor, " batch"] | None = None
     first_cycle: Float[Tensor, " batch"] | None = None
 
@@ -43,9 +45,9 @@ class Conditions:
 
     @property
     def per_frame(self) -> dict[str, Tensor]:
-        """All that has a value per frame: the tracks, and the control where it is given."""
-        control = {} if self.balance_db is None else {"balance_db": self.balance_db}
-        return self.tracks | control
+        """All that has a value per frame: the tracks, and the controls that are given."""
+        controls = {"balance_db": self.balance_db, "tilt_db": self.tilt_db}
+        return self.tracks | {k: v for k, v in controls.items() if v is not None}
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Conditions":
         """The same conditions with `function` applied to every tensor present."""

@@ -1,5 +1,7 @@
 """What brings decoded frames towards a measured spectral centroid, by formula."""
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ _MOST_NEPERS = 0.5  # per octave
 _ROUNDS = 3
 _LEAST_POWER = 1e-10  # of a bin of a spectrum, in which a full-scale sine has 1e5 and more
 _LEAST_MEAN_SQUARE = 1e-20
+_SLOPE_HZ = (60.0, 16_000.0)
 
 
 class BrightnessCorrection(nn.Module):
@@ -85,3 +88,12 @@ def _tilt(
         missing = (wanted_hz * total / weighed).log()
         tilt = (tilt + missing / (2 * slope).clamp_min(0.2)).clamp(-_MOST_NEPERS, _MOST_NEPERS)
     return (tilt[..., None] * octaves).exp()
+
+
+def slope(
+    tilt_db: Float[Tensor, "batch frame"], bin_hz: float, bins: int
+) -> Float[Tensor, "batch frame bin"]:
+    """Factors of bins that rise by so many decibels per octave, 1 at 1 kHz; even at both ends."""
+    hz = torch.arange(bins, device=tilt_db.device) * bin_hz
+    octaves = (hz.clamp(*_SLOPE_HZ) / 1000.0).log2()
+    return (math.log(10) / 20 * tilt_db[..., None] * octaves).exp()

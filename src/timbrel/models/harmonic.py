@@ -11,7 +11,7 @@ from timbrel.contracts import Conditions, Decoded, Latent
 from timbrel.dsp.oscillators import TUNED_HZ, carried_on, sinusoids
 from timbrel.dsp.stft import hann, istft, power, stft
 from timbrel.models.blocks import FrameStack
-from timbrel.models.brightness_correction import BrightnessCorrection
+from timbrel.models.brightness_correction import BrightnessCorrection, slope
 from timbrel.models.decoders import NOISE_PERIOD_FRAMES, direction, level, whisper
 from timbrel.models.envelope import SmoothEnvelope
 from timbrel.models.excitation import Excitation
@@ -63,6 +63,9 @@ class HarmonicDecoder(nn.Module):
 
     balances = True
     """Whether `balance_db` (`contracts.Conditions`) moves its noise against all else."""
+
+    tilts = True
+    """Whether `tilt_db` tilts its spectrum, ahead of what holds the level and the noisiness."""
 
     window: Float[Tensor, " window"]
     turn: Complex[Tensor, " bin"]
@@ -226,6 +229,8 @@ class HarmonicDecoder(nn.Module):
                 share=self.hop_samples / len(self.window),
             )
         parts = _Parts(tonal, free_part, white * magnitude)
+        if given.tilt_db is not None:
+            parts = parts.times(self._in_all_channels(slope(given.tilt_db, self.bin_hz, self.bins)))
         return self._corrected(parts, given), phases
 
     def _corrected(self, parts: "_Parts", given: Conditions) -> Complex[Tensor, "batch frame bin"]:
@@ -342,3 +347,7 @@ class _Parts:
     harmonic: Tensor
     free: Tensor
     noise: Tensor
+
+    def times(self, factor: Tensor) -> "_Parts":
+        """All parts times `factor`."""
+        return _Parts(self.harmonic * factor, self.free * factor, self.noise * factor)

@@ -155,7 +155,9 @@ def test_what_the_decoder_gets_beside_the_code() -> None:
 def test_a_colour_is_a_brightness_and_a_tilt_and_noisiness_takes_its_track_along() -> None:
     made = apply("colour", -1.5)
     assert_allclose(made.rows, apply("brightness", -1.5).rows)
-    assert made.tilt_db_per_octave == -4.5
+    assert made.colour_db_per_octave == -4.5
+    assert_allclose(made.latent(tilts=True).conditions.tilt_db, -4.5)
+    assert made.latent().conditions.tilt_db is None  # a tilt behind such a decoder does it
     noisy = replace(sound(), rows=np.vstack([sound().rows, np.full(FRAMES, 20.0)]))
     noisy = replace(noisy, tracks=(*sound().tracks, "hnr_db"))
     for amount, own_db, track_db in ((-12, 20, 8), (-12, 26, 14), (-12, 90, 18), (6, 26, 26)):

@@ -69,7 +69,9 @@ def _tilt(sound: Shaped, amount: Amount, own: Own) -> Shaped:
 
 def _colour(sound: Shaped, amount: Amount, own: Own) -> Shaped:
     """Octaves of the track, and for each a tilt: by itself the decoder tilts only so far."""
-    return _tilt(_brightness(sound, amount, own), _TILT_PER_OCTAVE * amount, own)
+    made = _brightness(sound, amount, own)
+    colour = sound.colour_db_per_octave + _TILT_PER_OCTAVE * amount
+    return replace(made, colour_db_per_octave=colour)
 
 
 def _balance(sound: Shaped, amount: Amount, own: Own) -> Shaped:
@@ -153,7 +155,7 @@ OPERATORS = {
         Operator(
             "brightness", "brightness", "octaves", 2.0, _brightness, ("centroid_hz",), varies=True
         ),
-        Operator("colour", "brightness", "octaves", 3.0, _colour, ("centroid_hz",), varies=True),
+        Operator("colour", "brightness", "octaves", 4.0, _colour, ("centroid_hz",), varies=True),
         Operator("tilt", "brightness", "dB per octave", 9.0, _tilt, behind=True, varies=True),
         Operator("balance", "hnr", "dB", 40.0, _balance, balance=True, varies=True),
         Operator("attack_warp", "attack", "decades", 1.0, _attack_warp),

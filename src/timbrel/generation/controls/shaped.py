@@ -44,6 +44,7 @@ class Shaped:
     strokes: Array
     balance_db: float | Array
     tilt_db_per_octave: float | Array
+    colour_db_per_octave: float | Array
     gain_db: Array
     mid_side_gain: tuple[float, float] = (1.0, 1.0)
 
@@ -62,18 +63,24 @@ class Shaped:
         along = np.clip((np.arange(self.n_frames) - self.first_frame) / length, 0.0, 1.0)
         return np.stack([np.ones(self.n_frames), 2 * along - 1])
 
-    def latent(self) -> Latent:
-        """What the decoder gets."""
+    def latent(self, *, tilts: bool = False) -> Latent:
+        """What the decoder gets; the colour, too, if it `tilts`."""
         made = latent_of(
             torch.from_numpy(self.rows.astype(np.float32))[None],
             torch.from_numpy(self.clip_code.astype(np.float32))[None],
             self.tracks,
         )
-        if not np.any(self.balance_db):
-            return made
-        balance = np.broadcast_to(np.asarray(self.balance_db, np.float32), self.n_frames)
-        balance_db = torch.from_numpy(balance.copy())[None]
-        return replace(made, conditions=replace(made.conditions, balance_db=balance_db))
+        controls = {"balance_db": self.balance_db}
+        if tilts:
+            controls["tilt_db"] = self.colour_db_per_octave
+        given = {
+            name: torch.from_numpy(
+                np.broadcast_to(np.asarray(value, np.float32), self.n_frames).copy()
+            )[None]
+            for name, value in controls.items()
+            if np.any(value)
+        }
+        return replace(made, conditions=replace(made.conditions, **given))
 
     def at(self, places: Array) -> "Shaped":
         """The sound with the frames `places`, which rise and may lie between frames.
@@ -126,6 +133,7 @@ def shaped(latent: Latent, audio: NDArray[np.float32], *, rate_hz: int, hop_samp
         strokes=np.array(_strokes(power, peak), float),
         balance_db=0.0,
         tilt_db_per_octave=0.0,
+        colour_db_per_octave=0.0,
         gain_db=np.zeros(n_frames),
     )
 
