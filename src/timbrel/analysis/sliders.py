@@ -58,6 +58,7 @@ LEAST_SDOT = 0.6
 HELD_SHARE = 0.15
 """An attribute is held where the median error of reconstructions is at most this of its range."""
 
+_AS_GOOD = 0.05
 _FEWEST_HELD = 3
 _FEWEST_TEST = 3
 _LANDINGS = (0.3, 0.7)
@@ -136,7 +137,7 @@ def find_sliders(
             )
             for groups in ([*own, rest], [[c for c in tried if c.behind]])
         )
-        choice = better(inside, behind)
+        choice = inside if _as_good(inside, behind) else behind
         progress(f"judged {axis.name}")
         slider = _judged(axis.name, choice, by_chance, test, null, spread, seed)
         if reason and behind is not None and choice is not behind:  # it needs nothing of the model
@@ -158,6 +159,13 @@ def find_sliders(
         for name, values in (ends | ends_by_chance | moved).items()
     }
     return Found(mapper, responses, tuple(anchors))
+
+
+def _as_good(inside: Choice | None, behind: Choice | None) -> bool:
+    """Whether what moves the model's own sound comes as far as a filter of it, or nearly so."""
+    if inside is None or behind is None:
+        return behind is None
+    return inside.merit >= behind.merit - _AS_GOOD
 
 
 def _judged(
