@@ -126,9 +126,9 @@ class DdspDecoder(nn.Module):
             window=hann(window_samples),
             hop_samples=hop_samples,
         )
-        # Two frames on each side for what sounds between middles of frames and fades with its
-        # neighbours, one more for the gain between middles, which takes a window around each.
-        reach_frames = 3 + math.ceil((window_samples / 2 + room_samples) / hop_samples)
+        # One frame for what sounds between middles of frames and fades with its neighbours; the
+        # gain takes a window around each middle.
+        reach_frames = 1 + math.ceil((window_samples / 2 + room_samples) / hop_samples)
         self.context_frames = self.stack.context_frames + reach_frames
 
     def own_terms(self) -> dict[str, Tensor]:
