@@ -100,6 +100,7 @@ def test_a_ready_search_trains_once_without_multirun(here, capsys) -> None:
     assert "sweep=loss_weights searches with --multirun" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_first_trial_is_the_config_as_it_is(here) -> None:
     job = searched(RATE, "trainer.batch_size=range(2,9,2)", "hydra.sweeper.n_trials=3")
     usual = app.compose("train", ["data=demo"])

@@ -52,6 +52,7 @@ def test_tones_are_trained_on(recordings: Path, tmp_path: Path, monkeypatch, cap
     assert option("architecture", "ddsp").decoder.least_voiced == MONOPHONIC
 
 
+@pytest.mark.slow
 def test_inspect_tells_how_much_has_a_pitch(hisses: Path, recordings: Path, capsys) -> None:
     told = []
     for folder in (hisses, recordings):

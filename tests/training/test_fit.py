@@ -136,6 +136,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 ONE, TWO = Phase(name="one"), Phase(name="two", from_step=10, train=["decoder"])
 
 
+@pytest.mark.slow
 def test_the_best_is_that_of_the_last_phase(whole: Any, tmp_path: Path) -> None:
     """The first phase was better throughout, and its weights are not what the second is for."""
     module, ended, recorder, alarms = fitted(tmp_path, ONE, TWO)
@@ -154,6 +155,7 @@ def test_the_best_is_that_of_the_last_phase(whole: Any, tmp_path: Path) -> None:
     }  # one currency: the curve does not jump for being phased
 
 
+@pytest.mark.slow
 def test_weights_of_a_phase_do_not_reach_the_validation(whole: Any, tmp_path: Path) -> None:
     none = dict.fromkeys(("stft_relative", "stft_log", "waveform", "level"), 0.0)
     louder = Phase(name="one", weights={**none, "stft_log": 1e-9})
@@ -230,6 +232,7 @@ def test_a_stop_that_python_dropped_ends_the_training_after_its_step(
     assert torch.load(tmp_path / LAST, weights_only=True)["timbrel"]["step"] == 3
 
 
+@pytest.mark.slow
 def test_early_stop_counts_in_the_last_phase_alone(tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
     _, ended, recorder, _ = fitted(tmp_path, patience=1)
