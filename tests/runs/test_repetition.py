@@ -85,6 +85,10 @@ def test_surroundings_that_may_change_a_bit() -> None:
         "torch 2.11, was 2.10",
         "threads 1, was 2",
     ]
+    shared = {**before, "device": {**before["device"], "processes": 2}}
+    assert surroundings_differ(
+        shared, {**shared, "device": shared["device"] | {"processes": 1}}
+    ) == ["processes 1, was 2"]
     del before["device"]  # a run of earlier has no such record
     assert "threads 2, was unknown" in surroundings_differ(
         before, {**before, "device": {"threads": 2}}

@@ -22,8 +22,6 @@ TOLERANCE = 0.05
 JUDGED = ("train/loss", "validation/loss")
 """The curves that are judged where the machine is another."""
 
-_DEVICE = ("accelerator", "hardware", "precision", "threads")
-
 
 @dataclass(frozen=True)
 class Repeated:
@@ -45,9 +43,9 @@ def surroundings_differ(before: Mapping[str, Any], now: Mapping[str, Any]) -> li
     """
     pairs = [("git revision", before.get("git_revision"), now.get("git_revision"))]
     pairs.append(("python", before.get("python"), now.get("python")))
-    for section, names in (("versions", None), ("device", _DEVICE)):
+    for section in ("versions", "device"):
         old, new = before.get(section) or {}, now.get(section) or {}
-        pairs += [(name, old.get(name), new.get(name)) for name in names or {**old, **new}]
+        pairs += [(name, old.get(name), new.get(name)) for name in {**old, **new}]
     return [f"{name} {_told(new)}, was {_told(old)}" for name, old, new in pairs if old != new]
 
 

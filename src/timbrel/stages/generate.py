@@ -1,7 +1,5 @@
 """`timbrel generate`: sounds from a trained model, written as files."""
 
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,6 +17,7 @@ from timbrel.errors import UserError, folder_fault
 from timbrel.files import check_room
 from timbrel.paths import user_path
 from timbrel.stages.app import run_stage
+from timbrel.stages.line_table import digest_of, part_digest
 from timbrel.stages.manifest import Manifest
 from timbrel.stages.said import line_of, said_of
 from timbrel.stages.sampler import write_sampler
@@ -201,22 +200,15 @@ class _Job:
             moves["follow"] = asdict(replace(given.following, path=str(given.following.path)))
         facts = {
             "model": self.instrument.bundle.card.model_hash,
-            "prior": _part_digest(self.instrument, "prior"),
+            "prior": part_digest(self.instrument, "prior"),
             "settings": asdict(replace(self.settings, seed=0)),
             "source": [str(self.config[key]) for key in ("source", "input", "to")],
             "attributes": dict(self.asked),
             "controls": moves,
-            "sliders": _part_digest(self.instrument, "mapper") if moves else "",
+            "sliders": part_digest(self.instrument, "mapper") if moves else "",
             "export": asdict(self.export_settings),
         }
-        text = json.dumps(facts, sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-
-
-def _part_digest(instrument: "Instrument", name: str) -> str:
-    """What tells one state of a part of the model from another; empty where it has none."""
-    part = instrument.bundle.part(name)
-    return "" if part is None else (part / "part.json").read_text("utf-8")
+        return digest_of(facts)
 
 
 def _check_one_file(config: DictConfig, *, many: bool, named: bool) -> None:

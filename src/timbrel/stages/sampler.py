@@ -1,9 +1,5 @@
 """`timbrel generate source=keys`: a folder of samples, a table of them, and an SFZ file."""
 
-import csv
-import hashlib
-import io
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
@@ -17,7 +13,8 @@ from timbrel.audio.origin import comment_in, comment_of
 from timbrel.audio.sfz import Region, sfz_text
 from timbrel.config.keys import key_name, key_numbers
 from timbrel.errors import UserError
-from timbrel.files import write_error, write_text
+from timbrel.files import write_text
+from timbrel.stages.line_table import LineTable, digest_of, part_digest
 from timbrel.stages.sound_files import Target
 from timbrel.words import printable
 
@@ -164,17 +161,15 @@ def _title(name: str) -> str:
 
 def _digest(sampler: "Sampler", keys: str, export_settings: "ExportSettings") -> str:
     """Of all that a sample depends on, beside its place."""
-    part = sampler.instrument.bundle.part("prior")
     facts = {
         "model": sampler.instrument.bundle.card.model_hash,
-        "prior": "" if part is None else (part / "part.json").read_text("utf-8"),
+        "prior": part_digest(sampler.instrument, "prior"),
         "settings": asdict(replace(sampler.settings, sound=str(sampler.settings.sound))),
         "attributes": dict(sampler.asked),
         "keys": keys if sampler.one_shots else "",  # there a key's sound goes by its place
         "export": asdict(export_settings),
     }
-    text = json.dumps(facts, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+    return digest_of(facts)
 
 
 class _Table:
@@ -184,46 +179,19 @@ class _Table:
     """
 
     def __init__(self, path: Path, settings: str) -> None:
-        self.path = path
+        way_out = "name another folder by output="
         self.settings = settings
-        self.rows: dict[str, Mapping[str, object]] = {}
-        if path.exists():
-            self._read()
-        else:
-            write_text(path, _line(dict(zip(_COLUMNS, _COLUMNS, strict=True))))
+        self._table = LineTable(path, _COLUMNS, what="table of samples", way_out=way_out)
+        self.rows: dict[str, Mapping[str, object]] = {row["file"]: row for row in self._table.rows}
+        if any(row["settings"] != settings for row in self.rows.values()):
+            raise UserError(f"'{path}': samples of other settings; {way_out}")
 
     def holds(self, file: str) -> bool:
         """Whether the sample is done."""
-        return file in self.rows and (self.path.parent / file).is_file()
+        return file in self.rows and (self._table.path.parent / file).is_file()
 
     def add(self, row: Mapping[str, object]) -> None:
         """One line more. Raises WriteError where it cannot be written."""
         row = dict(row) | {"settings": self.settings}
-        try:
-            with self.path.open("a", encoding="utf-8", newline="") as out:
-                out.write(_line(row))
-        except OSError as error:
-            raise write_error(self.path, error) from error
+        self._table.add(row)
         self.rows[str(row["file"])] = row
-
-    def _read(self) -> None:
-        way_out = "name another folder by output="
-        try:
-            text = self.path.read_text("utf-8")
-        except (OSError, ValueError) as error:
-            raise UserError(f"'{self.path}' cannot be read: {error}; {way_out}") from error
-        if text.partition("\n")[0] != ",".join(_COLUMNS):
-            raise UserError(f"'{self.path}' is no table of samples; {way_out}")
-        if not text.endswith("\n"):  # a line that was cut
-            text = text.rpartition("\n")[0] + "\n"
-            write_text(self.path, text)
-        for row in csv.DictReader(io.StringIO(text)):
-            if row["settings"] != self.settings:
-                raise UserError(f"'{self.path}': samples of other settings; {way_out}")
-            self.rows[row["file"]] = row
-
-
-def _line(row: Mapping[str, object]) -> str:
-    text = io.StringIO()
-    csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n").writerow(row)
-    return text.getvalue()

@@ -122,14 +122,8 @@ def wandb_settings(logger: DictConfig, name: str | None, folder: Path) -> "Wandb
     from timbrel.training.wandb_log import WandbSettings
 
     sweep = sweep_of(folder)
-    return WandbSettings(
-        mode=str(logger.mode),
-        project=logger.project,
-        group=logger.group or sweep.get("study"),
-        tags=tuple(logger.tags),
-        name=name,
-        job_type=next((kind for kind in ("trial", "cell") if kind in sweep), "train"),
-    )
+    job_type = next((kind for kind in ("trial", "cell") if kind in sweep), "train")
+    return WandbSettings.of(logger, name=name, study=sweep.get("study"), job_type=job_type)
 
 
 def sweep_of(folder: Path) -> dict[str, str | int]:

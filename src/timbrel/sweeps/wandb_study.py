@@ -45,14 +45,7 @@ def log_study(
     """
     if logger.get("kind") != "wandb":
         return
-    settings = WandbSettings(
-        mode=str(logger["mode"]),
-        project=str(logger["project"]),
-        group=logger.get("group") or name,
-        tags=tuple(logger.get("tags") or ()),
-        name=name,
-        job_type="study",
-    )
+    settings = WandbSettings.of(logger, name=name, study=name, job_type="study")
     where = f"the results are complete without it, in {folder}"
     run = start_run(settings, folder, {"sweep": {"study": name}}, otherwise=where)
     run.send(lambda begun: _log(begun, folder, columns, rows, sounds))

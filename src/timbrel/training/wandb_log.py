@@ -71,6 +71,20 @@ class WandbSettings:
     job_type: str = "train"
     """What the run is: `train`, `cell` or `trial` of a study, `study` for what that found."""
 
+    @classmethod
+    def of(
+        cls, logger: Mapping[str, Any], *, name: str | None, study: str | None, job_type: str
+    ) -> "WandbSettings":
+        """Those of a config's section `logger`; a run of a study is in its group by default."""
+        return cls(
+            mode=str(logger["mode"]),
+            project=str(logger["project"]),
+            group=logger.get("group") or study,
+            tags=tuple(logger.get("tags") or ()),
+            name=name,
+            job_type=job_type,
+        )
+
 
 _OF_TRAINING = "the training goes on without it, and metrics.csv has every curve"
 

@@ -112,10 +112,7 @@ def shaped(latent: Latent, audio: NDArray[np.float32], *, rate_hz: int, hop_samp
     """The sound of `latent` (batch 1), whose decoding is `audio` (channel time)."""
     rows = rows_of(latent)[0].double().numpy()
     n_frames = rows.shape[1]
-    filled = np.zeros((len(audio), n_frames * hop_samples))
-    kept = audio[:, : filled.shape[1]]
-    filled[:, : kept.shape[1]] = kept
-    power = np.square(filled).sum(0).reshape(n_frames, hop_samples).mean(1)
+    power = frame_power(audio, n_frames, hop_samples)
     top = float(power.max())
     sounds = np.flatnonzero(power > top * 10 ** (_SOUNDS_DB / 10)) if top > 0 else np.arange(1)
     peak = int(power.argmax())
@@ -136,6 +133,14 @@ def shaped(latent: Latent, audio: NDArray[np.float32], *, rate_hz: int, hop_samp
         colour_db_per_octave=0.0,
         gain_db=np.zeros(n_frames),
     )
+
+
+def frame_power(audio: NDArray[np.float32], n_frames: int, hop_samples: int) -> Array:
+    """The mean square of each frame, summed over channels; silence behind the end of `audio`."""
+    filled = np.zeros((len(audio), n_frames * hop_samples))
+    kept = audio[:, : filled.shape[1]]
+    filled[:, : kept.shape[1]] = kept
+    return np.square(filled).sum(0).reshape(n_frames, hop_samples).mean(1)
 
 
 def _strokes(power: Array, peak: int) -> list[int]:

@@ -7,7 +7,7 @@ import numpy as np
 from timbrel.contracts import Latent
 from timbrel.errors import UserError
 from timbrel.generation.controls.apply import Audio, Playable, playable
-from timbrel.generation.controls.shaped import Array, Shaped
+from timbrel.generation.controls.shaped import Array, Shaped, frame_power
 from timbrel.models.autoencoder import Autoencoder
 
 LOUDNESS_LUFS = -18.0
@@ -71,10 +71,7 @@ def note_sound(model: Autoencoder, latent: Latent, n_samples: int) -> NoteSound:
 
 
 def _level(whole: Playable, hop: int) -> Array:
-    n_frames = whole.sound.n_frames
-    filled = np.zeros((len(whole.audio), n_frames * hop))
-    filled[:, : whole.audio.shape[1]] = whole.audio[:, : filled.shape[1]]
-    power = np.square(filled).sum(0).reshape(n_frames, hop).mean(1)
+    power = frame_power(whole.audio, whole.sound.n_frames, hop)
     least = max(power.max() * 10 ** (-(_ENDED_DB + 20) / 10), 10 ** (_LEAST_DB / 10))
     return 10 * np.log10(np.maximum(power, least))
 
