@@ -1,4 +1,4 @@
-"""The sweep: settings read and checked, a study joined, trials launched, the page written."""
+"""The sweep: a study joined, trials launched, the page written."""
 
 import importlib.util
 import shlex
@@ -16,32 +16,22 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from hydra_plugins.timbrel_optuna_sweeper._settings import (
+    check_settings,
+    check_space,
+    goals_of,
+    plain,
+    pruner_of,
+    tell,
+)
 from hydra_plugins.timbrel_optuna_sweeper._space import read_space
-from timbrel.errors import UserError, did_you_mean
+from timbrel.errors import UserError
 from timbrel.stages.composing import message_of, user_error
-from timbrel.stages.overrides import check_overrides, quoted
-from timbrel.sweeps.search.goals import constraint, objectives
+from timbrel.stages.overrides import quoted
 from timbrel.sweeps.search.note import DEFAULTS, VARIABLE, Ending, TrialNote
 from timbrel.sweeps.search.space import Space
-from timbrel.words import duration_s
 
-_KEYS = (
-    "params",
-    "objectives",
-    "direction",
-    "constraints",
-    "n_trials",
-    "n_jobs",
-    "study_name",
-    "storage",
-    "watched",
-    "dead_after",
-    "defaults_first",
-    "sampler",
-    "pruner",
-)
 _LONGEST_REASON = 500
-_LEAST_DEAD_AFTER_S = 120.0
 _FIXED = "fixed"
 
 
@@ -64,18 +54,18 @@ def run(
     from timbrel.sweeps.search.search import Goals, search
     from timbrel.sweeps.search.store import JOURNAL_FILE, join_study, made, open_storage
 
-    settings = {key: _plain(value) for key, value in settings.items()}
-    _check_settings(settings)
+    settings = {key: plain(value) for key, value in settings.items()}
+    check_settings(settings)
     parser = OverridesParser.create(config_loader=context.config_loader)
     space, fixed = read_space(settings["params"], arguments, parser)
-    _check_space(space, fixed)
-    goals = _goals(settings, config, space, Goals)
+    check_space(space, fixed)
+    goals = goals_of(settings, config, space, Goals)
     folder = Path(str(config.hydra.sweep.dir)).absolute()
     name = settings["study_name"] or folder.name
     storage_place = str(settings["storage"] or folder / JOURNAL_FILE)
     if "://" not in storage_place:
         storage_place = str(Path(storage_place).expanduser().absolute())
-    pruner = _pruner(settings, goals)
+    pruner = pruner_of(settings, goals)
     parts = {
         "sampler": made(settings["sampler"], "hydra.sweeper.sampler"),
         "pruner": made(pruner, "hydra.sweeper.pruner"),
@@ -97,10 +87,10 @@ def run(
     _note_other_settings(study, fixed)
     note = TrialNote(storage_place, name, 0, goals.numbers, settings["watched"], pruner)
     launch = _Launching(launcher, jobs, note)
-    _tell(f"study {name}: {goals.n_trials} trials in {folder}")
+    tell(f"study {name}: {goals.n_trials} trials in {folder}")
     command = _command(config, arguments, name)
     try:
-        search(study, goals, launch, _tell)
+        search(study, goals, launch, tell)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"to go on with the search: {command}") from interrupt
     finally:
@@ -114,7 +104,7 @@ def run(
 
 def _log_to_wandb(study: Any, goals: Any, folder: Path, config: DictConfig) -> None:
     """The best trials in a W&B run of the search's own, where its trials have theirs."""
-    logger = _plain(config.logger)
+    logger = plain(config.logger)
     if logger["kind"] != "wandb":
         return
     from timbrel.config.additions import logs_sounds
@@ -215,85 +205,6 @@ def _ending(job: JobReturn, folder: Path) -> Ending:
     return Ending({}, failed=reason[:_LONGEST_REASON], folder=str(folder))
 
 
-def _check_settings(settings: Mapping[str, Any]) -> None:
-    for key in settings:
-        if key not in _KEYS:
-            raise UserError(f"hydra.sweeper.{key}: no such key{did_you_mean(key, _KEYS)}")
-    for key in ("n_trials", "n_jobs"):
-        if type(settings[key]) is not int or settings[key] < 1:
-            raise UserError(f"hydra.sweeper.{key}={settings[key]}: a whole number from 1")
-    if not isinstance(settings["params"], Mapping):
-        raise UserError("hydra.sweeper.params: expected KEY: DRAW pairs")
-    for key in ("objectives", "constraints"):
-        if not isinstance(settings[key], list):
-            raise UserError(f"hydra.sweeper.{key}: expected a list, such as [validation/loss]")
-    if settings["study_name"] is not None and Path(str(settings["study_name"])).name != str(
-        settings["study_name"]
-    ):
-        raise UserError(
-            f"hydra.sweeper.study_name={settings['study_name']}: a name, not a path: the sweep "
-            "lies in sweeps/NAME"
-        )
-
-
-def _check_space(space: Space, fixed: Sequence[str]) -> None:
-    if not space.draws:
-        raise UserError(
-            "hydra.sweeper.params: nothing to draw; give a key a choice(a,b) or an interval(0.1,1)"
-        )
-    for draw in space.draws:
-        values = draw.kind.values if hasattr(draw.kind, "values") else ("1",)
-        for value in values:
-            check_overrides("train", [f"{draw.key}={value}"], multirun=True)
-    check_overrides("train", fixed, multirun=True)
-
-
-def _goals(settings: Mapping[str, Any], config: DictConfig, space: Space, kind: type) -> Any:
-    """What is searched for; the names of numbers are checked for the recordings' channels."""
-    from timbrel.stages.sweep_number import check_objective
-
-    names = settings["objectives"] or [config.objective or "validation/loss"]
-    limits = [constraint(str(text)) for text in settings["constraints"]]
-    for key, found in (("objectives", names), ("constraints", [c.name for c in limits])):
-        for name in found:
-            check_objective(name, channels=config.data.channels, where=f"hydra.sweeper.{key}")
-    given = settings["direction"] or []
-    directions = [given] if isinstance(given, str) else given
-    try:
-        dead_after_s = duration_s(str(settings["dead_after"]))
-    except UserError as error:
-        raise UserError(f"hydra.sweeper.dead_after: {error}") from error
-    if dead_after_s < _LEAST_DEAD_AFTER_S:
-        raise UserError(
-            f"hydra.sweeper.dead_after={settings['dead_after']}: at least 2m, since a worker gives "
-            "a sign every minute"
-        )
-    return kind(
-        space=space,
-        objectives=objectives(names, directions),
-        constraints=tuple(limits),
-        n_trials=settings["n_trials"],
-        at_once=settings["n_jobs"],
-        dead_after_s=dead_after_s,
-    )
-
-
-def _pruner(settings: Mapping[str, Any], goals: Any) -> Mapping[str, Any] | None:
-    """The pruner's section; None where no trial is pruned."""
-    section = settings["pruner"]
-    if section is None or str(section.get("_target_", "")).endswith("NopPruner"):
-        return None
-    if len(goals.objectives) > 1:
-        _tell("several objectives: no trial is pruned, since none says which one is to decide")
-        return None
-    if not str(settings["watched"]).startswith("validation/"):
-        raise UserError(
-            f"hydra.sweeper.watched={settings['watched']}: a number of validations in metrics.csv, "
-            "such as validation/loss"
-        )
-    return section
-
-
 def _check_empty(folder: Path, name: str) -> None:
     runs = [path for path in folder.iterdir() if path.name.isdecimal()]
     if runs:
@@ -314,7 +225,7 @@ def _queue_defaults(study: Any, space: Space, config: DictConfig) -> None:
     if found:
         study.enqueue_trial(found, user_attrs={DEFAULTS: not outside})
     if outside:
-        _tell(f"the first trial draws {', '.join(outside)}: the config's own is not in the space")
+        tell(f"the first trial draws {', '.join(outside)}: the config's own is not in the space")
 
 
 def _note_other_settings(study: Any, fixed: Sequence[str]) -> None:
@@ -325,17 +236,13 @@ def _note_other_settings(study: Any, fixed: Sequence[str]) -> None:
         return
     for words, there, here in (("without", began_with, fixed), ("with", fixed, began_with)):
         if others := [text for text in here if text not in there]:
-            _tell(f"note: the study was begun {words} {' '.join(others)}")
+            tell(f"note: the study was begun {words} {' '.join(others)}")
 
 
 def _selected(config: DictConfig, key: str) -> Any:
     if OmegaConf.is_missing(config, key):
         return None
-    return _plain(OmegaConf.select(config, key))
-
-
-def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    return plain(OmegaConf.select(config, key))
 
 
 def _command(config: DictConfig, arguments: Sequence[str], name: str) -> str:
@@ -344,8 +251,3 @@ def _command(config: DictConfig, arguments: Sequence[str], name: str) -> str:
     given = OmegaConf.to_container(config.hydra.overrides.hydra, resolve=False)
     own = [text for text in given if not text.startswith(("hydra.mode=", f"{key}="))]
     return shlex.join(["timbrel", "train", "--multirun", *own, f"{key}={name}", *arguments])
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

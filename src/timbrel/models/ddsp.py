@@ -16,13 +16,11 @@ from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.linear import Linear
 from timbrel.models.noise import BandNoise
 from timbrel.models.room import Room
+from timbrel.models.seen import code_and_tracks
 
 _FOLLOWED = 0.5
-_LOUDNESS_DB = 60.0
 _NEPERS_PER_DB = math.log(10) / 20
 _LOWEST_HZ = 20.0
-# These bring the logarithms of f0 and of the centroid to about -1...1.
-_CENTRE_HZ, _CENTROID_CENTRE_HZ, _OCTAVES = 200.0, 1000.0, 3.0
 _STIFFNESS_START = math.log(0.01)
 
 
@@ -145,7 +143,8 @@ class DdspDecoder(nn.Module):
         assert given.f0_hz is not None  # the autoencoder has checked them
         assert given.confidence is not None
         assert given.loudness_db is not None
-        features = self._features(latent)
+        seen = code_and_tracks(latent, self.conditions, lowest_hz=_LOWEST_HZ)
+        features = self.stack(self.project(seen))
         with torch.autocast(features.device.type, enabled=False):  # sines and FFTs want fp32
             partials, bands = self._levels(features, latent)
             noise = self.white.bins(bands)
@@ -171,24 +170,6 @@ class DdspDecoder(nn.Module):
                 audio = audio * self.level_correction.gain(audio, given.loudness_db)
             angle = 2 * math.pi * cycles.detach()
             return Decoded(audio, torch.polar(torch.ones_like(angle), angle))
-
-    def _features(self, latent: Latent) -> Float[Tensor, "batch frame width"]:
-        given = latent.conditions
-        assert given.f0_hz is not None
-        assert given.confidence is not None
-        assert given.loudness_db is not None
-        clip = latent.clip[:, :, None].expand(-1, -1, latent.n_frames)
-        octaves = (given.f0_hz.clamp_min(_LOWEST_HZ) / _CENTRE_HZ).log2() / _OCTAVES
-        loudness = (given.loudness_db / _LOUDNESS_DB + 1).clamp(-1.0, 2.0)
-        tracks = [given.confidence * octaves, given.confidence, loudness]
-        if "centroid_hz" in self.conditions:
-            assert given.centroid_hz is not None
-            above = (given.centroid_hz.clamp_min(1.0) / _CENTROID_CENTRE_HZ).log2() / _OCTAVES
-            tracks.append(above.clamp(-2.0, 2.0))
-        seen = torch.stack(tracks, dim=1).to(latent.frames)
-        code = torch.cat([latent.frames, clip, seen], dim=1)
-        features: Tensor = self.stack(self.project(code.transpose(1, 2)))
-        return features
 
     def _levels(
         self, features: Tensor, latent: Latent

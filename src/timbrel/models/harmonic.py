@@ -19,18 +19,15 @@ from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.linear import Linear
 from timbrel.models.noise import PositionalNoise
 from timbrel.models.noisiness_correction import above_f0, quietened, with_breath
+from timbrel.models.seen import code_and_tracks
 
 _ONSET_NEPERS = math.log(2.0)
 _MOST_DEVIATION_BINS = 0.75
 _FOLLOWED = 0.5
 _BLOCK_FRAMES, _LEAST_BLOCK_FRAMES = 256, 16  # the first: of one channel, in a processor's cache
-_LOUDNESS_DB = 60.0
 _COURSE_STEPS, _COURSE_NEPERS = 8, (-7.0, 3.0)
 _COURSE_DB = (1.5, 4.0)  # how far the level moves in a frame: from here on, and from here in full
 _NEPERS_PER_DB = math.log(10) / 20
-# These bring the logarithms of f0 and of the centroid to about -1...1.
-_F0_CENTRE_HZ, _CENTROID_CENTRE_HZ, _OCTAVES = 200.0, 1000.0, 3.0
-_HNR_DB = 20.0
 
 
 class HarmonicDecoder(nn.Module):
@@ -144,23 +141,9 @@ class HarmonicDecoder(nn.Module):
         """Audio and the free part's phases; `phases` are those of the first frames, if known."""
         given = latent.conditions
         assert given.f0_hz is not None  # the autoencoder has checked them
-        assert given.confidence is not None
         assert given.loudness_db is not None
         n_batch, _, n_frames = latent.frames.shape
-        clip = latent.clip[:, :, None].expand(-1, -1, n_frames)
-        sure = given.confidence[..., None]
-        octaves = (given.f0_hz / _F0_CENTRE_HZ).log2()[..., None] / _OCTAVES
-        loudness = (given.loudness_db / _LOUDNESS_DB + 1).clamp(-1.0, 2.0)[..., None]
-        tracks = [sure * octaves, sure, loudness]
-        if "centroid_hz" in self.conditions:
-            assert given.centroid_hz is not None
-            above = (given.centroid_hz.clamp_min(1.0) / _CENTROID_CENTRE_HZ).log2() / _OCTAVES
-            tracks.append(above.clamp(-2.0, 2.0)[..., None])
-        if "hnr_db" in self.conditions:
-            assert given.hnr_db is not None
-            tracks.append((given.hnr_db / _HNR_DB)[..., None])
-        code = torch.cat([latent.frames, clip], dim=1).transpose(1, 2)
-        features = self.stack(self.project(torch.cat([code, *tracks], dim=2)))
+        features = self.stack(self.project(code_and_tracks(latent, self.conditions)))
         with torch.autocast(features.device.type, enabled=False):  # exp and FFT want fp32
             tone = self.excitation(given.f0_hz, given.first_cycle)
             tone = stft(tone, self.window, self.hop_samples).transpose(1, 2)
