@@ -2,12 +2,14 @@
 
     python benchmarks/speed.py
     python benchmarks/speed.py --only pqmf           # figures whose name contains "pqmf"
+    python benchmarks/speed.py --only ing: --device cuda   # training and decoding on a GPU
 
 Every figure is a median of several runs after a warm-up, with the least and the largest beside it,
 measured in a process of its own: the memory told is the peak of that process alone (or of the
 largest it started), imports included. Throughput is told as a multiple of real time or in audio
 seconds per second; quote the machine with it. Audio files are read from the operating system's
-cache of files, also where a figure is called cold.
+cache of files, also where a figure is called cold. `--device cuda` moves training (in bf16 where
+the GPU multiplies it) and decoding to the GPU, whose allocator then tells the memory.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ BATCH_S = BATCH * CHUNK_SAMPLES / RATE_HZ
 DECODED_S = 10.0
 DEMO_FILES = 24
 BANDS = 16
+DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Figure:
     measure: Callable[[], list[float]]
 
 
-def figures() -> list[Figure]:
+def figures(device: str = "cpu") -> list[Figure]:
     """All figures, in the order of the table. Imports nothing heavy."""
     from timbrel.config.options import options
 
@@ -69,10 +73,11 @@ def figures() -> list[Figure]:
     ]
     names = options()["architecture"]
     for name in names:
-        listed.append(Figure(f"training: {name}", "audio-s/s", lambda name=name: train_speed(name)))
+        training = partial(train_speed, name, device)
+        listed.append(Figure(f"training: {name}", "audio-s/s", training))
     for name in names:
-        speed = Figure(f"decoding: {name}", "x real time", lambda name=name: decoding_speed(name))
-        listed.append(speed)
+        decoding = partial(decoding_speed, name, device)
+        listed.append(Figure(f"decoding: {name}", "x real time", decoding))
     return listed
 
 
@@ -211,7 +216,15 @@ def _tracks(names: tuple[str, ...], *shape: int) -> Any:
     return Conditions(**{name: torch.full(shape, values[name]) for name in names})
 
 
-def train_speed(architecture: str) -> list[float]:
+def _done(device: str) -> None:
+    """Wait for what the GPU was told to do."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def train_speed(architecture: str, device: str) -> list[float]:
     """A full optimizer step of the default configuration at batch 8 x 65,536 samples."""
     import torch
     from torch import nn
@@ -223,26 +236,29 @@ def train_speed(architecture: str) -> list[float]:
     from timbrel.training.module import forward_pass, loss_terms
 
     config = compose("train", [f"architecture={architecture}", "data=demo"])
-    model, mix = parts.build_model(config), parts.build_mix(config)
-    reconstruction, penalty = parts.build_reconstruction(config), parts.build_penalty(config)
+    autocast = device == "cuda" and torch.cuda.is_bf16_supported(False)
+    model, mix = parts.build_model(config).to(device), parts.build_mix(config)
+    reconstruction = parts.build_reconstruction(config).to(device)
+    penalty = parts.build_penalty(config).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     audio, index = _noise(BATCH, 1, CHUNK_SAMPLES), torch.zeros(BATCH, dtype=torch.int64)
     tracks = _tracks(model.conditions, BATCH, CHUNK_SAMPLES // model.hop_samples)
-    batch = Batch(audio, audio, index, index, tracks)
+    batch = Batch(audio, audio, index, index, tracks).to(torch.device(device))
 
     def step() -> None:
-        rng = torch_generator(0, 0, "posterior")
-        forward = forward_pass(model, batch, rng, autocast=False)
+        rng = torch_generator(0, 0, "posterior", device=torch.device(device))
+        forward = forward_pass(model, batch, rng, autocast)
         terms = loss_terms(model, reconstruction, penalty, forward, batch, 0, rng)
         optimizer.zero_grad()
         mix(terms, 0).total.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        _done(device)
 
     return per_s(BATCH_S, durations_s(step, 5))
 
 
-def decoding_speed(architecture: str) -> list[float]:
+def decoding_speed(architecture: str, device: str) -> list[float]:
     """Decoding of 10 s at batch 1."""
     import torch
 
@@ -251,20 +267,29 @@ def decoding_speed(architecture: str) -> list[float]:
     from timbrel.stages.composing import compose
 
     model = parts.build_model(compose("train", [f"architecture={architecture}", "data=demo"]))
-    model.eval()
+    model.eval().to(device)
     frames = round(DECODED_S * RATE_HZ / model.hop_samples)
     tracks = _tracks(model.conditions, 1, frames)
     latent = Latent(_noise(1, model.latent_dim, frames), _noise(1, model.clip_dim), tracks)
+    latent = latent.map(lambda values: values.to(device))
 
     def decode() -> None:
         with torch.inference_mode():
             model.decode(latent)
+        _done(device)
 
     return per_s(DECODED_S, durations_s(decode, 7))
 
 
-def peak_mib() -> float:
-    """The largest resident memory of this process or of one that it has waited for."""
+def peak_mib(device: str) -> float:
+    """The largest resident memory of this process or of one that it has waited for.
+
+    On a GPU, what torch took of its memory.
+    """
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated() / 2**20
     largest = max(
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -272,7 +297,7 @@ def peak_mib() -> float:
     return largest / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def row(figure: Figure) -> dict[str, Any]:
+def row(figure: Figure, device: str) -> dict[str, Any]:
     """The figure measured here and now, as a line of the table."""
     values = figure.measure()
     return {
@@ -281,15 +306,15 @@ def row(figure: Figure) -> dict[str, Any]:
         "low": min(values),
         "high": max(values),
         "unit": figure.unit,
-        "peak_mib": peak_mib(),
+        "peak_mib": peak_mib(device),
     }
 
 
-def measured_apart(names: list[str]) -> Iterator[dict[str, Any]]:
+def measured_apart(names: list[str], device: str) -> Iterator[dict[str, Any]]:
     """Each figure from a process of its own; one that fails is told on stderr and left out."""
     environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
     for name in names:
-        command = [sys.executable, __file__, "--measure", name]
+        command = [sys.executable, __file__, "--device", device, "--measure", name]
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         if done.returncode:
             last = done.stderr.strip().splitlines()[-1:] or ["no message"]
@@ -303,22 +328,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", metavar="TEXT", help="figures whose name contains this")
     parser.add_argument("--out", type=Path, help="CSV to write (all figures: speed.csv beside me)")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="of training and decoding")
     parser.add_argument("--list", action="store_true", help="name the figures and end")
     parser.add_argument("--measure", metavar="NAME", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.out and arguments.out.is_dir():
         parser.error(f"--out {arguments.out}: a folder; name a file")
-    known = figures()
+    known = figures(arguments.device)
     if arguments.measure:
         (figure,) = (figure for figure in known if figure.name == arguments.measure)
-        print(json.dumps(row(figure)))
+        print(json.dumps(row(figure, arguments.device)))
         return 0
     names = [figure.name for figure in known if (arguments.only or "") in figure.name]
     if arguments.list or not names:
         print("\n".join(names or [figure.name for figure in known]))
         return 0 if names else 2
     rows = []
-    for found in measured_apart(names):
+    for found in measured_apart(names, arguments.device):
         rows.append(found)
         spread = f"{found['low']:.4g} to {found['high']:.4g}"
         print(
