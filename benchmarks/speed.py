@@ -38,7 +38,6 @@ BATCH_S = BATCH * CHUNK_SAMPLES / RATE_HZ
 DECODED_S = 10.0
 DEMO_FILES = 24
 BANDS = 16
-DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -81,15 +80,22 @@ def figures(device: str = "cpu") -> list[Figure]:
     return listed
 
 
+def cuda() -> Any:
+    """`torch.cuda` where this process computes on a GPU, else None. Imports nothing."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch is not None and torch.cuda.is_initialized() else None
+
+
 def durations_s(action: Callable[[], object], runs: int) -> list[float]:
-    """Wall times of `action` after one warm-up."""
-    action()
+    """Wall times of `action` after one warm-up; on a GPU, until it has done what it was told."""
     times = []
-    for _ in range(runs):
+    for _ in range(1 + runs):
         start_s = time.perf_counter()
         action()
+        if gpu := cuda():
+            gpu.synchronize()
         times.append(time.perf_counter() - start_s)
-    return times
+    return times[1:]
 
 
 def per_s(amount: float, times_s: list[float]) -> list[float]:
@@ -216,14 +222,6 @@ def _tracks(names: tuple[str, ...], *shape: int) -> Any:
     return Conditions(**{name: torch.full(shape, values[name]) for name in names})
 
 
-def _done(device: str) -> None:
-    """Wait for what the GPU was told to do."""
-    import torch
-
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
 def train_speed(architecture: str, device: str) -> list[float]:
     """A full optimizer step of the default configuration at batch 8 x 65,536 samples."""
     import torch
@@ -233,27 +231,30 @@ def train_speed(architecture: str, device: str) -> list[float]:
     from timbrel.randomness import torch_generator
     from timbrel.stages import parts
     from timbrel.stages.composing import compose
+    from timbrel.stages.training_parts import chosen_compute
     from timbrel.training.module import forward_pass, loss_terms
 
-    config = compose("train", [f"architecture={architecture}", "data=demo"])
-    autocast = device == "cuda" and torch.cuda.is_bf16_supported(False)
-    model, mix = parts.build_model(config).to(device), parts.build_mix(config)
-    reconstruction = parts.build_reconstruction(config).to(device)
-    penalty = parts.build_penalty(config).to(device)
+    precision = "fp32" if device == "cpu" else "auto"
+    chosen = [f"architecture={architecture}", f"device={device}", f"device.precision={precision}"]
+    config = compose("train", ["data=demo", *chosen])
+    compute = chosen_compute(config)
+    where = compute.torch_device
+    model, mix = parts.build_model(config).to(where), parts.build_mix(config)
+    reconstruction = parts.build_reconstruction(config).to(where)
+    penalty = parts.build_penalty(config).to(where)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     audio, index = _noise(BATCH, 1, CHUNK_SAMPLES), torch.zeros(BATCH, dtype=torch.int64)
     tracks = _tracks(model.conditions, BATCH, CHUNK_SAMPLES // model.hop_samples)
-    batch = Batch(audio, audio, index, index, tracks).to(torch.device(device))
+    batch = Batch(audio, audio, index, index, tracks).to(where)
 
     def step() -> None:
-        rng = torch_generator(0, 0, "posterior", device=torch.device(device))
-        forward = forward_pass(model, batch, rng, autocast)
+        rng = torch_generator(0, 0, "posterior", device=where)
+        forward = forward_pass(model, batch, rng, compute.autocast)
         terms = loss_terms(model, reconstruction, penalty, forward, batch, 0, rng)
         optimizer.zero_grad()
         mix(terms, 0).total.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        _done(device)
 
     return per_s(BATCH_S, durations_s(step, 5))
 
@@ -265,31 +266,31 @@ def decoding_speed(architecture: str, device: str) -> list[float]:
     from timbrel.contracts import Latent
     from timbrel.stages import parts
     from timbrel.stages.composing import compose
+    from timbrel.training.compute import rendering_compute
 
-    model = parts.build_model(compose("train", [f"architecture={architecture}", "data=demo"]))
-    model.eval().to(device)
+    chosen = [f"architecture={architecture}", f"device={device}"]
+    config = compose("train", ["data=demo", *chosen])
+    where = rendering_compute(config.device).torch_device
+    model = parts.build_model(config).eval().to(where)
     frames = round(DECODED_S * RATE_HZ / model.hop_samples)
     tracks = _tracks(model.conditions, 1, frames)
     latent = Latent(_noise(1, model.latent_dim, frames), _noise(1, model.clip_dim), tracks)
-    latent = latent.map(lambda values: values.to(device))
+    latent = latent.map(lambda values: values.to(where))
 
     def decode() -> None:
         with torch.inference_mode():
             model.decode(latent)
-        _done(device)
 
     return per_s(DECODED_S, durations_s(decode, 7))
 
 
-def peak_mib(device: str) -> float:
+def peak_mib() -> float:
     """The largest resident memory of this process or of one that it has waited for.
 
-    On a GPU, what torch took of its memory.
+    Where it computes on a GPU, the most that its tensors took there.
     """
-    if device == "cuda":
-        import torch
-
-        return torch.cuda.max_memory_allocated() / 2**20
+    if gpu := cuda():
+        return gpu.max_memory_allocated() / 2**20
     largest = max(
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -297,7 +298,7 @@ def peak_mib(device: str) -> float:
     return largest / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def row(figure: Figure, device: str) -> dict[str, Any]:
+def row(figure: Figure) -> dict[str, Any]:
     """The figure measured here and now, as a line of the table."""
     values = figure.measure()
     return {
@@ -306,7 +307,7 @@ def row(figure: Figure, device: str) -> dict[str, Any]:
         "low": min(values),
         "high": max(values),
         "unit": figure.unit,
-        "peak_mib": peak_mib(device),
+        "peak_mib": peak_mib(),
     }
 
 
@@ -328,7 +329,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", metavar="TEXT", help="figures whose name contains this")
     parser.add_argument("--out", type=Path, help="CSV to write (all figures: speed.csv beside me)")
-    parser.add_argument("--device", choices=DEVICES, default="cpu", help="of training and decoding")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="of training and decoding"
+    )
     parser.add_argument("--list", action="store_true", help="name the figures and end")
     parser.add_argument("--measure", metavar="NAME", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -337,7 +340,7 @@ def main() -> int:
     known = figures(arguments.device)
     if arguments.measure:
         (figure,) = (figure for figure in known if figure.name == arguments.measure)
-        print(json.dumps(row(figure, arguments.device)))
+        print(json.dumps(row(figure)))
         return 0
     names = [figure.name for figure in known if (arguments.only or "") in figure.name]
     if arguments.list or not names:

@@ -75,7 +75,7 @@ slow = pytest.mark.slow
 def test_a_figure_in_this_process(checkout: Path, figure: str) -> None:
     speed = script(checkout, "speed")
     (found,) = (one for one in speed.figures() if one.name == figure)
-    row = speed.row(found, "cpu")
+    row = speed.row(found)
     assert tuple(row) == speed.COLUMNS
     assert row["median"] > (80.0 if row["unit"] == "dB SNR" else 1.0)
 
