@@ -4,7 +4,7 @@ A candidate is decoded and measured at nine positions on some sounds, its anchor
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,6 +136,7 @@ class Choice:
 
     `way` gives its amounts there, and those of what makes up for its leaks. The axis rises from the
     first to the last; `moves` are its median moves on the anchors, `part` the positions' places.
+    `bound` is the most that its merit could be on any part, if nothing else moved along.
     """
 
     candidate: Candidate
@@ -143,6 +144,7 @@ class Choice:
     moves: Array
     part: NDArray[np.int64]
     score: SliderScore
+    bound: float
 
     @property
     def origin(self) -> int:
@@ -196,6 +198,7 @@ def _best_part(
 ) -> Choice | None:
     """The part of `way`, which has these `values`, that scores best."""
     best: Choice | None = None
+    bound = 0.0
     rng = numpy_generator(seed, 0, "slider scores")
     middle = POSITIONS // 2
     course = course_of(values, axis, middle)
@@ -211,11 +214,12 @@ def _best_part(
             score = slider_score(
                 values[:, part], axis, spread, origin, rng, null=moved[NOTHING_MOVED], draws=0
             )
+            bound = max(bound, score.monotonicity * score.range)
             if best is None or merit(score) > best.merit:
                 moves = _rising(course[part], origin)
                 used = {name: amounts[part] for name, amounts in way.items()}
-                best = Choice(candidate, used, moves, part, score)
-    return best
+                best = Choice(candidate, used, moves, part, score, bound)
+    return None if best is None else replace(best, bound=bound)
 
 
 def better(*choices: Choice | None) -> Choice | None:
@@ -224,7 +228,28 @@ def better(*choices: Choice | None) -> Choice | None:
     return max(made, key=lambda choice: choice.merit, default=None)
 
 
-def compensated(
+def best_compensated(
+    choices: Sequence[Choice | None],
+    axis: str,
+    validation: Sequence[Playable],
+    moved: Mapping[str, Array],
+    spread: Array,
+    seed: int,
+) -> Choice | None:
+    """The best of `choices`, each with what makes up for its leaks.
+
+    To make up for leaks takes a decoding of every position: a choice whose `bound` is no more than
+    what another has come to is left as it is.
+    """
+    made = sorted((c for c in choices if c is not None), key=lambda c: c.merit, reverse=True)
+    best = made[0] if made else None
+    for choice in made:
+        if best is not None and choice.bound > best.merit:
+            best = better(best, _compensated(choice, axis, validation, moved, spread, seed))
+    return best
+
+
+def _compensated(
     choice: Choice,
     axis: str,
     validation: Sequence[Playable],

@@ -11,7 +11,7 @@ import soxr
 from numpy.typing import NDArray
 
 from timbrel.attributes.measurement import measure
-from timbrel.generation.controls.apply import Audio, Playable, tilted
+from timbrel.generation.controls.apply import Audio, Playable, level_of_db, tilted
 from timbrel.metrics.sliders import on_axes
 from timbrel.randomness import numpy_generator
 
@@ -54,16 +54,13 @@ def _hnr(audio: Audio, rate_hz: int, decibels: float, anchor: Playable) -> Audio
 def _reference(change: Callable[[Audio, int, float, Playable], Audio]) -> Reference:
     def moved(anchor: Playable, moves: Array) -> Array:
         rate_hz = anchor.model.sample_rate_hz
-        level = anchor.measured.value("loudness_lufs")
         rows = []
         for move in moves:
             audio = np.ascontiguousarray(change(anchor.audio, rate_hz, float(move), anchor), "f4")
-            measured = measure(audio, rate_hz)
-            found = measured.value("loudness_lufs")
-            if level is not None and found is not None:  # held, as sliders hold it
-                audio = (audio * 10 ** ((level - found) / 20)).astype("f4")
-                measured = measure(audio, rate_hz)
-            rows.append(on_axes(measured))
+            held_db = anchor.level_db - level_of_db(audio, rate_hz)  # as sliders hold it
+            if np.isfinite(held_db):
+                audio = (audio * 10 ** (held_db / 20)).astype("f4")
+            rows.append(on_axes(measure(audio, rate_hz)))
         return np.stack(rows)
 
     return moved

@@ -27,9 +27,8 @@ from timbrel.analysis.slider_choice import (
     NOTHING_MOVED,
     POSITIONS,
     Choice,
-    better,
+    best_compensated,
     chosen,
-    compensated,
     course_of,
     screened,
     takes_of,
@@ -128,12 +127,13 @@ def find_sliders(
         own = [[c] for c in tried if not c.behind and c.made_for(axis.name)]
         rest = [c for c in tried if not c.behind and not c.made_for(axis.name)]
         inside, behind = (
-            better(
-                *(
-                    compensated(choice, axis.name, validation, moved, spread, seed)
-                    for group in groups
-                    if (choice := chosen(axis.name, group, moved, spread, seed)) is not None
-                )
+            best_compensated(
+                [chosen(axis.name, group, moved, spread, seed) for group in groups],
+                axis.name,
+                validation,
+                moved,
+                spread,
+                seed,
             )
             for groups in ([*own, rest], [[c for c in tried if c.behind]])
         )

@@ -172,9 +172,7 @@ def _candidates(
     frames = frames.astype(np.float64)
     whole, begin = rfft(frames, n_fft), rfft(frames[..., :window], n_fft)
     correlation = irfft(np.conj(begin) * whole, n_fft)[..., :lags].sum(0)  # (frame, lag)
-    square = np.cumsum(np.square(frames).sum(0), axis=1)
-    square = np.concatenate([np.zeros((len(square), 1)), square], axis=1)
-    energy = square[:, window : window + lags] - square[:, :lags]
+    energy = _energy(np.square(frames).sum(0), window, lags)
     difference = np.maximum(energy[:, :1] + energy - 2 * correlation, 0.0)
     start = _first_dip(difference, least, most)
     if guide_hz is not None:
@@ -189,6 +187,16 @@ def _candidates(
     return np.stack(f0_hz, 1), np.stack(periodicity, 1)
 
 
+def _energy(square: Values, window: int, lags: int) -> Values:
+    """The sums of `window` values from each of the first `lags` on, of `(frame, time)`.
+
+    >>> _energy(np.arange(6.0)[None], 3, 3)
+    array([[3., 6., 9.]])
+    """
+    change = square[:, window : window + lags - 1] - square[:, : lags - 1]
+    return np.cumsum(np.concatenate([square[:, :window].sum(1, keepdims=True), change], 1), 1)
+
+
 def _first_dip(difference: Values, least: int, most: int) -> NDArray[np.intp]:
     """YIN's steps 3 and 4: the first dip of the cumulative-mean-normalised difference.
 
@@ -196,14 +204,12 @@ def _first_dip(difference: Values, least: int, most: int) -> NDArray[np.intp]:
     taken, so that noise does not turn a period into two. Of a dip that noise has made rough the
     deepest point counts.
     """
-    running = np.cumsum(difference[:, 1:], axis=1)
-    count = np.arange(1, difference.shape[1])
-    normal = np.ones_like(difference)
-    np.divide(difference[:, 1:] * count, running, out=normal[:, 1:], where=running > 0)
-    inside = normal[:, least : most + 1]
+    lags = np.arange(least, most + 1)
+    running = np.cumsum(difference[:, 1 : most + 1], axis=1)[:, least - 1 :]
+    inside = np.ones_like(running)
+    np.divide(difference[:, least : most + 1] * lags, running, out=inside, where=running > 0)
     limit = np.maximum(_DIP, inside.min(1, keepdims=True) + _DIP_SLACK)
     first = (inside <= limit).argmax(1)[:, None] + least
-    lags = np.arange(least, most + 1)
     dip = np.where((lags >= first) & (lags <= _DIP_WIDTH * first), inside, np.inf)
     return least + dip.argmin(1)
 
@@ -327,8 +333,7 @@ def _low_lag(
     correlation = irfft(np.conj(begin) * spectrum, size)[..., before : before + lags]
     correlation = correlation.sum(0).astype(np.float64)
     square = np.square(sound[..., before : before + window + lags], dtype=np.float64).sum(0)
-    change = square[:, window : window + lags - 1] - square[:, : lags - 1]
-    energy = np.cumsum(np.concatenate([square[:, :window].sum(1, keepdims=True), change], 1), 1)
+    energy = _energy(square, window, lags)
     r = _normal(correlation, energy[:, :1] * energy)
     near = np.abs(np.log2(np.maximum(np.arange(lags), 1) * (step / lag[:, None])))
     base = np.where(near <= np.log2(_LOW_RATIO), r, -np.inf).argmax(1)
