@@ -116,3 +116,17 @@ def write_evaluation(folder: Path, files: list[str] = FILES, part: str = "test")
             path = folder / "audio" / part / kind / f"{i:03d}_{Path(file).stem}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(path, level * noise(0.5, seed=i), 48_000, subtype="FLOAT")
+
+
+def write_map(run: Path) -> None:
+    folder = run / "analysis"
+    rows = []
+    for i, kind in enumerate(("train", "train", "validation", "test", "new")):
+        row = {"kind": kind, "name": f"<hit {i}>", "x": i, "y": -i, "brightness": 8 + i}
+        row |= {"pitch": 7 if i == 1 else "", "hnr": "", "attack": -2, "decay": 5, "level": -20 - i}
+        rows.append(row | {"sound": f"map/{i:03d}.wav"})
+        path = folder / "map" / f"{i:03d}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, noise(0.1, seed=i), 24_000, subtype="FLOAT")
+    write_csv(folder / "map.csv", rows)
+    write_csv(folder / "map_axes.csv", [{"axis": "x", "share": 0.5}, {"axis": "y", "share": 0.25}])

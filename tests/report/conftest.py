@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import yaml
 
-from report_pages import Page, write_evaluation
+from report_pages import Page, write_evaluation, write_map
 from signals import noise
 from timbrel.report.pictures import save_spectrogram_pair
 from timbrel.report.run_report import write_run_report
@@ -44,6 +44,13 @@ def good_run(made_run, tmp_path_factory) -> Path:
     folder = Path(shutil.copytree(made_run, tmp_path_factory.mktemp("good") / "a run"))
     write_run_report(folder)
     return folder
+
+
+@pytest.fixture
+def analysed(silent_run) -> Path:
+    """The silent run with a map of five sounds that play."""
+    write_map(silent_run)
+    return silent_run
 
 
 def write_run(folder: Path) -> Path:

@@ -8,30 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from report_pages import write_csv
 from signals import noise
 from timbrel.report import run_map
 from timbrel.report.run_map import sound_map
 from timbrel.report.run_report import write_run_report
 from timbrel.runs.folder import read_run
-
-KINDS = ("train", "train", "validation", "test", "new")
-
-
-@pytest.fixture
-def analysed(silent_run):
-    folder = silent_run / "analysis"
-    rows = []
-    for i, kind in enumerate(KINDS):
-        row = {"kind": kind, "name": f"<hit {i}>", "x": i, "y": -i, "brightness": 8 + i}
-        row |= {"pitch": 7 if i == 1 else "", "hnr": "", "attack": -2, "decay": 5, "level": -20 - i}
-        rows.append(row | {"sound": f"map/{i:03d}.wav"})
-        path = folder / "map" / f"{i:03d}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, noise(0.1, seed=i), 24_000, subtype="FLOAT")
-    write_csv(folder / "map.csv", rows)
-    write_csv(folder / "map_axes.csv", [{"axis": "x", "share": 0.5}, {"axis": "y", "share": 0.25}])
-    return silent_run
 
 
 def points(shown):
