@@ -128,3 +128,15 @@ def test_a_known_pitch_is_taken_as_it_is():
     found = measure(audio, 48_000, known_pitch=known)
     assert found.value("f0_hz") == 123.0
     assert (found.track("f0_hz")[0] == 123.0).all()
+
+
+def test_a_note_has_its_pitch_to_its_very_end_and_no_longer():
+    seconds = np.arange(2 * RATE_HZ) / RATE_HZ
+    audio = (2.5 * 10 ** (-60 * seconds / 20) * tone(220.0, 2.0))[None].astype("f4")  # by 120 dB
+    found = measure(audio, RATE_HZ)
+    f0_hz, voiced = found.track("f0_hz")
+    assert voiced[2:130].all()  # to 78 dB below the loudest frame
+    assert not voiced[137:].any()
+    assert np.abs(1200 * np.log2(f0_hz[voiced] / 220.0)).max() < 2
+    assert found.track("hnr_db")[0][2:130].min() > 20
+    assert found.value("f0_hz") == pytest.approx(220.0, rel=1e-4)

@@ -116,6 +116,22 @@ def test_noise_has_no_pitch_to_be_wrong() -> None:
     assert "brightness_error_octaves" in errors
 
 
+def test_a_tail_of_another_pitch_is_wrong_as_far_as_it_is_heard() -> None:
+    right, wrong = note(220), note(330)  # both fall by 30 dB/s
+    for first_s, heard in ((1.4, 1.4 / 1.5), (0.9, 0.6)):
+        first = round(first_s * RATE_HZ)
+        made = measured(np.concatenate([right[:, :first], wrong[:, first:]], axis=1))
+        errors = attribute_errors(measured(right), made)
+        assert errors["pitch_error_cents"] == pytest.approx(0, abs=1)
+        assert errors["pitch_accuracy"] == pytest.approx(heard, abs=0.03)
+    falling = 10 ** (-60 * TIME_S / 20)  # 90 dB/s in all: 60 dB below the loudest after 0.67 s
+    faint, other = right * falling, wrong * falling
+    after = round(0.75 * RATE_HZ)
+    made = measured(np.concatenate([faint[:, :after], other[:, after:]], axis=1).astype("f4"))
+    errors = attribute_errors(measured(faint.astype("f4")), made)
+    assert errors["pitch_accuracy"] > 0.95
+
+
 def test_a_shorter_answer_lacks_the_rest(original: Measurement) -> None:
     cut = measured(note()[:, : len(TIME_S) // 2])
     voiced_s = np.flatnonzero(original.track("f0_hz")[1])[-1] * 0.01

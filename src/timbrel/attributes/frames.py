@@ -1,5 +1,8 @@
 """The grid of frames that every attribute shares, and which of them sound.
 
+What a clip is like is told by the frames within 40 dB of its loudest. The end of a note is heard
+far beyond that, so a frame by itself has a pitch and a colour down to 80 dB below.
+
 A frame every 10 ms; frame `t` is centred on the middle of its own hop, as in `timbrel.dsp.stft`,
 and the outermost windows reach into zeros. Audio is `(channel, time)` throughout.
 """
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 
 HOP_S = 0.01
 ACTIVE_DB = 40.0
+AUDIBLE_DB = 80.0
 SILENT_DBFS = -90.0
 LOUDEST = 1e6
 _BLOCK_FRAMES, _BLOCK_SAMPLES = 256, 1 << 20
@@ -57,7 +61,16 @@ def framed(
 
 def active(level_db: Values) -> Mask:
     """Frames within 40 dB of the loudest, and above -90 dBFS."""
-    return level_db > max(float(level_db.max(initial=-np.inf)) - ACTIVE_DB, SILENT_DBFS)
+    return _within(level_db, ACTIVE_DB)
+
+
+def audible(level_db: Values) -> Mask:
+    """Frames within 80 dB of the loudest, and above -90 dBFS."""
+    return _within(level_db, AUDIBLE_DB)
+
+
+def _within(level_db: Values, most_db: float) -> Mask:
+    return level_db > max(float(level_db.max(initial=-np.inf)) - most_db, SILENT_DBFS)
 
 
 def as_numbers(audio: Signal) -> Signal:

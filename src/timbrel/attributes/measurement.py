@@ -7,7 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timbrel.attributes.envelope import attack_s, decay, peak_envelope
-from timbrel.attributes.frames import Mask, Values, active, as_numbers, hop_of, without_dc
+from timbrel.attributes.frames import (
+    Mask,
+    Values,
+    active,
+    as_numbers,
+    audible,
+    hop_of,
+    without_dc,
+)
 from timbrel.attributes.inharmonicity import stiffness
 from timbrel.attributes.onsets import onset_frames
 from timbrel.attributes.pitch import PitchTrack, pitch_track
@@ -75,7 +83,8 @@ def measure(
     False: then attack, decay and onset rate are undefined if it holds no onset. A frame's f0 is
     that of its lowest partials, wherever the others lie; a clip's is the median of its voiced
     frames, of which it needs three, and one in ten of those that sound; its spectral values are the
-    medians of its frames within 40 dB of the loudest. `pitch` is the method
+    medians of its frames within 40 dB of the loudest; a frame by itself has values down to 80 dB
+    below it. `pitch` is the method
     that measures f0: YIN, or YIN with the octave by CREPE (slower; 33 to 1975 Hz). `known_pitch`, a
     value per frame, is used in place of measured f0, which takes most of the time; with
     `search_periodicity` each frame's periodicity, and so its harmonic-to-noise ratio, is measured
@@ -92,7 +101,7 @@ def measure(
         **_spatial(heard, rate_hz, sounding),
     }
     values, confidence, defined = _columns(found)
-    rows = _rows(heard, rate_hz, spectra, sounding, track)
+    rows = _rows(heard, rate_hz, spectra, track)
     return Measurement(rate_hz, hop_of(rate_hz), values, confidence, defined, *rows)
 
 
@@ -105,8 +114,8 @@ def measure_frames(
 ) -> Measurement:
     """`measure` for frames alone, in a third of the time: no clip attribute is defined."""
     values, confidence, defined = _columns({})
-    heard, spectra, sounding, pitch = _listen(audio, rate_hz, known_pitch, search_periodicity)
-    rows = _rows(heard, rate_hz, spectra, sounding, pitch)
+    heard, spectra, _, pitch = _listen(audio, rate_hz, known_pitch, search_periodicity)
+    rows = _rows(heard, rate_hz, spectra, pitch)
     return Measurement(rate_hz, hop_of(rate_hz), values, confidence, defined, *rows)
 
 
@@ -132,7 +141,7 @@ def _listen(
         from timbrel.attributes.crepe import guide_hz  # torch: only whoever asks for it waits
 
         guide = guide_hz(heard, rate_hz)
-    track = pitch_track(heard, rate_hz, sounding, guide_hz=guide)
+    track = pitch_track(heard, rate_hz, audible(spectra.level_db), guide_hz=guide)
     if known_pitch is not None:
         track = PitchTrack(known_pitch.f0_hz, track.periodicity, known_pitch.voiced)
     return heard, spectra, sounding, track
@@ -142,10 +151,9 @@ def _rows(
     heard: NDArray[np.float32],
     rate_hz: int,
     spectra: SpectralFrames,
-    sounding: Mask,
     pitch: PitchTrack,
 ) -> tuple[NDArray[np.float32], Mask]:
-    tracks = _tracks(heard, rate_hz, spectra, sounding, pitch)
+    tracks = _tracks(heard, rate_hz, spectra, pitch)
     rows = [_row(attribute, *tracks[attribute.name]) for attribute in FRAME_ATTRIBUTES]
     return np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
 
@@ -227,24 +235,24 @@ def _tracks(
     audio: NDArray[np.float32],
     rate_hz: int,
     spectra: SpectralFrames,
-    sounding: Mask,
     pitch: PitchTrack,
 ) -> dict[str, tuple[Values, Mask]]:
-    voiced = pitch.voiced & sounding
+    heard = audible(spectra.level_db)
+    voiced = pitch.voiced & heard
     relative = np.log2(np.maximum(spectra.centroid_hz, 1.0) / pitch.f0_hz)
-    wide = stereo(audio, sounding)
-    widths = width_frames(audio, rate_hz) if wide else np.zeros(len(sounding))
+    wide = stereo(audio, heard)
+    widths = width_frames(audio, rate_hz) if wide else np.zeros(len(heard))
     return {
         # A tail far below the loudest frame still has a level; digital silence has none.
         "level_a_db": (spectra.level_a_db, spectra.level_a_db > _SILENT_DB),
         "level_k_db": (spectra.level_k_db, spectra.level_k_db > _SILENT_DB),
         "f0_hz": (pitch.f0_hz, voiced),
-        "centroid_hz": (spectra.centroid_hz, sounding),
+        "centroid_hz": (spectra.centroid_hz, heard),
         "centroid_over_f0_octaves": (relative, voiced),
-        "rolloff_hz": (spectra.rolloff_hz, sounding),
-        "flatness": (spectra.flatness, sounding),
-        "hnr_db": (pitch.hnr_db, sounding),
-        "width": (widths, sounding & wide),
+        "rolloff_hz": (spectra.rolloff_hz, heard),
+        "flatness": (spectra.flatness, heard),
+        "hnr_db": (pitch.hnr_db, heard),
+        "width": (widths, heard & wide),
     }
 
 

@@ -25,6 +25,7 @@ _LEAST_VOICED = 0.1
 _HNR_DB = (-10.0, 30.0)
 _DECAY_DB_PER_S = (1.0, 300.0)
 _SHORTEST_ATTACK_S = 0.002
+_HEARD_DB = 60.0
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,13 @@ def attribute_errors(wanted: Measurement, given: Measurement) -> dict[str, float
 
 
 def measured_pitch(measured: Measurement) -> PitchTrack:
-    """The pitch track of a measurement."""
+    """The pitch track of a measurement, of frames within 60 dB of the loudest.
+
+    So far an ear follows the end of a note in a quiet room.
+    """
     f0_hz, voiced = measured.track("f0_hz")
+    level_db = measured.track("level_k_db")[0]
+    voiced = voiced & (level_db > level_db.max(initial=-np.inf) - _HEARD_DB)
     return PitchTrack(f0_hz.astype(np.float64), voiced.astype(np.float64), voiced)
 
 

@@ -27,3 +27,8 @@ def test_silence_is_neither() -> None:
     assert voiced_share([sound(tone, silence)]) > 0.95
     assert voiced_share([sound(silence)]) == 0
     assert voiced_share([]) == 0
+
+
+def test_a_faint_tail_counts_no_more_than_silence() -> None:
+    tone, tail = signals.sine(220.0, 0.5), 1e-3 * signals.noise(2.0, seed=0)
+    assert voiced_share([sound(tone, tail)]) > 0.9

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from timbrel.attributes.frames import frame_count, hop_of
+from timbrel.attributes.frames import active, frame_count, hop_of
 from timbrel.attributes.measurement import Measurement, measure_frames
 from timbrel.contracts import Columns, Conditions
 
@@ -104,13 +104,14 @@ def measured_conditions(
 def voiced_share(found: Iterable[Measurement]) -> float:
     """How much of what sounds has a clear pitch: the mean confidence of all frames that sound.
 
-    Chords may have one too; 0 where nothing sounds.
+    Those are the frames within 40 dB of a sound's loudest. Chords may have a clear pitch too; 0
+    where nothing sounds.
     """
     heard = [torch.zeros(0)]
     for sound in found:
         rows = [sound.track(name) for name in _ATTRIBUTES["confidence"]]
         values, defined = (torch.from_numpy(np.stack(x))[None] for x in zip(*rows, strict=True))
-        sounding = defined[0, 1]
+        sounding = torch.from_numpy(active(sound.track("level_k_db")[0].astype(np.float64)))
         heard.append(_confidence(Columns(_ATTRIBUTES["confidence"], values, defined))[0, sounding])
     every = torch.cat(heard)
     return float(every.mean()) if len(every) else 0.0
