@@ -160,10 +160,8 @@ def _tell_time(
         return
     over = study.budget_s is not None and found.seconds > study.budget_s
     budget = f"; more than the budget of {duration(study.budget_s)}" if over else ""
-    analyses = found.source.partition(";")[1:]
-    _tell(
-        f"about {duration(found.seconds)} (a step takes {step_s:.2f} s{''.join(analyses)}{budget})"
-    )
+    step = f"a step takes {step_s:.2f} s"
+    _tell(f"about {duration(found.seconds)} ({step}{found.analyses}{budget})")
 
 
 def _launched(call: _Call) -> Callable[..., None]:

@@ -66,6 +66,8 @@ class Estimate:
 
     seconds: float
     source: str
+    analyses: str = ""
+    """How much of it is analyses, to be put behind the source; empty without any."""
 
 
 def run_folder(study: str, cell: Cell, seed: int) -> Path:
@@ -127,10 +129,8 @@ def estimate(runs: Sequence[PlannedRun], jobs: int, step_s: float = math.nan) ->
     source = "measured" if trained else "its limit and half a minute a run"
     if math.isnan(training_s):
         source = "estimated when it starts: trainer.max_steps counts, not time"
-    if analysis_s:
-        about = "" if analyzed else "about "
-        source += f"; analyses {about}{duration(analysis_s * rounds)}"
-    return Estimate((training_s + analysis_s) * rounds, source)
+    analyses = f"; analyses {duration(analysis_s * rounds)}" if analysis_s else ""
+    return Estimate((training_s + analysis_s) * rounds, source, analyses)
 
 
 def _by_cell(measured: Iterable[tuple[Cell, float | None]]) -> dict[Cell, list[float]]:
@@ -180,9 +180,9 @@ def _left(study: Study, runs: Sequence[PlannedRun], jobs: int) -> str:
     found = estimate(runs, jobs)
     at_once = f", {jobs} at a time" if jobs > 1 else ""
     if math.isnan(found.seconds):
-        words.append(f"how long: {found.source}")
+        words.append(f"how long: {found.source}{found.analyses}")
     else:
-        words.append(f"about {duration(found.seconds)}{at_once} ({found.source})")
+        words.append(f"about {duration(found.seconds)}{at_once} ({found.source}{found.analyses})")
     if study.budget_s is not None:
         over = found.seconds > study.budget_s
         words.append(f"budget {duration(study.budget_s)}{': too little' if over else ''}")

@@ -135,15 +135,17 @@ class _Runner:
             # Signed again: code may have been edited since the plan, and another process been here.
             signature = sign(run.config, self.digests)
             found = standing(run.folder, signature)
-            ending = Ending(run, State.finished, "", found.seconds or 0.0)
+            spent_s = 0.0
             if found.state is not State.finished:
                 ending = self._trained(run, signature, found, descriptor)
-            if run.analysis is None or ending.state is not State.finished:
-                return ending
-            found = standing_of(run.folder, signature, run.analysis, self.digests)
-            if found.state is State.finished:
-                return ending
-            return self._analyzed(run, run.analysis, ending, descriptor)
+                if ending.state is not State.finished:
+                    return ending
+                spent_s = ending.seconds
+            if run.analysis is not None:
+                stands = standing_of(run.folder, signature, run.analysis, self.digests)
+                if stands.state is not State.finished:
+                    return self._analyzed(run, run.analysis, spent_s, descriptor)
+            return Ending(run, State.finished, "", spent_s or found.seconds or 0.0)
 
     def _trained(
         self, run: PlannedRun, signature: Signature, found: Standing, descriptor: int | None
@@ -171,9 +173,9 @@ class _Runner:
         return Ending(run, state, end.reason, end.seconds)
 
     def _analyzed(
-        self, run: PlannedRun, profile: str, ending: Ending, descriptor: int | None
+        self, run: PlannedRun, profile: str, spent_s: float, descriptor: int | None
     ) -> Ending:
-        """How the trained run stands after its analysis."""
+        """How the run, trained in `spent_s`, stands after its analysis."""
         folder = run.folder
         follows_from = analysis_identity(folder, profile, self.digests)
         self.tell(f"{run.label}: trained; its analysis started")
@@ -184,7 +186,7 @@ class _Runner:
         if record := read_record(folder):
             write_record(folder, replace(record, analysis=made))
         state = State.failed if reason else State.finished
-        return Ending(run, state, reason, ending.seconds + end.seconds)
+        return Ending(run, state, reason, spent_s + end.seconds)
 
     def _call(self, folder: Path, words: Sequence[str], descriptor: int | None) -> _End:
         """The end of a process whose output goes to the run's log.
