@@ -12,16 +12,19 @@ from timbrel.runs.folder import ANALYSIS_FOLDER, read_table
 def analysis_scores(run: Path) -> dict[str, float]:
     """Those of the tables in `<run>/analysis/`; {} of a run that was not analysed.
 
+    A slider of what the model does not hold is refused, whatever it scored: it has no scores here.
     Raises UserError where a table cannot be read.
     """
     folder = run / ANALYSIS_FOLDER
     sliders = read_table(folder / "sliders.csv", tuple(SLIDER_PARTS))
     code = read_table(folder / "disentanglement.csv", ("value",))
-    return {**slider_scores(sliders), **code_scores(code)}
+    refused = {f"sliders/{row['axis']}" for row in sliders if row["verdict"] == "not held"}
+    found = {**slider_scores(sliders), **code_scores(code)}
+    return {name: value for name, value in found.items() if name.rpartition("/")[0] not in refused}
 
 
 def slider_scores(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Of the rows of `sliders.csv`: a slider that is not held has no scores, and is not ok."""
+    """Of the rows of `sliders.csv`, as far as they have numbers; {} without rows."""
     judged = [row for row in rows if row["axis"] in SLIDER_AXES]
     if not judged:
         return {}
