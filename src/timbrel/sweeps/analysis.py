@@ -7,6 +7,7 @@ that was killed leaves no such note, so that it is made again.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,17 @@ _DEVICE_KEYS = ("accelerator", "threads")
 
 def analysis_identity(folder: Path, profile: str, digests: FileDigests) -> dict[str, str]:
     """What the analysis of the model in the run folder `folder` follows from."""
-    files = source_files([_ENTRY])
-    code = "\n".join(f"{name} {digests.of(path)}" for name, path in files.items())
-    return {
-        "profile": profile,
-        "model": parent_digest(folder, digests),
-        "code": hashlib.blake2b(code.encode(), digest_size=16).hexdigest(),
-    }
+    return {"profile": profile, "model": parent_digest(folder, digests), "code": _code()}
+
+
+@cache
+def _code() -> str:
+    """Of the sources of an analysis, as a call first finds them: what is edited while the study
+    runs is a matter of the next call."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, path in source_files([_ENTRY]).items():
+        digest.update(name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def analysis_words(folder: Path, profile: str, config: Mapping[str, Any]) -> list[str]:
