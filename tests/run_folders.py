@@ -99,6 +99,25 @@ def write_bundle(
     return folder
 
 
+def write_analysis(
+    folder: Path, sliders: Mapping[str, float | None], code: Mapping[str, float]
+) -> None:
+    """`analysis/` with the SDOT of each slider and the scores of the code.
+
+    A slider of None is not held, though it scored 0.5.
+    """
+    analysis = folder / "analysis"
+    analysis.mkdir()
+    parts = ("sdot", "purity", "monotonicity", "range", "smoothness", "leak")
+    lines = [",".join(["axis", "verdict", *parts]), "level,dsp,,,,,,"]
+    for axis, sdot in sliders.items():
+        verdict, score = ("not held", 0.5) if sdot is None else ("ok", sdot)
+        lines.append(",".join([axis, verdict, *(str(score) for _ in parts)]))
+    (analysis / "sliders.csv").write_text("\n".join(lines) + "\n")
+    lines = ["metric,value", *(f"{name},{value}" for name, value in code.items())]
+    (analysis / "disentanglement.csv").write_text("\n".join(lines) + "\n")
+
+
 def write_evaluation(
     folder: Path,
     means: Mapping[str, tuple[float, float, float]],

@@ -24,11 +24,14 @@ from timbrel.config.schema import OPEN_SECTIONS
 from timbrel.config.slider_limits import SLIDER_LIMITS
 from timbrel.config.stage_schemas import STAGES
 from timbrel.data.measured.chunk_attributes import check_names
+from timbrel.metrics.analysis_scores import ANALYSIS_SCORES, DISENTANGLEMENT, SLIDER_AXES
 from timbrel.metrics.attributes import attribute_errors
+from timbrel.metrics.disentanglement import METRICS
 from timbrel.metrics.frame_rate import frame_rate_lines_db
 from timbrel.metrics.intervals import Interval
 from timbrel.metrics.reconstruction import evaluate
 from timbrel.metrics.scores import RUN_SCORES, SCORES
+from timbrel.metrics.sliders import AXES
 from timbrel.report.comparison import comparison_page
 from timbrel.report.data_attributes import _SHOWN_OTHERWISE
 from timbrel.report.run_report import write_run_report
@@ -105,11 +108,16 @@ def test_a_study_may_ask_for_every_score(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     file = Path("experiments", "all", "study.yaml")
     file.parent.mkdir(parents=True)
-    names = [*SCORES, *RUN_SCORES]
+    names = [*SCORES, *RUN_SCORES, *ANALYSIS_SCORES]
     content = {"question": "Which?", "base": {}, "axes": {"seed": [0]}, "seeds": [0]}
-    content |= {"axes": {"latent": ["vae"]}, "metrics": names}
+    content |= {"axes": {"latent": ["vae"]}, "metrics": names, "analyze": "quick"}
     file.write_text(yaml.safe_dump(content, default_flow_style=True, width=9999))
     assert read_study("all").metrics == tuple(names)
+
+
+def test_a_study_knows_every_slider_and_every_score_of_the_code() -> None:
+    assert [*SLIDER_AXES, "level"] == [axis.name for axis in AXES]
+    assert tuple(DISENTANGLEMENT) == METRICS
 
 
 def test_every_limit_has_a_gate_and_every_gate_of_a_table_a_limit() -> None:
@@ -118,6 +126,7 @@ def test_every_limit_has_a_gate_and_every_gate_of_a_table_a_limit() -> None:
     assert of_tables | apart | slider_gates.GATES.keys() == LIMITS.keys()
     assert slider_gates.GATES.keys() == SLIDER_LIMITS.keys()
     assert RUN_SCORES.keys() == LIMITS.keys() - {"front_end_parity", *SLIDER_LIMITS}
+    assert SLIDER_LIMITS.keys() <= ANALYSIS_SCORES.keys()
     for limit in LIMITS.values():
         assert limit.help
         assert limit.title

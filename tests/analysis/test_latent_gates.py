@@ -61,6 +61,34 @@ def test_a_perfect_decoder_listens_and_a_deaf_one_does_not() -> None:
     assert np.isnan(perfect.nats_per_frame).all()  # a point has no rate
 
 
+class _ClipAlone(nn.Module):
+    """Noise as loud as the clip code says, whatever the frames are."""
+
+    hop_samples = 4
+    context_frames = 0
+
+    def forward(self, latent: Latent) -> Tensor:
+        made = torch.from_numpy(noise(latent.frames.shape[2] * 4 / 48_000, seed=9))[None, None]
+        return made * latent.clip[:, :1, None].mul(100).exp()
+
+
+def test_a_decoder_of_the_clip_code_alone_listens_to_that_and_a_deaf_one_does_not() -> None:
+    def used(decoder: nn.Module | None) -> CodeUse:
+        model = build("spectral_small", clip_dim=2).requires_grad_(False)
+        model.decoder = decoder or model.decoder
+        return measure_code(model, segments(0.5, 0.5))
+
+    alone, deaf = used(_ClipAlone()), used(_Deaf())
+    assert alone.clip_change == pytest.approx(alone.decode_change, rel=1e-6)
+    assert alone.clip_change > 0.01
+    assert deaf.clip_change == 0.0
+    assert latent_gates.clip_listens(alone, 0.01).passed is True
+    assert latent_gates.clip_listens(deaf, 0.01).passed is False
+    without = latent_gates.clip_listens(measure_code(weightless(), segments(0.3, 0.5)), 0.1)
+    assert without.passed is None
+    assert "architecture.clip_dim=0" in without.meaning
+
+
 def test_dimensions_sum_to_the_rate_of_evaluation() -> None:
     """That of whole files, which kl_floor checks."""
     model = build("spectral_small", clip_dim=2).requires_grad_(False)

@@ -14,9 +14,11 @@ from stages.training_jobs import FAST, TINY, lean
 from timbrel.analysis import slider_gates
 from timbrel.analysis.slider_candidates import PROFILES, Profile
 from timbrel.errors import UserError
+from timbrel.metrics.analysis_scores import ANALYSIS_SCORES
 from timbrel.metrics.sliders import AXES
 from timbrel.report.run_map import sound_map
 from timbrel.report.run_report import write_run_report
+from timbrel.runs.analysis import analysis_scores
 from timbrel.runs.folder import read_run, read_table
 from timbrel.stages import analyze, evaluate, generate, train
 from wandb_records import inspected, of_kind, summary
@@ -124,6 +126,10 @@ def test_wandb_has_the_analysis_under_the_identity_of_the_training(analysed: Pat
         for name in ("sdot", "smoothness"):
             found = logged.get(f"sliders/{row['axis']}/{name}", np.nan)
             assert found == pytest.approx(row[name], nan_ok=True)
+    # A study has the same numbers by the same names.
+    of_study = analysis_scores(analysed)
+    assert {"sliders/ok"} <= of_study.keys() <= ANALYSIS_SCORES.keys()
+    assert {name: logged[name] for name in of_study} == pytest.approx(of_study)
     for gate in read_table(analysed / "evaluation" / "gates.csv", ())[-3:]:
         assert logged[f"gate/{gate['gate']}_passed"] == gate["passed"]
     tables = {row["name"].rpartition("-")[2]: row for row in of_kind(added, "artifact")}

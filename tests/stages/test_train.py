@@ -123,12 +123,14 @@ def test_gates_have_the_runs_limits_at_the_end_and_when_evaluated_again(run_trai
     chosen += ["limits.noisiness_error=0.5", "limits.attack_error=null", "limits.decay_error=0.2"]
     chosen += ["limits.frame_rate_lines_db=6", "limits.time_structure=9", "limits.endings=null"]
     chosen += ["limits.two_sample_auc=0.7", "limits.rebound=0.3", "limits.coherence=2"]
+    chosen += ["limits.clip_change=0.5"]
     status, run = run_train(*chosen)
     assert status == 0
     with (run / "evaluation" / "gates.csv").open() as file:
         gates = {row["gate"]: row for row in csv.DictReader(file)}
     assert (float(gates["kl_floor"]["limit"]), gates["kl_floor"]["passed"]) == (1e6, "no")
     assert gates["active_units"]["limit"] == ""
+    assert (gates["clip_listens"]["limit"], gates["clip_listens"]["passed"]) == ("0.5", "unknown")
     assert "off (limits.active_units=null)" in gates["active_units"]["meaning"]
     again = ("evaluate.parts=[test]", "limits.decode_change=8")
     assert evaluate.main([f"run={run}", *FAST, *again]) == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from report_pages import Page
-from run_folders import write_evaluation, write_run
+from run_folders import write_analysis, write_evaluation, write_run
 from timbrel.metrics.scores import SCORES
 from timbrel.sweeps.plan import PlannedRun, run_folder
 from timbrel.sweeps.readme import write_results
@@ -122,6 +122,31 @@ def test_gates_are_metrics_of_whole_runs(study) -> None:
     assert "active units \u2191" in text
     assert "KL, nats/frame |" in text
     assert "one number each, of its gates: active units, KL." in text
+
+
+def test_an_analysis_gives_metrics_of_whole_runs(study) -> None:
+    found = runs(study)
+    for run in found:
+        if run.standing.state is State.finished:
+            width = run.cell.settings[0][1]
+            held = width == 32 or run.seed == 1
+            write_analysis(run.folder, {"pitch": width / 100 if held else None}, {"mig": width})
+    metrics = ("sliders/ok", "sliders/pitch/sdot", "disentanglement/mig")
+    asked = replace(study, metrics=metrics, analyze="quick")
+    result = collect(asked, found, COMMAND)
+    narrow, wide, _ = result.cells
+    assert wide.findings["sliders/ok"].score.value == pytest.approx(1.0)
+    assert narrow.findings["sliders/ok"].score.value == pytest.approx(1 / 3)
+    pitch = narrow.findings["sliders/pitch/sdot"].score
+    assert (pitch.value, pitch.seeds) == (pytest.approx(0.08), 1)
+    assert wide.findings["sliders/pitch/sdot"].difference.value == pytest.approx(0.24)
+    assert wide.findings["disentanglement/mig"].difference.value == pytest.approx(24.0)
+    text = markdown(result)
+    assert "| pitch SDOT ↑ | MIG ↑ |" in text
+    assert "latent_dim=8: pitch SDOT of 1 of its 3 seeds only" in text
+    assert "one number each, of its analysis: sliders ok, pitch SDOT, MIG." in text
+    assert "timbrel analyze profile=quick" in text
+    assert study_table(result)[0][3:6] == ["sliders/ok", "sliders/ok_low", "sliders/ok_high"]
 
 
 def test_a_width_is_told_where_a_run_has_one(study) -> None:

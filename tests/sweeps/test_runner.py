@@ -51,27 +51,47 @@ if behave == "last":
     (folder / "ready").write_text("")
     time.sleep(3)
 """
+# As `timbrel analyze`: can refuse, and be killed.
+ANALYSIS = """
+import os, pathlib, sys
+words = dict(word.split("=", 1) for word in sys.argv[1:])
+folder = pathlib.Path(words["run"])
+print("analysing", words["profile"], words["device.threads"], flush=True)
+behave = os.environ.get("BEHAVE_ANALYSIS", "")
+if behave == "refuse":
+    sys.stderr.write("timbrel analyze: run: no sounds\\n")
+    sys.exit(2)
+if behave == "interrupt":
+    os.kill(os.getpid(), 2)
+(folder / "analysis").mkdir(exist_ok=True)
+"""
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text(STAND_IN)
-    monkeypatch.setattr(runner, "TRAIN", (sys.executable, str(tmp_path / "train.py")))
+    (tmp_path / "analyze.py").write_text(ANALYSIS)
+    for name in ("TRAIN", "ANALYZE"):
+        program = str(tmp_path / f"{name.lower()}.py")
+        monkeypatch.setattr(runner, name, (sys.executable, program))
     return tmp_path
 
 
-def study(budget_s: float | None = None) -> Study:
-    axes = {"x": ("a", "b", "c")}
-    return Study("s", Path("study.yaml"), "Which?", {}, axes, (0, 1), ("mrstft",), budget_s)
+def study(budget_s: float | None = None, analyze: str | None = None) -> Study:
+    axes, metrics = {"x": ("a", "b", "c")}, ("mrstft",)
+    return Study("s", Path("study.yaml"), "Which?", {}, axes, (0, 1), metrics, budget_s, analyze)
 
 
 def planned(
-    width: int = 1, max_time: str | None = "60s", max_steps: int | None = None
+    width: int = 1,
+    max_time: str | None = "60s",
+    max_steps: int | None = None,
+    analyze: str | None = None,
 ) -> list[PlannedRun]:
     limits = {"max_time": max_time, "max_steps": max_steps}
-    config = {"data": {}, "width": width, "trainer": limits}
-    grid = study()
+    config = {"data": {}, "width": width, "trainer": limits, "device": {"threads": 1}}
+    grid = study(analyze=analyze)
     return [
         plan_run(grid, cell, seed, [], {**config, "seed": seed}, Signing(FileDigests(Path("none"))))
         for cell in grid.cells()
@@ -102,7 +122,7 @@ def test_every_run_runs_once(here, jobs) -> None:
 
 def test_a_run_reaches_another_process_as_json(here) -> None:
     launch(planned()[:1])
-    for run in planned(width=2, max_steps=3):
+    for run in planned(width=2, max_steps=3, analyze="quick"):
         found = PlannedRun.from_json(json.loads(json.dumps(run.to_json())))
         assert found == run
         assert found.cell.settings == run.cell.settings
@@ -169,6 +189,51 @@ def test_another_config_runs_again_and_the_old_run_is_kept(here) -> None:
     assert len(launch(runs)) == 6
     assert {run.standing.state for run in planned(width=2)} == {State.finished}
     assert len(list(Path("sweeps/s/earlier").glob("x-*_seed?_1/model/card.json"))) == 6
+
+
+def test_every_model_is_analysed_once_by_each_profile(here) -> None:
+    def some(profile: str) -> list[PlannedRun]:
+        return planned(analyze=profile)[1:3]
+
+    launch(planned()[1:2])
+    assert set(launch(some("quick")).values()) == {"finished"}
+    trained, analysed = Path("sweeps/s/x-a/seed1"), Path("sweeps/s/x-b/seed0")
+    for folder in (trained, analysed):
+        assert (folder / "output.log").read_text() == "starting\nanalysing quick 1\n"
+    assert launch(some("quick")) == launch(planned()[1:3]) == {}
+    (analysed / "model" / "weights.safetensors").write_text("another model")
+    shutil.rmtree(trained / "analysis")
+    assert {run.standing.state for run in some("quick")} == {State.to_analyze}
+    assert [*launch(some("quick"))] == ["x=a seed=1", "x=b seed=0"]
+    assert (analysed / "output.log").read_text() == "starting\n" + "analysing quick 1\n" * 2
+    assert len(launch(some("full"))) == 2
+    assert (trained / "output.log").read_text().endswith("quick 1\nanalysing full 1\n")
+
+
+def test_an_analysis_that_fails_is_told_and_alone_made_again(here, monkeypatch) -> None:
+    monkeypatch.setenv("BEHAVE_ANALYSIS", "refuse")
+    told = launch(planned(analyze="quick")[:1])
+    assert told == {"x=a seed=0": "failed its analysis: run: no sounds"}
+    runs = planned(analyze="quick")
+    assert (runs[0].standing.state, runs[0].standing.trained) == (State.failed, True)
+    assert "x=a seed=0: failed: its analysis: run: no" in plan_text(study(), runs, 1)
+    assert planned()[0].standing.state is State.finished
+    monkeypatch.setenv("BEHAVE_ANALYSIS", "")
+    assert launch(runs[:1]) == {"x=a seed=0": "finished"}
+    assert Path("sweeps/s/x-a/seed0/output.log").read_text().count("starting") == 1
+
+
+def test_an_analysis_that_was_interrupted_is_made_again(here, monkeypatch) -> None:
+    monkeypatch.setenv("BEHAVE_ANALYSIS", "interrupt")
+    with pytest.raises(KeyboardInterrupt):
+        launch(planned(analyze="quick"))
+    assert planned(analyze="quick")[0].standing.state is State.to_analyze
+    monkeypatch.setenv("BEHAVE_ANALYSIS", "")
+    run = planned(analyze="quick")[0]
+    ending = runner.run_alone(run, study="s", jobs=1, tell=print)
+    assert ending is not None
+    assert ending.state is State.finished
+    assert Path("sweeps/s/x-a/seed0/output.log").read_text().count("starting") == 1
 
 
 def test_a_deleted_cell_runs_alone(here) -> None:
@@ -290,3 +355,15 @@ def test_the_estimate_is_measured_where_it_can_be(here) -> None:
     found = estimate(planned(), 1)
     assert found.source == "measured"
     assert 0 < found.seconds < 20
+
+
+def test_the_estimate_counts_analyses(here) -> None:
+    assert estimate(planned(analyze="quick"), 1).seconds == 6 * (60 + 30 + 120)
+    assert estimate(planned(analyze="full"), 1).analyses == "; analyses 1 h"
+    steps = planned(max_time=None, max_steps=9, analyze="quick")
+    assert "max_steps counts, not time; analyses 12 min" in plan_text(study(), steps, 1)
+    launch(planned()[:2])
+    found = estimate(planned(analyze="quick")[:2], 2)
+    assert (found.seconds, found.source) == (120, "measured")
+    launch(planned(analyze="quick")[:1])
+    assert 0 < estimate(planned(analyze="quick")[:2], 1).seconds < 20

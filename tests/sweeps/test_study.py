@@ -44,6 +44,17 @@ def test_a_study_is_its_grid(here) -> None:
     assert study.cells()[1].folder == "architecture-spectral_latent_dim-32"
 
 
+def test_an_analysis_brings_metrics_of_its_own(here) -> None:
+    metrics = ["mrstft", "sliders/ok", "sliders/pitch/sdot", "disentanglement/mig", "sliders"]
+    write(analyze="quick", metrics=metrics)
+    assert (read_study("mine").analyze, read_study("mine").metrics) == ("quick", tuple(metrics))
+    write()
+    assert read_study("mine").analyze is None
+    write(analyze="full", metrics=["disentanglement/migs"])
+    with pytest.raises(UserError, match="did you mean 'disentanglement/mig'"):
+        read_study("mine")
+
+
 def test_cells_of_like_names_have_folders_of_their_own(here) -> None:
     write(axes={"architecture.encoder.strides": [[1, 2], "1_2", None]})
     folders = [cell.folder for cell in read_study("mine").cells()]
@@ -76,6 +87,9 @@ def test_timbrels_own_studies_are_found_anywhere_and_the_users_come_first(here) 
         ({"seeds": [0, 0]}, "seeds: one is there twice"),
         ({"seeds": ["a"]}, "seeds: expected whole numbers"),
         ({"metrics": ["mrstf"]}, "no score 'mrstf' .*; did you mean 'mrstft'"),
+        ({"metrics": ["sliders/ok"]}, "sliders/ok: of the analysis.*add the key 'analyze: quick'"),
+        ({"analyze": "quik"}, "analyze: quik: quick or full.*did you mean 'quick'"),
+        ({"analyze": True}, "analyze: True: quick or full, or leave it out"),
         ({"budget": "soon"}, "budget: 'soon' is not a duration"),
         ({"base": {f"loss.weights.w{i}": 1 for i in range(40)}}, "a delta of under 40"),
     ],

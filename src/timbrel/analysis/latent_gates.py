@@ -6,17 +6,19 @@ recordings instead of chunks.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from timbrel.analysis.evaluation import write_csv
 from timbrel.analysis.gates import Gate, judged, unknown
 from timbrel.analysis.tracks import Tracks, tracks_once
 from timbrel.config.limits import LIMITS, ByKey
+from timbrel.contracts import Latent
 from timbrel.data.split.parts import Segment
 from timbrel.losses.latent import kl_nats
 from timbrel.metrics import latent as latent_metrics
@@ -26,6 +28,7 @@ _Rows = NDArray[np.float32]
 
 _ENCODED_S = 20.0
 _DECODED_S = 4.0
+_NO_TWO = "two different recordings that are held out are needed"
 _NOT_HELD_OUT = "nothing to measure: no file is held out"
 
 
@@ -34,13 +37,15 @@ class CodeUse:
     """The use of each dimension over held-out recordings, dimensions of frame codes first.
 
     `nats_per_frame` is nan if the posterior is deterministic, `variance` if there are fewer than
-    two codes, `decode_change` if there are fewer than two recordings.
+    two codes, `decode_change` if there are fewer than two recordings, `clip_change` (where the clip
+    code alone is exchanged) also without a clip code.
     """
 
     dimensions: tuple[str, ...]
     nats_per_frame: NDArray[np.float64]
     variance: NDArray[np.float64]
     decode_change: float
+    clip_change: float = math.nan
 
 
 @torch.inference_mode()
@@ -55,7 +60,8 @@ def measure_code(
     clips: list[_Rows] = [np.zeros((0, model.clip_dim), np.float32)]
     frame_nats, clip_nats = list(frames), list(clips)
     change = latent_metrics.DecodeChange(model.sample_rate_hz)
-    before: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+    of_clip = latent_metrics.DecodeChange(model.sample_rate_hz)
+    before: tuple[_Rows, _Rows, Tensor] | None = None
     for segment in segments:
         audio = segment.samples()[:, :encoded]
         conditions = tracks(segment, audio.shape[1]).map(lambda x: x.to(device))
@@ -70,10 +76,12 @@ def measure_code(
             frame_nats.append(np.full_like(frames[-1], math.nan))
             clip_nats.append(np.full_like(clips[-1], math.nan))
         begin = mean.cut(0, math.ceil(decoded / model.hop_samples))
-        output = model.decode(begin)[0].float().cpu().numpy()
-        now = audio[:, :decoded], output[:, :decoded]
+        now = audio[:, :decoded], _decoded(model, begin)[:, :decoded], mean.clip
         if before is not None:
             change.add((now[0], before[0]), (now[1], before[1]))
+        if before is not None and model.clip_dim:
+            exchanged = _decoded(model, replace(begin, clip=before[2]))
+            of_clip.add((now[0], before[0]), (now[1], exchanged))
         before = now
     stacked = [np.concatenate(rows) for rows in (frame_nats, clip_nats, frames, clips)]
     return CodeUse(
@@ -85,7 +93,12 @@ def measure_code(
         latent_metrics.nats_per_dimension(stacked[0], stacked[1]),
         latent_metrics.variances(stacked[2], stacked[3]),
         change.value,
+        of_clip.value,
     )
+
+
+def _decoded(model: Autoencoder, latent: Latent) -> _Rows:
+    return model.decode(latent)[0].float().cpu().numpy()
 
 
 def active_units(code: CodeUse, least: float | None) -> Gate:
@@ -107,14 +120,24 @@ def _nats_of_dimensions(code: CodeUse) -> str:
 def decoder_listens(code: CodeUse, least: float | None) -> Gate:
     """With another recording's code the output changes at least `least` times as the sounds do."""
     if math.isnan(code.decode_change):
-        why = "nothing to compare: two different recordings that are held out are needed"
-        return unknown("decoder_listens", least, why)
+        return unknown("decoder_listens", least, f"nothing to compare: {_NO_TWO}")
     return judged("decoder_listens", code.decode_change, least)
+
+
+def clip_listens(code: CodeUse, least: float | None) -> Gate:
+    """With another recording's clip code alone the output changes at least `least` times as the
+    sounds do."""
+    if math.isnan(code.clip_change):
+        none = not any(name.startswith("clip ") for name in code.dimensions)
+        why = "the model has no clip code (architecture.clip_dim=0)" if none else _NO_TWO
+        return unknown("clip_listens", least, f"nothing to compare: {why}")
+    return judged("clip_listens", code.clip_change, least)
 
 
 GATES: dict[str, Callable[[CodeUse, float | None], Gate]] = {
     "active_units": active_units,
     "decoder_listens": decoder_listens,
+    "clip_listens": clip_listens,
 }
 """Of a code, by the name of the gate; the limits are those of `timbrel.config.limits`."""
 

@@ -9,7 +9,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,8 @@ from timbrel.audio.names import fitted
 from timbrel.commands.ablate_configs import Configs
 from timbrel.config.additions import logs_sounds
 from timbrel.errors import UserError, did_you_mean, override_text
-from timbrel.sweeps.plan import SWEEPS, PlannedRun, estimate, plan_run, plan_text
-from timbrel.sweeps.record import State, standing
+from timbrel.sweeps.plan import SWEEPS, PlannedRun, estimate, plan_run, plan_text, standing_now
+from timbrel.sweeps.record import State
 from timbrel.sweeps.runner import PROCESS, Ending, environment_of, launch
 from timbrel.sweeps.signature import FileDigests, Signing
 from timbrel.sweeps.step_time import step_seconds
@@ -35,8 +35,8 @@ timbrel ablate: train a grid of settings with several seeds, and compare them on
 Usage
   timbrel ablate study=NAME [KEY=VALUE ...] [jobs=N] [--plan]
 
-  study=NAME        experiments/NAME/study.yaml: question, base, axes, seeds, metrics, budget
-                    there are: {studies}
+  study=NAME        experiments/NAME/study.yaml: question, base, axes, seeds, metrics, analyze,
+                    budget; there are: {studies}
   KEY=VALUE         overrides of timbrel train for every run, such as data.root=~/kicks
   --plan            print the grid, the state of each run and an estimate of time; run nothing
   jobs=N            runs at the same time (default: 1); they share the cores equally
@@ -46,7 +46,8 @@ Usage
 
 Each run is a `timbrel train` in sweeps/NAME/<cell>/seed<k>/. A second call runs what is not
 finished, and what has changed: its config, its recordings, or the code that it uses. A killed run
-resumes from its last checkpoint. A failed run starts again; the other runs go on.
+resumes from its last checkpoint. A failed run starts again; the other runs go on. With `analyze:`
+each training is followed by `timbrel analyze`, and metrics of sliders and of the code are known.
 
   writes: experiments/NAME/ README.md, results.md, .csv, .tex, figure.svg, .png
           sweeps/NAME/report.html, with every cell's sounds of the same files
@@ -61,7 +62,8 @@ A study is under 40 lines, its keys as on the command line:
     architecture: [spectral, rave_small]
     architecture.latent_dim: [8, 32]
   seeds: [0, 1, 2]
-  metrics: [mrstft, si_sdr_db]
+  analyze: quick      # or full
+  metrics: [mrstft, si_sdr_db, sliders/ok, sliders/pitch/sdot, disentanglement/mig]
   budget: 30m
 """
 _MOST_JOBS = 64
@@ -113,7 +115,7 @@ def main(argv: Sequence[str]) -> int:
             tell=_tell,
             ended=_progress(len(left), call.jobs),
         )
-        runs = [replace(run, standing=standing(run.folder, run.signature)) for run in runs]
+        runs = [standing_now(run, digests) for run in runs]
     configs.remember({run.overrides: run.config for run in runs})
     missing = [run for run in runs if run.standing.state is not State.finished]
     for run in missing:
@@ -158,7 +160,8 @@ def _tell_time(
         return
     over = study.budget_s is not None and found.seconds > study.budget_s
     budget = f"; more than the budget of {duration(study.budget_s)}" if over else ""
-    _tell(f"about {duration(found.seconds)} (a step takes {step_s:.2f} s{budget})")
+    step = f"a step takes {step_s:.2f} s"
+    _tell(f"about {duration(found.seconds)} ({step}{found.analyses}{budget})")
 
 
 def _launched(call: _Call) -> Callable[..., None]:

@@ -91,6 +91,20 @@ LIMITS = {
         alarm="the codes of two recordings decode to nearly the same sound: the decoder ignores "
         f"the code; if the loss still falls, train on, otherwise {_STOP}",
     ),
+    "clip_listens": Limit(
+        key="clip_change",
+        default=0.01,
+        direction="at_least",
+        help="lowest difference of two outputs whose clip code alone differs, relative to that of "
+        "their recordings",
+        title="decode change of the clip code",
+        better="higher",
+        held="the clip codes of two recordings decode to different sounds (1: as different as the "
+        "recordings)",
+        broken="the clip codes of two recordings decode to nearly the same sound: the decoder "
+        "ignores them; train longer, with a narrower frame code (architecture.latent_dim), or "
+        "without a clip code (architecture.clip_dim=0)",
+    ),
     "held_out_loss": Limit(
         key="held_out_ratio",
         default=1.05,

@@ -1,24 +1,26 @@
 """The grid before it runs: every run with its state, and what is left in time."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from timbrel.errors import UserError
-from timbrel.sweeps.record import Standing, State, read_record, standing
-from timbrel.sweeps.signature import Signature, Signing
+from timbrel.sweeps.analysis import standing_of
+from timbrel.sweeps.record import Standing, State, read_record
+from timbrel.sweeps.signature import FileDigests, Signature, Signing
 from timbrel.sweeps.study import Cell, Study
 from timbrel.words import duration, duration_s
 
 SWEEPS = Path("sweeps")
 _STARTUP_S = 30.0  # imports, decoding, scoring, report; only until a run of the study was measured
+_ANALYSIS_S = {"quick": 120.0, "full": 600.0}  # on one core, likewise
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One training: a cell with a seed."""
+    """One training, and its analysis if the study has them: a cell with a seed."""
 
     cell: Cell
     seed: int
@@ -29,6 +31,8 @@ class PlannedRun:
     """Resolved."""
     signature: Signature
     standing: Standing
+    analysis: str | None = None
+    """The profile of `timbrel analyze` that follows the training; None without one."""
 
     @property
     def label(self) -> str:
@@ -52,6 +56,7 @@ class PlannedRun:
             config=record["config"],
             signature=Signature(**record["signature"]),
             standing=Standing(**{**found, "state": State(found["state"])}),
+            analysis=record["analysis"],
         )
 
 
@@ -61,6 +66,8 @@ class Estimate:
 
     seconds: float
     source: str
+    analyses: str = ""
+    """How much of it is analyses, to be put behind the source; empty without any."""
 
 
 def run_folder(study: str, cell: Cell, seed: int) -> Path:
@@ -83,9 +90,15 @@ def plan_run(
     folder, signature = run_folder(study.name, cell, seed), signing.sign(config)
     if folder.is_dir() and read_record(folder) is None and any(map(_is_seen, folder.iterdir())):
         raise UserError(f"'{folder}' holds files of no run of this study; move them away")
+    stands = standing_of(folder, signature, study.analyze, signing.digests)
     return PlannedRun(
-        cell, seed, folder, tuple(overrides), config, signature, standing(folder, signature)
+        cell, seed, folder, tuple(overrides), config, signature, stands, study.analyze
     )
+
+
+def standing_now(run: PlannedRun, digests: FileDigests) -> PlannedRun:
+    """`run`, with how it stands by now."""
+    return replace(run, standing=standing_of(run.folder, run.signature, run.analysis, digests))
 
 
 def _is_seen(path: Path) -> bool:
@@ -97,24 +110,42 @@ def estimate(runs: Sequence[PlannedRun], jobs: int, step_s: float = math.nan) ->
 
     A cell is taken to need what its finished runs took, else what the study's took on average,
     else its limit and half a minute around it: `trainer.max_steps` of `step_s` seconds, or
-    `trainer.max_time`, whichever comes first. A run to resume counts whole.
+    `trainer.max_time`, whichever comes first. A run to resume counts whole. An analysis is taken to
+    need what those of its cell took, else those of the study, else what its profile needs.
     """
-    measured: dict[Cell, list[float]] = {}
-    for run in runs:
-        if run.standing.state in (State.finished, State.changed) and run.standing.seconds:
-            measured.setdefault(run.cell, []).append(run.standing.seconds)
-    everywhere = [seconds for values in measured.values() for seconds in values]
     left = [run for run in runs if run.standing.state is not State.finished]
-    total = 0.0
+    trained = _by_cell((run.cell, run.standing.seconds) for run in runs)
+    analyzed = _by_cell((run.cell, run.standing.analysis_s) for run in runs)
+    training_s = analysis_s = 0.0
     for run in left:
-        own = measured.get(run.cell, everywhere)
-        total += sum(own) / len(own) if own else _limit_s(run.config, step_s)
-    source = "measured" if everywhere else "its limit and half a minute a run"
-    if math.isnan(total):
-        return Estimate(total, "estimated when it starts: trainer.max_steps counts, not time")
+        if not run.standing.trained:
+            took_s = _mean_s(trained, run.cell)
+            training_s += _limit_s(run.config, step_s) if took_s is None else took_s
+        if run.analysis is not None:
+            took_s = _mean_s(analyzed, run.cell)
+            analysis_s += _ANALYSIS_S[run.analysis] if took_s is None else took_s
     # The last runs of a batch leave jobs idle: count whole rounds.
     rounds = math.ceil(len(left) / jobs) / len(left) if left else 0.0
-    return Estimate(total * rounds, source)
+    source = "measured" if trained else "its limit and half a minute a run"
+    if math.isnan(training_s):
+        source = "estimated when it starts: trainer.max_steps counts, not time"
+    analyses = f"; analyses {duration(analysis_s * rounds)}" if analysis_s else ""
+    return Estimate((training_s + analysis_s) * rounds, source, analyses)
+
+
+def _by_cell(measured: Iterable[tuple[Cell, float | None]]) -> dict[Cell, list[float]]:
+    """The known seconds of each cell."""
+    found: dict[Cell, list[float]] = {}
+    for cell, seconds in measured:
+        if seconds:
+            found.setdefault(cell, []).append(seconds)
+    return found
+
+
+def _mean_s(measured: Mapping[Cell, Sequence[float]], cell: Cell) -> float | None:
+    """The mean of a cell, else of all; None where none is known."""
+    known = measured.get(cell) or [seconds for values in measured.values() for seconds in values]
+    return sum(known) / len(known) if known else None
 
 
 def plan_text(study: Study, runs: Sequence[PlannedRun], jobs: int) -> str:
@@ -149,9 +180,9 @@ def _left(study: Study, runs: Sequence[PlannedRun], jobs: int) -> str:
     found = estimate(runs, jobs)
     at_once = f", {jobs} at a time" if jobs > 1 else ""
     if math.isnan(found.seconds):
-        words.append(f"how long: {found.source}")
+        words.append(f"how long: {found.source}{found.analyses}")
     else:
-        words.append(f"about {duration(found.seconds)}{at_once} ({found.source})")
+        words.append(f"about {duration(found.seconds)}{at_once} ({found.source}{found.analyses})")
     if study.budget_s is not None:
         over = found.seconds > study.budget_s
         words.append(f"budget {duration(study.budget_s)}{': too little' if over else ''}")

@@ -36,6 +36,8 @@ class State(StrEnum):
     """Interrupted or killed with an equal signature: goes on from its last checkpoint."""
     failed = "failed"
     """Tried again by the next call, from its last checkpoint only if it was killed from outside."""
+    to_analyze = "to analyze"
+    """Trained; its analysis is missing, or is of another model, profile or code."""
     changed = "changed"
     """Run with another config, other recordings or other code: run again."""
 
@@ -53,21 +55,33 @@ class Record:
     """From start to end; None where it was resumed, which no clock saw whole."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Study, cell and seed, for people."""
+    analysis: Mapping[str, Any] = field(default_factory=dict)
+    """What it follows from (`sweeps.analysis`), `reason` (empty where it went well) and `seconds`;
+    {} before there was one."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A run's state, why (for failed and changed), and how long it took."""
+    """A run's state, why (for failed and changed), and how long its training took."""
 
     state: State
     reason: str = ""
     seconds: float | None = None
     resumes: bool = False
     """Whether to run it is to go on from its last checkpoint."""
+    analysis_s: float | None = None
+    """How long its analysis took, if it had one."""
+    trained: bool = False
+    """Whether nothing but its analysis is left to do."""
+
+    @property
+    def whole_s(self) -> float | None:
+        """Training and analysis; None where the training was resumed, which no clock saw whole."""
+        return None if self.seconds is None else self.seconds + (self.analysis_s or 0.0)
 
 
 def standing(folder: Path, signature: Signature) -> Standing:
-    """What is to be done about the run in `folder`, if it is to have `signature`."""
+    """What is to be done about the training in `folder`, if it is to have `signature`."""
     record = read_record(folder)
     if record is None:
         return Standing(State.to_run)

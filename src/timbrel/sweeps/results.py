@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from timbrel.metrics.analysis_scores import ANALYSIS_SCORES
 from timbrel.metrics.scores import RUN_SCORES, SCORES, Score
 from timbrel.randomness import numpy_generator
+from timbrel.runs.analysis import analysis_scores
 from timbrel.runs.folder import Run, read_run
 from timbrel.sweeps.plan import PlannedRun
 from timbrel.sweeps.record import State
@@ -53,7 +55,7 @@ class CellResult:
     waiting: tuple[int, ...]
     """Seeds not run yet."""
     seconds: float
-    """Mean of the finished runs, nan where none was measured."""
+    """Mean of the finished runs, with their analysis; nan where none was measured."""
     findings: Mapping[str, Finding]
 
     @property
@@ -132,9 +134,9 @@ def _cell_result(
 ) -> CellResult:
     own = [run for run in runs if run.cell == cell]
     seconds = [
-        run.standing.seconds
+        run.standing.whole_s
         for run in own
-        if run.standing.state is State.finished and run.standing.seconds
+        if run.standing.state is State.finished and run.standing.whole_s
     ]
     failed = tuple((r.seed, r.standing.reason) for r in own if r.standing.state is State.failed)
     done = {run.seed: opened[cell, run.seed] for run in own if (cell, run.seed) in opened}
@@ -171,14 +173,16 @@ def _rows(run: Run) -> list[dict[str, Any]]:
 
 def score_of(metric: str) -> Score:
     """What the tables call `metric`, and which way is better."""
-    return SCORES.get(metric) or RUN_SCORES[metric]
+    return SCORES.get(metric) or RUN_SCORES.get(metric) or ANALYSIS_SCORES[metric]
 
 
 def _scores(run: Run, part: str, metric: str) -> FileScores:
-    if metric in RUN_SCORES:
+    if metric not in SCORES:
         gates = run.evaluation.gates if run.evaluation else ()
-        found = [float(gate["value"]) for gate in gates if gate["gate"] == metric]
-        return {_WHOLE_RUN: found[0]} if found else {}
+        found = {gate["gate"]: float(gate["value"]) for gate in gates}
+        if metric in ANALYSIS_SCORES:
+            found |= analysis_scores(run.folder)
+        return {_WHOLE_RUN: found[metric]} if metric in found else {}
     rows = [row for row in _rows(run) if row["part"] == part]
     return {str(row["file"]): float(row.get(metric, math.nan)) for row in rows}
 

@@ -2,7 +2,7 @@
 
 A launcher decides where and when runs happen: `launch` here, as processes of this machine, some at
 a time; `timbrel.commands.ablate_launchers` through any launcher of Hydra's. What one run is, is
-`run_alone`'s: lock, signature, record, training, its end.
+`run_alone`'s: lock, signature, record, training, analysis if the study has them, its end.
 """
 
 import os
@@ -19,22 +19,26 @@ from pathlib import Path
 from timbrel import stopping
 from timbrel.data.worker_process import module_command
 from timbrel.files import remove_folder, remove_stale_temporaries
+from timbrel.sweeps.analysis import analysis_identity, analysis_words, standing_of
 from timbrel.sweeps.plan import SWEEPS, PlannedRun
 from timbrel.sweeps.record import (
     Record,
+    Standing,
     State,
     only_one,
     read_record,
     standing,
     write_record,
 )
-from timbrel.sweeps.signature import FileDigests, sign
+from timbrel.sweeps.signature import FileDigests, Signature, sign
 
 PROCESS = "process"  # the launcher here, by its name
 LOG_FILE = "output.log"
 TRAIN = (*module_command("timbrel"), "train")
+ANALYZE = (*module_command("timbrel"), "analyze")
 _STOP_S = 20.0  # Ctrl-C reaches a training too; it closes its files first
 _LONGEST_REASON = 500
+_MISTAKE = ("timbrel train: ", "timbrel analyze: ")
 # Somebody, or the system, ended the process: nothing is wrong with the training itself.
 _FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGHUP")
 _INTERRUPTED = (130, -signal.SIGINT)  # Ctrl-C: caught by the training, or before it could be
@@ -55,7 +59,7 @@ Ended = Callable[[Ending], None]
 
 
 class Stop:
-    """Trainings at work, to be ended with the runner."""
+    """Trainings and analyses at work, to be ended with the runner."""
 
     def __init__(self) -> None:
         self._at_work: set[subprocess.Popen[bytes]] = set()
@@ -70,7 +74,7 @@ class Stop:
             self._at_work.discard(process)
 
     def all(self) -> None:
-        """End every training, those first that Ctrl-C has not ended already."""
+        """End every process, those first that Ctrl-C has not ended already."""
         self.asked = True
         deadline_s = time.monotonic() + _STOP_S
         for process in list(self._at_work):
@@ -86,6 +90,15 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class _End:
+    """How a stage's process ended: its exit status, why if it failed, and after how long, in s."""
+
+    status: int
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class _Runner:
     """What the runs of one call share."""
 
@@ -96,7 +109,7 @@ class _Runner:
     tell: Tell
 
     def run(self, run: PlannedRun) -> Ending | None:
-        """One training; what goes wrong around it is that run's failure alone.
+        """One run; what goes wrong around it is that run's failure alone.
 
         None where the runner was stopped meanwhile.
         """
@@ -104,12 +117,13 @@ class _Runner:
             return self._from_start_to_end(run)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
-            with suppress(OSError):
-                write_record(run.folder, Record(asdict(run.signature), "failed", reason))
+            before = read_record(run.folder)
+            if before is None or before.ended != "finished":  # what was trained stays so
+                with suppress(OSError):
+                    write_record(run.folder, Record(asdict(run.signature), "failed", reason))
             return Ending(run, State.failed, reason, 0.0)
 
     def _from_start_to_end(self, run: PlannedRun) -> Ending | None:
-        folder = run.folder
         lock = SWEEPS / self.study / ".locks" / f"{run.cell.folder}_seed{run.seed}"
 
         def waiting() -> None:
@@ -120,47 +134,81 @@ class _Runner:
                 return None
             # Signed again: code may have been edited since the plan, and another process been here.
             signature = sign(run.config, self.digests)
-            found = standing(folder, signature)
-            if found.state is State.finished:
-                return Ending(run, State.finished, "", found.seconds or 0.0)
-            resumes = found.resumes
-            if not resumes:
-                _clear(folder, self.study, run, keep=found.state is State.changed)
-                folder.mkdir(parents=True, exist_ok=True)
-            about = {"study": self.study, "cell": run.cell.label, "seed": run.seed}
-            record = Record(asdict(signature), about=about)
-            write_record(folder, record)
-            self.tell(f"{run.label}: {'resumed' if resumes else 'started'}")
-            began_s = time.monotonic()
-            status, log_start = self._train(run, resumes, descriptor)
-            seconds = time.monotonic() - began_s
-            if self.stop.asked or status in _INTERRUPTED:
-                write_record(folder, replace(record, ended="interrupted"))
-                if not self.stop.asked:
-                    raise KeyboardInterrupt
-                return None
-            reason = "" if status == 0 else _reason(folder / LOG_FILE, log_start, status)
-            state = State.failed if reason else State.finished
-            whole = None if resumes else round(seconds, 2)
-            ended = "killed" if _signal_name(status) in _FROM_OUTSIDE else str(state)
-            write_record(folder, replace(record, ended=ended, reason=reason, seconds=whole))
-            return Ending(run, state, reason, seconds)
+            found = standing(run.folder, signature)
+            spent_s = 0.0
+            if found.state is not State.finished:
+                ending = self._trained(run, signature, found, descriptor)
+                if ending.state is not State.finished:
+                    return ending
+                spent_s = ending.seconds
+            if run.analysis is not None:
+                stands = standing_of(run.folder, signature, run.analysis, self.digests)
+                if stands.state is not State.finished:
+                    return self._analyzed(run, run.analysis, spent_s, descriptor)
+            return Ending(run, State.finished, "", spent_s or found.seconds or 0.0)
 
-    def _train(self, run: PlannedRun, resumes: bool, descriptor: int | None) -> tuple[int, int]:
-        """The exit status of the training, and where its part of the log begins."""
-        where = f"hydra.run.dir='{run.folder}'"
-        words = [f"run={run.folder}", "trust=true", where] if resumes else [*run.overrides, where]
-        with (run.folder / LOG_FILE).open("ab") as log:
+    def _trained(
+        self, run: PlannedRun, signature: Signature, found: Standing, descriptor: int | None
+    ) -> Ending:
+        """How the run stands after its training."""
+        folder, resumes = run.folder, found.resumes
+        if not resumes:
+            _clear(folder, self.study, run, keep=found.state is State.changed)
+            folder.mkdir(parents=True, exist_ok=True)
+        about = {"study": self.study, "cell": run.cell.label, "seed": run.seed}
+        record = Record(asdict(signature), about=about)
+        write_record(folder, record)
+        self.tell(f"{run.label}: {'resumed' if resumes else 'started'}")
+        where = f"hydra.run.dir='{folder}'"
+        words = [f"run={folder}", "trust=true", where] if resumes else [*run.overrides, where]
+        try:
+            end = self._call(folder, [*TRAIN, *words], descriptor)
+        except KeyboardInterrupt:
+            write_record(folder, replace(record, ended="interrupted"))
+            raise
+        state = State.failed if end.reason else State.finished
+        whole = None if resumes else round(end.seconds, 2)
+        ended = "killed" if _signal_name(end.status) in _FROM_OUTSIDE else str(state)
+        write_record(folder, replace(record, ended=ended, reason=end.reason, seconds=whole))
+        return Ending(run, state, end.reason, end.seconds)
+
+    def _analyzed(
+        self, run: PlannedRun, profile: str, spent_s: float, descriptor: int | None
+    ) -> Ending:
+        """How the run, trained in `spent_s`, stands after its analysis."""
+        folder = run.folder
+        follows_from = analysis_identity(folder, profile, self.digests)
+        self.tell(f"{run.label}: trained; its analysis started")
+        words = [*ANALYZE, *analysis_words(folder, profile, run.config)]
+        end = self._call(folder, words, descriptor)
+        reason = f"its analysis: {end.reason}" if end.reason else ""
+        made = {**follows_from, "reason": reason, "seconds": round(end.seconds, 2)}
+        if record := read_record(folder):
+            write_record(folder, replace(record, analysis=made))
+        state = State.failed if reason else State.finished
+        return Ending(run, state, reason, spent_s + end.seconds)
+
+    def _call(self, folder: Path, words: Sequence[str], descriptor: int | None) -> _End:
+        """The end of a process whose output goes to the run's log.
+
+        Raises KeyboardInterrupt where it was stopped by the runner, or by a Ctrl-C of its own.
+        """
+        began_s = time.monotonic()
+        with (folder / LOG_FILE).open("ab") as log:
             start = log.tell()
             process = subprocess.Popen(
-                [*TRAIN, *words],
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=dict(self.environment),
                 pass_fds=[] if descriptor is None else [descriptor],
             )
-            return self.stop.watch(process), start
+            status = self.stop.watch(process)
+        if self.stop.asked or status in _INTERRUPTED:
+            raise KeyboardInterrupt
+        reason = "" if status == 0 else _reason(folder / LOG_FILE, start, status)
+        return _End(status, reason, time.monotonic() - began_s)
 
 
 def launch(runs: Sequence[PlannedRun], *, study: str, jobs: int, tell: Tell, ended: Ended) -> None:
@@ -239,16 +287,16 @@ def _signal_name(status: int) -> str:
 
 
 def _reason(log: Path, start: int, status: int) -> str:
-    """Why a training ended, in the last words of its log: a mistake's message, or the error."""
+    """Why a process ended, in the last words of its log: a mistake's message, or the error."""
     if name := _signal_name(status):
         return f"killed by {name}" + (": out of memory?" if name == "SIGKILL" else "")
     with log.open("rb") as file:
         file.seek(start)
         lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line]
-    began = [i for i, line in enumerate(lines) if line.startswith("timbrel train: ")]
+    began = [i for i, line in enumerate(lines) if line.startswith(_MISTAKE)]
     if status == 2 and began:
         words = " ".join(line.strip() for line in lines[began[-1] :])
-        return words.removeprefix("timbrel train: ")[:_LONGEST_REASON]
+        return words.partition(": ")[2][:_LONGEST_REASON]
     traces = [i for i, line in enumerate(lines) if line.startswith("Traceback ")]
     if traces:
         # The error stands below its frames, which are indented; it may have several lines.

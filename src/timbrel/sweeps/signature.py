@@ -126,7 +126,7 @@ class Signing:
     """Signs the runs of one plan: recordings and code that several of them use are read once."""
 
     def __init__(self, digests: FileDigests) -> None:
-        self._digests = digests
+        self.digests = digests
         self._data: dict[str, str] = {}
         self._code: dict[tuple[str, ...], str] = {}
 
@@ -134,7 +134,7 @@ class Signing:
         """The signature of the run of a resolved training config (plain values)."""
         place = json.dumps([config["data"], config.get("init_from")], default=str)
         if place not in self._data:
-            self._data[place] = _data_of(config, self._digests)
+            self._data[place] = _data_of(config, self.digests)
         targets = _targets(config)
         if targets not in self._code:
             self._code[targets] = _code_of(targets)

@@ -10,7 +10,9 @@ from typing import Any
 import yaml
 
 from timbrel.audio.names import fitted
+from timbrel.config.choices import AnalysisProfile
 from timbrel.errors import UserError, did_you_mean, override_text
+from timbrel.metrics.analysis_scores import ANALYSIS_SCORES
 from timbrel.metrics.scores import RUN_SCORES, SCORES
 from timbrel.words import duration_s
 
@@ -63,6 +65,8 @@ class Study:
     metrics: tuple[str, ...]
     budget_s: float | None
     """Of all runs together, in s; None where the file sets none."""
+    analyze: str | None = None
+    """The profile of `timbrel analyze` that follows every training; None without one."""
 
     def cells(self) -> list[Cell]:
         """The grid, the last axis fastest. The first cell is what the others are compared with."""
@@ -91,6 +95,7 @@ class _File:
     seeds: list[int]
     base: dict[str, Any]
     metrics: list[str]
+    analyze: str | None
     budget: str | None
 
 
@@ -176,6 +181,7 @@ def _study(name: str, file: Path, content: Any) -> Study:
     if not isinstance(question, str):
         raise UserError(f"{where}: question: expected text")
     axes = _axes(where, content["axes"])
+    profile = _analyze(where, content.get("analyze"))
     base = content.get("base") or {}
     _check_keys(where, "base", base)
     for key in base:
@@ -188,8 +194,9 @@ def _study(name: str, file: Path, content: Any) -> Study:
         base=base,
         axes=axes,
         seeds=_seeds(where, content["seeds"]),
-        metrics=_metrics(where, content.get("metrics")),
+        metrics=_metrics(where, content.get("metrics"), analyzed=profile is not None),
         budget_s=_budget_s(where, content.get("budget")),
+        analyze=profile,
     )
 
 
@@ -229,17 +236,30 @@ def _seeds(where: str, seeds: Any) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _metrics(where: str, metrics: Any) -> tuple[str, ...]:
+def _metrics(where: str, metrics: Any, *, analyzed: bool) -> tuple[str, ...]:
     if metrics is None:
         return tuple(SCORES)
-    known = (*SCORES, *RUN_SCORES)
+    known = (*SCORES, *RUN_SCORES, *ANALYSIS_SCORES)
     if not isinstance(metrics, list) or not metrics:
         raise UserError(f"{where}: metrics: expected a list of {', '.join(known)}")
     for metric in metrics:
         if metric not in known:
             hint = did_you_mean(str(metric), known)
             raise UserError(f"{where}: metrics: no score '{metric}' ({', '.join(known)}){hint}")
+        if metric in ANALYSIS_SCORES and not analyzed:
+            raise UserError(
+                f"{where}: metrics: {metric}: of the analysis, which this plan does not ask for; "
+                "add the key 'analyze: quick' (or full)"
+            )
     return tuple(dict.fromkeys(metrics))
+
+
+def _analyze(where: str, profile: Any) -> str | None:
+    known = [str(name) for name in AnalysisProfile]
+    if profile is None or profile in known:
+        return profile  # type: ignore[no-any-return]
+    hint = did_you_mean(str(profile), known)
+    raise UserError(f"{where}: analyze: {profile}: {' or '.join(known)}, or leave it out{hint}")
 
 
 def _budget_s(where: str, budget: Any) -> float | None:

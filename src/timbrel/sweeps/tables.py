@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from timbrel.errors import override_text
+from timbrel.metrics.analysis_scores import ANALYSIS_SCORES
 from timbrel.metrics.scores import RUN_SCORES
 from timbrel.sweeps.results import CellResult, Finding, StudyResult, score_of
 from timbrel.sweeps.statistics import Estimate
@@ -76,9 +77,14 @@ def notes(result: StudyResult) -> list[str]:
         "seeds (stratified bootstrap of whole seeds, Student's quantile). The arrow points to "
         "better."
     ]
-    whole = [RUN_SCORES[metric].title for metric in result.study.metrics if metric in RUN_SCORES]
-    if whole:
-        lines.append(f"Of a whole run, one number each, of its gates: {', '.join(whole)}.")
+    for scores, source in ((RUN_SCORES, "gates"), (ANALYSIS_SCORES, "analysis")):
+        if whole := [scores[metric].title for metric in result.study.metrics if metric in scores]:
+            lines.append(f"Of a whole run, one number each, of its {source}: {', '.join(whole)}.")
+    if result.study.analyze:
+        lines.append(
+            f"Every training was followed by timbrel analyze profile={result.study.analyze}; "
+            "minutes a run hold both."
+        )
     if result.files is None and any(cell.runs for cell in result.cells):
         lines.append(
             "Every seed held out files of its own, so each seed counts as one value: the middle of "

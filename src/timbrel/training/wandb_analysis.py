@@ -6,6 +6,7 @@ Under these keys, beside those of `training.wandb_log`:
     sliders/<axis>/sdot      summary; also sdot_low, sdot_high, purity, monotonicity, range,
                              smoothness, leak and verdict
     disentanglement          a table: each score with its interval, chance and ceiling
+    sliders/ok               summary: how many are ok, besides level
     disentanglement/<score>  summary
 
 The sounds of a table lie in `<run>/wandb/data` until the run is synchronised.
@@ -20,14 +21,16 @@ from typing import Any
 
 import wandb
 
+from timbrel.metrics.analysis_scores import SLIDER_PARTS
+from timbrel.runs.analysis import code_scores, slider_scores
 from timbrel.runs.folder import ANALYSIS_FOLDER, read_table
 
 HEARD = {"low": 0, "middle": 2, "high": 4}
 """The positions of a traversal that can be heard, by the names of their columns."""
 
 _DATA_FOLDER = "WANDB_DATA_DIR"
-_PARTS = ("purity", "monotonicity", "range", "smoothness", "leak")
-_OF_SLIDER = ("sdot", "low", "high", *_PARTS, "null", "lowest", "highest")
+_SDOT, *_PARTS = SLIDER_PARTS
+_OF_SLIDER = (_SDOT, "low", "high", *_PARTS, "null", "lowest", "highest")
 _OF_SCORE = ("value", "low", "high", "null_mean", "null_p95", "ceiling")
 _INTERVAL = {"low": "sdot_low", "high": "sdot_high"}
 
@@ -46,7 +49,7 @@ def log_analysis(run: wandb.Run, folder: Path) -> None:
     }
     with kept_in(folder / "wandb" / "data"):
         run.log(tables)
-    run.summary.update({**dict(_summary(sliders)), **_values(scores)})
+    run.summary.update({**_intervals(sliders), **slider_scores(sliders), **code_scores(scores)})
 
 
 @contextmanager
@@ -91,14 +94,11 @@ def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _summary(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, float | str]]:
+def _intervals(rows: Sequence[dict[str, Any]]) -> dict[str, float | str]:
+    """What the summary has of each slider beside its scores."""
+    found: dict[str, float | str] = {}
     for row in rows:
         place = f"sliders/{row['axis']}"
-        yield f"{place}/verdict", row["verdict"]
-        for name in ("sdot", *_INTERVAL, *_PARTS):
-            if math.isfinite(row[name]):
-                yield f"{place}/{_INTERVAL.get(name, name)}", row[name]
-
-
-def _values(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    return {f"disentanglement/{r['metric']}": r["value"] for r in rows if math.isfinite(r["value"])}
+        found[f"{place}/verdict"] = row["verdict"]
+        found |= {f"{place}/{_INTERVAL[n]}": row[n] for n in _INTERVAL if math.isfinite(row[n])}
+    return found
