@@ -116,14 +116,30 @@ def joined(blocks: Sequence[Latent]) -> Latent:
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """What a code decodes to, and, of a decoder that carries phases on, those of its frames.
+class DecoderState:
+    """What a decoder carries on from frame to frame, for each of some frames; nothing by default.
 
-    A phase is a complex number of length 1.
+    A phase is a complex number of length 1; `hidden` is the state of a recurrent network after the
+    frame.
     """
 
-    audio: Float[Tensor, "batch channel time"]
     phases: Complex[Tensor, "batch frame bin"] | None = None
+    hidden: Float[Tensor, "batch frame width"] | None = None
+
+    def cut(self, start: int, stop: int | None = None) -> "DecoderState":
+        """That of the frames from `start` to `stop`."""
+        phases, hidden = (
+            None if x is None else x[:, start:stop] for x in (self.phases, self.hidden)
+        )
+        return DecoderState(phases, hidden)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a code decodes to, and what a decoder carries on, for all of its frames."""
+
+    audio: Float[Tensor, "batch channel time"]
+    state: DecoderState = field(default_factory=DecoderState)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from timbrel.attributes.measurement import Measurement, measure
-from timbrel.contracts import TRACKS, Conditions, Latent
+from timbrel.contracts import TRACKS, Conditions, DecoderState, Latent
 from timbrel.generation.engine import decode_stream
 from timbrel.metrics.frame_rate import frame_rate_lines_db
 from timbrel.models import harmonic
@@ -201,16 +201,17 @@ def test_blocks_of_frames_are_the_whole_at_once(
 ) -> None:
     model = autoencoder(channels, noise=-6.0, brightness=True, noisiness=True)
     latent = code(2 ** (7.5 + torch.sin(torch.linspace(0.0, 9.0, FRAMES))), 0.7)
-    whole = model.decode_on(latent, None)
-    assert whole.phases is not None
-    known = None if n_known is None else whole.phases[:, :n_known]
+    whole = model.decode_on(latent, DecoderState())
+    phases = whole.state.phases
+    assert phases is not None
+    known = DecoderState(None if n_known is None else phases[:, :n_known])
     for frames in (7, 40):
         monkeypatch.setattr(harmonic, "_BLOCK_FRAMES", frames * channels)
         monkeypatch.setattr(harmonic, "_LEAST_BLOCK_FRAMES", 1)
         found = model.decode_on(latent, known)
         peak = float(whole.audio.abs().max())
         torch.testing.assert_close(found.audio, whole.audio, atol=1e-5 * peak, rtol=0)
-        torch.testing.assert_close(found.phases, whole.phases, atol=1e-4, rtol=0)
+        torch.testing.assert_close(found.state.phases, phases, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0])

@@ -52,6 +52,17 @@ def test_tones_are_trained_on(recordings: Path, tmp_path: Path, monkeypatch, cap
     assert option("architecture", "ddsp").decoder.least_voiced == MONOPHONIC
 
 
+def test_a_recurrent_stack_is_trained_and_another_name_refused(
+    recordings: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [f"data.root={recordings}", *DDSP, "dry_run=true"]
+    assert train.main([*words, "architecture.decoder.stack=recurrent"]) == 0
+    assert train.main([*words, "architecture.decoder.stack=lstm"]) == 2
+    told = capsys.readouterr().err
+    assert "architecture: decoder.stack=lstm: convolutional or recurrent" in told
+
+
 @pytest.mark.slow
 def test_inspect_tells_how_much_has_a_pitch(hisses: Path, recordings: Path, capsys) -> None:
     told = []

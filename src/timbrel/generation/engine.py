@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from timbrel.contracts import Decoded, Latent, joined
+from timbrel.contracts import Decoded, DecoderState, Latent, joined
 from timbrel.dsp.phase import elapsed_periods
 from timbrel.errors import UserError
 from timbrel.generation.source import LatentSource
@@ -60,19 +59,15 @@ class _Place:
 
     first_frame: int = 0
     first_cycle: float = 0.0
-    phases: Tensor | None = None
+    known: DecoderState = field(default_factory=DecoderState)
     """Of the frames that have been decoded before, on the model's device."""
 
-    def after(self, frames: int, latent: Latent, phases: Tensor | None, frame_s: float) -> "_Place":
-        """The place `frames` further on in `latent`, which was decoded here with these `phases`."""
+    def after(self, frames: int, latent: Latent, known: DecoderState, frame_s: float) -> "_Place":
+        """The place `frames` further on in `latent`, of which this state is `known` here."""
         f0_hz, cycle = latent.conditions.f0_hz, self.first_cycle
         if f0_hz is not None:
             cycle += float(elapsed_periods(f0_hz[:, : frames + 1], frame_s)[0, frames])
-        return _Place(
-            self.first_frame + frames,
-            cycle % 1.0,
-            None if phases is None else phases[:, frames:],
-        )
+        return _Place(self.first_frame + frames, cycle % 1.0, known.cut(frames))
 
 
 @torch.inference_mode()
@@ -84,7 +79,7 @@ def _decode(model: Autoencoder, latent: Latent, place: _Place) -> Decoded:
         first_cycle=torch.tensor([place.first_cycle]),
     )
     placed = replace(latent, conditions=conditions).map(lambda x: x.to(device))
-    return model.decode_on(placed, place.phases)
+    return model.decode_on(placed, place.known)
 
 
 def _block(decoded: Decoded, start: int, stop: int | None = None) -> AudioBlock:
@@ -102,9 +97,9 @@ def decode_stream(
     """What `model.decode` gives for the joined blocks, in blocks of `block_frames`.
 
     Every block is decoded with `decoder_context_frames` of its neighbours on each side and those
-    are cut off again, so that the result is the whole decoding's up to rounding. Another first
-    frame gives the same sound with other noise, another first cycle (`contracts.Conditions`) the
-    same with harmonics of other phases.
+    are cut off again, and goes on from the state of those ahead of it, so that the result is the
+    whole decoding's up to rounding. Another first frame gives the same sound with other noise,
+    another first cycle (`contracts.Conditions`) the same with harmonics of other phases.
     """
     context, hop = model.decoder_context_frames, model.hop_samples
     frame_s = hop / model.sample_rate_hz
@@ -118,8 +113,7 @@ def decode_stream(
             decoded = _decode(model, held.cut(0, played + context), place)
             yield _block(decoded, before * hop, played * hop)
             drop = max(0, played - context)
-            phases = None if decoded.phases is None else decoded.phases[:, :played]
-            place = place.after(drop, held, phases, frame_s)
+            place = place.after(drop, held, decoded.state.cut(0, played), frame_s)
             held = held.cut(drop)
             before = played - drop
     if held is not None and held.n_frames > before:

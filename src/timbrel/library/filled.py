@@ -35,8 +35,8 @@ def filled(
     """`played` with `settings.span`, in seconds, drawn to fit the rest; `n_samples` cuts it.
 
     `sound` is the code of the same sound with silence behind it. Where the span reaches beyond the
-    end, the sound goes on to where the span ends. Decoded phases go on from frame to frame, so
-    that what follows the span would have others: the audio ahead of the span and behind it is that
+    end, the sound goes on to where the span ends. A decoder's state goes on from frame to frame, so
+    that what follows the span would have another: the audio ahead of the span and behind it is that
     of `played`, cross-faded within the decoder's context.
 
     Raises UserError where the span begins behind the sound's end, or the sound is longer than twice

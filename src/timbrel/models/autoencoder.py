@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from timbrel.contracts import TRACKS, Conditions, Decoded, Latent, Posterior
+from timbrel.contracts import TRACKS, Conditions, Decoded, DecoderState, Latent, Posterior
 from timbrel.dsp.mid_side import mid_side
 
 
@@ -39,13 +39,13 @@ class Decoder(Protocol):
 
 @runtime_checkable
 class ContinuingDecoder(Protocol):
-    """A decoder whose phases go on from frame to frame, further than its context reaches.
+    """A decoder whose state goes on from frame to frame, further than its context reaches.
 
-    Given the phases of the first frames (complex, `(batch, known frame, bin)`), it goes on from the
-    last of them, and returns those of all frames: so a stream is the whole sound.
+    Given the state of the first frames, it goes on from the last of them, and returns that of all
+    frames: so a stream is the whole sound. Its context is one frame at least.
     """
 
-    def decode_on(self, latent: Latent, phases: Tensor | None, /) -> Decoded: ...
+    def decode_on(self, latent: Latent, known: DecoderState, /) -> Decoded: ...
 
 
 class Autoencoder(nn.Module):
@@ -55,7 +55,8 @@ class Autoencoder(nn.Module):
     derived from it. Encoder, posterior and decoder are any modules that meet the protocols above.
 
     `encoder_context_frames` and `decoder_context_frames` tell how far, on each side, a frame
-    depends on its neighbours; `receptive_field_samples` is the whole chain's.
+    depends on its neighbours, but for what `contracts.DecoderState` carries on;
+    `receptive_field_samples` is the whole chain's.
     """
 
     def __init__(
@@ -140,8 +141,8 @@ class Autoencoder(nn.Module):
         self._check(latent.conditions)
         return mid_side(self.decoder(latent))
 
-    def decode_on(self, latent: Latent, phases: Tensor | None) -> Decoded:
-        """`decode`, with the phases of the first frames where these have been decoded before.
+    def decode_on(self, latent: Latent, known: DecoderState) -> Decoded:
+        """`decode`, with the state of the first frames where these have been decoded before.
 
         Raises:
             ValueError: as `decode`.
@@ -149,7 +150,7 @@ class Autoencoder(nn.Module):
         if not isinstance(self.decoder, ContinuingDecoder):
             return Decoded(self.decode(latent))
         self._check(latent.conditions)
-        decoded = self.decoder.decode_on(latent, phases)
+        decoded = self.decoder.decode_on(latent, known)
         return replace(decoded, audio=mid_side(decoded.audio))
 
     def own_terms(self) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from timbrel.contracts import Decoded, Latent
+from timbrel.contracts import Decoded, DecoderState, Latent
 from timbrel.dsp.additive import audible, cycles_at_middles, dispersed, oscillators, stretched
 from timbrel.dsp.stft import hann
 from timbrel.models.blocks import FrameStack
@@ -15,6 +15,7 @@ from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, whisper
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.linear import Linear
 from timbrel.models.noise import BandNoise
+from timbrel.models.recurrent import RecurrentStack
 from timbrel.models.room import Room
 from timbrel.models.seen import code_and_tracks
 
@@ -22,10 +23,12 @@ _FOLLOWED = 0.5
 _NEPERS_PER_DB = math.log(10) / 20
 _LOWEST_HZ = 20.0
 _STIFFNESS_START = math.log(0.01)
+STACKS = ("convolutional", "recurrent")
+"""What `stack` may be: what the network that sees the frames consists of."""
 
 
 class DdspDecoder(nn.Module):
-    """Residual blocks at frame rate, then a bank of oscillators, filtered noise and a room.
+    """A stack of blocks at frame rate, then a bank of oscillators, filtered noise and a room.
 
     - partials: sinusoids at n f0 (`dsp.additive`) with a learned amplitude each, times the
       confidence in f0. With `inharmonicity`, the greatest B of a stiff string, they lie at
@@ -38,16 +41,16 @@ class DdspDecoder(nn.Module):
     Outside training the sound is brought to the K-weighted level of the track `loudness_db`.
 
     Engel et al. 2020, "DDSP: Differentiable Digital Signal Processing". Differs: amplitudes are
-    levels of their own and not shares of one amplitude; convolutions instead of a GRU, so that a
-    stream and a whole sound are the same; the code is the posterior's, frame by frame; phases of
-    partials are dispersed. It has no part for what is no harmonic of one f0, so it is for
-    monophonic sounds; `HarmonicDecoder` has one.
+    levels of their own and not shares of one amplitude; the stack is convolutional, or recurrent
+    where `stack` says so (`RecurrentStack`, which has no use for `kernel_frames`); the code is the
+    posterior's, frame by frame; phases of partials are dispersed. It has no part for what is no
+    harmonic of one f0, so it is for monophonic sounds; `HarmonicDecoder` has one.
 
     `least_voiced` is how much of what sounds in the recordings must have a clear pitch for a
     training to begin (`voiced_share`).
 
-    Phases go on from block to block (`decode_on`); a room must be heard anew in every block, so
-    its length is part of `context_frames`.
+    Phases and a GRU's state go on from block to block (`decode_on`); a room must be heard anew in
+    every block, so its length is part of `context_frames`.
     """
 
     balances = True
@@ -73,6 +76,7 @@ class DdspDecoder(nn.Module):
         brightness: bool = False,
         least_voiced: float = 0.0,
         dropout: float = 0.0,
+        stack: str = "convolutional",
     ) -> None:
         super().__init__()
         self.conditions: tuple[str, ...] = ("f0_hz", "confidence", "loudness_db")
@@ -87,6 +91,8 @@ class DdspDecoder(nn.Module):
         ):
             if not low <= value <= high:
                 raise ValueError(f"decoder.{name}={value}: from {low} to {high}")
+        if stack not in STACKS:
+            raise ValueError(f"decoder.stack={stack}: {' or '.join(STACKS)}")
         self.least_voiced = least_voiced
         self.channels = channels
         self.sample_rate_hz = sample_rate_hz
@@ -94,13 +100,19 @@ class DdspDecoder(nn.Module):
         self.partials = partials
         self.inharmonicity = inharmonicity
         self.project = Linear(latent_dim + clip_dim + len(self.conditions), width)
-        self.stack = FrameStack(
-            width=width,
-            blocks=blocks,
-            kernel_frames=kernel_frames,
-            expansion=expansion,
-            dropout=dropout,
-        )
+        self.stack: FrameStack | RecurrentStack
+        if stack == "recurrent":
+            self.stack = RecurrentStack(
+                width=width, blocks=blocks, expansion=expansion, dropout=dropout
+            )
+        else:
+            self.stack = FrameStack(
+                width=width,
+                blocks=blocks,
+                kernel_frames=kernel_frames,
+                expansion=expansion,
+                dropout=dropout,
+            )
         self.amplitude = whisper(width, channels * partials)
         self.noise = whisper(width, channels * noise_bands)
         self.followed = nn.ParameterList(
@@ -135,16 +147,16 @@ class DdspDecoder(nn.Module):
         return {"room_tail": tail}
 
     def forward(self, latent: Latent) -> Float[Tensor, "batch channel time"]:
-        return self.decode_on(latent, None).audio
+        return self.decode_on(latent, DecoderState()).audio
 
-    def decode_on(self, latent: Latent, phases: Tensor | None) -> Decoded:
-        """Audio and the partials' phases; `phases` are those of the first frames, if known."""
+    def decode_on(self, latent: Latent, known: DecoderState) -> Decoded:
+        """Audio, the partials' phases and the stack's state; `known` has the first frames' own."""
         given = latent.conditions
         assert given.f0_hz is not None  # the autoencoder has checked them
         assert given.confidence is not None
         assert given.loudness_db is not None
         seen = code_and_tracks(latent, self.conditions, lowest_hz=_LOWEST_HZ)
-        features = self.stack(self.project(seen))
+        features, hidden = self._features(self.project(seen), known)
         with torch.autocast(features.device.type, enabled=False):  # sines and FFTs want fp32
             partials, bands = self._levels(features, latent)
             noise = self.white.bins(bands)
@@ -155,7 +167,7 @@ class DdspDecoder(nn.Module):
             amplitude = level(partials) * gain[:, None]
             if given.centroid_hz is not None and "centroid_hz" in self.conditions:
                 amplitude, noise = self._tilted(amplitude, hz, noise, given.centroid_hz)
-            cycles = self._cycles(hz, given.first_cycle, phases)
+            cycles = self._cycles(hz, given.first_cycle, known.phases)
             tone = oscillators(
                 hz,
                 amplitude,
@@ -169,7 +181,17 @@ class DdspDecoder(nn.Module):
             if not self.training:
                 audio = audio * self.level_correction.gain(audio, given.loudness_db)
             angle = 2 * math.pi * cycles.detach()
-            return Decoded(audio, torch.polar(torch.ones_like(angle), angle))
+            phases = torch.polar(torch.ones_like(angle), angle)
+            return Decoded(audio, DecoderState(phases, hidden))
+
+    def _features(
+        self, projected: Float[Tensor, "batch frame width"], known: DecoderState
+    ) -> tuple[Tensor, Tensor | None]:
+        """What the heads see, and the stack's state of every frame where it has one."""
+        if not isinstance(self.stack, RecurrentStack):
+            return self.stack(projected), None
+        features, hidden = self.stack(projected, known.hidden)
+        return features, hidden.detach()
 
     def _levels(
         self, features: Tensor, latent: Latent

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from timbrel.contracts import Conditions, Decoded, Latent
+from timbrel.contracts import Conditions, Decoded, DecoderState, Latent
 from timbrel.dsp.oscillators import TUNED_HZ, carried_on, sinusoids
 from timbrel.dsp.stft import hann, istft, power, stft
 from timbrel.models.blocks import FrameStack
@@ -135,10 +135,10 @@ class HarmonicDecoder(nn.Module):
         self.context_frames = self.stack.context_frames + math.ceil(window_samples / hop_samples)
 
     def forward(self, latent: Latent) -> Float[Tensor, "batch channel time"]:
-        return self.decode_on(latent, None).audio
+        return self.decode_on(latent, DecoderState()).audio
 
-    def decode_on(self, latent: Latent, phases: Tensor | None) -> Decoded:
-        """Audio and the free part's phases; `phases` are those of the first frames, if known."""
+    def decode_on(self, latent: Latent, known: DecoderState) -> Decoded:
+        """Audio and the free part's phases; `known` has those of the first frames, if any."""
         given = latent.conditions
         assert given.f0_hz is not None  # the autoencoder has checked them
         assert given.loudness_db is not None
@@ -149,7 +149,7 @@ class HarmonicDecoder(nn.Module):
             tone = stft(tone, self.window, self.hop_samples).transpose(1, 2)
             white = torch.view_as_complex(self.white(n_frames, given.first_frame))
             decode = self._at_once if self.training or not features.is_cpu else self._in_blocks
-            spectrum, phases = decode(features, tone, white, given, phases)
+            spectrum, phases = decode(features, tone, white, given, known.phases)
             spectrum = spectrum.unflatten(2, (self.channels, self.bins))
             spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
@@ -157,7 +157,7 @@ class HarmonicDecoder(nn.Module):
             audio = audio.view(n_batch, self.channels, -1) * course
             if not self.training:
                 audio = audio * self.level_correction.gain(audio, given.loudness_db)
-        return Decoded(audio, phases.detach())
+        return Decoded(audio, DecoderState(phases.detach()))
 
     def _in_blocks(
         self, features: Tensor, tone: Tensor, white: Tensor, given: Conditions, known: Tensor | None
