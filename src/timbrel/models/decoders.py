@@ -103,5 +103,9 @@ def level(log_magnitude: Tensor) -> Tensor:
 
 
 def single(x: Tensor) -> Tensor:
-    """At least single precision: what autocast makes is too coarse for sines and FFTs."""
+    """At least single precision: what autocast makes is too coarse for sines and FFTs.
+
+    >>> [single(torch.ones(1, dtype=t)).dtype for t in (torch.bfloat16, torch.float64)]
+    [torch.float32, torch.float64]
+    """
     return x if x.dtype == torch.float64 else x.float()
