@@ -44,7 +44,7 @@ def test_an_experiment_that_chooses_it_and_a_file_of_ones_own(
     assert weights("architecture=mine")["level"] == 0.25
 
 
-@pytest.mark.parametrize("architecture", ["ddsp", "ddsp_small"])
+@pytest.mark.parametrize("architecture", ["ddsp", "ddsp_small", "ddsp_hybrid"])
 def test_a_decoder_with_phases_of_its_own_has_no_waveform(architecture: str) -> None:
     found = weights(f"architecture={architecture}")
     assert (found["waveform"], found["brightness"], found["room_tail"]) == (0.0, 0.5, 1.0)

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from models.presets import ARCHITECTURES, Blocks, Point, Unblock, build, tracks, transparent
 from timbrel.contracts import Latent
+from timbrel.models import free_sinusoids
 from timbrel.models.autoencoder import Autoencoder, _check_part
 from timbrel.models.blocks import FrameStack
-from timbrel.models.harmonic import HarmonicDecoder
 
 
 def _noise(*shape: int, seed: int = 0) -> Tensor:
@@ -99,9 +99,15 @@ def _assert_reach(changed: list[int], reach: int, swallowed: int = 1) -> None:
     assert set(range(-least, least + 1)) <= set(changed) <= set(range(-reach, reach + 1))
 
 
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Free sinusoids begin in every frame, or their phases would go on to the end of the sound."""
+    monkeypatch.setattr(free_sinusoids, "_ONSET_NEPERS", -math.inf)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_encoders_reach_is_what_it_says(architecture: str) -> None:
-    model = _finite(_loud(build(architecture)))
+    model = _loud(build(architecture))
     reach, hop = model.encoder_context_frames, model.hop_samples
     at = reach + 3
     audio = _noise(1, 1, (2 * at + 1) * hop)
@@ -112,16 +118,10 @@ def test_the_encoders_reach_is_what_it_says(architecture: str) -> None:
     _assert_reach(_changed_frames(one, two, at), reach)
 
 
-def _finite(model: Autoencoder) -> Autoencoder:
-    """Without a free part where f0 is certain: its phases go on to the end of the sound."""
-    if isinstance(model.decoder, HarmonicDecoder):
-        model.decoder.free_where_voiced = 0.0
-    return model
-
-
+@pytest.mark.usefixtures("restless")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_decoders_reach_is_what_it_says(architecture: str) -> None:
-    model = _finite(_loud(build(architecture)))
+    model = _loud(build(architecture))
     reach, hop = model.decoder_context_frames, model.hop_samples
     at = reach + 3
     frames = _noise(1, model.latent_dim, 2 * at + 1)
@@ -136,9 +136,10 @@ def test_the_decoders_reach_is_what_it_says(architecture: str) -> None:
     _assert_reach(changed, reach, swallowed=2 if model.conditions else 1)
 
 
+@pytest.mark.usefixtures("restless")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_receptive_field_covers_the_chain(architecture: str) -> None:
-    model = _finite(_loud(build(architecture)))
+    model = _loud(build(architecture))
     reach = model.encoder_context_frames + model.decoder_context_frames
     hop = model.hop_samples
     assert model.receptive_field_samples == (2 * reach + 1) * hop

@@ -174,7 +174,7 @@ def test_noise_has_the_levels_of_its_bands() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["ddsp", "ddsp_small"])
+@pytest.mark.parametrize("name", ["ddsp", "ddsp_small", "ddsp_hybrid"])
 def test_the_code_with_its_tracks_is_small(name: str) -> None:
     assert build(name).latent_values_per_second <= 3000
 
@@ -190,12 +190,14 @@ def test_a_room_has_a_loss_of_its_own_that_shortens_it() -> None:
 
 
 def test_every_setting_learns() -> None:
-    model = build("ddsp", decoder={"inharmonicity": 0.001, "room_s": 0.05}, **SMALL)
+    settings = {"inharmonicity": 0.001, "room_s": 0.05, "transients": 4, "free_where_voiced": 0.2}
+    model = build("ddsp", decoder=settings, **SMALL)
     audio = 0.1 * torch.randn(1, 1, 8192, generator=torch.Generator().manual_seed(0))
     latent = model.encode(audio, tracks(model, 1, 8192)).mean
     model.decode(latent).square().sum().backward()
     decoder = dict(model.decoder.named_parameters())
-    assert {"stiffness.weight", "room.taps", "room.log_decay"} <= decoder.keys()
+    wanted = {"stiffness.weight", "room.taps", "room.log_decay", "transients.steps.weight"}
+    assert wanted | {"free.followed", "free.deviation.bias"} <= decoder.keys()
     assert all((parameter.grad != 0).any() for parameter in decoder.values())
 
 
@@ -206,6 +208,8 @@ def test_every_setting_learns() -> None:
         ("noise_bands", 1),
         ("inharmonicity", 0.1),
         ("room_s", 3.0),
+        ("transients", 513),
+        ("free_where_voiced", 1.5),
         ("least_voiced", 2),
     ],
 )

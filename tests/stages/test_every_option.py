@@ -16,6 +16,7 @@ NEEDED = {
     "augmentation=counterfactual": "architecture=harmonic_small",
     "architecture=ddsp": "architecture.decoder.least_voiced=0",
     "architecture=ddsp_small": "architecture.decoder.least_voiced=0",
+    "architecture=ddsp_hybrid": "architecture.decoder.least_voiced=0",
 }
 OWN_KEYS = {"architecture": "architecture.", "loss": "loss.", "trainer": "trainer."}
 

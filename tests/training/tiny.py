@@ -31,6 +31,10 @@ TINY: dict[str, dict[str, Any]] = {
         "encoder": {"width": 16, "window_samples": 512, "hop_samples": 128, "blocks": 1},
         "decoder": {"blocks": 1, "partials": 8, "noise_bands": 8},
     },
+    "ddsp_hybrid": {
+        "encoder": {"width": 16, "window_samples": 512, "hop_samples": 128, "blocks": 1},
+        "decoder": {"blocks": 1, "partials": 8, "noise_bands": 8, "transients": 4},
+    },
     "rave": {
         "encoder": {"bands": 4, "strides": [4, 2], "widths": [8, 8, 8], "width": 16,
                     "dilations": [[1], [1], [1]]},
@@ -39,7 +43,7 @@ TINY: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 RECONSTRUCTION = {"stft_relative": 1.0, "stft_log": 1.0, "waveform": 0.5, "level": 1.0}
 FAMILIES = sorted({name.removesuffix("_small") for name in ARCHITECTURES})
-HOPS = {"spectral": 128, "harmonic": 128, "ddsp": 128, "rave": 32}
+HOPS = {"spectral": 128, "harmonic": 128, "ddsp": 128, "ddsp_hybrid": 128, "rave": 32}
 N, TIME = 3, 2048
 
 

@@ -1,23 +1,26 @@
-"""A decoder whose every part has a name: partials of a tone, bands of noise, a room."""
+"""A decoder whose every part has a name: partials of a tone, bands of noise, bursts, a room."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from timbrel.contracts import Decoded, DecoderState, Latent
+from timbrel.contracts import Conditions, Decoded, DecoderState, Latent
 from timbrel.dsp.additive import audible, cycles_at_middles, dispersed, oscillators, stretched
 from timbrel.dsp.stft import hann
 from timbrel.models.blocks import FrameStack
 from timbrel.models.brightness_correction import tilted
-from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, whisper
+from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, single, whisper
+from timbrel.models.free_sinusoids import FreePart
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.linear import Linear
 from timbrel.models.noise import BandNoise
 from timbrel.models.recurrent import RecurrentStack
 from timbrel.models.room import Room
 from timbrel.models.seen import code_and_tracks
+from timbrel.models.transients import REACH_FRAMES, Bursts, Transients
 
 _FOLLOWED = 0.5
 _NEPERS_PER_DB = math.log(10) / 20
@@ -34,6 +37,9 @@ class DdspDecoder(nn.Module):
       confidence in f0. With `inharmonicity`, the greatest B of a stiff string, they lie at
       n f0 sqrt(1 + B n^2) with a learned B per frame;
     - noise with a learned level per band (`BandNoise`);
+    - with `transients`, so many gains per frame of a second noise (`Transients`);
+    - with `free_where_voiced`, a sinusoid near every bin for what is no harmonic of f0, and of it
+      this share where f0 is certain (`FreePart`);
     - with `room_s`, a learned response of that length, in which both sound (`Room`).
 
     All levels follow the level track by a learned share, which begins at one half. With
@@ -43,8 +49,8 @@ class DdspDecoder(nn.Module):
     Engel et al. 2020, "DDSP: Differentiable Digital Signal Processing". Differs: amplitudes are
     levels of their own and not shares of one amplitude; the stack is convolutional, or recurrent
     where `stack` says so (`RecurrentStack`, which has no use for `kernel_frames`); the code is the
-    posterior's, frame by frame; phases of partials are dispersed. It has no part for what is no
-    harmonic of one f0, so it is for monophonic sounds; `HarmonicDecoder` has one.
+    posterior's, frame by frame; phases of partials are dispersed. Without `free_where_voiced` it
+    has no part for what is no harmonic of one f0, so it is for monophonic sounds.
 
     `least_voiced` is how much of what sounds in the recordings must have a clear pitch for a
     training to begin (`voiced_share`).
@@ -73,6 +79,8 @@ class DdspDecoder(nn.Module):
         noise_bands: int,
         inharmonicity: float = 0.0,
         room_s: float = 0.0,
+        transients: int = 0,
+        free_where_voiced: float | None = None,
         brightness: bool = False,
         least_voiced: float = 0.0,
         dropout: float = 0.0,
@@ -87,6 +95,8 @@ class DdspDecoder(nn.Module):
             ("noise_bands", noise_bands, 2, hop_samples),
             ("inharmonicity", inharmonicity, 0.0, 0.02),
             ("room_s", room_s, 0.0, 2.0),
+            ("transients", transients, 0, hop_samples),
+            ("free_where_voiced", free_where_voiced or 0.0, 0.0, 1.0),
             ("least_voiced", least_voiced, 0.0, 1.0),
         ):
             if not low <= value <= high:
@@ -128,6 +138,25 @@ class DdspDecoder(nn.Module):
             hop_samples=hop_samples,
             period_frames=NOISE_PERIOD_FRAMES,
         )
+        self.transients = None
+        if transients:
+            self.transients = Transients(
+                width,
+                channels=channels,
+                steps=transients,
+                sample_rate_hz=sample_rate_hz,
+                hop_samples=hop_samples,
+            )
+        self.free = None
+        if free_where_voiced is not None:
+            self.free = FreePart(
+                width,
+                channels=channels,
+                sample_rate_hz=sample_rate_hz,
+                window_samples=window_samples,
+                hop_samples=hop_samples,
+                where_voiced=free_where_voiced,
+            )
         room_samples = round(room_s * sample_rate_hz)
         self.room = Room(channels=channels, length_samples=room_samples) if room_samples else None
         self.level_correction = LevelCorrection(
@@ -136,10 +165,15 @@ class DdspDecoder(nn.Module):
             window=hann(window_samples),
             hop_samples=hop_samples,
         )
-        # One frame for what sounds between middles of frames and fades with its neighbours; the
-        # gain takes a window around each middle.
-        reach_frames = 1 + math.ceil((window_samples / 2 + room_samples) / hop_samples)
-        self.context_frames = self.stack.context_frames + reach_frames
+        # What sounds between middles of frames is of both, a free part as long as its window; the
+        # gain takes a window around each middle, and between two of them both gains.
+        made_samples = hop_samples if self.free is None else window_samples // 2
+        heard_samples = made_samples + window_samples // 2 + room_samples
+        reach_frames = math.ceil(heard_samples / hop_samples)
+        seen_frames = self.stack.context_frames
+        if self.transients is not None:
+            seen_frames = max(seen_frames, REACH_FRAMES)
+        self.context_frames = seen_frames + reach_frames
 
     def own_terms(self) -> dict[str, Tensor]:
         """Losses of its weights alone: the room's tail, 0 without one."""
@@ -150,7 +184,10 @@ class DdspDecoder(nn.Module):
         return self.decode_on(latent, DecoderState()).audio
 
     def decode_on(self, latent: Latent, known: DecoderState) -> Decoded:
-        """Audio, the partials' phases and the stack's state; `known` has the first frames' own."""
+        """Audio and what goes on from it; `known` is that of the first frames.
+
+        Phases are those of the partials, then of the free sinusoids.
+        """
         given = latent.conditions
         assert given.f0_hz is not None  # the autoencoder has checked them
         assert given.confidence is not None
@@ -158,30 +195,23 @@ class DdspDecoder(nn.Module):
         seen = code_and_tracks(latent, self.conditions, lowest_hz=_LOWEST_HZ)
         features, hidden = self._features(self.project(seen), known)
         with torch.autocast(features.device.type, enabled=False):  # sines and FFTs want fp32
-            partials, bands = self._levels(features, latent)
-            noise = self.white.bins(bands)
+            of_partials, of_free = self._split(known.phases)
             hz = stretched(
-                given.f0_hz.float().clamp_min(_LOWEST_HZ), self.partials, self._stiffness(features)
+                single(given.f0_hz).clamp_min(_LOWEST_HZ), self.partials, self._stiffness(features)
             )
-            gain = audible(hz, self.sample_rate_hz) * given.confidence[..., None]
-            amplitude = level(partials) * gain[:, None]
+            cycles = self._cycles(hz, given.first_cycle, of_partials)
+            parts, free_phases = self._parts(features, hz, given, of_free)
             if given.centroid_hz is not None and "centroid_hz" in self.conditions:
-                amplitude, noise = self._tilted(amplitude, hz, noise, given.centroid_hz)
-            cycles = self._cycles(hz, given.first_cycle, known.phases)
-            tone = oscillators(
-                hz,
-                amplitude,
-                cycles,
-                sample_rate_hz=self.sample_rate_hz,
-                hop_samples=self.hop_samples,
-            )
-            audio = tone + self.white(noise, given.first_frame)
+                parts = self._tilted(parts, hz, given.centroid_hz)
+            audio = self._sum(parts, hz, cycles, given)
             if self.room is not None:
                 audio = self.room(audio)
             if not self.training:
                 audio = audio * self.level_correction.gain(audio, given.loudness_db)
             angle = 2 * math.pi * cycles.detach()
             phases = torch.polar(torch.ones_like(angle), angle)
+            if free_phases is not None:
+                phases = torch.cat([phases, free_phases.detach()], dim=2)
             return Decoded(audio, DecoderState(phases, hidden))
 
     def _features(
@@ -193,46 +223,92 @@ class DdspDecoder(nn.Module):
         features, hidden = self.stack(projected, known.hidden)
         return features, hidden.detach()
 
-    def _levels(
-        self, features: Tensor, latent: Latent
-    ) -> list[Float[Tensor, "batch channel frame value"]]:
-        """Log levels of partials and of bands; `balance_db` moves one against the other."""
-        given = latent.conditions
+    def _split(self, phases: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Known phases of the partials, and those of the free sinusoids."""
+        if phases is None:
+            return None, None
+        return phases[..., : self.partials], phases[..., self.partials :]
+
+    def _parts(
+        self, features: Tensor, hz: Tensor, given: Conditions, known: Tensor | None
+    ) -> tuple["_Parts", Tensor | None]:
+        """All parts as they are learned, and the phases of the free one.
+
+        `balance_db` moves noise and bursts against the others.
+        """
+        assert given.confidence is not None
         assert given.loudness_db is not None
         nepers = _NEPERS_PER_DB * given.loudness_db.clamp_min(SILENT_DB)[..., None]
-        heads = (self.amplitude, self.noise)
-        levels = [
-            head(features).float() + share * nepers
-            for head, share in zip(heads, self.followed, strict=True)
-        ]
+        more = torch.zeros_like(nepers)
         if given.balance_db is not None:
-            half = _NEPERS_PER_DB / 2 * given.balance_db[..., None]
-            levels = [levels[0] + half, levels[1] - half]
-        return [x.unflatten(2, (self.channels, -1)).transpose(1, 2) for x in levels]
+            more = _NEPERS_PER_DB / 2 * given.balance_db[..., None]
+        heads = ((self.amplitude, more), (self.noise, -more))
+        partials, bands = (
+            (single(head(features)) + share * nepers + lift)
+            .unflatten(2, (self.channels, -1))
+            .transpose(1, 2)
+            for (head, lift), share in zip(heads, self.followed, strict=True)
+        )
+        gain = audible(hz, self.sample_rate_hz) * given.confidence[..., None]
+        bursts, free, phases = None, None, None
+        if self.transients is not None:
+            bursts = self.transients.bursts(features, nepers, -more, given.loudness_db)
+        if self.free is not None:
+            free, phases = self.free(features, nepers, more, given, known)
+        amplitude = level(partials) * gain[:, None]
+        return _Parts(amplitude, self.white.bins(bands), bursts, free), phases
 
     def _tilted(
         self,
-        amplitude: Float[Tensor, "batch channel frame partial"],
+        parts: "_Parts",
         hz: Float[Tensor, "batch frame partial"],
-        log_noise: Float[Tensor, "batch channel frame bin"],
         centroid_hz: Float[Tensor, "batch frame"],
-    ) -> tuple[Tensor, Tensor]:
-        """Amplitudes and log levels of noise, every frame with the centroid of its track."""
-        bins_hz = self.white.bins_hz.expand(*hz.shape[:2], -1)
-        power = [amplitude.square().sum(1) / 2, (2 * log_noise).exp().sum(1) / bins_hz.shape[2]]
+    ) -> "_Parts":
+        """The parts, every frame with the centroid of its track."""
+        of_noise = (2 * parts.noise).exp().sum(1)
+        if parts.bursts is not None:
+            of_noise = of_noise + parts.bursts.power()
+        powers = [parts.amplitude.square().sum(1) / 2, of_noise / of_noise.shape[2]]
+        frequencies = [hz, self.white.bins_hz.expand(*hz.shape[:2], -1)]
+        if self.free is not None and parts.free is not None:
+            powers.append(self.free.mean_square(parts.free))
+            frequencies.append(self.free.bins_hz.expand(*hz.shape[:2], -1))
         factor = tilted(
-            torch.cat(power, dim=2),
-            torch.cat([hz, bins_hz], dim=2).clamp_min(_LOWEST_HZ),
+            torch.cat(powers, dim=2),
+            torch.cat(frequencies, dim=2).clamp_min(_LOWEST_HZ),
             centroid_hz,
         )
-        of_partials, of_bins = factor[:, None].split([self.partials, bins_hz.shape[2]], dim=3)
-        return amplitude * of_partials, log_noise + of_bins.log()
+        by_partial, by_bin, *by_free = factor.split([x.shape[2] for x in powers], dim=2)
+        return _Parts(
+            parts.amplitude * by_partial[:, None],
+            parts.noise + by_bin[:, None].log(),
+            None if parts.bursts is None else parts.bursts.times(by_bin),
+            None if parts.free is None else parts.free * by_free[0][:, :, None],
+        )
+
+    def _sum(
+        self, parts: "_Parts", hz: Tensor, cycles: Tensor, given: Conditions
+    ) -> Float[Tensor, "batch channel time"]:
+        """The sound of all parts."""
+        tone = oscillators(
+            hz,
+            parts.amplitude,
+            cycles,
+            sample_rate_hz=self.sample_rate_hz,
+            hop_samples=self.hop_samples,
+        )
+        audio = tone + self.white(parts.noise, given.first_frame)
+        if self.transients is not None and parts.bursts is not None:
+            audio = audio + self.transients(parts.bursts, given.first_frame)
+        if self.free is not None and parts.free is not None:
+            audio = audio + self.free.audio(parts.free)
+        return audio
 
     def _stiffness(self, features: Tensor) -> Float[Tensor, "batch frame"] | None:
         """B of every frame, below `inharmonicity`; None where partials are harmonics."""
         if not self.inharmonicity:
             return None
-        return self.inharmonicity * torch.sigmoid(self.stiffness(features).float()).squeeze(2)
+        return self.inharmonicity * torch.sigmoid(single(self.stiffness(features))).squeeze(2)
 
     def _cycles(
         self,
@@ -252,3 +328,14 @@ class DdspDecoder(nn.Module):
             number = torch.arange(1, self.partials + 1, dtype=torch.float64)
             first = first + number * first_cycle.cpu().double()[:, None]
         return cycles_at_middles(hz, first, frame_s=frame_s)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What is heard together, before it is sound."""
+
+    amplitude: Float[Tensor, "batch channel frame partial"]
+    noise: Float[Tensor, "batch channel frame bin"]
+    """Log levels."""
+    bursts: Bursts | None
+    free: Complex[Tensor, "batch frame channel freebin"] | None

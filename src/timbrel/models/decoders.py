@@ -93,10 +93,19 @@ def whisper(width: int, values: int) -> Linear:
 
 def direction(pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Real and imaginary parts of points in the plane, and the factors that give them length 1."""
-    real, imaginary = pairs.float().chunk(2, dim=-1)
+    real, imaginary = single(pairs).chunk(2, dim=-1)
     return real, imaginary, (real.square() + imaginary.square() + _TINY).rsqrt()
 
 
 def level(log_magnitude: Tensor) -> Tensor:
     """Magnitudes, 1 for a full-scale sine and at most 10."""
-    return torch.exp(log_magnitude.float().clamp_max(_LOG_MAGNITUDE_MAX))
+    return torch.exp(single(log_magnitude).clamp_max(_LOG_MAGNITUDE_MAX))
+
+
+def single(x: Tensor) -> Tensor:
+    """At least single precision: what autocast makes is too coarse for sines and FFTs.
+
+    >>> [single(torch.ones(1, dtype=t)).dtype for t in (torch.bfloat16, torch.float64)]
+    [torch.float32, torch.float64]
+    """
+    return x if x.dtype == torch.float64 else x.float()

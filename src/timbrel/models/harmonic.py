@@ -8,25 +8,23 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from timbrel.contracts import Conditions, Decoded, DecoderState, Latent
-from timbrel.dsp.oscillators import TUNED_HZ, carried_on, sinusoids
 from timbrel.dsp.stft import hann, istft, power, stft
 from timbrel.models.blocks import FrameStack
 from timbrel.models.brightness_correction import BrightnessCorrection, slope
-from timbrel.models.decoders import NOISE_PERIOD_FRAMES, direction, level, whisper
+from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, whisper
 from timbrel.models.envelope import SmoothEnvelope
 from timbrel.models.excitation import Excitation
+from timbrel.models.free_sinusoids import FreeSinusoids
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.linear import Linear
+from timbrel.models.moving import moving
 from timbrel.models.noise import PositionalNoise
 from timbrel.models.noisiness_correction import above_f0, quietened, with_breath
 from timbrel.models.seen import code_and_tracks
 
-_ONSET_NEPERS = math.log(2.0)
-_MOST_DEVIATION_BINS = 0.75
 _FOLLOWED = 0.5
 _BLOCK_FRAMES, _LEAST_BLOCK_FRAMES = 256, 16  # the first: of one channel, in a processor's cache
 _COURSE_STEPS, _COURSE_NEPERS = 8, (-7.0, 3.0)
-_COURSE_DB = (1.5, 4.0)  # how far the level moves in a frame: from here on, and from here in full
 _NEPERS_PER_DB = math.log(10) / 20
 
 
@@ -35,11 +33,8 @@ class HarmonicDecoder(nn.Module):
 
     - harmonic: the spectrum of a flat harmonic tone at f0 (`Excitation`), times a learned envelope
       and the confidence in f0: its pitch is right whatever has been learned;
-    - free: a sinusoid near every bin (`dsp.oscillators`) for strokes, chords, partials of bells and
-      whatever else is no harmonic; where f0 is certain, times `free_where_voiced`. It begins with a
-      learned phase where its magnitude rises by 6 dB, and goes on at a learned frequency (Flanagan
-      & Golden 1966, "phase vocoder"). With a learned phase in every frame whatever is steady comes
-      out on multiples of the frame rate;
+    - free: a sinusoid near every bin (`FreeSinusoids`) for strokes, chords, partials of bells and
+      whatever else is no harmonic; where f0 is certain, times `free_where_voiced`;
     - noise of a learned level (Serra & Smith 1990).
 
     All magnitudes follow the level track by a learned share per bin, which begins at one half.
@@ -65,7 +60,6 @@ class HarmonicDecoder(nn.Module):
     """Whether `tilt_db` tilts its spectrum, ahead of what holds the level and the noisiness."""
 
     window: Float[Tensor, " window"]
-    turn: Complex[Tensor, " bin"]
 
     def __init__(
         self,
@@ -112,13 +106,14 @@ class HarmonicDecoder(nn.Module):
         self.course = Linear(width, channels * _COURSE_STEPS)
         nn.init.zeros_(self.course.weight)
         nn.init.zeros_(self.course.bias)
-        self.tuned_bins = min(self.bins, round(TUNED_HZ / sample_rate_hz * window_samples))
-        self.deviation = Linear(width, channels * self.tuned_bins)
+        self.sinusoids = FreeSinusoids(
+            channels=channels,
+            sample_rate_hz=sample_rate_hz,
+            window_samples=window_samples,
+            hop_samples=hop_samples,
+        )
+        self.deviation = Linear(width, channels * self.sinusoids.tuned_bins)
         self.followed = nn.Parameter(torch.full((3, channels * self.bins), _FOLLOWED))
-        self.bin_advance = 2 * math.pi * hop_samples / window_samples
-        advance = (self.bin_advance * torch.arange(self.bins)).remainder(2 * math.pi)
-        turn = torch.polar(torch.ones_like(advance), advance)
-        self.register_buffer("turn", turn, persistent=False)
         self.level_correction = LevelCorrection(
             channels=channels,
             sample_rate_hz=sample_rate_hz,
@@ -199,7 +194,9 @@ class HarmonicDecoder(nn.Module):
         harmonic, free, noise = self._levels(features, given)
         full_scale = self.window.sum() / 2
         share = full_scale * (1 - (1 - self.free_where_voiced) * sure)
-        free_part, phases = self._free(features, free, share, known)
+        free_part, phases = self.sinusoids(
+            free, self.deviation(features), self.direction(features), share, known
+        )
         tonal = self._in_all_channels(tone) * (level(harmonic) * sure)
         magnitude = full_scale * level(noise)
         if given.balance_db is not None and "hnr_db" in self.conditions:
@@ -267,13 +264,10 @@ class HarmonicDecoder(nn.Module):
         The steps of a frame have a mean logarithm of 0: the level of a frame is not theirs. And
         they are 1 where the level hardly moves: a tone that they shake has sidebands.
         """
-        moves = nn.functional.pad((loudness_db[:, 1:] - loudness_db[:, :-1]).abs(), (2, 2))
-        still, moving = _COURSE_DB
-        gate = ((moves.unfold(1, 4, 1).amax(2) - still) / (moving - still)).clamp(0.0, 1.0)
         n_frames = features.shape[1]
         steps = self.course(features).float().unflatten(2, (self.channels, _COURSE_STEPS))
         steps = (steps - steps.mean(3, keepdim=True)).clamp(*_COURSE_NEPERS)
-        steps = (steps * gate[:, :, None, None]).exp()
+        steps = (steps * moving(loudness_db)[:, :, None, None]).exp()
         steps = steps.transpose(1, 2).flatten(2)
         return nn.functional.interpolate(steps, size=n_frames * self.hop_samples, mode="linear")
 
@@ -297,26 +291,6 @@ class HarmonicDecoder(nn.Module):
         if "hnr_db" in self.conditions:
             half = half.clamp_min(0.0)
         return [levels[0] + half, levels[1] + half, levels[2] - half]
-
-    def _free(
-        self, features: Tensor, log_magnitude: Tensor, share: Tensor, known: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """The spectrum of the free part, a `share` of it, and the phases of its sinusoids."""
-        deviation = _MOST_DEVIATION_BINS * torch.tanh(self.deviation(features).float())
-        deviation = deviation.unflatten(2, (self.channels, self.tuned_bins))
-        rises = log_magnitude.detach().diff(dim=1) > _ONSET_NEPERS
-        begins = nn.functional.pad(rises, (0, 0, 1, 0), value=True).float()
-        goes_on = (1 - begins).unflatten(2, (self.channels, self.bins))
-        low, high = goes_on.split([self.tuned_bins, self.bins - self.tuned_bins], dim=3)
-        turn = torch.polar(low, self.bin_advance * deviation) * self.turn[: self.tuned_bins]
-        turn = torch.cat([turn, high * self.turn[self.tuned_bins :]], dim=3).flatten(2)
-        real, imaginary, to_unit = direction(self.direction(features))
-        to_unit = to_unit * begins
-        phases = carried_on(turn, torch.complex(to_unit * real, to_unit * imaginary), known)
-        amplitude = phases * (level(log_magnitude) * share)
-        amplitude = amplitude.unflatten(2, (self.channels, self.bins))
-        spectrum = sinusoids(amplitude, deviation)
-        return spectrum.flatten(2), phases
 
 
 @dataclass(frozen=True)
