@@ -4,9 +4,11 @@ import math
 import multiprocessing
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
@@ -82,6 +84,37 @@ def test_killed_and_resumed_it_has_exactly_the_trials_asked_for(tmp_path: Path) 
     assert failed.number == lost.number
     assert "worker is gone" in failed.user_attrs["reason"]
     assert [trial.state for trial in tried(study, goals(5))] == ["complete"] * 5
+
+
+@pytest.mark.parametrize("moment", ["ask", "suggest_float", "enqueue_trial"])
+def test_a_worker_killed_at_any_moment_loses_no_values(tmp_path: Path, moment: str) -> None:
+    """A queued trial before it is asked for, before it has drawn, and while it is queued again."""
+
+    def dying() -> None:
+        kind = optuna.Trial if moment == "suggest_float" else optuna.Study
+        setattr(kind, moment, lambda *_, **__: die())
+        work(tmp_path / "j", 3)
+
+    join(tmp_path / "j").enqueue_trial({"x": 0.75})
+    if moment == "enqueue_trial":
+        mortal = FORK.Process(target=work, args=(tmp_path / "j", 3, every(1, die)))
+        mortal.start()
+        mortal.join()
+    worker = FORK.Process(target=dying)
+    worker.start()
+    worker.join()
+    assert worker.exitcode == -signal.SIGKILL
+
+    study = join(tmp_path / "j")
+    later = time.time() + 60
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers.time, "time", lambda: later)  # the unsigned trial is no longer young
+        work(tmp_path / "j", 3)
+    drawn = [trial.params["x"] for trial in complete(study)]
+    assert len(drawn) == len(set(drawn)) == 3
+    assert 0.75 in drawn
+    lost = [t.number for t in study.trials if t.state == TrialState.FAIL]
+    assert lost == ([] if moment == "ask" else [0])
 
 
 def test_what_ends_its_worker_three_times_is_given_up(tmp_path: Path) -> None:
