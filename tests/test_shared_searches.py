@@ -27,7 +27,7 @@ class Crew:
     def __init__(self, folder: Path, place: str, *words: str) -> None:
         self.folder, self.place, self.words = folder, place, words
         self.workers: list[BaseProcess] = []
-        self.lost: dict[int, dict] = {}
+        self.lost: dict[int, float | None] = {}
         self._context = warm_context()
 
     @property
@@ -50,7 +50,7 @@ class Crew:
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         left = [trial for trial in running if _pid(trial) in gone]
         assert len(left) == len(workers)
-        self.lost |= {trial.number: trial.params for trial in left}
+        self.lost |= {trial.number: _rate(trial) for trial in left}
 
     def works(self, worker: BaseProcess, *, trains: bool = False) -> bool:
         """Whether the worker has signed a trial; with `trains`, whether its training has begun."""
@@ -64,6 +64,12 @@ class Crew:
 
 def _pid(trial: FrozenTrial) -> int | None:
     return trial.user_attrs.get(WORKER, {}).get("pid")
+
+
+def _rate(trial: FrozenTrial) -> float | None:
+    """What it was to train with; None where it was killed before anything was drawn."""
+    given = trial.system_attrs.get("fixed_params", {}) | trial.params
+    return given.get("trainer.learning_rate")
 
 
 def wait_for(happened: Callable[[], bool]) -> None:
@@ -88,8 +94,7 @@ def check_whole(crew: Crew, n_trials: int) -> None:
     assert gone == set(crew.lost)
     surplus = [reason for number, reason in reasons.items() if number not in gone]
     assert set(surplus) <= {"one more than asked for"}
-    for params in crew.lost.values():
-        assert params["trainer.learning_rate"] in rates
+    assert {rate for rate in crew.lost.values() if rate is not None} <= set(rates)
     for trial in complete(trials):
         assert (crew.folder / "sweeps" / "s" / str(trial.number) / "run.json").exists()
     page = Page((crew.folder / "sweeps" / "s" / "report.html").read_text())

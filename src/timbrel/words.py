@@ -13,7 +13,7 @@ NOT_KNOWN = "\N{EN DASH}"
 _DURATION = re.compile(
     r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+(?:\.\d+)?)s?)?"
 )
-_PASSWORD_BEFORE_HOST = re.compile(r"(://[^:/@]*:).*@")
+_PASSWORD_BEFORE_HOST = re.compile(r"(://[^:/@\s]*:)\S*@")
 _PASSWORD_BEHIND = re.compile(r"([?&]password=)[^&'\"\s]*")
 
 

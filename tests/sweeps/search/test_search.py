@@ -14,7 +14,8 @@ from optuna.trial import TrialState
 
 from sweeps.search.synthetic import LOSS, RANDOM, every, goals, join, launch, value, work
 from timbrel.errors import UserError
-from timbrel.sweeps.search import workers
+from timbrel.report.page import write_page
+from timbrel.sweeps.search import page, workers
 from timbrel.sweeps.search.goals import constraint
 from timbrel.sweeps.search.note import Ending, TrialNote
 from timbrel.sweeps.search.results import best, front, tried
@@ -198,6 +199,27 @@ def test_a_constraint_keeps_a_trial_from_being_the_best(tmp_path: Path) -> None:
     assert 0 < len(kept) < 8
     assert best(trials, aims.objectives)[0].values[0] == min(kept)
     assert study.best_trial.params["x"] <= 0.6  # Optuna knows of it too
+
+
+def test_the_page_of_a_slow_writer_is_no_older_than_that_of_another(
+    tmp_path: Path, monkeypatch
+) -> None:
+    study = join(tmp_path / "j")
+    search(study, goals(2), launch, lambda line: None)
+    last = study.ask()
+    goals(3).space.drawn(last)
+
+    def slowly(file: Path, html: str) -> None:
+        """The other worker ends its trial, and writes its page first."""
+        if study.trials[2].state == TrialState.RUNNING:
+            last.set_user_attr("numbers", {"validation/loss": 1.0})
+            study.tell(last, 1.0)
+        write_page(file, html)
+
+    monkeypatch.setattr(page, "write_page", slowly)
+    found = page.write_search_page(study, goals(3), tmp_path, "again", [])
+    assert found.complete == 3
+    assert "3 of 3 trials (3 complete)" in (tmp_path / "report.html").read_text()
 
 
 def test_the_same_values_are_trained_once(tmp_path: Path) -> None:
