@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import optuna
 import pytest
 import soundfile
 import yaml
@@ -286,3 +287,62 @@ def test_pitch_of_tones_is_found(checkout: Path, tmp_path: Path) -> None:
     assert row.median_cents < 1.0
     assert pitch.table([row]).endswith(f" | {row.cpu_s_per_audio_s:.3f} |")
     assert "| tones, 3 | yin | 67 % | 67 % | 1 | 0 | 0 |" in pitch.table([row])
+
+
+def test_a_storage_takes_so_many_trials_a_second(checkout: Path) -> None:
+    storages = script(checkout, "storages")
+    (row,) = storages.rows(["journal"], [3], [2], trials=4, repeats=1)
+    assert (row.storage, row.length, row.workers) == ("journal", 3, 2)
+    assert 0.05 < row.trials_per_s < 1000.0
+    assert 0.0 < row.join_s < 60.0
+    assert 1.0 < row.cpu_ms_per_trial < 5000.0
+
+
+def test_steps_saved_by_pruning_and_what_they_cost(checkout: Path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(checkout / "benchmarks"))
+    pruning = script(checkout, "pruning")
+
+    def trial(rate: float, value: float | None, last: int):
+        state = optuna.trial.TrialState.PRUNED if value is None else None
+        space = {"rate": optuna.distributions.FloatDistribution(0, 1)}
+        return optuna.trial.create_trial(
+            state=state or optuna.trial.TrialState.COMPLETE,
+            value=value,
+            params={"rate": rate},
+            distributions=space,
+            intermediate_values={10: 1.0, last: 1.0},
+        )
+
+    without = [trial(0.1, 3.0, 50), trial(0.2, 2.0, 50), trial(0.3, 4.0, 50)]
+    pruned = [trial(0.1, 3.0, 50), trial(0.2, None, 30), trial(0.3, None, 10)]
+    row = pruning.row_of(7, without, pruned, 60)
+    assert (row.steps_without, row.steps_with, row.pruned) == (180, 100, 2)
+    assert (row.best_without, row.best_with) == (2.0, 3.0)
+    assert row.saving == pytest.approx(80 / 180)
+    with pytest.raises(RuntimeError, match="seed 7: the two searches trained other trials"):
+        pruning.row_of(7, without, pruned[:2], 60)
+    mean, low, high = pruning.interval([0.0, 1.0])
+    assert (mean, low, high) == (0.5, 0.0, 1.0)  # a quarter of all draws is each of the ends
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pruning", "workers"])
+def test_benchmarks_of_searches_go_on_where_they_were(
+    name: str, checkout: Path, recordings: Path, tmp_path: Path
+) -> None:
+    brief = [t for t in TINY if not t.startswith(("trainer.max", "trainer.val", "logger=", "dev"))]
+    words = [*brief, "data=folder", f"data.root={recordings}", "logger.every_validations=1"]
+    if name == "pruning":
+        words.append("trainer.learning_rate=tag(log,interval(1e-4,1e-2))")
+        own = ["--seeds", "1", "--steps", "8", "--validations", "2", "--startup", "1"]
+    else:
+        own, words = (
+            ["--workers", "1", "2"],
+            [*words, "trainer.max_time=null", "trainer.max_steps=4"],
+        )
+    command = [sys.executable, checkout / f"benchmarks/{name}.py", "--trials", "2", *own]
+    command += ["--out", tmp_path / "out", *words, "device=cpu"]
+    told = [subprocess.run(command, check=True, capture_output=True).stdout for _ in range(2)]
+    assert told[0] == told[1]
+    found = rows(tmp_path / "out" / f"{name}.csv")
+    assert len(found) == (1 if name == "pruning" else 2)

@@ -178,6 +178,10 @@ def test_conditions_and_fixed_values_of_params(here) -> None:
         ([RATE, "hydra.sweeper.params=3"], "expected KEY: DRAW pairs"),
         ([RATE, "hydra.sweeper.objectives=[validation/loss,validation/loss]"], "there twice"),
         ([RATE, "hydra.sweeper.storage=nosql://x"], "hydra.sweeper.storage=nosql://x: cannot be"),
+        (
+            [RATE, "hydra.sweeper.storage=pg://a:marlin@/x?host=/y"],
+            "=pg://a:***@/x?host=/y: not und",
+        ),
         ([RATE, "hydra.sweeper.sampler._target_=optuna.samplers.Tpe"], "no such class"),
         ([RATE, "+hydra.sweeper.sampler.sead=1"], "hydra.sweeper.sampler: TPESampler: "),
         (

@@ -13,6 +13,8 @@ NOT_KNOWN = "\N{EN DASH}"
 _DURATION = re.compile(
     r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+(?:\.\d+)?)s?)?"
 )
+_PASSWORD_BEFORE_HOST = re.compile(r"(://[^:/@\s]*:)\S*@")
+_PASSWORD_BEHIND = re.compile(r"([?&]password=)[^&'\"\s]*")
 
 
 def printable(name: str) -> str:
@@ -27,6 +29,18 @@ def printable(name: str) -> str:
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
         for c in name
     )
+
+
+def without_password(text: str) -> str:
+    """`text` with the password of a database's address in it, if there is one, written as `***`.
+
+    >>> without_password("hydra.sweeper.storage=postgresql://ann:secret@host/trials")
+    'hydra.sweeper.storage=postgresql://ann:***@host/trials'
+    >>> without_password("postgresql://host/trials?user=ann&password=secret")
+    'postgresql://host/trials?user=ann&password=***'
+    """
+    text = _PASSWORD_BEFORE_HOST.sub(r"\1***@", text)
+    return _PASSWORD_BEHIND.sub(r"\1***", text)
 
 
 def duration(seconds: float | None) -> str:

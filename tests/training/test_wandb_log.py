@@ -334,6 +334,16 @@ def test_names_that_come_of_folders_are_made_to_fit(tmp_path: Path, monkeypatch)
     assert len(row["run_group"]) == 128
 
 
+def test_the_command_line_is_noted_without_a_password(tmp_path: Path, monkeypatch) -> None:
+    storage = "hydra.sweeper.storage=postgresql://ann:{}@host/trials"
+    monkeypatch.setattr(sys, "argv", ["timbrel", storage.format("marlin")])
+    begun(tmp_path).finish()
+    (file,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
+    noted = file.read_bytes()
+    assert storage.format("***").encode() in noted
+    assert b"marlin" not in noted
+
+
 def test_an_identity_cut_short_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "wandb_run_id.txt").touch()
     begun(tmp_path).finish()

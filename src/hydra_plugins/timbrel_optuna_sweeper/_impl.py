@@ -14,7 +14,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from hydra_plugins.timbrel_optuna_sweeper._settings import (
     check_settings,
@@ -30,6 +30,7 @@ from timbrel.stages.composing import message_of, user_error
 from timbrel.stages.overrides import quoted
 from timbrel.sweeps.search.note import DEFAULTS, VARIABLE, Ending, TrialNote
 from timbrel.sweeps.search.space import Space
+from timbrel.words import without_password
 
 _LONGEST_REASON = 500
 _FIXED = "fixed"
@@ -81,7 +82,7 @@ def run(
     study, founded = join_study(storage, name, directions, **parts)
     if founded:
         _check_empty(folder, name)
-        OmegaConf.save(config, folder / "multirun.yaml")
+        (folder / "multirun.yaml").write_text(_shown(config), "utf-8")
         if settings["defaults_first"]:
             _queue_defaults(study, space, config)
     _note_other_settings(study, fixed)
@@ -245,9 +246,21 @@ def _selected(config: DictConfig, key: str) -> Any:
     return plain(OmegaConf.select(config, key))
 
 
+def _shown(config: DictConfig) -> str:
+    """The config as YAML, without the password of a database."""
+    shown = config.copy()
+    overrides = shown.hydra.overrides.hydra
+    with read_write(shown):
+        if shown.hydra.sweeper.storage:
+            shown.hydra.sweeper.storage = without_password(str(shown.hydra.sweeper.storage))
+        shown.hydra.overrides.hydra = [without_password(str(text)) for text in overrides]
+    return OmegaConf.to_yaml(shown)
+
+
 def _command(config: DictConfig, arguments: Sequence[str], name: str) -> str:
-    """The command that goes on with the study of that name."""
+    """The command that goes on with the study of that name; a password in it is left out."""
     key = "hydra.sweeper.study_name"
     given = OmegaConf.to_container(config.hydra.overrides.hydra, resolve=False)
+    given = [without_password(text) for text in given]
     own = [text for text in given if not text.startswith(("hydra.mode=", f"{key}="))]
     return shlex.join(["timbrel", "train", "--multirun", *own, f"{key}={name}", *arguments])

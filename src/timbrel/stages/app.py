@@ -30,6 +30,7 @@ from timbrel.errors import UserError, did_you_mean
 from timbrel.stages.composing import compose, message_of, prepared, register, user_error
 from timbrel.stages.overrides import by_own_name, check_overrides, quoted_texts
 from timbrel.stages.run_folders import go_home, in_multirun
+from timbrel.words import without_password
 
 Job = Callable[[DictConfig], Any]
 
@@ -74,7 +75,7 @@ def run_stage(stage: str, argv: Sequence[str], job: Job) -> int:
         message = None if bare else _message(call, error, overrides)
         if message is None:
             raise
-        sys.stderr.write(f"timbrel {stage}: {message}\n")
+        sys.stderr.write(f"timbrel {stage}: {without_password(message)}\n")
         return 2
     finally:
         HydraConfig.instance().cfg = None

@@ -13,6 +13,7 @@ from typing import Any
 import timbrel
 from timbrel.errors import UserError
 from timbrel.files import write_text
+from timbrel.words import without_password
 
 _PACKAGES = ("timbrel", "torch", "lightning", "hydra-core", "numpy", "auraloss", "soxr", "wandb")
 
@@ -79,7 +80,7 @@ def write_provenance(
         "init_from": asdict(parent) if parent else None,
         **surroundings(),
         "device": dict(device),
-        "command": ["timbrel", *sys.argv[1:]],
+        "command": ["timbrel", *map(without_password, sys.argv[1:])],
     }
     write_text(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     return record

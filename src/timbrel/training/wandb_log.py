@@ -40,6 +40,7 @@ from timbrel.training.callbacks import Curves
 from timbrel.training.code_scores import PREFIX
 from timbrel.training.held_out_audio import HeldOutAudio, HeldOutFiles
 from timbrel.training.module import Training
+from timbrel.words import without_password
 
 STEP = "trainer/global_step"
 _ONLINE_TIMEOUT_S = 20
@@ -284,9 +285,9 @@ def _sweep(folder: Path) -> str | None:
 
 @contextmanager
 def _readable_words() -> Iterator[None]:
-    """W&B notes the command line, and takes no bytes in it that are no UTF-8."""
+    """W&B notes the command line: it shall see no password, and takes no bytes but UTF-8."""
     before = sys.argv
-    sys.argv = [readable(word) for word in before]
+    sys.argv = [without_password(readable(word)) for word in before]
     try:
         yield
     finally:

@@ -4,15 +4,18 @@ import math
 import multiprocessing
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 
 from sweeps.search.synthetic import LOSS, RANDOM, every, goals, join, launch, value, work
 from timbrel.errors import UserError
-from timbrel.sweeps.search import workers
+from timbrel.report.page import write_page
+from timbrel.sweeps.search import page, workers
 from timbrel.sweeps.search.goals import constraint
 from timbrel.sweeps.search.note import Ending, TrialNote
 from timbrel.sweeps.search.results import best, front, tried
@@ -82,6 +85,37 @@ def test_killed_and_resumed_it_has_exactly_the_trials_asked_for(tmp_path: Path) 
     assert failed.number == lost.number
     assert "worker is gone" in failed.user_attrs["reason"]
     assert [trial.state for trial in tried(study, goals(5))] == ["complete"] * 5
+
+
+@pytest.mark.parametrize("moment", ["ask", "suggest_float", "enqueue_trial"])
+def test_a_worker_killed_at_any_moment_loses_no_values(tmp_path: Path, moment: str) -> None:
+    """A queued trial before it is asked for, before it has drawn, and while it is queued again."""
+
+    def dying() -> None:
+        kind = optuna.Trial if moment == "suggest_float" else optuna.Study
+        setattr(kind, moment, lambda *_, **__: die())
+        work(tmp_path / "j", 3)
+
+    join(tmp_path / "j").enqueue_trial({"x": 0.75})
+    if moment == "enqueue_trial":
+        mortal = FORK.Process(target=work, args=(tmp_path / "j", 3, every(1, die)))
+        mortal.start()
+        mortal.join()
+    worker = FORK.Process(target=dying)
+    worker.start()
+    worker.join()
+    assert worker.exitcode == -signal.SIGKILL
+
+    study = join(tmp_path / "j")
+    later = time.time() + 60
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers.time, "time", lambda: later)  # the unsigned trial is no longer young
+        work(tmp_path / "j", 3)
+    drawn = [trial.params["x"] for trial in complete(study)]
+    assert len(drawn) == len(set(drawn)) == 3
+    assert 0.75 in drawn
+    lost = [t.number for t in study.trials if t.state == TrialState.FAIL]
+    assert lost == ([] if moment == "ask" else [0])
 
 
 def test_what_ends_its_worker_three_times_is_given_up(tmp_path: Path) -> None:
@@ -165,6 +199,27 @@ def test_a_constraint_keeps_a_trial_from_being_the_best(tmp_path: Path) -> None:
     assert 0 < len(kept) < 8
     assert best(trials, aims.objectives)[0].values[0] == min(kept)
     assert study.best_trial.params["x"] <= 0.6  # Optuna knows of it too
+
+
+def test_the_page_of_a_slow_writer_is_no_older_than_that_of_another(
+    tmp_path: Path, monkeypatch
+) -> None:
+    study = join(tmp_path / "j")
+    search(study, goals(2), launch, lambda line: None)
+    last = study.ask()
+    goals(3).space.drawn(last)
+
+    def slowly(file: Path, html: str) -> None:
+        """The other worker ends its trial, and writes its page first."""
+        if study.trials[2].state == TrialState.RUNNING:
+            last.set_user_attr("numbers", {"validation/loss": 1.0})
+            study.tell(last, 1.0)
+        write_page(file, html)
+
+    monkeypatch.setattr(page, "write_page", slowly)
+    found = page.write_search_page(study, goals(3), tmp_path, "again", [])
+    assert found.complete == 3
+    assert "3 of 3 trials (3 complete)" in (tmp_path / "report.html").read_text()
 
 
 def test_the_same_values_are_trained_once(tmp_path: Path) -> None:

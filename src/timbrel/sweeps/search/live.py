@@ -1,16 +1,25 @@
 """The trial of a search inside its job: what it reports, and whether it is to be pruned."""
 
 import math
+import os
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from optuna import load_study
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import Trial
 
 from timbrel.errors import UserError, did_you_mean
 from timbrel.sweeps.search.note import TrialNote
 from timbrel.sweeps.search.store import made, open_storage
+
+
+@cache
+def _opened(place: str, process: int) -> BaseStorage:
+    """A journal is read whole once, not for each trial; a forked process opens it for itself."""
+    return open_storage(place)
 
 
 class LiveTrial:
@@ -20,7 +29,7 @@ class LiveTrial:
     """
 
     def __init__(self, note: TrialNote) -> None:
-        storage = open_storage(note.storage)
+        storage = _opened(note.storage, os.getpid())
         study = load_study(
             study_name=note.study,
             storage=storage,

@@ -17,6 +17,7 @@ from timbrel.sweeps.search.search import Goals
 
 PAGE = "report.html"
 _MOST_HEARD = 3
+_MOST_WRITINGS = 3
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,25 @@ def write_search_page(
 ) -> Found:
     """Write `report.html` into `folder`, whole or not at all.
 
-    `command` goes on with the search; `fixed` are the overrides that all trials share.
+    `command` goes on with the search; `fixed` are the overrides that all trials share. Where other
+    workers end trials meanwhile it is written again: theirs may have been written before this one.
     """
-    trials = tried(study, goals)
+    for _ in range(_MOST_WRITINGS):
+        trials = tried(study, goals)
+        found = _written(study, trials, goals, folder, command, fixed)
+        if trials == tried(study, goals):
+            break
+    return found
+
+
+def _written(
+    study: optuna.Study,
+    trials: Sequence[Tried],
+    goals: Goals,
+    folder: Path,
+    command: str,
+    fixed: Sequence[str],
+) -> Found:
     objectives = goals.objectives
     winners = best(trials, objectives)
     complete = sum(trial.state == "complete" for trial in trials)

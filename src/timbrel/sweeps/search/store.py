@@ -1,5 +1,6 @@
 """Where a study's trials are kept, and Optuna's samplers and pruners from their config sections."""
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -8,12 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import sqlalchemy.exc
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 from timbrel.errors import UserError
+from timbrel.words import without_password
 
 JOURNAL_FILE = "journal.log"
+_DRIVERS = {
+    "psycopg": "timbrel[postgresql]",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+}
+_TRIES = 3
 _NEEDS = {
     "CmaEsSampler": ("cmaes",),
     "GPSampler": ("scipy", "torch"),
@@ -31,15 +40,47 @@ def open_storage(place: str) -> BaseStorage:
     """
     try:
         if "://" in place:
-            return RDBStorage(place)
+            return _database(place)
         Path(place).parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(place))
     except Exception as error:  # a driver's own errors are of many kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        shown = f"hydra.sweeper.storage={without_password(place)}"
+        if module := _missing_driver(error):
+            raise UserError(
+                f"{shown}: needs the module {module}, which is not installed: "
+                f"pip install '{_DRIVERS.get(module, module)}'"
+            ) from error
         raise UserError(
-            f"hydra.sweeper.storage={place}: cannot be opened ({reason}); name a file, or a "
-            "database such as sqlite:///study.db"
+            f"{shown}: cannot be opened ({_reason(error)}); name a file, or a database such as "
+            "sqlite:///study.db"
         ) from error
+
+
+def _database(address: str) -> RDBStorage:
+    """The database, with its tables. Of workers that make them at once, all but one try again."""
+    # A connection that the server ended during a training is noticed, and made anew.
+    kept_up = {"pool_pre_ping": True}
+    for _ in range(_TRIES - 1):
+        try:
+            return RDBStorage(address, engine_kwargs=kept_up)
+        except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError):
+            time.sleep(1.0)
+    return RDBStorage(address, engine_kwargs=kept_up)
+
+
+def _missing_driver(error: BaseException | None) -> str:
+    """The module that a kind of database needs and that is not here; empty where that is not it."""
+    while error is not None and not isinstance(error, ModuleNotFoundError):
+        error = error.__cause__
+    return (error.name or "") if error else ""
+
+
+def _reason(error: Exception) -> str:
+    """The error's first line; of an address that cannot be read, no part of the address."""
+    if isinstance(error, ValueError):
+        return "write KIND://USER:PASSWORD@HOST:PORT/DATABASE, with %40 for an @ of the password"
+    lines = str(error).strip().splitlines()
+    return without_password(lines[0]) if lines else type(error).__name__
 
 
 def join_study(

@@ -17,8 +17,11 @@ from timbrel.sweeps.search.note import DEFAULTS
 WORKER = "worker"
 REASON = "reason"
 RELEASED = "released"
-"""Set on a failed trial whose parameters were queued again: it does not count."""
+"""Set on a failed trial that does not count: to the sign of the worker that queued its parameters
+again, or to True where they were not."""
 _TRIES = "tries"
+_AGAIN_OF = "again_of"
+"""Set on a queued trial: the number of the released one whose parameters it has."""
 _MOST_TRIES = 3
 _SIGN_EVERY_S = 60.0
 
@@ -59,6 +62,7 @@ def _place() -> str:
 
 def release_dead(study: optuna.Study, *, limit_s: float) -> list[int]:
     """Fail the trials of workers that are gone, and queue their parameters; their numbers."""
+    _queue_forgotten(study, limit_s=limit_s)
     found = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if _young(trial) or is_alive(trial.user_attrs.get(WORKER), limit_s=limit_s):
@@ -81,19 +85,39 @@ def release(study: optuna.Study, trial: FrozenTrial, reason: str, *, again: bool
     What has ended its worker three times may well be the reason: it is then tried no more, and
     counts as failed. False where another worker was quicker.
     """
-    storage, params = study._storage, dict(trial.params)
+    storage = study._storage
     tries = trial.user_attrs.get(_TRIES, 1)
-    kept = {key: value for key, value in trial.user_attrs.items() if key == DEFAULTS}
     if again and tries >= _MOST_TRIES:
         return _ended(study, trial, f"{reason}, {tries} times")
     with suppress(optuna.exceptions.UpdateFinishedTrialError):
         storage.set_trial_user_attr(trial._trial_id, REASON, reason)
-        storage.set_trial_user_attr(trial._trial_id, RELEASED, True)
+        storage.set_trial_user_attr(trial._trial_id, RELEASED, sign_of() if again else True)
         storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
-        if params and again:
-            study.enqueue_trial(params, user_attrs={**kept, _TRIES: tries + 1})
+        if again:
+            _queue(study, trial)
         return True
     return False
+
+
+def _queue(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Queue what a released trial was to train; what it was given, where it had drawn nothing."""
+    params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    if params:
+        kept = {key: value for key, value in trial.user_attrs.items() if key == DEFAULTS}
+        tries = trial.user_attrs.get(_TRIES, 1)
+        study.enqueue_trial(params, user_attrs={**kept, _TRIES: tries + 1, _AGAIN_OF: trial.number})
+
+
+def _queue_forgotten(study: optuna.Study, *, limit_s: float) -> None:
+    """Queue the parameters of trials whose releaser was killed before it could do so."""
+    trials = study.get_trials(deepcopy=False)
+    queued = {trial.user_attrs.get(_AGAIN_OF) for trial in trials}
+    for trial in trials:
+        releaser = trial.user_attrs.get(RELEASED)
+        if trial.state != TrialState.FAIL or not isinstance(releaser, dict):
+            continue
+        if trial.number not in queued and not is_alive(releaser, limit_s=limit_s):
+            _queue(study, trial)
 
 
 def _ended(study: optuna.Study, trial: FrozenTrial, reason: str) -> bool:
