@@ -166,6 +166,25 @@ def test_an_octave_leap_that_lasts_is_kept():
     assert np.median(cents(found.f0_hz[70:115], 440.0)) < 1
 
 
+@pytest.mark.parametrize("hz", [131.0, 185.0, 277.0])
+def test_f0_of_a_struck_skin_is_its_first_mode_from_the_strike_on(hz):
+    # Together the modes of a membrane repeat after two or three periods of the first.
+    modes = ((1.0, 1.0, 25), (1.58, 0.5, 60), (2.24, 0.5, 80), (2.92, 0.5, 90), (3.5, 0.4, 100))
+    time_s = seconds(1.3)
+    skin = sum(
+        amplitude * 10 ** (-db_per_s * time_s / 20) * np.sin(2 * np.pi * hz * ratio * time_s)
+        for ratio, amplitude, db_per_s in modes
+    )
+    assert cents(track(skin).f0_hz[6:-4], hz).max() < 50
+
+
+def test_a_low_note_with_a_strong_octave_is_low_before_a_higher_one():
+    low = partials(range(1, 9), [0.5, 1, 0.4, 0.4, 0.3, 0.3, 0.2, 0.2], 110.0, 0.7)
+    found = track(np.concatenate([low, tone(220.0, 1.5)]))
+    assert cents(found.f0_hz[5:60], 110.0).max() < 1
+    assert cents(found.f0_hz[80:-5], 220.0).max() < 1
+
+
 def test_f0_agrees_with_librosa():
     librosa = pytest.importorskip("librosa")
     for hz in (82.4, 330.7):

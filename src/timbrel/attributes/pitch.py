@@ -45,6 +45,8 @@ _LOW_APERIODIC = 0.5  # the most aperiodic power of theirs, as a share, beside t
 _LOW_FRAMES = 256
 _GUIDED_OCTAVES = 1 / 24
 _JUMP_OCTAVES, _NEAR_OCTAVES, _PERIODICITY_LOSS = 0.4, 0.2, 0.1
+# Upwards a longer way: see `octave_choice`.
+_LONG_FRAMES, _UPWARD_LOSS = 100, 0.35
 
 
 @dataclass(frozen=True)
@@ -131,25 +133,36 @@ def octave_choice(f0_hz: Values, periodicity: Values) -> NDArray[np.intp]:
     A frame that lies more than 0.4 octaves from the median of the voiced frames within 0.25 s takes
     the candidate nearest to that median, where one lies within 0.2 octaves of it and is nearly as
     periodic. A leap that lasts longer than half of that time is the median, and stays.
+
+    Then a frame that lies so far below the median of the voiced frames within 1 s may take a higher
+    candidate that is less periodic by up to 0.25. The partials of a struck bar are in no simple
+    ratio, and together they repeat after two or three periods of the lowest, until the others have
+    died away; of a low note the part that does not repeat sooner is larger than that.
     """
     octaves = np.log2(f0_hz)
+    rows = np.arange(len(f0_hz))
     voiced = np.flatnonzero(periodicity[:, 0] >= VOICED)
     choice = np.zeros(len(f0_hz), np.intp)
-    middle = _medians(octaves[:, 0], voiced)
-    away = np.abs(octaves[voiced] - middle[:, None])
-    away[periodicity[voiced] < periodicity[voiced, :1] - _PERIODICITY_LOSS] = np.inf
-    jumps = away[:, 0] > _JUMP_OCTAVES
-    nearest = away.argmin(1)
-    repaired = jumps & (away.min(1) <= _NEAR_OCTAVES)
-    choice[voiced[repaired]] = nearest[repaired]
+    for reach, loss, upwards in (
+        (_TRACK_FRAMES, _PERIODICITY_LOSS, False),
+        (_LONG_FRAMES, _UPWARD_LOSS, True),
+    ):
+        chosen = octaves[rows, choice]
+        middle = _medians(chosen, voiced, reach)
+        off = middle - chosen[voiced] if upwards else np.abs(middle - chosen[voiced])
+        away = np.abs(octaves[voiced] - middle[:, None])
+        least = periodicity[voiced, choice[voiced]] - loss
+        away[periodicity[voiced] < least[:, None]] = np.inf
+        repaired = (off > _JUMP_OCTAVES) & (away.min(1) <= _NEAR_OCTAVES)
+        choice[voiced[repaired]] = away.argmin(1)[repaired]
     return choice
 
 
-def _medians(values: Values, voiced: NDArray[np.intp]) -> Values:
-    """The median of `values` of the `voiced` frames within 0.25 s, at each of these."""
-    padded = np.full(len(values) + 2 * _TRACK_FRAMES, np.inf)
-    padded[voiced + _TRACK_FRAMES] = values[voiced]
-    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * _TRACK_FRAMES + 1)
+def _medians(values: Values, voiced: NDArray[np.intp], reach: int) -> Values:
+    """The median of `values` of the `voiced` frames within `reach` frames, at each of these."""
+    padded = np.full(len(values) + 2 * reach, np.inf)
+    padded[voiced + reach] = values[voiced]
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
     ordered = np.sort(around[voiced], axis=1)
     count = np.isfinite(ordered).sum(1, keepdims=True)
     pair = np.take_along_axis(ordered, np.concatenate([(count - 1) // 2, count // 2], 1), 1)
