@@ -14,6 +14,7 @@ from timbrel.analysis.evaluation import HELD_OUT, MODEL, NOISE, SILENCE, FileSco
 from timbrel.config.limits import LIMITS
 from timbrel.metrics.scores import SCORES
 from timbrel.runs.folder import read_table
+from timbrel.runs.selection import kept
 
 LATENT_PARITY = 5e-4
 """Half the smallest standard deviation of a Gaussian posterior (log-variance -14: 9.1e-4). The
@@ -84,8 +85,9 @@ def held_out_loss(curve: Sequence[tuple[int, float]], ratio: float | None) -> Ga
     if not losses or not min(losses) > 0:
         why = "no held-out loss to check: the run has no validation part"
         return unknown("held_out_loss", ratio, why)
-    step = min(curve, key=lambda point: point[1])[0]
-    return judged("held_out_loss", losses[-1] / min(losses), ratio, step=step)
+    found = kept(curve)
+    assert found is not None  # a finite one is there
+    return judged("held_out_loss", losses[-1] / min(losses), ratio, step=found[0])
 
 
 def front_end_parity(

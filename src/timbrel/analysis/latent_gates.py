@@ -23,6 +23,7 @@ from timbrel.data.split.parts import Segment
 from timbrel.losses.latent import kl_nats
 from timbrel.metrics import latent as latent_metrics
 from timbrel.models.autoencoder import Autoencoder
+from timbrel.runs.selection import kept
 
 _Rows = NDArray[np.float32]
 
@@ -150,7 +151,7 @@ def code_gates(code: CodeUse, limits: ByKey) -> list[Gate]:
 def generalisation_gap(
     gaps: Sequence[tuple[int, float]], losses: Sequence[tuple[int, float]], limit: float | None
 ) -> Gate:
-    """The generalisation gap is at most `limit`, at the step of the lowest held-out loss.
+    """The generalisation gap is at most `limit`, at the step whose weights are kept.
 
     `gaps` and `losses` are the curves `validation/gap` and `validation/loss`, both measured without
     augmentation. The gap is (held-out loss - training loss) / training loss.
@@ -160,8 +161,9 @@ def generalisation_gap(
     if not known:
         why = "nothing to compare: the run logged no validation/gap (no validation part?)"
         return unknown("generalisation_gap", limit, why)
-    step = min(known, key=lambda point: point[1])[0]
-    return judged("generalisation_gap", at[step], limit, step=step)
+    found = kept(known)
+    assert found is not None  # `known` has a finite one
+    return judged("generalisation_gap", at[found[0]], limit, step=found[0])
 
 
 def write_latent(path: Path, code: CodeUse) -> None:

@@ -17,6 +17,7 @@ from timbrel.errors import override_text
 from timbrel.metrics.scores import SCORES
 from timbrel.runs.finder import Entry, summarise
 from timbrel.runs.folder import MODEL_FOLDER, Run, held_out_loss, holds_recordings, read_run
+from timbrel.runs.selection import kept
 from timbrel.words import duration, printable
 
 _SCHEMA_SECTIONS = ("data", "trainer", "device")
@@ -64,8 +65,8 @@ def _about(entry: Entry, run: Run) -> list[str]:
         training.append(duration(entry.elapsed_s))
     training += [f"limit {entry.time_limit}"] if entry.time_limit else []
     held_out = held_out_loss(run.curves)
-    if held_out:
-        step, best = min(held_out, key=lambda point: point[1])
+    if found := kept(held_out):
+        step, best = found
         training.append(f"best held-out loss {best:.3f} at step {step}, last {held_out[-1][1]:.3f}")
     version = run.provenance.get("versions", {}).get("timbrel", card.get("timbrel_version"))
     revision = str(run.provenance.get("git_revision") or "")

@@ -24,6 +24,7 @@ from timbrel.runs.comparison import (
     wins,
 )
 from timbrel.runs.folder import Run, held_out_loss
+from timbrel.runs.selection import kept
 from timbrel.runs.summary import (
     ELAPSED,
     Score,
@@ -130,7 +131,7 @@ def summary(runs: Sequence[Run]) -> str:
 
 def _facts(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     """What the runs are, a row per fact, a column per run."""
-    best = [min((value for _, value in held_out_loss(run.curves)), default=None) for run in runs]
+    best = [found[1] if (found := kept(held_out_loss(run.curves))) else None for run in runs]
     data = [(run.config.get("data") or {}).get("name") or _trained_on(run) for run in runs]
     sizes = [parameter_count(run, _model(run)) for run in runs]
     limits = [(run.config.get("trainer") or {}).get("max_time") for run in runs]

@@ -11,6 +11,7 @@ from timbrel.audio.read import read_blocks
 from timbrel.report.page import Notice, number
 from timbrel.report.run_alarms import alarm_notices, last_changes
 from timbrel.runs.folder import Run, held_out_loss
+from timbrel.runs.selection import kept
 
 FEW_FILES = 5
 _WORSE_SHARE = 0.02
@@ -52,9 +53,8 @@ def data_notes(run: Run) -> list[str]:
 
 
 def best_step(run: Run) -> tuple[int, float] | None:
-    """The validation with the lowest loss, of the last phase: its step and the loss."""
-    losses = [point for point in held_out_loss(run.curves) if math.isfinite(point[1])]
-    return min(losses, key=lambda point: point[1], default=None)
+    """The validation of the last phase whose weights are kept: its step and the loss."""
+    return kept(held_out_loss(run.curves))
 
 
 def command(*words: object) -> str:

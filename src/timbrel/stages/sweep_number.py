@@ -1,6 +1,6 @@
 """The numbers that `timbrel train` hands to a sweeper, by the names in `objective=` or of a trial.
 
-validation/loss      the lowest held-out loss of the training
+validation/loss      the held-out loss of the weights that are kept
 PART/SCORE           the mean of a score over the files of a part, as in summary.csv
 gates/GATE           the value of a gate, as in gates.csv
 model/NAME           what the model costs: parameters, context_ms, real_time

@@ -16,6 +16,7 @@ import torch
 
 from timbrel import stopping
 from timbrel.contracts import Batch
+from timbrel.runs.selection import as_good
 from timbrel.training.checkpoint import BEST, LAST, is_whole
 from timbrel.training.code_scores import MeasuredChunks, code_scores
 from timbrel.training.metrics_log import MetricsLog
@@ -189,7 +190,8 @@ class EarlyStop(pl.Callback):
 class Checkpoints(pl.Callback):
     """`last.ckpt` at intervals and `best.ckpt` by held-out loss, each replaced in one move.
 
-    The best is that of the phase: where another begins, its first validation replaces it.
+    The best is the last whose loss is as good as the lowest (`runs.selection`), of the phase: where
+    another begins, its first validation replaces it.
 
     Must come after every callback whose state it saves.
     """
@@ -199,6 +201,7 @@ class Checkpoints(pl.Callback):
     ) -> None:
         self.folder, self.validation, self.clock = folder, validation, clock
         self.every_steps = every_steps
+        self.lowest_loss = float("inf")
         self.best_loss = float("inf")
         self.best_step = 0
         self.best_phase = 0.0
@@ -208,6 +211,9 @@ class Checkpoints(pl.Callback):
         result = self.validation.result
         is_best = bool(result) and self._is_best(result)
         if is_best:
+            begins = result.get("phase", 0.0) != self.best_phase
+            before = float("inf") if begins else self.lowest_loss
+            self.lowest_loss = min(before, result["loss"])
             self.best_loss, self.best_step = result["loss"], module.step
             self.best_phase = result.get("phase", 0.0)
             trainer.save_checkpoint(self.folder / BEST)
@@ -217,18 +223,22 @@ class Checkpoints(pl.Callback):
 
     def _is_best(self, result: Mapping[str, float]) -> bool:
         begins = result.get("phase", 0.0) != self.best_phase
-        return begins or result["loss"] < self.best_loss
+        return begins or as_good(result["loss"], self.lowest_loss)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best loss so far, its step and its phase."""
+        """The lowest loss so far, and the best one, its step and its phase."""
         return {
+            "lowest_loss": self.lowest_loss,
             "best_loss": self.best_loss,
             "best_step": self.best_step,
             "best_phase": self.best_phase,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best loss; without its weights, the best of later steps is kept."""
+        """Restore the best loss; without its weights, the best of later steps is kept.
+
+        An older checkpoint, which has no lowest loss, kept the weights with the lowest.
+        """
         if state_dict["best_step"] and not is_whole(self.folder / BEST):
             sys.stderr.write(
                 f"'{self.folder / BEST}' is gone or damaged: the weights of step "
@@ -237,4 +247,5 @@ class Checkpoints(pl.Callback):
             )
             return
         self.best_loss, self.best_step = state_dict["best_loss"], state_dict["best_step"]
+        self.lowest_loss = state_dict.get("lowest_loss", self.best_loss)
         self.best_phase = state_dict.get("best_phase", 0.0)  # an older one has none
