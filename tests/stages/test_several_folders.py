@@ -77,6 +77,7 @@ def test_it_trains_is_scored_and_goes_on(
     assert "hi hats, it's (data.also) as well, which is not there" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_it_goes_on_elsewhere_and_after_its_recordings_moved(
     hats: Path, tmp_path: Path, capsys, monkeypatch
 ) -> None:

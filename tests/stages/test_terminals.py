@@ -60,6 +60,7 @@ def test_a_table_of_any_names_on_any_terminal(recordings: Path, tmp_path: Path):
     assert (tmp_path / "page.html").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_training_goes_on_without_its_messages(recordings: Path, tmp_path: Path):
     """With its terminal closed and its output unread it ends with status 0 and all its files."""

@@ -216,6 +216,7 @@ def test_a_real_collapse_is_told_everywhere(
     assert words.index("Alarm: kl floor.") < words.index("A model of")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_alarms_of_an_uninterrupted_one(
     sounds: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,6 +124,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+@pytest.mark.slow
 def test_a_training_logs_them_a_resumed_one_the_same_and_neither_learns_otherwise(
     tmp_path: Path, tiny: pytest.MonkeyPatch
 ) -> None:
