@@ -30,6 +30,7 @@ from timbrel.metrics.disentanglement import METRICS
 from timbrel.metrics.frame_rate import frame_rate_lines_db
 from timbrel.metrics.intervals import Interval
 from timbrel.metrics.reconstruction import evaluate
+from timbrel.metrics.ringing import ringing_db
 from timbrel.metrics.scores import RUN_SCORES, SCORES
 from timbrel.metrics.sliders import AXES
 from timbrel.report.comparison import comparison_page
@@ -54,9 +55,11 @@ def test_of_two_channels_every_score_is_measured() -> None:
         *evaluate(sound, 0.5 * sound),
         *attribute_errors(measured, measured),
         "frame_rate_lines_db",
+        "ringing_db",
     ]
     assert found == [name for name in SCORES if not name.startswith("second_")]
     assert frame_rate_lines_db(sound, sound, rate_hz=48_000, frame_rate_hz=93.75) == 0
+    assert ringing_db(sound, sound, rate_hz=48_000) == 0
 
 
 @pytest.fixture(scope="module")

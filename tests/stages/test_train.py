@@ -121,7 +121,12 @@ def test_gates_have_the_runs_limits_at_the_end_and_when_evaluated_again(run_trai
     chosen += ["limits.coverage=0.2", "limits.diversity_deviation=null", "limits.interpolation=0.4"]
     chosen += ["limits.pitch=0.5", "limits.level_error=0.5", "limits.brightness_error=0.5"]
     chosen += ["limits.noisiness_error=0.5", "limits.attack_error=null", "limits.decay_error=0.2"]
-    chosen += ["limits.frame_rate_lines_db=6", "limits.time_structure=9", "limits.endings=null"]
+    chosen += [
+        "limits.frame_rate_lines_db=6",
+        "limits.ringing_db=9",
+        "limits.time_structure=9",
+        "limits.endings=null",
+    ]
     chosen += ["limits.two_sample_auc=0.7", "limits.rebound=0.3", "limits.coherence=2"]
     chosen += ["limits.clip_change=0.5"]
     status, run = run_train(*chosen)

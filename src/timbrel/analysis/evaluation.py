@@ -33,6 +33,7 @@ from timbrel.metrics import attributes, controls, reconstruction
 from timbrel.metrics.attributes import HELD
 from timbrel.metrics.frame_rate import frame_rate_lines_db
 from timbrel.metrics.intervals import Interval, bootstrap
+from timbrel.metrics.ringing import ringing_db
 from timbrel.metrics.scores import SCORES
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.randomness import numpy_generator
@@ -171,6 +172,9 @@ def _scored(
         )
         if lines_db is not None:
             scores["frame_rate_lines_db"] = lines_db
+        rings_db = ringing_db(original, given, rate_hz=rate_hz)
+        if rings_db is not None:
+            scores["ringing_db"] = rings_db
         if second_pitch and wanted_pitch:
             heard = attributes.pitch_errors(wanted_pitch, second_pitch(given, rate_hz))
             scores |= {

@@ -24,7 +24,7 @@ ERRORS = {
 }
 """The score behind each gate on an attribute."""
 
-GATES = ("pitch", *ERRORS, "frame_rate_lines")
+GATES = ("pitch", *ERRORS, "frame_rate_lines", "ringing")
 """In the order of tables."""
 
 _RANGE = (0.05, 0.95)
@@ -40,6 +40,7 @@ def held_gates(
         _pitch(held_out, limits),
         *(_error(name, score, held_out, model, limits) for name, score in ERRORS.items()),
         _lines(held_out, frame_rate_hz, limits),
+        _ringing(held_out, limits),
     ]
 
 
@@ -78,6 +79,15 @@ def _lines(held_out: Sequence[FileScore], frame_rate_hz: float, limits: ByKey) -
         why = "nothing to judge: no held-out recording is long enough, or all are silent"
         return unknown("frame_rate_lines", limit, why)
     return judged("frame_rate_lines", float(lines.mean()), limit, rate_hz=frame_rate_hz)
+
+
+def _ringing(held_out: Sequence[FileScore], limits: ByKey) -> Gate:
+    limit = limits[LIMITS["ringing"].key]
+    rings = _values(held_out, "ringing_db")
+    if not len(rings):
+        why = "nothing to judge: no held-out recording is long enough and has noise"
+        return unknown("ringing", limit, why)
+    return judged("ringing", float(rings.mean()), limit, counts=_recordings(rings))
 
 
 def _recordings(values: NDArray[np.float64]) -> str:

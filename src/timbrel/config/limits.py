@@ -180,6 +180,20 @@ LIMITS = {
         broken="reconstructions hum at multiples of the model's frame rate ({rate_hz:g} Hz; dB "
         "that these lines stand out): " + _HOLD_PITCH,
     ),
+    "ringing": Limit(
+        key="ringing_db",
+        default=3.0,
+        direction="at_most",
+        help="how much rougher the spectrum of noise is, mean over held-out recordings, in dB, at "
+        "most",
+        title="ringing",
+        unit="dB",
+        better="lower",
+        held="what is noise in recordings comes out as noise (roughness of its spectrum beside "
+        "theirs, dB; {counts})",
+        broken="what is noise in recordings comes out as steady tones and rings (roughness of its "
+        "spectrum beside theirs, dB; {counts}): train longer",
+    ),
     "memorisation": Limit(
         key="memorisation",
         default=0.2,

@@ -156,6 +156,13 @@ SCORES = {
         "How far lines at multiples of the model's frame rate stand out, where the recording has "
         "none: a hum of the model's own. 10 is a sound that is nothing else.",
     ),
+    "ringing_db": Score(
+        "ringing",
+        "dB",
+        "lower",
+        "How much rougher the spectrum is than the recording's where that is noise: noise that "
+        "comes out as many steady tones sounds like metal. Noise has 0, half noise half tones 2.",
+    ),
 }
 """In the order of tables. `metrics.reconstruction.evaluate` returns the spectral ones,
 `metrics.attributes.attribute_errors` those of attributes, where they exist."""

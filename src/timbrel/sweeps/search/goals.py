@@ -11,6 +11,7 @@ from timbrel.metrics.scores import MODEL_SCORES, RUN_SCORES, SCORES
 
 _GATES_OF_TEST_FILES = (
     *("pitch", "level", "brightness", "noisiness", "attack", "decay", "frame_rate_lines"),
+    "ringing",
     *("kl_floor", "active_units", "decoder_listens", "clip_listens", "interpolation"),
 )
 """Gates that test files have a part in, where a split has any."""
