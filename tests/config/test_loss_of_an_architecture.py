@@ -22,7 +22,7 @@ def test_every_file_is_for_an_architecture_and_a_loss() -> None:
 @pytest.mark.parametrize("architecture", ["harmonic", "harmonic_small"])
 def test_a_decoder_that_carries_phases_on_has_their_advance(architecture: str) -> None:
     found = weights(f"architecture={architecture}")
-    assert (found["waveform"], found["phase_advance"]) == (0.0, 1.0)
+    assert (found["waveform"], found["phase_advance"], found["ltas"]) == (0.0, 1.0, 1.0)
     assert weights(f"architecture={architecture}", "loss.weights.waveform=0.3")["waveform"] == 0.3
     assert set(weights(f"architecture={architecture}", "loss=auraloss")) == {"mrstft"}
     assert "phase_advance" not in weights("architecture=spectral")

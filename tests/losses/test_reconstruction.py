@@ -241,6 +241,44 @@ def test_the_phase_advance_of_silence_costs_nothing() -> None:
     assert torch.isfinite(advance(silence, tone(440.0)[:8192]))
 
 
+def ltas(estimate: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    loss = SpectralLoss(window_samples=[1024], ltas_window_samples=8192)
+    return loss(estimate[None, None], target[None, None])["ltas"]
+
+
+def white(seed: int) -> torch.Tensor:
+    return 0.1 * torch.randn(65_536, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_long_term_spectrum_tells_noise_from_tones_and_not_from_noise() -> None:
+    """Where the other distances, bin by bin, prefer the tones."""
+    bins = SpectralLoss(window_samples=[1024])
+    comb = torch.stack([tone(46.875 * k, float(k * k)) for k in range(1, 512)]).sum(0)
+    comb = 0.1 * comb / comb.std()
+    near, far = (
+        bins(x[None, None], white(0)[None, None])["stft_relative"] for x in (comb, white(1))
+    )
+    assert near < far
+    assert ltas(white(1), white(0)) < 0.25
+    assert ltas(comb, white(0)) > 1.0
+
+
+def test_the_long_term_spectrum_of_half_the_amplitude_is_off_by_ln_2() -> None:
+    assert ltas(0.5 * white(0), white(0)) == pytest.approx(math.log(2), rel=1e-3)
+    assert ltas(white(0), white(0)) == 0
+    assert ltas(torch.zeros(8192), torch.zeros(8192)) == 0
+
+
+def test_the_long_term_spectrum_makes_noise_of_tones() -> None:
+    """The share of noise in a mixture grows along its gradient."""
+    share = torch.tensor(0.3, requires_grad=True)
+    comb = torch.stack([tone(46.875 * k, float(k * k)) for k in range(1, 512)]).sum(0)
+    comb = 0.1 * comb / comb.std()
+    mixed = share.sqrt() * white(1) + (1 - share).sqrt() * comb
+    ltas(mixed, white(0)).sum().backward()
+    assert share.grad < 0
+
+
 def brightness(estimate: torch.Tensor, target: torch.Tensor) -> float:
     loss = SpectralLoss(window_samples=[512], brightness=True)
     return float(loss(estimate[None, None], target[None, None])["brightness"])

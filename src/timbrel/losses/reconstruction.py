@@ -20,6 +20,7 @@ from timbrel.losses.spectrogram_distance import SpectrogramDistance
 _LEVEL_WINDOW = 2048
 _LEVEL_BANDS = 32
 _SOUNDING = 1e-4  # of the loudest frame
+_LTAS_RANGE = 1e-8  # 80 dB
 _LEVEL_RANGE = 1e-6  # what lies 60 dB below an example's loudest band and frame is not weighed
 
 Terms = dict[str, Float[Tensor, " batch"]]
@@ -50,6 +51,11 @@ class SpectralLoss(nn.Module):
     to 6 kHz; above, half a bin is less than 4 cents. It tells a decoder that carries phases on at
     which frequency (the phase vocoder's instantaneous frequency), whatever the phases are.
 
+    With `ltas_window_samples`, also `ltas`: the mean absolute log ratio (nepers) of the long-term
+    average spectra, the mean power of every bin over the whole example, down to 80 dB below the
+    greatest. Bin by bin and frame by frame, a steady tone near every bin is closer to noise than
+    other noise is; their long-term spectra differ, and those of two noises do not.
+
     The channels are left and right. A side that is lost or inverted shows where it made them differ
     in a bin, by little if it is well below the mid; what the phase between them alone carries (one
     channel inverted makes a mono sound all side), only `waveform` measures.
@@ -67,6 +73,7 @@ class SpectralLoss(nn.Module):
         *,
         window_samples: Sequence[int],
         phase_window_samples: int | None = None,
+        ltas_window_samples: int | None = None,
         brightness: bool = False,
         sample_rate_hz: int = 48_000,
         overlap: int = 4,
@@ -85,6 +92,7 @@ class SpectralLoss(nn.Module):
             self.register_buffer(f"window_{n}", hann(n), persistent=False)
         self.register_buffer("level_window", hann(_LEVEL_WINDOW), persistent=False)
         self.register_buffer("phase_window", hann(phase_window_samples or 0), persistent=False)
+        self.register_buffer("ltas_window", hann(ltas_window_samples or 0), persistent=False)
         self.phase_bins = 1 + round(TUNED_HZ / sample_rate_hz * (phase_window_samples or 0))
         bands = torch.from_numpy(mel_filterbank(sample_rate_hz, _LEVEL_WINDOW, _LEVEL_BANDS))
         self.register_buffer("bands", bands / bands.sum(0).clamp_min(1e-12), persistent=False)
@@ -115,6 +123,8 @@ class SpectralLoss(nn.Module):
         }
         if len(self.phase_window):
             terms["phase_advance"] = self._phase_advance(estimate, target)
+        if len(self.ltas_window):
+            terms["ltas"] = self._ltas(estimate, target)
         return terms
 
     def _of_power(self, estimate: Tensor, target: Tensor) -> Terms:
@@ -160,6 +170,16 @@ class SpectralLoss(nn.Module):
         weight = meant.abs().sqrt()
         heard, total = (x.flatten(1).sum(1) for x in (weight * cosine, weight))
         return (total - heard) / total.clamp_min(1e-12)
+
+    def _ltas(self, estimate: Tensor, target: Tensor) -> Tensor:
+        n = len(self.ltas_window)
+        given, wanted = (
+            power(spectra(nn.functional.pad(x, (n // 2, n // 2)), self.ltas_window, n // 4)).mean(2)
+            for x in (estimate, target)
+        )
+        silence = self.silence_rms**2 * self.ltas_window.square().sum()
+        floor = silence + _LTAS_RANGE * wanted.amax((1, 2), keepdim=True)
+        return 0.5 * ((given + floor) / (wanted + floor)).log().abs().flatten(1).mean(1)
 
     def _waveform(self, estimate: Tensor, target: Tensor) -> Tensor:
         silence = self.silence_rms**2 * target[0].numel()

@@ -26,6 +26,7 @@ _TERMS = {
     "level": "short-time levels",
     "brightness": "spectral centroid",
     "phase_advance": "phase advance (frequencies)",
+    "ltas": "long-term average spectrum",
     "kl": "KL of the posterior to the prior",
 }
 _DYNAMIC_RANGE = 30.0
