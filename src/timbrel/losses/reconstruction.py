@@ -66,6 +66,7 @@ class SpectralLoss(nn.Module):
 
     level_window: Float[Tensor, " window"]
     phase_window: Float[Tensor, " window"]
+    ltas_window: Float[Tensor, " ltas"]
     bands: Float[Tensor, "band bin"]
 
     def __init__(
