@@ -16,6 +16,7 @@ import torch
 from stages.training_jobs import TINY, hold, lean, start, warm_context
 from timbrel import cli
 from timbrel.errors import UserError
+from timbrel.runs import selection
 from timbrel.runs.folder import read_metrics
 from timbrel.stages.run_folders import saved_config
 from timbrel.training.checkpoint import read_checkpoint, resume_step
@@ -23,8 +24,13 @@ from timbrel.training.in_use import only_training
 from timbrel.training.provenance import check_same_data
 
 STEPS = 10
-# Steps so small that no weight moves: of equal losses the first, of step 7, is the best.
+# Steps so small that no weight moves: all losses are equal, and `first_of_equals` keeps step 7.
 STILL = (f"trainer.max_steps={STEPS}", "trainer.learning_rate=1e-30")
+
+
+def first_of_equals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep weights only where their loss is lower, so that the best step is not the last."""
+    monkeypatch.setattr(selection, "_AS_GOOD", -1e-9)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +40,7 @@ def trained(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(folder)
         lean(monkeypatch)
+        first_of_equals(monkeypatch)
         words = [f"data.root={recordings}", "hydra.run.dir=run", *TINY, *STILL]
         assert cli.main(["train", *words]) == 0
     return folder / "run"
@@ -43,6 +50,7 @@ def trained(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(trained: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, `run` in the working folder."""
     lean(monkeypatch)
+    first_of_equals(monkeypatch)
     shutil.copytree(trained, "run")
     return Path("run")
 

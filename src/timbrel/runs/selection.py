@@ -31,7 +31,7 @@ def kept(curve: Sequence[tuple[int, float]]) -> tuple[int, float] | None:
     for step, loss in curve:
         if not math.isfinite(loss):
             continue
-        lowest = min(lowest, loss)
         if as_good(loss, lowest):
             found = step, loss
+        lowest = min(lowest, loss)
     return found
