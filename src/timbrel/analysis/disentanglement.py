@@ -176,8 +176,7 @@ def _factor(found: Measurement, name: str) -> float:
 
 def sounding(found: Measurement, samples: int, hop_samples: int) -> NDArray[np.bool_]:
     """Which latent frames of a measured sound are within 40 dB of the loudest."""
-    level_db = found.track("level_k_db")[0].astype(np.float64)
-    return active(level_db)[latent_frames(found, samples, hop_samples)]
+    return found.sounding[latent_frames(found, samples, hop_samples)]
 
 
 def mean_frame(

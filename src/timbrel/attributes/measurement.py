@@ -62,6 +62,11 @@ class Measurement:
         """How far to trust the clip's `name`, 0 to 1. KeyError for an unknown name."""
         return float(self.clip_confidence[_index(CLIP_ATTRIBUTES, name)])
 
+    @property
+    def sounding(self) -> Mask:
+        """Frames within 40 dB of the loudest, by their K-weighted level."""
+        return active(self.track("level_k_db")[0].astype(np.float64))
+
     def track(self, name: str) -> tuple[NDArray[np.float32], Mask]:
         """The values of `name` per frame, and where they are defined. KeyError as `value`."""
         index = _index(FRAME_ATTRIBUTES, name)

@@ -135,7 +135,7 @@ def octave_choice(f0_hz: Values, periodicity: Values) -> NDArray[np.intp]:
     periodic. A leap that lasts longer than half of that time is the median, and stays.
 
     Then a frame that lies so far below the median of the voiced frames within 1 s may take a higher
-    candidate that is less periodic by up to 0.25. The partials of a struck bar are in no simple
+    candidate that is less periodic by up to 0.35. The partials of a struck bar are in no simple
     ratio, and together they repeat after two or three periods of the lowest, until the others have
     died away; of a low note the part that does not repeat sooner is larger than that.
     """

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from timbrel.attributes.frames import active, frame_count, hop_of
+from timbrel.attributes.frames import frame_count, hop_of
 from timbrel.attributes.measurement import Measurement, measure_frames
 from timbrel.contracts import Columns, Conditions
 
@@ -111,7 +111,7 @@ def voiced_share(found: Iterable[Measurement]) -> float:
     for sound in found:
         rows = [sound.track(name) for name in _ATTRIBUTES["confidence"]]
         values, defined = (torch.from_numpy(np.stack(x))[None] for x in zip(*rows, strict=True))
-        sounding = torch.from_numpy(active(sound.track("level_k_db")[0].astype(np.float64)))
+        sounding = torch.from_numpy(sound.sounding)
         heard.append(_confidence(Columns(_ATTRIBUTES["confidence"], values, defined))[0, sounding])
     every = torch.cat(heard)
     return float(every.mean()) if len(every) else 0.0
