@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import welch
 
+from timbrel.metrics.lengths import of_length
+
 Signal = NDArray[np.float32]
 
 _PERIODS, _LEAST_PERIODS = 32, 12  # of the frame rate, in the window of a spectrum
@@ -39,8 +41,7 @@ def frame_rate_lines_db(
     if frame_rate_hz <= 0:
         raise ValueError(f"a frame rate of {frame_rate_hz} Hz; above 0")
     n = reference.shape[1]
-    given = reconstruction[:, :n]
-    given = np.pad(given, ((0, 0), (0, n - given.shape[1])))
+    given = of_length(reconstruction, n)
     if n < _LEAST_PERIODS * rate_hz / frame_rate_hz:
         return None
     window = min(n, round(_PERIODS * rate_hz / frame_rate_hz))

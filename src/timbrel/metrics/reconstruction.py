@@ -31,6 +31,7 @@ from timbrel.audio.level import LOUDNESS_FLOOR_LUFS, loudness_lufs
 from timbrel.dsp.mel import mel_filterbank
 from timbrel.dsp.stft import hann
 from timbrel.metrics import stereo
+from timbrel.metrics.lengths import of_length
 
 Signal = NDArray[np.float32]
 
@@ -120,12 +121,7 @@ def _aligned(reference: Signal, reconstruction: Signal) -> tuple[Signal, Signal]
     if len(given) != len(wanted):
         raise ValueError(f"{len(given)} channels beside the reference's {len(wanted)}")
     longest = max(n, _MIN_SAMPLES)
-    given = given[:, :n]
-    return _padded(wanted, longest), _padded(given, longest)
-
-
-def _padded(audio: Signal, n: int) -> Signal:
-    return np.pad(audio, ((0, 0), (0, n - audio.shape[1])))
+    return of_length(wanted, longest), of_length(of_length(given, n), longest)
 
 
 def _over_views(

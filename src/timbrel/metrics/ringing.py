@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from scipy.signal import welch
 
+from timbrel.metrics.lengths import of_length
+
 Signal = NDArray[np.float32]
 Values = NDArray[np.float64]
 
@@ -38,8 +40,7 @@ def ringing_db(reference: Signal, reconstruction: Signal, *, rate_hz: int) -> fl
     window = round(_WINDOW_S * rate_hz)
     if n < _LEAST_WINDOWS * window:
         return None
-    given = reconstruction[:, :n]
-    given = np.pad(given, ((0, 0), (0, n - given.shape[1])))
+    given = of_length(reconstruction, n)
     hz, wanted = _density(reference, rate_hz, window)
     _, found = _density(given, rate_hz, window)
     if not (wanted.sum() > _SILENCE and found.sum() > _SILENCE):
