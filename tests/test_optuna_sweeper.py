@@ -1,6 +1,7 @@
 """`hydra/sweeper=optuna`: the plugin, its options and the ready searches."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hydra_plugins.timbrel_optuna_sweeper import _settings
 from report_pages import Page
 from timbrel.config.options import conf_folder
 from timbrel.stages import app
@@ -75,6 +77,32 @@ def test_every_pruner_is_asked(name: str, here) -> None:
     job = searched(f"hydra/sweeper/pruner={name}", "hydra.sweeper.n_trials=3", RATE)
     reported = [bool(trial.intermediate_values) for trial in study().trials]
     assert reported == [name != "none"] * 3 == [note.pruner is not None for note in job.notes]
+
+
+def test_a_database_lost_for_good_ends_the_search_with_the_way_out(
+    here, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(_settings, "_LEAST_DEAD_AFTER_S", 0.0)
+
+    class Losing(Formula):
+        def __call__(self, config):
+            if not self.configs:
+                return super().__call__(config)
+            note = TrialNote.of(os.environ)
+            live = LiveTrial(note)
+            with sqlite3.connect("s.db") as tables:
+                tables.execute("ALTER TABLE trials RENAME TO away")
+            assert not live.report(100, {note.watched[11:]: 1.0})
+            return Ending(dict.fromkeys(note.numbers, 1.0)).to_json()
+
+    words = ["hydra.sweeper.storage=sqlite:///s.db", "hydra.sweeper.dead_after=1s"]
+    words += ["hydra.sweeper.n_trials=3", "hydra/sweeper/pruner=median", RATE]
+    with pytest.warns(UserWarning, match="the search is not told of this validation"):
+        assert app.run_stage("train", [*SEARCH, *words], Losing()) == 2
+    ended = capsys.readouterr().err
+    assert "timbrel train: hydra.sweeper.storage=sqlite:///s.db: out of reach (" in ended
+    assert "to go on: timbrel train --multirun" in ended
+    assert "Traceback" not in ended
 
 
 @pytest.mark.parametrize("name", slow_but("loss_weights", READY))

@@ -53,7 +53,7 @@ def run(
         )
     from timbrel.sweeps.search.page import write_search_page
     from timbrel.sweeps.search.search import Goals, search
-    from timbrel.sweeps.search.store import JOURNAL_FILE, join_study, made, open_storage
+    from timbrel.sweeps.search.store import JOURNAL_FILE, in_reach, join_study, made, open_storage
 
     settings = {key: plain(value) for key, value in settings.items()}
     check_settings(settings)
@@ -79,23 +79,23 @@ def run(
     storage = open_storage(storage_place)
     folder.mkdir(parents=True, exist_ok=True)
     directions = [objective.direction for objective in goals.objectives]
-    study, founded = join_study(storage, name, directions, **parts)
-    if founded:
-        _check_empty(folder, name)
-        (folder / "multirun.yaml").write_text(_shown(config), "utf-8")
-        if settings["defaults_first"]:
-            _queue_defaults(study, space, config)
-    _note_other_settings(study, fixed)
-    note = TrialNote(storage_place, name, 0, goals.numbers, settings["watched"], pruner)
-    launch = _Launching(launcher, jobs, note)
-    tell(f"study {name}: {goals.n_trials} trials in {folder}")
     command = _command(config, arguments, name)
-    try:
-        search(study, goals, launch, tell)
-    except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(f"to go on with the search: {command}") from interrupt
-    finally:
-        page = write_search_page(study, goals, folder, command, fixed)
+    with in_reach(storage_place, f"the trainings are in {folder}; to go on: {command}"):
+        study, founded = join_study(storage, name, directions, **parts)
+        if founded:
+            _check_empty(folder, name)
+            (folder / "multirun.yaml").write_text(_shown(config), "utf-8")
+            if settings["defaults_first"]:
+                _queue_defaults(study, space, config)
+        _note_other_settings(study, fixed)
+        note = TrialNote(storage_place, name, 0, goals.numbers, settings["watched"], pruner)
+        tell(f"study {name}: {goals.n_trials} trials in {folder}")
+        try:
+            search(study, goals, _Launching(launcher, jobs, note), tell)
+        except KeyboardInterrupt as interrupt:
+            raise KeyboardInterrupt(f"to go on with the search: {command}") from interrupt
+        finally:
+            page = write_search_page(study, goals, folder, command, fixed)
     best = page.best
     _log_to_wandb(study, goals, folder, config)
     sys.stdout.write(f"{best}\npage: {folder / 'report.html'}\n")

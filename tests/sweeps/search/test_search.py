@@ -4,6 +4,7 @@ import math
 import multiprocessing
 import os
 import signal
+import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,30 @@ def test_a_total_counts_what_the_study_has(tmp_path: Path) -> None:
     assert len({trial.params["x"] for trial in found}) == 5
     for trial in found:
         assert trial.value == abs(trial.params["x"] - 0.3)
+
+
+@pytest.mark.parametrize("kind", ["journal", "database"])
+def test_a_result_waits_for_a_storage_out_of_reach(tmp_path: Path, kind: str) -> None:
+    place, away = tmp_path / "s", tmp_path / "away"
+    told = []
+
+    def rename(old: str, new: str) -> None:
+        with sqlite3.connect(place) as tables:
+            tables.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+    def lose() -> None:
+        rename("trials", "away") if kind == "database" else place.rename(away)
+
+    def hear(line: str) -> None:
+        told.append(line)
+        if "out of reach" in line:
+            rename("away", "trials") if kind == "database" else away.rename(place)
+
+    address = f"sqlite:///{place}" if kind == "database" else place
+    search(join(address), goals(3, dead_after_s=10.0), every(2, lose), hear)
+    assert len(complete(join(address))) == 3
+    (waits,) = [line for line in told if "out of reach" in line]
+    assert waits.startswith("trial 1: the storage is out of reach (")
 
 
 def test_a_failure_is_kept_with_its_reason_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ A study is shared by any number of workers, each of which runs `search`. Knows n
 """
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +18,12 @@ from timbrel.errors import UserError
 from timbrel.sweeps.search.goals import Constraint, Objective
 from timbrel.sweeps.search.note import Ending
 from timbrel.sweeps.search.space import Space
+from timbrel.sweeps.search.store import LOST, reason
 from timbrel.sweeps.search.workers import REASON, RELEASED, Signs, release, release_dead
 
 NUMBERS, FOLDER, OVERRIDES, TWIN = "numbers", "folder", "overrides", "same_as"
 """What is kept with a trial beside its parameters."""
+_AGAIN_S = 10.0
 
 Tell = Callable[[str], None]
 
@@ -64,7 +68,9 @@ def search(study: optuna.Study, goals: Goals, launch: Launch, tell: Tell) -> Non
     """Train until the study has `goals.n_trials` trials, those of other workers counted.
 
     A trial that fails is recorded with its reason, and the others go on. What interrupts the
-    launcher, such as Ctrl-C, goes through; the trials at work are queued for whoever goes on.
+    launcher, such as Ctrl-C, goes through; the trials at work are queued for whoever goes on. A
+    storage that is out of reach when a training ends is waited for, as long as others take this
+    worker for alive.
     """
     with Signs(study) as signs:
         while batch := _asked(study, goals, signs, tell):
@@ -72,11 +78,12 @@ def search(study: optuna.Study, goals: Goals, launch: Launch, tell: Tell) -> Non
             try:
                 endings = launch(drawn)
             except BaseException:
-                for trial in batch:
-                    release(study, _frozen(study, trial), "stopped")
+                with suppress(*LOST):  # others will find that this worker is gone
+                    for trial in batch:
+                        release(study, _frozen(study, trial), "stopped")
                 raise
             for trial, ending in zip(batch, endings, strict=True):
-                tell(f"trial {trial.number}: {_record(study, trial, ending, goals)}")
+                _record_patiently(study, trial, ending, goals, tell)
 
 
 def _asked(study: optuna.Study, goals: Goals, signs: Signs, tell: Tell) -> list[optuna.trial.Trial]:
@@ -120,19 +127,40 @@ def _complete_with(trial: FrozenTrial, overrides: Mapping[str, str]) -> bool:
     return trial.state == TrialState.COMPLETE and trial.user_attrs[OVERRIDES] == overrides
 
 
+def _record_patiently(
+    study: optuna.Study, trial: optuna.trial.Trial, ending: Ending, goals: Goals, tell: Tell
+) -> None:
+    """`_record`, again and again for `dead_after_s` where the storage is out of reach."""
+    end_s = time.monotonic() + goals.dead_after_s
+    waits = False
+    while True:
+        try:
+            words = _record(study, trial, ending, goals)
+        except LOST as error:
+            if time.monotonic() > end_s:
+                raise
+            if not waits:
+                tell(f"trial {trial.number}: the storage is out of reach ({reason(error)}); waits")
+            waits = True
+            time.sleep(min(_AGAIN_S, goals.dead_after_s / 10))
+        else:
+            tell(f"trial {trial.number}: {words}")
+            return
+
+
 def _record(study: optuna.Study, trial: optuna.trial.Trial, ending: Ending, goals: Goals) -> str:
     """Tell the study how `trial` ended; the same in words."""
     if _frozen(study, trial).state.is_finished():
         return "given up by another worker, which had no sign of this one; not recorded"
     trial.set_user_attr(FOLDER, ending.folder)
-    reason = ending.failed or _unmeasured(ending, goals)
+    why = ending.failed or _unmeasured(ending, goals)
     if ending.pruned_at is not None:
-        reason = f"pruned at step {ending.pruned_at}"
-    if reason:
-        trial.set_user_attr(REASON, reason)
+        why = f"pruned at step {ending.pruned_at}"
+    if why:
+        trial.set_user_attr(REASON, why)
         pruned = ending.pruned_at is not None
         study.tell(trial, state=TrialState.PRUNED if pruned else TrialState.FAIL)
-        return reason if pruned else f"failed: {reason}"
+        return why if pruned else f"failed: {why}"
     trial.set_user_attr(NUMBERS, dict(ending.numbers))
     for limit in goals.constraints:
         trial.set_constraint(limit.text, limit.excess(ending.numbers[limit.name]))

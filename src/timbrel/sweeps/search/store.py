@@ -2,7 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +30,9 @@ _NEEDS = {
     "WilcoxonPruner": ("scipy",),
 }
 
+LOST = (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError, OSError)
+"""What a storage raises that is out of reach: a database, or the file of a journal."""
+
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
@@ -51,7 +55,7 @@ def open_storage(place: str) -> BaseStorage:
                 f"pip install '{_DRIVERS.get(module, module)}'"
             ) from error
         raise UserError(
-            f"{shown}: cannot be opened ({_reason(error)}); name a file, or a database such as "
+            f"{shown}: cannot be opened ({reason(error)}); name a file, or a database such as "
             "sqlite:///study.db"
         ) from error
 
@@ -68,6 +72,20 @@ def _database(address: str) -> RDBStorage:
     return RDBStorage(address, engine_kwargs=kept_up)
 
 
+@contextmanager
+def in_reach(place: str, way_out: str) -> Iterator[None]:
+    """Raises UserError, with the way out, where the storage at `place` is lost meanwhile."""
+    try:
+        yield
+    except LOST as error:
+        if isinstance(error, OSError) and not str(error.filename).startswith(place):
+            raise  # of another file
+        raise UserError(
+            f"hydra.sweeper.storage={without_password(place)}: out of reach ({reason(error)}); "
+            f"{way_out}"
+        ) from error
+
+
 def _missing_driver(error: BaseException | None) -> str:
     """The module that a kind of database needs and that is not here; empty where that is not it."""
     while error is not None and not isinstance(error, ModuleNotFoundError):
@@ -75,11 +93,14 @@ def _missing_driver(error: BaseException | None) -> str:
     return (error.name or "") if error else ""
 
 
-def _reason(error: Exception) -> str:
-    """The error's first line; of an address that cannot be read, no part of the address."""
+def reason(error: Exception) -> str:
+    """The first line of the storage's own error; no part of an address that cannot be read."""
     if isinstance(error, ValueError):
         return "write KIND://USER:PASSWORD@HOST:PORT/DATABASE, with %40 for an @ of the password"
-    lines = str(error).strip().splitlines()
+    if isinstance(error, optuna.exceptions.StorageInternalError) and error.__cause__:
+        lines = str(error.__cause__).strip().splitlines()
+    else:
+        lines = str(error).strip().splitlines()
     return without_password(lines[0]) if lines else type(error).__name__
 
 
