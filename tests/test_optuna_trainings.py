@@ -55,6 +55,8 @@ def test_real_trainings_one_of_them_pruned_one_impossible(
     assert len(page.players) == 2
     for words in ("pruned at step 7", "trainer.learning_rate=-1.0: above 0", "defaults)"):
         assert words in page.words
+    assert train.main([f"reproduce={folder}"]) == 2
+    assert "gave it up (pruned at step 7), so there is nothing to comp" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -77,8 +77,10 @@ def original_of(config: DictConfig, compute: Compute) -> Run | None:
         return None
     run = read_run(Path(config.reproduce))
     if not run.card:
+        status = run.provenance.get("status")
+        why = f"its search gave it up ({status})" if status else "it has not finished"
         raise UserError(
-            f"reproduce={run.folder}: it has not finished, so there is nothing to compare with; "
+            f"reproduce={run.folder}: {why}, so there is nothing to compare with; "
             f"to go on: timbrel train run={shlex.quote(str(run.folder))}"
         )
     for line in surroundings_differ(run.provenance, _now(compute)):
