@@ -79,8 +79,9 @@ def test_every_pruner_is_asked(name: str, here) -> None:
     assert reported == [name != "none"] * 3 == [note.pruner is not None for note in job.notes]
 
 
-def test_a_database_lost_for_good_ends_the_search_with_the_way_out(
-    here, capsys, monkeypatch
+@pytest.mark.parametrize("place", ["sqlite:///s.db", pytest.param("s.log", marks=pytest.mark.slow)])
+def test_a_storage_lost_for_good_ends_the_search_with_the_way_out(
+    place: str, here, capsys, monkeypatch
 ) -> None:
     monkeypatch.setattr(_settings, "_LEAST_DEAD_AFTER_S", 0.0)
 
@@ -90,17 +91,21 @@ def test_a_database_lost_for_good_ends_the_search_with_the_way_out(
                 return super().__call__(config)
             note = TrialNote.of(os.environ)
             live = LiveTrial(note)
-            with sqlite3.connect("s.db") as tables:
-                tables.execute("ALTER TABLE trials RENAME TO away")
+            if place == "s.log":
+                Path(place).rename("away")
+            else:
+                with sqlite3.connect("s.db") as tables:
+                    tables.execute("ALTER TABLE trials RENAME TO away")
             assert not live.report(100, {note.watched[11:]: 1.0})
             return Ending(dict.fromkeys(note.numbers, 1.0)).to_json()
 
-    words = ["hydra.sweeper.storage=sqlite:///s.db", "hydra.sweeper.dead_after=1s"]
+    words = [f"hydra.sweeper.storage={place}", "hydra.sweeper.dead_after=1s"]
     words += ["hydra.sweeper.n_trials=3", "hydra/sweeper/pruner=median", RATE]
     with pytest.warns(UserWarning, match="the search is not told of this validation"):
         assert app.run_stage("train", [*SEARCH, *words], Losing()) == 2
     ended = capsys.readouterr().err
-    assert "timbrel train: hydra.sweeper.storage=sqlite:///s.db: out of reach (" in ended
+    where = Path(place).absolute() if place == "s.log" else place
+    assert f"timbrel train: hydra.sweeper.storage={where}: out of reach (" in ended
     assert "to go on: timbrel train --multirun" in ended
     assert "Traceback" not in ended
 

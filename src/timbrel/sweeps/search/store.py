@@ -97,10 +97,9 @@ def reason(error: Exception) -> str:
     """The first line of the storage's own error; no part of an address that cannot be read."""
     if isinstance(error, ValueError):
         return "write KIND://USER:PASSWORD@HOST:PORT/DATABASE, with %40 for an @ of the password"
-    if isinstance(error, optuna.exceptions.StorageInternalError) and error.__cause__:
-        lines = str(error.__cause__).strip().splitlines()
-    else:
-        lines = str(error).strip().splitlines()
+    wrapped = isinstance(error, optuna.exceptions.StorageInternalError)
+    told = (wrapped and error.__cause__) or error
+    lines = str(told).strip().splitlines()
     return without_password(lines[0]) if lines else type(error).__name__
 
 
