@@ -9,6 +9,7 @@ import pytest
 from timbrel.analysis import gates
 from timbrel.analysis.evaluation import FileScore
 from timbrel.metrics.scores import SCORES
+from timbrel.runs.selection import HeldOutLoss
 
 
 def row(
@@ -49,7 +50,7 @@ def test_a_rate_that_is_not_there_is_unknown() -> None:
     ],
 )
 def test_the_end_is_compared_with_the_best(losses, value, passed) -> None:
-    gate = gates.held_out_loss(list(zip((10, 20, 30), losses, strict=False)), 1.05)
+    gate = gates.held_out_loss(HeldOutLoss([*zip((10, 20, 30), losses, strict=False)]), 1.05)
     assert gate.value == pytest.approx(value)
     assert gate.passed is passed
     if not passed:
@@ -57,7 +58,7 @@ def test_the_end_is_compared_with_the_best(losses, value, passed) -> None:
 
 
 def test_no_validation_is_unknown() -> None:
-    gate = gates.held_out_loss([], 1.05)
+    gate = gates.held_out_loss(HeldOutLoss(), 1.05)
     assert (gate.passed, gate.verdict) == (None, "unknown")
 
 
@@ -89,7 +90,7 @@ def test_a_model_that_does_not_beat_noise_is_told() -> None:
 
 
 def test_the_table(tmp_path: Path) -> None:
-    rows = [gates.held_out_loss([], 1.05), gates.front_end_parity([0.0], 1e-6)]
+    rows = [gates.held_out_loss(HeldOutLoss(), 1.05), gates.front_end_parity([0.0], 1e-6)]
     gates.write_gates(tmp_path / "gates.csv", rows)
     with (tmp_path / "gates.csv").open(newline="") as file:
         first, second = csv.DictReader(file)

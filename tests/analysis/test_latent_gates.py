@@ -16,6 +16,7 @@ from timbrel.analysis import latent_gates
 from timbrel.analysis.evaluation import reconstruct
 from timbrel.analysis.latent_gates import CodeUse, measure_code
 from timbrel.contracts import Latent
+from timbrel.runs.selection import HeldOutLoss
 
 
 class _Clip:
@@ -131,13 +132,13 @@ def test_active_units_are_counted_and_told_with_the_nats_of_each() -> None:
 def test_the_gap_is_that_of_the_weights_that_were_kept() -> None:
     losses = [(10, 3.0), (20, 2.0), (30, 2.5)]
     gaps = [(10, 0.1), (20, 0.4), (30, 0.9)]
-    gate = latent_gates.generalisation_gap(gaps, losses, 0.5)
+    gate = latent_gates.generalisation_gap(gaps, HeldOutLoss(losses), 0.5)
     assert (gate.value, gate.passed) == (0.4, True)
-    failed = latent_gates.generalisation_gap(gaps, losses, 0.3)
+    failed = latent_gates.generalisation_gap(gaps, HeldOutLoss(losses), 0.3)
     assert failed.passed is False
     assert "step 20" in failed.meaning
-    assert latent_gates.generalisation_gap([], losses, 0.5).passed is None
-    assert latent_gates.generalisation_gap([], [], 0.5).passed is None
+    assert latent_gates.generalisation_gap([], HeldOutLoss(losses), 0.5).passed is None
+    assert latent_gates.generalisation_gap([], HeldOutLoss(), 0.5).passed is None
 
 
 def test_the_table(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from timbrel.errors import UserError
 from timbrel.runs.folder import held_out_loss, read_metrics, read_run
+from timbrel.runs.selection import HeldOutLoss
 
 
 def write_run(folder: Path) -> Path:
@@ -151,8 +152,10 @@ def test_reading_needs_neither_torch_nor_hydra() -> None:
 
 def test_the_held_out_loss_is_that_of_the_last_phase() -> None:
     losses = [(2, 5.0), (4, 4.0), (6, 9.0), (8, 8.0)]
-    assert held_out_loss({}) == []
-    assert held_out_loss({"validation/loss": losses}) == losses
+    assert held_out_loss({}) == HeldOutLoss([])
+    assert held_out_loss({"validation/loss": losses}) == HeldOutLoss(losses)
     phases = [(2, 1.0), (4, 1.0), (6, 2.0), (8, 2.0)]
     found = held_out_loss({"validation/loss": losses, "validation/phase": phases})
-    assert found == [(6, 9.0), (8, 8.0)]
+    assert found == HeldOutLoss([(6, 9.0), (8, 8.0)])
+    of_two = [(2, 2.0), (4, 2.0)]
+    assert held_out_loss({"validation/recordings": of_two}).recordings == 2

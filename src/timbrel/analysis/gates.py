@@ -14,7 +14,7 @@ from timbrel.analysis.evaluation import HELD_OUT, MODEL, NOISE, SILENCE, FileSco
 from timbrel.config.limits import LIMITS
 from timbrel.metrics.scores import SCORES
 from timbrel.runs.folder import read_table
-from timbrel.runs.selection import kept
+from timbrel.runs.selection import HeldOutLoss
 
 LATENT_PARITY = 5e-4
 """Half the smallest standard deviation of a Gaussian posterior (log-variance -14: 9.1e-4). The
@@ -78,14 +78,13 @@ def kl_floor(rows: Sequence[FileScore], frames_per_second: float, floor_nats: fl
     return judged("kl_floor", value, floor_nats)
 
 
-def held_out_loss(curve: Sequence[tuple[int, float]], ratio: float | None) -> Gate:
+def held_out_loss(curve: HeldOutLoss, ratio: float | None) -> Gate:
     """The last validation loss over the smallest of the run is at most `ratio`."""
-    curve = [point for point in curve if math.isfinite(point[1])]
-    losses = [loss for _, loss in curve]
+    losses = [loss for _, loss in curve.points if math.isfinite(loss)]
     if not losses or not min(losses) > 0:
         why = "no held-out loss to check: the run has no validation part"
         return unknown("held_out_loss", ratio, why)
-    found = kept(curve)
+    found = curve.kept()
     assert found is not None  # a finite one is there
     return judged("held_out_loss", losses[-1] / min(losses), ratio, step=found[0])
 

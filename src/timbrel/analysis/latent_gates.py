@@ -23,7 +23,7 @@ from timbrel.data.split.parts import Segment
 from timbrel.losses.latent import kl_nats
 from timbrel.metrics import latent as latent_metrics
 from timbrel.models.autoencoder import Autoencoder
-from timbrel.runs.selection import kept
+from timbrel.runs.selection import HeldOutLoss
 
 _Rows = NDArray[np.float32]
 
@@ -149,7 +149,7 @@ def code_gates(code: CodeUse, limits: ByKey) -> list[Gate]:
 
 
 def generalisation_gap(
-    gaps: Sequence[tuple[int, float]], losses: Sequence[tuple[int, float]], limit: float | None
+    gaps: Sequence[tuple[int, float]], losses: HeldOutLoss, limit: float | None
 ) -> Gate:
     """The generalisation gap is at most `limit`, at the step whose weights are kept.
 
@@ -157,11 +157,11 @@ def generalisation_gap(
     augmentation. The gap is (held-out loss - training loss) / training loss.
     """
     at = dict(gaps)
-    known = [(step, loss) for step, loss in losses if step in at and math.isfinite(loss)]
+    known = [(step, loss) for step, loss in losses.points if step in at and math.isfinite(loss)]
     if not known:
         why = "nothing to compare: the run logged no validation/gap (no validation part?)"
         return unknown("generalisation_gap", limit, why)
-    found = kept(known)
+    found = replace(losses, points=known).kept()
     assert found is not None  # `known` has a finite one
     return judged("generalisation_gap", at[found[0]], limit, step=found[0])
 

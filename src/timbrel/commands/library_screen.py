@@ -17,7 +17,6 @@ from timbrel.errors import override_text
 from timbrel.metrics.scores import SCORES
 from timbrel.runs.finder import Entry, summarise
 from timbrel.runs.folder import MODEL_FOLDER, Run, held_out_loss, holds_recordings, read_run
-from timbrel.runs.selection import kept
 from timbrel.words import duration, printable
 
 _SCHEMA_SECTIONS = ("data", "trainer", "device")
@@ -65,9 +64,11 @@ def _about(entry: Entry, run: Run) -> list[str]:
         training.append(duration(entry.elapsed_s))
     training += [f"limit {entry.time_limit}"] if entry.time_limit else []
     held_out = held_out_loss(run.curves)
-    if found := kept(held_out):
+    if found := held_out.kept():
         step, best = found
-        training.append(f"best held-out loss {best:.3f} at step {step}, last {held_out[-1][1]:.3f}")
+        training.append(
+            f"best held-out loss {best:.3f} at step {step}, last {held_out.points[-1][1]:.3f}"
+        )
     version = run.provenance.get("versions", {}).get("timbrel", card.get("timbrel_version"))
     revision = str(run.provenance.get("git_revision") or "")
     changed = " with changes" if revision.endswith("+changes") else ""

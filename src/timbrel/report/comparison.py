@@ -24,7 +24,6 @@ from timbrel.runs.comparison import (
     wins,
 )
 from timbrel.runs.folder import Run, held_out_loss
-from timbrel.runs.selection import kept
 from timbrel.runs.summary import (
     ELAPSED,
     Score,
@@ -39,7 +38,15 @@ MOST_RUNS = len(PALETTE)
 _LETTERS = "ABCDEFGHIJ"
 _ABSENT = "not there"
 _UNKNOWN = number(None)
-_UNDRAWN = frozenset([ELAPSED, "train/learning_rate", "train/gradient_norm", "validation/phase"])
+_UNDRAWN = frozenset(
+    [
+        ELAPSED,
+        "train/learning_rate",
+        "train/gradient_norm",
+        "validation/phase",
+        "validation/recordings",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,7 @@ def summary(runs: Sequence[Run]) -> str:
 
 def _facts(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     """What the runs are, a row per fact, a column per run."""
-    best = [found[1] if (found := kept(held_out_loss(run.curves))) else None for run in runs]
+    best = [found[1] if (found := held_out_loss(run.curves).kept()) else None for run in runs]
     data = [(run.config.get("data") or {}).get("name") or _trained_on(run) for run in runs]
     sizes = [parameter_count(run, _model(run)) for run in runs]
     limits = [(run.config.get("trainer") or {}).get("max_time") for run in runs]

@@ -62,7 +62,7 @@ def _loss(run: Run) -> CurveGroup:
 
 def _terms(run: Run) -> CurveGroup:
     names = {name.split("/", 1)[1] for name in run.curves if "/" in name}
-    names -= {"loss", "gap", "phase", "elapsed_s", "disentanglement_n"}
+    names -= {"loss", "gap", "phase", "recordings", "elapsed_s", "disentanglement_n"}
     names -= {*_NATS, *_CODE, *_OPTIMIZER}
     text = "The terms of the loss, each before it is multiplied by its weight."
     return CurveGroup("Terms of the loss", text, _figures(run, sorted(names), _TERMS))

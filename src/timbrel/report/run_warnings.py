@@ -11,7 +11,6 @@ from timbrel.audio.read import read_blocks
 from timbrel.report.page import Notice, number
 from timbrel.report.run_alarms import alarm_notices, last_changes
 from timbrel.runs.folder import Run, held_out_loss
-from timbrel.runs.selection import kept
 
 FEW_FILES = 5
 _WORSE_SHARE = 0.02
@@ -54,7 +53,7 @@ def data_notes(run: Run) -> list[str]:
 
 def best_step(run: Run) -> tuple[int, float] | None:
     """The validation of the last phase whose weights are kept: its step and the loss."""
-    return kept(held_out_loss(run.curves))
+    return held_out_loss(run.curves).kept()
 
 
 def command(*words: object) -> str:
@@ -116,7 +115,7 @@ def _test_set(run: Run) -> Iterator[Notice]:
 
 def _worse_at_the_end(run: Run) -> Iterator[Notice]:
     best = best_step(run)
-    losses = held_out_loss(run.curves)
+    losses = held_out_loss(run.curves).points
     if best is None or len(losses) < 3 or _alarm_raised(run):
         return
     last_step, last = losses[-1]

@@ -16,6 +16,7 @@ import yaml
 
 from timbrel.errors import UserError, folder_fault
 from timbrel.metrics.scores import SCORES
+from timbrel.runs.selection import HeldOutLoss
 
 CONFIG_FILE = "config.yaml"
 OVERRIDES_FILE = "overrides.yaml"
@@ -136,16 +137,18 @@ def read_metrics(path: Path) -> Curves:
     return curves
 
 
-def held_out_loss(curves: Curves) -> list[tuple[int, float]]:
+def held_out_loss(curves: Curves) -> HeldOutLoss:
     """The held-out loss at every validation of the last phase: of it the best weights were kept.
 
     The whole curve where the training had no phases.
     """
     losses, phases = curves.get("validation/loss", []), curves.get("validation/phase", [])
-    if not phases:
-        return losses
-    last = {step for step, phase in phases if phase == phases[-1][1]}
-    return [point for point in losses if point[0] in last]
+    if phases:
+        last = {step for step, phase in phases if phase == phases[-1][1]}
+        losses = [point for point in losses if point[0] in last]
+    if not (recordings := curves.get("validation/recordings")):
+        return HeldOutLoss(losses)
+    return HeldOutLoss(losses, int(recordings[-1][1]))
 
 
 def read_evaluation(folder: Path) -> Evaluation | None:

@@ -48,6 +48,7 @@ def watchers(
     which the code is judged.
     """
     trainer, data = config.trainer, config.data
+    held_out = {segment.clip.content_hash for segment in found.split.validation}
     batches = validation_loader(
         found.split.validation,
         batch_size=trainer.batch_size,
@@ -71,6 +72,7 @@ def watchers(
         train_clean,
         code_chunks,
         max(1, trainer.disentanglement_every_validations),
+        recordings=min(len(held_out), trainer.validation_chunks),
     )
     curves = Curves(log, validation, trainer.log_every_steps)
     step_s = trainer.batch_size * data.chunk_samples / data.sample_rate_hz

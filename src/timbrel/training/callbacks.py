@@ -51,7 +51,8 @@ class Validation(pl.Callback):
 
     `result` is the held-out chunks', empty where none is held out; `train_clean` that of training
     chunks without augmentation, scored the same way; `code` says what the code tells of attributes,
-    of every `code_every` validations and the last. All are None between validations.
+    of every `code_every` validations and the last. All are None between validations. The held-out
+    chunks are of so many `recordings`: how much their loss can tell.
 
     Every phase is scored with the weights of the loss, so that its curve goes on across a border;
     `phase` in `result`, counted from 1 where there are phases, says whose weights were scored.
@@ -65,9 +66,12 @@ class Validation(pl.Callback):
         train_clean: Iterable[Batch] = (),
         code_chunks: MeasuredChunks | None = None,
         code_every: int = 1,
+        *,
+        recordings: int = 1,
     ) -> None:
         self.batches, self.clean_batches, self.every_steps = batches, train_clean, every_steps
         self.code_chunks, self.code_every = code_chunks, code_every
+        self.recordings = recordings
         self.result: dict[str, float] | None = None
         self.train_clean: dict[str, float] | None = None
         self.code: dict[str, float] | None = None
@@ -86,8 +90,10 @@ class Validation(pl.Callback):
             held_out["gap"] = gap(held_out["loss"], clean["loss"])
         if enough:
             clean = {name: clean[name] for name in ("loss",) if name in clean}
-        if held_out and module.phases.given:
-            held_out["phase"] = module.phase_number
+        if held_out:
+            held_out["recordings"] = self.recordings
+            if module.phases.given:
+                held_out["phase"] = module.phase_number
         self.result, self.train_clean = held_out, clean
         self.count += 1
         due = self.count % self.code_every == 0 or trainer.should_stop
@@ -223,7 +229,7 @@ class Checkpoints(pl.Callback):
 
     def _is_best(self, result: Mapping[str, float]) -> bool:
         begins = result.get("phase", 0.0) != self.best_phase
-        return begins or as_good(result["loss"], self.lowest_loss)
+        return begins or as_good(result["loss"], self.lowest_loss, self.validation.recordings)
 
     def state_dict(self) -> dict[str, Any]:
         """The lowest loss so far, and the best one, its step and its phase."""

@@ -49,7 +49,14 @@ _FINISH_TIMEOUT_S = 600  # online, for what is still to be sent
 _LONGEST_NAME_BYTES = 128  # W&B counts characters: no more than these
 _NEITHER = frozenset(  # neither more nor less is better
     [
-        *("nats_per_frame", "nats_per_second", "active_units", "decode_change", "phase"),
+        *(
+            "nats_per_frame",
+            "nats_per_second",
+            "active_units",
+            "decode_change",
+            "phase",
+            "recordings",
+        ),
         f"{PREFIX}n",
     ]
 )
