@@ -21,7 +21,7 @@ RATE_HZ, HOP, FRAMES = 48_000, 512, 94
 
 
 def autoencoder(
-    channels: int = 1, *, noise: float = -20.0, seed: int = 0, **settings: bool
+    channels: int = 1, *, noise: float = -20.0, seed: int = 0, **settings: int
 ) -> Autoencoder:
     torch.manual_seed(seed)
     frame = {"width": 16, "blocks": 1, "kernel_frames": 3, "expansion": 2}
@@ -79,7 +79,7 @@ def test_a_track_moves_the_pitch_of_the_same_code() -> None:
 
 
 def test_without_confidence_no_f0_is_heard_and_with_it_nothing_free() -> None:
-    model = autoencoder()
+    model = autoencoder(noisiness=True, modes=3)
     low, high = (model.decode(code(torch.full((FRAMES,), f), 0.0)) for f in (110.0, 880.0))
     assert torch.equal(low, high)
     assert low.abs().max() > 0
@@ -181,9 +181,14 @@ def test_a_tilt_goes_as_far_as_asked_and_is_neither_louder_nor_noisier() -> None
 
 @pytest.mark.parametrize(
     ("channels", "settings"),
-    [(1, {}), (1, {"brightness": True}), (2, {"brightness": True, "noisiness": True})],
+    [
+        (1, {}),
+        (1, {"brightness": True}),
+        (1, {"noisiness": True, "modes": 3}),
+        (2, {"brightness": True, "noisiness": True, "modes": 3}),
+    ],
 )
-def test_a_stream_is_the_whole_sound(channels: int, settings: dict[str, bool]) -> None:
+def test_a_stream_is_the_whole_sound(channels: int, settings: dict[str, int]) -> None:
     model = autoencoder(channels, noise=-6.0, **settings)
     track = 2 ** (7.5 + torch.sin(torch.linspace(0.0, 20.0, 300)))
     latent = code(track, 0.7)
@@ -199,7 +204,7 @@ def test_a_stream_is_the_whole_sound(channels: int, settings: dict[str, bool]) -
 def test_blocks_of_frames_are_the_whole_at_once(
     channels: int, n_known: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = autoencoder(channels, noise=-6.0, brightness=True, noisiness=True)
+    model = autoencoder(channels, noise=-6.0, brightness=True, noisiness=True, modes=3)
     latent = code(2 ** (7.5 + torch.sin(torch.linspace(0.0, 9.0, FRAMES))), 0.7)
     whole = model.decode_on(latent, DecoderState())
     phases = whole.state.phases

@@ -76,7 +76,7 @@ def sinusoids(
     return spectrum
 
 
-def _lobe(deviation: Float[Tensor, "*batch tuned"]) -> tuple[Float[Tensor, "*batch tuned"], ...]:
+def lobe(deviation: Float[Tensor, "*batch tuned"]) -> tuple[Float[Tensor, "*batch tuned"], ...]:
     """What a sinusoid at `bin + deviation` writes into the five bins around `bin`.
 
     A window's spectrum is sinc(x) / (1 - x^2), with alternating signs, for x bins from the
@@ -111,7 +111,7 @@ class _Sinusoids(torch.autograd.Function):
         for place in (-1, 1):
             first = _REACH_BINS + n_tuned + place
             padded[..., first : first + high.shape[-1]].add_(high, alpha=-0.5)
-        for place, weight in enumerate(_lobe(deviation)):
+        for place, weight in enumerate(lobe(deviation)):
             padded[..., place : place + n_tuned] += low * weight
         return padded[..., _REACH_BINS:-_REACH_BINS]
 
@@ -129,12 +129,12 @@ class _Sinusoids(torch.autograd.Function):
             high.add_(padded[..., first : first + high.shape[-1]], alpha=-0.5)
         with torch.enable_grad():
             d = deviation.detach().requires_grad_()
-            lobe = _lobe(d)
+            weights = lobe(d)
         by_weight = []
         by_low = by_amplitude[..., :n_tuned].zero_()
-        for place, weight in enumerate(lobe):
+        for place, weight in enumerate(weights):
             heard = padded[..., place : place + n_tuned]
             by_low += heard * weight.detach()
             by_weight.append((heard.real * low.real).addcmul_(heard.imag, low.imag))
-        (by_deviation,) = torch.autograd.grad(lobe, d, by_weight)
+        (by_deviation,) = torch.autograd.grad(weights, d, by_weight)
         return by_amplitude, by_deviation

@@ -17,6 +17,7 @@ from timbrel.models.excitation import Excitation
 from timbrel.models.free_sinusoids import FreeSinusoids
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.linear import Linear
+from timbrel.models.modes import Modes
 from timbrel.models.moving import moving
 from timbrel.models.noise import PositionalNoise
 from timbrel.models.noisiness_correction import above_f0, quietened, with_breath
@@ -29,13 +30,16 @@ _NEPERS_PER_DB = math.log(10) / 20
 
 
 class HarmonicDecoder(nn.Module):
-    """Residual blocks at frame rate, then an inverse STFT of three parts that add up.
+    """Residual blocks at frame rate, then an inverse STFT of parts that add up.
 
     - harmonic: the spectrum of a flat harmonic tone at f0 (`Excitation`), times a learned envelope
       and the confidence in f0: its pitch is right whatever has been learned;
     - free: a sinusoid near every bin (`FreeSinusoids`) for strokes, chords, partials of bells and
       whatever else is no harmonic; where f0 is certain, times `free_where_voiced`;
-    - noise of a learned level (Serra & Smith 1990).
+    - noise of a learned level (Serra & Smith 1990);
+    - with `modes`, so many partials between one harmonic and the next at learned ratios of f0
+      (`Modes`), for what is struck: it has a pitch, and its partials are not harmonic. They need
+      `noisiness`.
 
     All magnitudes follow the level track by a learned share per bin, which begins at one half.
     A window is longer than a stroke, so a learned envelope of eight steps per frame shapes their
@@ -78,6 +82,7 @@ class HarmonicDecoder(nn.Module):
         brightness: bool = False,
         noisiness: bool = False,
         free_where_voiced: float = 0.0,
+        modes: int = 0,
     ) -> None:
         super().__init__()
         self.conditions: tuple[str, ...] = ("f0_hz", "confidence", "loudness_db")
@@ -113,6 +118,18 @@ class HarmonicDecoder(nn.Module):
             hop_samples=hop_samples,
         )
         self.deviation = Linear(width, channels * self.sinusoids.tuned_bins)
+        self.modes = None
+        if modes and not noisiness:
+            raise ValueError(f"decoder.modes={modes} needs decoder.noisiness=true")
+        if modes:
+            self.modes = Modes(
+                width,
+                between=modes,
+                channels=channels,
+                sample_rate_hz=sample_rate_hz,
+                window_samples=window_samples,
+                hop_samples=hop_samples,
+            )
         self.followed = nn.Parameter(torch.full((3, channels * self.bins), _FOLLOWED))
         self.level_correction = LevelCorrection(
             channels=channels,
@@ -133,7 +150,7 @@ class HarmonicDecoder(nn.Module):
         return self.decode_on(latent, DecoderState()).audio
 
     def decode_on(self, latent: Latent, known: DecoderState) -> Decoded:
-        """Audio and the free part's phases; `known` has those of the first frames, if any."""
+        """Audio, and phases as they go on; `known` has those of the first frames, if any."""
         given = latent.conditions
         assert given.f0_hz is not None  # the autoencoder has checked them
         assert given.loudness_db is not None
@@ -156,7 +173,7 @@ class HarmonicDecoder(nn.Module):
 
     def _in_blocks(
         self, features: Tensor, tone: Tensor, white: Tensor, given: Conditions, known: Tensor | None
-    ) -> tuple[Complex[Tensor, "batch frame bin"], Complex[Tensor, "batch frame bin"]]:
+    ) -> tuple[Complex[Tensor, "batch frame bin"], Complex[Tensor, "batch frame phase"]]:
         """`_at_once` of so few frames at a time that a processor's cache holds them.
 
         A block begins with the last frame of the one before: phases go on from there.
@@ -183,8 +200,8 @@ class HarmonicDecoder(nn.Module):
 
     def _at_once(
         self, features: Tensor, tone: Tensor, white: Tensor, given: Conditions, known: Tensor | None
-    ) -> tuple[Complex[Tensor, "batch frame bin"], Complex[Tensor, "batch frame bin"]]:
-        """The spectrum of all parts, and the phases of the free sinusoids.
+    ) -> tuple[Complex[Tensor, "batch frame bin"], Complex[Tensor, "batch frame phase"]]:
+        """The spectrum of all parts, and the phases of the free sinusoids and of the modes.
 
         `tone` and `white` are the spectra of the excitation and of the noise.
         """
@@ -194,9 +211,15 @@ class HarmonicDecoder(nn.Module):
         harmonic, free, noise = self._levels(features, given)
         full_scale = self.window.sum() / 2
         share = full_scale * (1 - (1 - self.free_where_voiced) * sure)
+        of_bins, of_modes = self._split(known)
         free_part, phases = self.sinusoids(
-            free, self.deviation(features), self.direction(features), share, known
+            free, self.deviation(features), self.direction(features), share, of_bins
         )
+        if self.modes is not None:
+            nepers = _nepers(given) + self._half_balance(given)
+            partials, turned = self.modes(features, nepers, given, of_modes)
+            free_part = free_part + full_scale * partials
+            phases = torch.cat([phases, turned], dim=2)
         tonal = self._in_all_channels(tone) * (level(harmonic) * sure)
         magnitude = full_scale * level(noise)
         if given.balance_db is not None and "hnr_db" in self.conditions:
@@ -212,6 +235,13 @@ class HarmonicDecoder(nn.Module):
         if given.tilt_db is not None:
             parts = parts.times(self._in_all_channels(slope(given.tilt_db, self.bin_hz, self.bins)))
         return self._corrected(parts, given), phases
+
+    def _split(self, known: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """The phases of the free sinusoids and of the modes."""
+        if known is None:
+            return None, None
+        n_bins = self.channels * self.bins
+        return known[..., :n_bins], known[..., n_bins:]
 
     def _corrected(self, parts: "_Parts", given: Conditions) -> Complex[Tensor, "batch frame bin"]:
         """The sum of all parts, every frame with the centroid of its track.
@@ -278,19 +308,24 @@ class HarmonicDecoder(nn.Module):
 
         With a track of noisiness only downwards: what is added has another colour.
         """
-        assert given.loudness_db is not None
-        nepers = _NEPERS_PER_DB * given.loudness_db.clamp_min(SILENT_DB)[..., None]
         heads = (self.envelope, self.magnitude, self.noise)
         levels = [
-            head(features).float() + share * nepers
+            head(features).float() + share * _nepers(given)
             for head, share in zip(heads, self.followed, strict=True)
         ]
-        if given.balance_db is None:
-            return levels
-        half = _NEPERS_PER_DB / 2 * given.balance_db[..., None]
-        if "hnr_db" in self.conditions:
-            half = half.clamp_min(0.0)
+        half = self._half_balance(given)
         return [levels[0] + half, levels[1] + half, levels[2] - half]
+
+    def _half_balance(self, given: Conditions) -> Tensor | float:
+        if given.balance_db is None:
+            return 0.0
+        half = _NEPERS_PER_DB / 2 * given.balance_db[..., None]
+        return half.clamp_min(0.0) if "hnr_db" in self.conditions else half
+
+
+def _nepers(given: Conditions) -> Float[Tensor, "batch frame 1"]:
+    assert given.loudness_db is not None
+    return _NEPERS_PER_DB * given.loudness_db.clamp_min(SILENT_DB)[..., None]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,121 @@
+"""Partials at other than whole multiples of f0: what bars, skins and bells have."""
+
+import math
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from timbrel.contracts import Conditions
+from timbrel.dsp.additive import BAND
+from timbrel.dsp.oscillators import carried_on, lobe
+from timbrel.models.decoders import level, single
+from timbrel.models.linear import Linear
+
+_HIGHEST = 8  # times f0: above, modes lie so close that a spectrum at fixed bins plays them
+_FOLLOWED = 0.5
+_START = 0.05  # above what else lies between harmonics, or that would learn in their place
+_MOVE_GAIN = 20.0  # so that a ratio is found in some hundred steps
+_REACH_BINS = 2
+
+
+class Modes(nn.Module):
+    """Spectra of sinusoids at learned ratios of f0, and their phases.
+
+    The modes of a struck body lie at ratios to its lowest that its shape decides, whatever its
+    size (Fletcher & Rossing 1998, "The physics of musical instruments"; a skin's at 1.59, 2.14,
+    2.30, a free bar's at 2.76, 5.40). So a ratio that is learned of one note holds for all, where
+    a spectrum at fixed bins has to learn every pitch. `between` of them lie between one harmonic
+    and the next up to 8 f0, evenly, and each learns to move up to half way to its neighbours.
+
+    Such partials do not repeat with f0: their amplitudes are times the root of the share of the
+    power that does not, as the track `hnr_db` tells it, and times the confidence in f0. So a string
+    has none from the start. They follow the level track by a learned share, which begins at one
+    half. Between frames phases go on with f0.
+    """
+
+    ratios: Float[Tensor, " mode"]
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        between: int,
+        channels: int,
+        sample_rate_hz: int,
+        window_samples: int,
+        hop_samples: int,
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        self.bins = window_samples // 2 + 1
+        self.bin_hz = sample_rate_hz / window_samples
+        self.highest_hz = BAND * sample_rate_hz
+        self.hop_s = hop_samples / sample_rate_hz
+        self.most_move = 0.5 / (between + 1)
+        steps = torch.arange(between + 1, _HIGHEST * (between + 1))
+        ratios = steps[steps % (between + 1) > 0] / (between + 1)
+        self.register_buffer("ratios", ratios, persistent=False)
+        self.count = len(ratios)
+        self.move = nn.Parameter(torch.zeros(self.count))
+        self.magnitude = Linear(width, channels * self.count)
+        nn.init.constant_(self.magnitude.bias, math.log(_START))
+        self.followed = nn.Parameter(torch.full((channels * self.count,), _FOLLOWED))
+
+    def forward(
+        self,
+        features: Float[Tensor, "batch frame width"],
+        nepers: Float[Tensor, "batch frame 1"],
+        given: Conditions,
+        known: Complex[Tensor, "batch known mode"] | None,
+    ) -> tuple[Complex[Tensor, "batch frame channel_bin"], Complex[Tensor, "batch frame mode"]]:
+        """Their spectrum, of amplitude 1 for a full-scale sine, and the phases as they go on.
+
+        `nepers` is the level to follow, `known` has the phases of the first frames, if any.
+        """
+        assert given.f0_hz is not None
+        assert given.confidence is not None
+        assert given.hnr_db is not None
+        hz = single(given.f0_hz)[..., None] * self.learned_ratios()
+        cycles = self.hop_s * 0.5 * (hz + hz.roll(1, dims=1))  # since the frame before
+        turn = torch.polar(
+            torch.ones_like(cycles), 2 * math.pi * (cycles - cycles.detach().round())
+        )
+        begin = torch.zeros_like(turn)
+        begin[:, 0] = 1.0
+        phases = carried_on(turn, begin, known)
+        magnitude = level(single(self.magnitude(features)) + self.followed * nepers)
+        magnitude = magnitude.unflatten(2, (self.channels, self.count))
+        share = torch.rsqrt(1 + 10 ** (given.hnr_db / 10))  # of the amplitude: what is not periodic
+        heard = (given.confidence * share)[..., None] * (hz < self.highest_hz)
+        amplitude = phases[:, :, None] * (magnitude * heard[:, :, None])
+        return self._spectrum(amplitude, hz / self.bin_hz).flatten(2), phases
+
+    def learned_ratios(self) -> Float[Tensor, " mode"]:
+        """Where the modes lie, in multiples of f0."""
+        return self.ratios + self.most_move * torch.tanh(_MOVE_GAIN * self.move)
+
+    def _spectrum(
+        self,
+        amplitude: Complex[Tensor, "batch frame channel mode"],
+        place: Float[Tensor, "batch frame mode"],
+    ) -> Complex[Tensor, "batch frame channel bin"]:
+        """The main lobes of sinusoids at `place`, in bins, whose phases are those in the middle."""
+        nearest = place.detach().round().clamp(0, self.bins - 1)
+        sign = 1 - 2 * (nearest % 2)  # from the middle of the window to its beginning
+        weights = torch.stack(lobe(place - nearest), dim=-1) * sign[..., None]
+        reach = torch.arange(2 * _REACH_BINS + 1, device=place.device)
+        index = (nearest.long()[..., None] + reach).flatten(2)[:, :, None]
+        index = index.expand(-1, -1, self.channels, -1)
+        written = [
+            torch.zeros(
+                *amplitude.shape[:3],
+                self.bins + 2 * _REACH_BINS,
+                dtype=place.dtype,
+                device=place.device,
+            ).scatter_add(3, index, (part[..., None] * weights[:, :, None]).flatten(3))[
+                ..., _REACH_BINS:-_REACH_BINS
+            ]
+            for part in (amplitude.real, amplitude.imag)
+        ]
+        return torch.complex(*written)
