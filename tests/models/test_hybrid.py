@@ -182,7 +182,7 @@ def test_it_learns_what_is_no_harmonic() -> None:
         latent = model.encode(wanted, tracks(model, 1, n, confidence=0.0)).mean
         latent = latent.map(torch.Tensor.detach)
         optimizer = torch.optim.Adam(model.decoder.parameters(), lr=0.02)
-        for _ in range(40):
+        for _ in range(60):
             optimizer.zero_grad()
             distance(model, latent, wanted).backward()
             optimizer.step()
