@@ -123,7 +123,7 @@ class DecoderState:
     frame.
     """
 
-    phases: Complex[Tensor, "batch frame bin"] | None = None
+    phases: Complex[Tensor, "batch frame phase"] | None = None
     hidden: Float[Tensor, "batch frame width"] | None = None
 
     def cut(self, start: int, stop: int | None = None) -> "DecoderState":

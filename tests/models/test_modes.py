@@ -37,14 +37,21 @@ def only(made: Modes, ratio: float, amplitude: float) -> int:
     return number
 
 
-def sound(made: Modes, f0_hz: Tensor, confidence: float = 1.0, hnr_db: float = -60.0) -> Tensor:
+def sound(
+    made: Modes,
+    f0_hz: Tensor,
+    confidence: float = 1.0,
+    hnr_db: float = -60.0,
+    balance_db: float | None = None,
+) -> Tensor:
     given = Conditions(
         f0_hz=f0_hz[None],
         confidence=torch.full((1, len(f0_hz)), confidence),
         hnr_db=torch.full((1, len(f0_hz)), hnr_db),
+        balance_db=None if balance_db is None else torch.full((1, len(f0_hz)), balance_db),
     )
     still = torch.zeros(1, len(f0_hz), 1)
-    spectrum, _ = made(still, still, given, None)
+    spectrum, _ = made(still, still, 0.0, given, None)
     window = hann(WINDOW)
     spectrum = (window.sum() / 2 * spectrum).unflatten(2, (made.channels, made.bins))[0]
     return istft(spectrum.permute(1, 2, 0), window, HOP)
@@ -87,6 +94,8 @@ def test_they_are_no_louder_than_what_does_not_repeat(hnr_db: float) -> None:
     still = torch.full((FRAMES,), 200.0)
     share = sound(made, still, hnr_db=hnr_db).square().mean() / sound(made, still).square().mean()
     assert float(share.detach()) == pytest.approx(1 - periodicity(hnr_db), rel=1e-4)
+    breathier = sound(made, still, hnr_db=hnr_db - 9.0, balance_db=-9.0)
+    torch.testing.assert_close(breathier, sound(made, still, hnr_db=hnr_db))
 
 
 def test_above_the_band_nothing_sounds() -> None:

@@ -216,8 +216,8 @@ class HarmonicDecoder(nn.Module):
             free, self.deviation(features), self.direction(features), share, of_bins
         )
         if self.modes is not None:
-            nepers = _nepers(given) + self._half_balance(given)
-            partials, turned = self.modes(features, nepers, given, of_modes)
+            more = self._half_balance(given)
+            partials, turned = self.modes(features, _nepers(given), more, given, of_modes)
             free_part = free_part + full_scale * partials
             phases = torch.cat([phases, turned], dim=2)
         tonal = self._in_all_channels(tone) * (level(harmonic) * sure)

@@ -66,12 +66,15 @@ class Modes(nn.Module):
         self,
         features: Float[Tensor, "batch frame width"],
         nepers: Float[Tensor, "batch frame 1"],
+        more_nepers: Float[Tensor, "batch frame 1"] | float,
         given: Conditions,
         known: Complex[Tensor, "batch known mode"] | None,
     ) -> tuple[Complex[Tensor, "batch frame channel_bin"], Complex[Tensor, "batch frame mode"]]:
         """Their spectrum, of amplitude 1 for a full-scale sine, and the phases as they go on.
 
-        `nepers` is the level to follow, `known` has the phases of the first frames, if any.
+        `nepers` is the level to follow; magnitudes are `more_nepers` above what is learned. `known`
+        has the phases of the first frames, if any. Of `hnr_db` a balance that is asked for is taken
+        off: what makes a string breathy gives it no modes.
         """
         assert given.f0_hz is not None
         assert given.confidence is not None
@@ -84,16 +87,19 @@ class Modes(nn.Module):
         begin = torch.zeros_like(turn)
         begin[:, 0] = 1.0
         phases = carried_on(turn, begin, known)
-        magnitude = level(single(self.magnitude(features)) + self.followed * nepers)
-        magnitude = magnitude.unflatten(2, (self.channels, self.count))
-        share = torch.rsqrt(1 + 10 ** (given.hnr_db / 10))  # of the amplitude: what is not periodic
-        heard = (given.confidence * share)[..., None] * (hz < self.highest_hz)
+        log_magnitude = single(self.magnitude(features)) + self.followed * nepers + more_nepers
+        magnitude = level(log_magnitude).unflatten(2, (self.channels, self.count))
+        hnr_db = given.hnr_db - (0.0 if given.balance_db is None else given.balance_db)
+        not_periodic = torch.rsqrt(1 + 10 ** (hnr_db / 10))  # of the amplitude
+        heard = (given.confidence * not_periodic)[..., None] * (hz < self.highest_hz)
         amplitude = phases[:, :, None] * (magnitude * heard[:, :, None])
         return self._spectrum(amplitude, hz / self.bin_hz).flatten(2), phases
 
     def learned_ratios(self) -> Float[Tensor, " mode"]:
         """Where the modes lie, in multiples of f0."""
-        return self.ratios + self.most_move * torch.tanh(_MOVE_GAIN * self.move)
+        # The gain is not the gradient's, which would outweigh that of all other weights.
+        move = self.move + (_MOVE_GAIN - 1) * self.move.detach()
+        return self.ratios + self.most_move * torch.tanh(move)
 
     def _spectrum(
         self,
