@@ -72,6 +72,23 @@ def test_a_result_waits_for_a_storage_out_of_reach(tmp_path: Path, kind: str) ->
     assert waits.startswith("trial 1: the storage is out of reach (")
 
 
+def test_a_result_whose_answer_is_lost_counts_as_recorded(tmp_path: Path) -> None:
+    study, told = join(tmp_path / "j"), []
+    tell = study.tell
+
+    def lose_the_answer(*args, **values):
+        study.tell = tell
+        tell(*args, **values)
+        raise OSError("the connection is gone")
+
+    study.tell = lose_the_answer
+    search(study, goals(2, dead_after_s=1.0), launch, told.append)
+    assert len(complete(study)) == 2
+    first = [line for line in told if line.startswith("trial 0: ")]
+    assert "out of reach (the connection is gone" in first[0]
+    assert first[1].startswith("trial 0: validation/loss ")
+
+
 def test_a_failure_is_kept_with_its_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
     def failing(batch):
         if batch[0].number == 1:

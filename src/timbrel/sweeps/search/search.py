@@ -149,25 +149,35 @@ def _record_patiently(
 
 
 def _record(study: optuna.Study, trial: optuna.trial.Trial, ending: Ending, goals: Goals) -> str:
-    """Tell the study how `trial` ended; the same in words."""
-    if _frozen(study, trial).state.is_finished():
-        return "given up by another worker, which had no sign of this one; not recorded"
-    trial.set_user_attr(FOLDER, ending.folder)
+    """Tell the study how `trial` ended, unless it knows; the same in words."""
     why = ending.failed or _unmeasured(ending, goals)
     if ending.pruned_at is not None:
         why = f"pruned at step {ending.pruned_at}"
+    found = _frozen(study, trial)
+    if not found.state.is_finished():
+        _tell_study(study, trial, ending, goals, why)
+    elif found.user_attrs.get(FOLDER) != ending.folder or found.user_attrs.get(REASON, "") != why:
+        return "given up by another worker, which had no sign of this one; not recorded"
+    if why:
+        return why if ending.pruned_at is not None else f"failed: {why}"
+    told = ", ".join(f"{name} {value:.4g}" for name, value in ending.numbers.items())
+    broken = [c.text for c in goals.constraints if c.excess(ending.numbers[c.name]) > 0]
+    return told + (f" (breaks {', '.join(broken)})" if broken else "")
+
+
+def _tell_study(
+    study: optuna.Study, trial: optuna.trial.Trial, ending: Ending, goals: Goals, why: str
+) -> None:
+    trial.set_user_attr(FOLDER, ending.folder)
     if why:
         trial.set_user_attr(REASON, why)
         pruned = ending.pruned_at is not None
         study.tell(trial, state=TrialState.PRUNED if pruned else TrialState.FAIL)
-        return why if pruned else f"failed: {why}"
+        return
     trial.set_user_attr(NUMBERS, dict(ending.numbers))
     for limit in goals.constraints:
         trial.set_constraint(limit.text, limit.excess(ending.numbers[limit.name]))
     study.tell(trial, [ending.numbers[objective.name] for objective in goals.objectives])
-    told = ", ".join(f"{name} {value:.4g}" for name, value in ending.numbers.items())
-    broken = [c.text for c in goals.constraints if c.excess(ending.numbers[c.name]) > 0]
-    return told + (f" (breaks {', '.join(broken)})" if broken else "")
 
 
 def _unmeasured(ending: Ending, goals: Goals) -> str:
