@@ -74,6 +74,17 @@ def test_notes_begin_at_their_times_with_their_pitches_and_levels(instrument: In
         assert abs(onset_s) < 0.01
 
 
+def test_expression_swells_a_note_and_leaves_its_pitch(instrument: Instrument) -> None:
+    swell = [control(0.3 + 0.01 * i, 11, 40 + i) for i in range(88)]  # 40 to 127 within 0.87 s
+    events = [*note(0.2, 1.6, 57), control(0.0, 11, 40)]
+    plain, moved = played(instrument, events[:2]), played(instrument, events + swell)
+    for start_s in (0.22, 0.6, 0.9, 1.3):
+        value = np.clip(40 + (start_s + 0.05 - 0.3) / 0.01, 40, 127)
+        gained = level_db(moved, start_s, start_s + 0.1) - level_db(plain, start_s, start_s + 0.1)
+        assert gained == pytest.approx(40 * np.log10(value / 127), abs=0.5)
+    assert abs(cents(moved, 0.4, 1.0, 57)) < 3
+
+
 def test_a_note_lasts_as_long_as_its_key_and_falls_as_the_sound_does(instrument) -> None:
     audio = played(instrument, [*note(0.0, 0.2, 60), *note(1.0, 3.0, 60)], seconds=3.5)
     for start_s, stop_s in ((0.0, 0.2), (1.0, 3.0)):

@@ -56,6 +56,24 @@ def test_bends_go_as_far_as_the_range_that_the_file_sets() -> None:
     assert played.pitch_at(np.array([1.5])).tolist() == [66.25]
 
 
+def test_volume_and_expression_make_a_level_of_their_own_that_holds_until_the_next() -> None:
+    moved = [
+        *note(0.0, 9.0, 60), *note(5.5, 9.0, 64),
+        control(0.0, 7, 100), control(1.0, 7, 50), control(2.0, 11, 64), control(3.0, 11, 0),
+        control(5.0, 121, 0),
+    ]  # fmt: skip
+    long, late = read_song(write_song("song.mid", moved)).notes
+    at = np.array([0.5, 1.5, 2.5, 3.5, 5.5])
+    half = 40 * np.log10(0.5)
+    wanted = [0.0, half, half + 40 * np.log10(64 / 127), half - 200.0, half]
+    np.testing.assert_allclose(long.gain_db_at(at), wanted)
+    assert late.gain_db_at(np.array([6.0])) == pytest.approx(half)  # what came before it counts
+    other = [*moved, *note(0.0, 9.0, 60, channel=2)]
+    assert {n.channel: n.gains[-1][1] for n in read_song(write_song("song.mid", other)).notes} == {
+        1: pytest.approx(half), 2: 0.0,
+    }  # fmt: skip
+
+
 def test_drums_are_left_out_unless_they_are_asked_for() -> None:
     both = [*note(0.0, 1.0, 60), *note(0.0, 1.0, 36, channel=10), *note(1.0, 2.0, 62, channel=3)]
     song = read_song(write_song("song.mid", both))

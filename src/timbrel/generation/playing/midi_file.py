@@ -1,14 +1,14 @@
-"""The notes of a Standard MIDI File: all tracks, its tempo map, pedals and pitch bends."""
+"""The notes of a Standard MIDI File: all tracks, its tempo map, pedals, bends and levels."""
 
 import importlib.util
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from timbrel.errors import UserError
-from timbrel.generation.playing.note import Note
+from timbrel.generation.playing.note import Note, controller_db
 
 DRUMS = 10
 """The channel that holds drums by General MIDI: its keys are no pitches."""
@@ -18,6 +18,8 @@ _LARGEST_BYTES = 1 << 26
 _BEND_SEMITONES = 2.0
 _LEAST_S = 0.001
 _PEDAL, _RPN_COARSE, _RPN_FINE, _DATA_COARSE, _DATA_FINE = 64, 101, 100, 6, 38
+_VOLUME, _EXPRESSION = 7, 11
+_NEUTRAL = {_VOLUME: 100, _EXPRESSION: 127}  # what General MIDI begins with
 _SOUND_OFF, _CONTROLLERS_OFF, _NOTES_OFF = 120, 121, 123
 
 
@@ -116,6 +118,9 @@ class _Channel:
     bend_range: float = _BEND_SEMITONES
     wheel: float = 0.0
     bends: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])
+    levels: dict[int, int] = field(default_factory=_NEUTRAL.copy)
+    """Volume and expression."""
+    gains: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])
     parameter: list[int] = field(default_factory=lambda: [127, 127])
 
     def take(self, second: float, message: Any) -> None:
@@ -139,19 +144,10 @@ class _Channel:
         return hanging
 
     def finished(self) -> Iterator[Note]:
-        """The notes, each with the bends from its start on."""
-        times = [second for second, _ in self.bends]
+        """The notes, each with the bends and gains from its start on."""
         for note in self.notes:
-            first = max(i for i, second in enumerate(times) if second <= note.start_s)
-            yield Note(
-                note.start_s,
-                note.up_s,
-                note.stop_s,
-                note.velocity,
-                note.channel,
-                note.keys,
-                tuple(self.bends[first:]),
-            )
+            bend, gains = (_from(changes, note.start_s) for changes in (self.bends, self.gains))
+            yield replace(note, bend=bend, gains=gains)
 
     def _control(self, second: float, number: int, value: int) -> None:
         if number == _PEDAL:
@@ -165,16 +161,24 @@ class _Channel:
             parts = (value, cents) if number == _DATA_COARSE else (whole, min(value, 99))
             self.bend_range = parts[0] + parts[1] / 100
             self._bend(second)
-        elif number == _CONTROLLERS_OFF:
+        elif number in _NEUTRAL:
+            self._level(second, number, value)
+        elif number == _CONTROLLERS_OFF:  # the volume stays, by RP-015 of the MIDI Association
             self.pedal, self.wheel = False, 0.0
             self._lift(second)
             self._bend(second)
+            self._level(second, _EXPRESSION, _NEUTRAL[_EXPRESSION])
         elif number >= _SOUND_OFF:
             self.pedal = self.pedal and number != _SOUND_OFF
             self._all_up(second)
 
     def _bend(self, second: float) -> None:
         self.bends.append((second, self.wheel * self.bend_range))
+
+    def _level(self, second: float, number: int, value: int) -> None:
+        self.levels[number] = value
+        gain_db = sum(controller_db(self.levels[n], neutral) for n, neutral in _NEUTRAL.items())
+        self.gains.append((second, gain_db))
 
     def _all_up(self, second: float) -> None:
         for key in list(self.held):
@@ -202,3 +206,8 @@ class _Channel:
                 self.notes.append(
                     Note(note.start_s, note.up_s, stop_s, note.velocity, note.channel, note.keys)
                 )
+
+
+def _from(changes: list[tuple[float, float]], second: float) -> tuple[tuple[float, float], ...]:
+    """The change that holds at `second`, and all behind it."""
+    return tuple(changes[max(i for i, (start_s, _) in enumerate(changes) if start_s <= second) :])

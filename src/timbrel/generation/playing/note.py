@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 A4_KEY, A4_HZ = 69, 440.0
-_NO_BEND = ((0.0, 0.0),)
+_NO_CHANGE = ((0.0, 0.0),)
+_LEAST_LEVEL_DB = -200.0
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Note:
 
     The key is released at `up_s`; the sound is held to `stop_s`, which is later under a pedal.
     `keys` are (seconds, key): the first of the note's start, and further ones of a legato line.
-    `bend` are (seconds, semitones); each holds to the next.
+    `bend` are (seconds, semitones) and `gains` (seconds, dB); each holds to the next.
     """
 
     start_s: float
@@ -30,7 +31,8 @@ class Note:
     velocity: int
     channel: int
     keys: tuple[tuple[float, float], ...]
-    bend: tuple[tuple[float, float], ...] = _NO_BEND
+    bend: tuple[tuple[float, float], ...] = _NO_CHANGE
+    gains: tuple[tuple[float, float], ...] = _NO_CHANGE
 
     @property
     def key(self) -> float:
@@ -49,10 +51,18 @@ class Note:
             since = seconds - start_s
             share = np.clip(since / glide_s, 0, 1) if glide_s > 0 else (since >= 0).astype(float)
             pitch += share * (key - before)
-        times = np.array([second for second, _ in self.bend])
-        semitones = np.array([amount for _, amount in self.bend])
-        held = np.searchsorted(times, seconds + 1e-9, side="right") - 1
-        return pitch + np.where(held >= 0, semitones[np.maximum(held, 0)], 0.0)
+        return pitch + _held(self.bend, seconds)
+
+    def gain_db_at(self, seconds: Array) -> Array:
+        """What controllers have made of its level, at each of `seconds`, in dB."""
+        return _held(self.gains, seconds)
+
+
+def _held(changes: Sequence[tuple[float, float]], seconds: Array) -> Array:
+    """What the last change before each of `seconds` set; 0 before the first."""
+    times, values = (np.array(column) for column in zip(*changes, strict=True))
+    last = np.searchsorted(times, seconds + 1e-9, side="right") - 1
+    return np.where(last >= 0, values[np.maximum(last, 0)], 0.0)
 
 
 def hz_of(key: float) -> float:
@@ -71,6 +81,17 @@ def level_db(velocity: float) -> float:
     (-11.9, 0.0)
     """
     return 40.0 * float(np.log10(max(velocity, 1) / 127))
+
+
+def controller_db(value: int, neutral: int) -> float:
+    """The level of a volume or an expression beside `neutral`, by the curve of velocities.
+
+    It is the curve that General MIDI recommends; 0 is silence.
+
+    >>> round(controller_db(50, 100), 1), controller_db(0, 127)
+    (-12.0, -200.0)
+    """
+    return level_db(value) - level_db(neutral) if value else _LEAST_LEVEL_DB
 
 
 def joined_lines(notes: Iterable[Note]) -> list[Note]:

@@ -59,7 +59,8 @@ def play(sound: NoteSound, note: Note, settings: Settings, *, take: int = 0) -> 
         made = _pitched(sound, made, note, settings)
     if "centroid_hz" in made.tracks:
         made = _brighter(made, note.velocity)
-    made = replace(made, gain_db=gain_db + sound.gain_db + level_db(note.velocity))
+    asked_db = level_db(note.velocity) + note.gain_db_at(_seconds(made, note))
+    made = replace(made, gain_db=gain_db + sound.gain_db + asked_db)
     audio = decoded(sound.model, made, take=take)
     rate_hz, hop = sound.model.sample_rate_hz, sound.model.hop_samples
     onset = onset_sample(audio[:, : _onset_frames(sound) * hop], rate_hz)
@@ -139,8 +140,7 @@ def _release(
 
 def _pitched(sound: NoteSound, made: Shaped, note: Note, settings: Settings) -> Shaped:
     """The pitch of the note, the sound's own movements about it; its brightness goes along."""
-    seconds = note.start_s + (np.arange(made.n_frames) + 0.5 - _LEAD_FRAMES) * made.frame_s
-    key = note.pitch_at(seconds, settings.glide_s) + settings.transpose
+    key = note.pitch_at(_seconds(made, note), settings.glide_s) + settings.transpose
     octaves = np.log2(A4_HZ) + (key - A4_KEY) / 12 - sound.octave
     rows = made.rows.copy()
     f0 = made.row("f0_hz")
@@ -150,6 +150,11 @@ def _pitched(sound: NoteSound, made: Shaped, note: Note, settings: Settings) -> 
         bright = made.row("centroid_hz")
         rows[bright] = brightness_along(rows[bright], own_f0, octaves)
     return replace(made, rows=rows)
+
+
+def _seconds(made: Shaped, note: Note) -> Array:
+    """When the middles of its frames sound."""
+    return note.start_s + (np.arange(made.n_frames) + 0.5 - _LEAD_FRAMES) * made.frame_s
 
 
 def _brighter(made: Shaped, velocity: float) -> Shaped:
