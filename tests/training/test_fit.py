@@ -74,7 +74,7 @@ def fitted(
     away = towards.map(lambda x: 1e-3 * x if x.is_floating_point() else x)
     batches: list[Batch] = [towards] * TURN + [away] * (STEPS - TURN)
     clock = Clock()
-    validation = Validation([towards], EVERY, recordings=16)  # they tell 1 % apart
+    validation = Validation([towards], EVERY, recordings=30)  # they tell 1 % apart
     watcher = recorder(validation)
     alarms = Alarms(folder / "alarms.csv", validation, NO_OTHERS, **AT_ONCE)
     stop = [] if patience is None else [EarlyStop(validation, patience)]

@@ -215,12 +215,11 @@ class HarmonicDecoder(nn.Module):
         free_part, phases = self.sinusoids(
             free, self.deviation(features), self.direction(features), share, of_bins
         )
+        tonal = self._in_all_channels(tone) * (level(harmonic) * sure)
         if self.modes is not None:
-            more = self._half_balance(given)
-            partials, turned = self.modes(features, _nepers(given), more, given, of_modes)
+            partials, turned = self.modes(features, self._amplitude(tonal), given, of_modes)
             free_part = free_part + full_scale * partials
             phases = torch.cat([phases, turned], dim=2)
-        tonal = self._in_all_channels(tone) * (level(harmonic) * sure)
         magnitude = full_scale * level(noise)
         if given.balance_db is not None and "hnr_db" in self.conditions:
             magnitude = with_breath(
@@ -242,6 +241,11 @@ class HarmonicDecoder(nn.Module):
             return None, None
         n_bins = self.channels * self.bins
         return known[..., :n_bins], known[..., n_bins:]
+
+    def _amplitude(self, spectrum: Tensor) -> Float[Tensor, "batch frame channel"]:
+        """That of a sine with the power of each channel of `spectrum`; no gradient passes."""
+        found = power(spectrum.detach()).unflatten(2, (self.channels, self.bins)).sum(3)
+        return 2 * (found / (len(self.window) * self.window.square().sum())).sqrt()
 
     def _corrected(self, parts: "_Parts", given: Conditions) -> Complex[Tensor, "batch frame bin"]:
         """The sum of all parts, every frame with the centroid of its track.
@@ -308,24 +312,19 @@ class HarmonicDecoder(nn.Module):
 
         With a track of noisiness only downwards: what is added has another colour.
         """
+        assert given.loudness_db is not None
+        nepers = _NEPERS_PER_DB * given.loudness_db.clamp_min(SILENT_DB)[..., None]
         heads = (self.envelope, self.magnitude, self.noise)
         levels = [
-            head(features).float() + share * _nepers(given)
+            head(features).float() + share * nepers
             for head, share in zip(heads, self.followed, strict=True)
         ]
-        half = self._half_balance(given)
-        return [levels[0] + half, levels[1] + half, levels[2] - half]
-
-    def _half_balance(self, given: Conditions) -> Tensor | float:
         if given.balance_db is None:
-            return 0.0
+            return levels
         half = _NEPERS_PER_DB / 2 * given.balance_db[..., None]
-        return half.clamp_min(0.0) if "hnr_db" in self.conditions else half
-
-
-def _nepers(given: Conditions) -> Float[Tensor, "batch frame 1"]:
-    assert given.loudness_db is not None
-    return _NEPERS_PER_DB * given.loudness_db.clamp_min(SILENT_DB)[..., None]
+        if "hnr_db" in self.conditions:
+            half = half.clamp_min(0.0)
+        return [levels[0] + half, levels[1] + half, levels[2] - half]
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from timbrel.models.decoders import level, single
 from timbrel.models.linear import Linear
 
 _HIGHEST = 8  # times f0: above, modes lie so close that a spectrum at fixed bins plays them
-_FOLLOWED = 0.5
-_START = 0.05  # above what else lies between harmonics, or that would learn in their place
+_START = 0.05  # of what they may have: above what else lies there, or that would learn instead
 _MOVE_GAIN = 20.0  # so that a ratio is found in some hundred steps
 _REACH_BINS = 2
 
@@ -28,10 +27,10 @@ class Modes(nn.Module):
     a spectrum at fixed bins has to learn every pitch. `between` of them lie between one harmonic
     and the next up to 8 f0, evenly, and each learns to move up to half way to its neighbours.
 
-    Such partials do not repeat with f0: their amplitudes are times the root of the share of the
-    power that does not, as the track `hnr_db` tells it, and times the confidence in f0. So a string
-    has none from the start. They follow the level track by a learned share, which begins at one
-    half. Between frames phases go on with f0.
+    Such partials do not repeat with f0: beside the harmonic part all of them together have at most
+    the power that the track `hnr_db` leaves to what does not, times the confidence in f0. So a
+    string has none from the start, and they cannot play the fundamental itself, which a mode close
+    to it might. Between frames phases go on with f0.
     """
 
     ratios: Float[Tensor, " mode"]
@@ -60,21 +59,19 @@ class Modes(nn.Module):
         self.move = nn.Parameter(torch.zeros(self.count))
         self.magnitude = Linear(width, channels * self.count)
         nn.init.constant_(self.magnitude.bias, math.log(_START))
-        self.followed = nn.Parameter(torch.full((channels * self.count,), _FOLLOWED))
 
     def forward(
         self,
         features: Float[Tensor, "batch frame width"],
-        nepers: Float[Tensor, "batch frame 1"],
-        more_nepers: Float[Tensor, "batch frame 1"] | float,
+        tonal: Float[Tensor, "batch frame channel"],
         given: Conditions,
         known: Complex[Tensor, "batch known mode"] | None,
     ) -> tuple[Complex[Tensor, "batch frame channel_bin"], Complex[Tensor, "batch frame mode"]]:
         """Their spectrum, of amplitude 1 for a full-scale sine, and the phases as they go on.
 
-        `nepers` is the level to follow; magnitudes are `more_nepers` above what is learned. `known`
-        has the phases of the first frames, if any. Of `hnr_db` a balance that is asked for is taken
-        off: what makes a string breathy gives it no modes.
+        `tonal` is the amplitude of a sine with the power of the harmonic part. `known` has the
+        phases of the first frames, if any. Of `hnr_db` a balance that is asked for is taken off:
+        what makes a string breathy gives it no modes.
         """
         assert given.f0_hz is not None
         assert given.confidence is not None
@@ -87,12 +84,12 @@ class Modes(nn.Module):
         begin = torch.zeros_like(turn)
         begin[:, 0] = 1.0
         phases = carried_on(turn, begin, known)
-        log_magnitude = single(self.magnitude(features)) + self.followed * nepers + more_nepers
-        magnitude = level(log_magnitude).unflatten(2, (self.channels, self.count))
+        magnitude = level(self.magnitude(features)).unflatten(2, (self.channels, self.count))
+        magnitude = magnitude / magnitude.norm(dim=3, keepdim=True).clamp_min(1.0)
         hnr_db = given.hnr_db - (0.0 if given.balance_db is None else given.balance_db)
-        not_periodic = torch.rsqrt(1 + 10 ** (hnr_db / 10))  # of the amplitude
-        heard = (given.confidence * not_periodic)[..., None] * (hz < self.highest_hz)
-        amplitude = phases[:, :, None] * (magnitude * heard[:, :, None])
+        most = given.confidence * 10 ** (-hnr_db.clamp_min(0.0) / 20)
+        heard = most[..., None] * (hz < self.highest_hz)
+        amplitude = phases[:, :, None] * (magnitude * heard[:, :, None] * tonal[..., None])
         return self._spectrum(amplitude, hz / self.bin_hz).flatten(2), phases
 
     def learned_ratios(self) -> Float[Tensor, " mode"]:
