@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _OF_ONE = 0.055
-"""Between validations, how the change of a recording's loss differs from that of others: measured."""
+"""How far the change of a recording's loss, between validations, lies from that of others."""
 _USUAL_RECORDINGS = 16
 
 
 def as_good(loss: float, lowest: float, recordings: int) -> bool:
     """Whether the held-out loss of so many recordings is the lowest one but for chance.
 
-    That is within a standard error of it, 5.5 % over the root of their number (the rule of Breiman et
-    al. 1984, "Classification and regression trees", 3.4.3): less hangs on which recordings are held
-    out, and the later weights have learned more.
+    That is within a standard error of it, 5.5 % over the root of their number (the rule of Breiman
+    et al. 1984, "Classification and regression trees", 3.4.3): less hangs on which recordings are
+    held out, and the later weights have learned more.
 
     >>> as_good(1.01, 1.0, 16), as_good(1.02, 1.0, 16), as_good(1.05, 1.0, 1)
     (True, False, True)
