@@ -108,6 +108,13 @@ def test_above_the_band_nothing_sounds() -> None:
     assert sound(made, torch.full((FRAMES,), 2800.0)).abs().max() > 0.9
 
 
+def test_the_gradient_is_finite_where_modes_leave_the_band() -> None:
+    made = modes()
+    f0_hz = RATE_HZ / WINDOW * torch.arange(1025, 1029) / made.ratios[-1]  # on whole bins above it
+    sound(made, f0_hz).square().sum().backward()
+    assert all(x.grad is None or x.grad.isfinite().all() for x in made.parameters())
+
+
 def test_a_ratio_is_learned_from_sound() -> None:
     """Of a free bar's second mode at 2.7565, from 2.75: by how fast the phase moves."""
     made = modes()

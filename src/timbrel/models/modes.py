@@ -90,7 +90,9 @@ class Modes(nn.Module):
         most = given.confidence * 10 ** (-hnr_db.clamp_min(0.0) / 20)
         heard = most[..., None] * (hz < self.highest_hz)
         amplitude = phases[:, :, None] * (magnitude * heard[:, :, None] * tonal[..., None])
-        return self._spectrum(amplitude, hz / self.bin_hz).flatten(2), phases
+        # What is above the band is silent; far from every bin a lobe's gradient may be infinite.
+        place = (hz / self.bin_hz).clamp_max(self.bins - 1)
+        return self._spectrum(amplitude, place).flatten(2), phases
 
     def learned_ratios(self) -> Float[Tensor, " mode"]:
         """Where the modes lie, in multiples of f0."""
@@ -104,7 +106,7 @@ class Modes(nn.Module):
         place: Float[Tensor, "batch frame mode"],
     ) -> Complex[Tensor, "batch frame channel bin"]:
         """The main lobes of sinusoids at `place`, in bins, whose phases are those in the middle."""
-        nearest = place.detach().round().clamp(0, self.bins - 1)
+        nearest = place.detach().round()
         sign = 1 - 2 * (nearest % 2)  # from the middle of the window to its beginning
         weights = torch.stack(lobe(place - nearest), dim=-1) * sign[..., None]
         reach = torch.arange(2 * _REACH_BINS + 1, device=place.device)
