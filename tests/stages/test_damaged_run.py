@@ -30,7 +30,7 @@ STILL = (f"trainer.max_steps={STEPS}", "trainer.learning_rate=1e-30")
 
 def first_of_equals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep weights only where their loss is lower, so that the best step is not the last."""
-    monkeypatch.setattr(selection, "_AS_GOOD", -1e-9)
+    monkeypatch.setattr(selection, "_OF_ONE", -1e-9)
 
 
 @pytest.fixture(scope="module")
