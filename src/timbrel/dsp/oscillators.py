@@ -11,7 +11,7 @@ from torch.nn import functional
 TUNED_HZ = 6000.0
 """Up to here frequencies of bins are tuned; above, half a bin of 2,048 is less than 4 cents."""
 
-_REACH_BINS = 2  # a Hann window's main lobe
+REACH_BINS = 2  # a Hann window's main lobe
 
 
 def carried_on(
@@ -105,15 +105,15 @@ class _Sinusoids(torch.autograd.Function):
     ) -> Complex[Tensor, "*batch bin"]:
         ctx.save_for_backward(amplitude, deviation)
         n_tuned = deviation.shape[-1]
-        padded = functional.pad(amplitude, (_REACH_BINS, _REACH_BINS))
-        padded[..., _REACH_BINS : _REACH_BINS + n_tuned] = 0
+        padded = functional.pad(amplitude, (REACH_BINS, REACH_BINS))
+        padded[..., REACH_BINS : REACH_BINS + n_tuned] = 0
         low, high = amplitude[..., :n_tuned], amplitude[..., n_tuned:]
         for place in (-1, 1):
-            first = _REACH_BINS + n_tuned + place
+            first = REACH_BINS + n_tuned + place
             padded[..., first : first + high.shape[-1]].add_(high, alpha=-0.5)
         for place, weight in enumerate(lobe(deviation)):
             padded[..., place : place + n_tuned] += low * weight
-        return padded[..., _REACH_BINS:-_REACH_BINS]
+        return padded[..., REACH_BINS:-REACH_BINS]
 
     @staticmethod
     @once_differentiable
@@ -121,11 +121,11 @@ class _Sinusoids(torch.autograd.Function):
         amplitude, deviation = ctx.saved_tensors
         n_tuned = deviation.shape[-1]
         low = amplitude[..., :n_tuned]
-        padded = functional.pad(gradients[0], (_REACH_BINS, _REACH_BINS))
+        padded = functional.pad(gradients[0], (REACH_BINS, REACH_BINS))
         by_amplitude = gradients[0].clone()
         high = by_amplitude[..., n_tuned:]
         for place in (-1, 1):
-            first = _REACH_BINS + n_tuned + place
+            first = REACH_BINS + n_tuned + place
             high.add_(padded[..., first : first + high.shape[-1]], alpha=-0.5)
         with torch.enable_grad():
             d = deviation.detach().requires_grad_()

@@ -107,6 +107,16 @@ def power(spectrum: Complex[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
 
 
+def mean_square(
+    power: Float[Tensor, "*shape"], window: Float[Tensor, " window"]
+) -> Float[Tensor, "*shape"]:
+    """What bins of that `power` add to the mean square of a frame that `window` was taken of.
+
+    By Parseval, for all bins but the first and the last, of which there is one each.
+    """
+    return power * (2 / (len(window) * window.square().sum()))
+
+
 def overlap_add(
     frames: Float[Tensor, "batch frame window"], hop_samples: int
 ) -> Float[Tensor, "batch time"]:

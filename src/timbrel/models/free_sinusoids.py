@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from timbrel.contracts import Conditions
 from timbrel.dsp.oscillators import TUNED_HZ, carried_on, sinusoids
-from timbrel.dsp.stft import hann, istft, power
+from timbrel.dsp.stft import hann, istft, mean_square, power
 from timbrel.models.decoders import direction, level, single, whisper
 from timbrel.models.linear import Linear
 
@@ -138,7 +138,7 @@ class FreePart(nn.Module):
         self, spectrum: Complex[Tensor, "batch frame channel bin"]
     ) -> Float[Tensor, "batch frame bin"]:
         """What every bin adds to the mean square of a frame, the sum of all channels."""
-        return power(spectrum).sum(2) * (2 / (len(self.window) * self.window.square().sum()))
+        return mean_square(power(spectrum).sum(2), self.window)
 
     def audio(
         self, spectrum: Complex[Tensor, "batch frame channel bin"]

@@ -8,7 +8,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from timbrel.contracts import Conditions, Decoded, DecoderState, Latent
-from timbrel.dsp.stft import hann, istft, power, stft
+from timbrel.dsp.stft import hann, istft, mean_square, power, stft
 from timbrel.models.blocks import FrameStack
 from timbrel.models.brightness_correction import BrightnessCorrection, slope
 from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, whisper
@@ -245,7 +245,7 @@ class HarmonicDecoder(nn.Module):
     def _amplitude(self, spectrum: Tensor) -> Float[Tensor, "batch frame channel"]:
         """That of a sine with the power of each channel of `spectrum`; no gradient passes."""
         found = power(spectrum.detach()).unflatten(2, (self.channels, self.bins)).sum(3)
-        return 2 * (found / (len(self.window) * self.window.square().sum())).sqrt()
+        return (2 * mean_square(found, self.window)).sqrt()
 
     def _corrected(self, parts: "_Parts", given: Conditions) -> Complex[Tensor, "batch frame bin"]:
         """The sum of all parts, every frame with the centroid of its track.

@@ -8,14 +8,13 @@ from torch import Tensor, nn
 
 from timbrel.contracts import Conditions
 from timbrel.dsp.additive import BAND
-from timbrel.dsp.oscillators import carried_on, lobe
+from timbrel.dsp.oscillators import REACH_BINS, carried_on, lobe
 from timbrel.models.decoders import level, single
 from timbrel.models.linear import Linear
 
 _HIGHEST = 8  # times f0: above, modes lie so close that a spectrum at fixed bins plays them
 _START = 0.05  # of what they may have: above what else lies there, or that would learn instead
 _MOVE_GAIN = 20.0  # so that a ratio is found in some hundred steps
-_REACH_BINS = 2
 
 
 class Modes(nn.Module):
@@ -109,17 +108,17 @@ class Modes(nn.Module):
         nearest = place.detach().round()
         sign = 1 - 2 * (nearest % 2)  # from the middle of the window to its beginning
         weights = torch.stack(lobe(place - nearest), dim=-1) * sign[..., None]
-        reach = torch.arange(2 * _REACH_BINS + 1, device=place.device)
+        reach = torch.arange(2 * REACH_BINS + 1, device=place.device)
         index = (nearest.long()[..., None] + reach).flatten(2)[:, :, None]
         index = index.expand(-1, -1, self.channels, -1)
         written = [
             torch.zeros(
                 *amplitude.shape[:3],
-                self.bins + 2 * _REACH_BINS,
+                self.bins + 2 * REACH_BINS,
                 dtype=place.dtype,
                 device=place.device,
             ).scatter_add(3, index, (part[..., None] * weights[:, :, None]).flatten(3))[
-                ..., _REACH_BINS:-_REACH_BINS
+                ..., REACH_BINS:-REACH_BINS
             ]
             for part in (amplitude.real, amplitude.imag)
         ]

@@ -144,9 +144,9 @@ class _Channel:
         return hanging
 
     def finished(self) -> Iterator[Note]:
-        """The notes, each with the bends and gains from its start on."""
+        """The notes, each with all bends and gains of the channel."""
+        bend, gains = tuple(self.bends), tuple(self.gains)
         for note in self.notes:
-            bend, gains = (_from(changes, note.start_s) for changes in (self.bends, self.gains))
             yield replace(note, bend=bend, gains=gains)
 
     def _control(self, second: float, number: int, value: int) -> None:
@@ -206,8 +206,3 @@ class _Channel:
                 self.notes.append(
                     Note(note.start_s, note.up_s, stop_s, note.velocity, note.channel, note.keys)
                 )
-
-
-def _from(changes: list[tuple[float, float]], second: float) -> tuple[tuple[float, float], ...]:
-    """The change that holds at `second`, and all behind it."""
-    return tuple(changes[max(i for i, (start_s, _) in enumerate(changes) if start_s <= second) :])

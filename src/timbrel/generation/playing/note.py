@@ -3,6 +3,7 @@
 Pitches are keys of MIDI, of any fraction: 69 is A4, 440 Hz, and 60 is C4.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ Array = NDArray[np.float64]
 A4_KEY, A4_HZ = 69, 440.0
 _NO_CHANGE = ((0.0, 0.0),)
 _LEAST_LEVEL_DB = -200.0
+_SAME_S = 1e-9
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Note:
 
     The key is released at `up_s`; the sound is held to `stop_s`, which is later under a pedal.
     `keys` are (seconds, key): the first of the note's start, and further ones of a legato line.
-    `bend` are (seconds, semitones) and `gains` (seconds, dB); each holds to the next.
+    `bend` are (seconds, semitones) and `gains` (seconds, dB), in order; each holds to the next. Of
+    those before the note the last one counts, and none ahead of it.
     """
 
     start_s: float
@@ -51,18 +54,24 @@ class Note:
             since = seconds - start_s
             share = np.clip(since / glide_s, 0, 1) if glide_s > 0 else (since >= 0).astype(float)
             pitch += share * (key - before)
-        return pitch + _held(self.bend, seconds)
+        return pitch + self._held(self.bend, seconds)
 
     def gain_db_at(self, seconds: Array) -> Array:
         """What controllers have made of its level, at each of `seconds`, in dB."""
-        return _held(self.gains, seconds)
+        return self._held(self.gains, seconds)
+
+    def _held(self, changes: Sequence[tuple[float, float]], seconds: Array) -> Array:
+        """What the last change before each of `seconds` set; 0 ahead of the note's first."""
+        last_s = float(seconds.max(initial=self.start_s)) + _SAME_S
+        first = max(0, bisect_right(changes, self.start_s, key=_second) - 1)
+        stop = max(first + 1, bisect_right(changes, last_s, key=_second))
+        times, values = (np.array(column) for column in zip(*changes[first:stop], strict=True))
+        last = np.searchsorted(times, seconds + _SAME_S, side="right") - 1
+        return np.where(last >= 0, values[np.maximum(last, 0)], 0.0)
 
 
-def _held(changes: Sequence[tuple[float, float]], seconds: Array) -> Array:
-    """What the last change before each of `seconds` set; 0 before the first."""
-    times, values = (np.array(column) for column in zip(*changes, strict=True))
-    last = np.searchsorted(times, seconds + 1e-9, side="right") - 1
-    return np.where(last >= 0, values[np.maximum(last, 0)], 0.0)
+def _second(change: tuple[float, float]) -> float:
+    return change[0]
 
 
 def hz_of(key: float) -> float:
