@@ -5,11 +5,9 @@ correlation between the window and itself one period later (Talkin 1995), which 
 not lower; 1 - r is the aperiodic share of the power, and 10 log10(r / (1 - r)) the
 harmonic-to-noise ratio (Boersma 1993, eq. 4).
 
-The lag of that maximum is a multiple of every partial's period where the partials are harmonic. Of
-a bar, a bell or a tone beside an unrelated one it is not: a strong high partial draws it to a
-multiple of its own period, up to half of it away. So f0 is measured again on the lowest partials
-alone, near the period that was found, and theirs counts where they are the more periodic.
-Periodicity remains that of the whole sound.
+f0 is measured again on the lowest partials alone (`lowest_partials`), near the period that was
+found, and theirs counts where they are the more periodic. Periodicity remains that of the whole
+sound.
 """
 
 from dataclasses import dataclass
@@ -17,7 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from timbrel.attributes.frames import Mask, Signal, Values, framed, hop_of
+from timbrel.attributes.correlation import SIDE, STEPS, between, energy_of, normalised, peak
+from timbrel.attributes.frames import Mask, Signal, Values, framed
+from timbrel.attributes.lowest_partials import lowest_f0
 
 F0_RANGE_HZ = (40.0, 4000.0)
 VOICED = 0.7
@@ -30,19 +30,9 @@ _DIP_SLACK = 0.05
 _DIP_WIDTH = 1.25
 # Frames are centred on the pair of windows that this f0 makes.
 _TYPICAL_HZ = 220.0
-_SIDE = 9  # taps to either side of the interpolated lag
-_STEPS = np.linspace(-1.0, 1.0, 9)
 # f0 as found, and what an octave or a twelfth away would be.
 _RATIOS = (1.0, 0.5, 2.0, 1 / 3, 3.0)
 _TRACK_FRAMES = 25
-# How fast the weight of partials falls above f0, in nepers of amplitude: of (k^2 - 1) / 2.
-_FALL = 1.3
-_LOW_RATIO = 1.2  # how far from the period that was found the lowest partials are looked at
-_LOW_LAG = 16  # the fewest samples that a period is reduced to
-_LOW_MARGIN = 0.6  # half of what the weight is long in time, in periods
-_LOW_SHARE = 0.05  # the least power of the lowest partials beside the whole sound
-_LOW_APERIODIC = 0.5  # the most aperiodic power of theirs, as a share, beside that of the whole
-_LOW_FRAMES = 256
 _GUIDED_OCTAVES = 1 / 24
 _JUMP_OCTAVES, _NEAR_OCTAVES, _PERIODICITY_LOSS = 0.4, 0.2, 0.1
 # Upwards a longer way: see `octave_choice`.
@@ -106,11 +96,11 @@ def pitch_track(
     that antiphase is not silence.
     """
     window = round(_WINDOW_S * rate_hz)
-    least = max(_SIDE + 3, int(rate_hz / F0_RANGE_HZ[1]))
+    least = max(SIDE + 3, int(rate_hz / F0_RANGE_HZ[1]))
     most = max(least + 2, int(np.ceil(rate_hz / F0_RANGE_HZ[0])))
     centre = (window + round(rate_hz / _TYPICAL_HZ)) // 2
     found, first = [], 0
-    for block in framed(audio, rate_hz, window + most + _SIDE + 2, centre=centre):
+    for block in framed(audio, rate_hz, window + most + SIDE + 2, centre=centre):
         guide = None if guide_hz is None else guide_hz[first : first + block.shape[1]]
         found.append(_candidates(block, rate_hz, window, least, most, guide))
         first += block.shape[1]
@@ -123,7 +113,8 @@ def pitch_track(
     chosen = np.clip(np.take_along_axis(periodicity, choice, 1)[:, 0], 0.0, 1.0)
     believed = None if guide_hz is None else np.isfinite(guide_hz) & (chosen >= VOICED)
     whole_hz = np.take_along_axis(f0_hz, choice, 1)[:, 0]
-    low_hz = _low_f0(audio, rate_hz, window, centre, (least, most), whole_hz, chosen)
+    voiced = chosen >= VOICED
+    low_hz = lowest_f0(audio, rate_hz, window, centre, (least, most), whole_hz, chosen, voiced)
     return PitchTrack(low_hz, chosen, believed)
 
 
@@ -180,12 +171,12 @@ def _candidates(
     """f0 in Hz and periodicity, each `(frame, candidate)`, of `(channel, frame, time)`."""
     from scipy.fft import irfft, next_fast_len, rfft
 
-    lags = most + _SIDE + 2
+    lags = most + SIDE + 2
     n_fft = next_fast_len(frames.shape[-1], real=True)
     frames = frames.astype(np.float64)
     whole, begin = rfft(frames, n_fft), rfft(frames[..., :window], n_fft)
     correlation = irfft(np.conj(begin) * whole, n_fft)[..., :lags].sum(0)  # (frame, lag)
-    energy = _energy(np.square(frames).sum(0), window, lags)
+    energy = energy_of(np.square(frames).sum(0), window, lags)
     difference = np.maximum(energy[:, :1] + energy - 2 * correlation, 0.0)
     start = _first_dip(difference, least, most)
     if guide_hz is not None:
@@ -198,16 +189,6 @@ def _candidates(
         f0_hz.append(rate_hz / other)
         periodicity.append(r)
     return np.stack(f0_hz, 1), np.stack(periodicity, 1)
-
-
-def _energy(square: Values, window: int, lags: int) -> Values:
-    """The sums of `window` values from each of the first `lags` on, of `(frame, time)`.
-
-    >>> _energy(np.arange(6.0)[None], 3, 3)
-    array([[3., 6., 9.]])
-    """
-    change = square[:, window : window + lags - 1] - square[:, : lags - 1]
-    return np.cumsum(np.concatenate([square[:, :window].sum(1, keepdims=True), change], 1), 1)
 
 
 def _first_dip(difference: Values, least: int, most: int) -> NDArray[np.intp]:
@@ -248,115 +229,10 @@ def _refined(
     """
     inside = (lag >= least - 1) & (lag <= most + 1)
     base = np.clip(np.rint(lag), least, most).astype(np.intp)
-    steps = _STEPS[None, :]
+    steps = STEPS[None, :]
     low = np.floor(steps).astype(np.intp)
     here = np.take_along_axis(energy, base[:, None] + low, 1)
     after = np.take_along_axis(energy, base[:, None] + low + 1, 1)
     product = energy[:, :1] * (here + (steps - low) * (after - here))
-    offset, top = _top(_normal(_between(correlation, base), product))
+    offset, top = peak(normalised(between(correlation, base), product))
     return np.maximum(base + offset, 2.0), np.where(inside, top, -1.0)
-
-
-def _between(values: Values, base: NDArray[np.intp]) -> Values:
-    """`values`, `(frame, lag)`, at `_STEPS` from the lag `base` of every frame: `(frame, step)`."""
-    taps = np.arange(-_SIDE, _SIDE + 1)
-    kernel = np.sinc(taps[:, None] - _STEPS) * np.kaiser(2 * _SIDE + 1, 6.0)[:, None]
-    kernel /= kernel.sum(0)
-    return np.take_along_axis(values, base[:, None] + taps, 1) @ kernel
-
-
-def _normal(correlation: Values, product: Values) -> Values:
-    """`correlation` over the root of the `product` of both windows' energies."""
-    root = np.sqrt(np.maximum(product, 0.0))
-    return np.divide(correlation, root, out=np.zeros_like(product), where=root > 0)
-
-
-def _top(r: Values) -> tuple[Values, Values]:
-    """Where within `_STEPS` each row of `r` is greatest, in samples, and how great: a parabola."""
-    best = np.clip(r.argmax(1), 1, len(_STEPS) - 2)[:, None]
-    left, middle, right = (np.take_along_axis(r, best + side, 1)[:, 0] for side in (-1, 0, 1))
-    bend = left - 2 * middle + right
-    offset = np.divide(0.5 * (left - right), bend, out=np.zeros_like(bend), where=bend < 0)
-    offset = np.clip(offset, -1.0, 1.0)
-    top = middle - 0.25 * (left - right) * offset
-    return _STEPS[best[:, 0]] + offset * (_STEPS[1] - _STEPS[0]), top
-
-
-def _low_f0(
-    audio: Signal,
-    rate_hz: int,
-    window: int,
-    centre: int,
-    limits: tuple[int, int],
-    f0_hz: Values,
-    periodicity: Values,
-) -> Values:
-    """f0 in Hz of the lowest partials near `f0_hz`, per frame, where they tell it better.
-
-    `f0_hz` stays where a frame is not voiced, where the lowest partials' aperiodic share is more
-    than half of the whole sound's (few partials tell less than many that are as clear), and where
-    they have less than a twentieth of its power: a fundamental may be missing, and a narrow band of
-    noise repeats by chance. An octave of lags at a time is reduced to 16 to 32 samples per period.
-    """
-    hop, lag = hop_of(rate_hz), rate_hz / f0_hz
-    octave = np.floor(np.log2(lag)).astype(np.intp)
-    voiced = periodicity >= VOICED
-    found = f0_hz.copy()
-    edge = window + 4 * limits[1]  # more than any frame reaches beyond the audio
-    padded = np.pad(np.asarray(audio, np.float32), ((0, 0), (edge, edge)))
-    for each in np.unique(octave[voiced]):
-        shortest, longest = int(2**each), min(int(2 ** (each + 1)), limits[1] + 1)
-        step = max(1, shortest // _LOW_LAG)
-        before = int(np.ceil(_LOW_MARGIN * longest / step))
-        lags = int(np.ceil(_LOW_RATIO * longest / step)) + _SIDE + 2
-        length = (2 * before + window // step + lags) * step
-        start = edge + hop // 2 - centre - before * step
-        members = np.flatnonzero(voiced & (octave == each))
-        views = np.lib.stride_tricks.sliding_window_view(padded, length, axis=1)
-        for first in range(0, len(members), _LOW_FRAMES):
-            some = members[first : first + _LOW_FRAMES]
-            frames = views[:, some * hop + start]
-            low, r = _low_lag(frames, lag[some], step, before, window // step, lags)
-            better = 1.0 - r <= _LOW_APERIODIC * (1.0 - periodicity[some])
-            found[some] = np.where(better, rate_hz / np.clip(low, *limits), f0_hz[some])
-    return found
-
-
-def _low_lag(
-    frames: NDArray[np.float32], lag: Values, step: int, before: int, window: int, lags: int
-) -> tuple[Values, Values]:
-    """The lag, in samples of `frames`, at which their lowest partials repeat best, and how well.
-
-    `frames` is `(channel, frame, time)`. Of a partial k f0 the amplitude is weighted by
-    k exp(1.3 (1 - k^2) / 2): 1 at f0, 0.28 an octave above, 0.016 at 3 f0, and little below f0. The
-    first derivative of a Gaussian has this spectrum; it is 1.2 periods long, so that the two
-    windows hold the sound around them and no edge. `before`, `window` and `lags` count every
-    `step`-th sample. Where there is no maximum near `lag`, or too little power, r is -1.
-    """
-    from scipy.fft import irfft, next_fast_len, rfft
-
-    size = next_fast_len(-(-frames.shape[-1] // step), real=True)
-    bins = size // 2 + 1
-    # Single precision, twice as fast, is enough for periods of so few samples: 0.01 cents.
-    k = (np.arange(bins) * (lag[:, None] / (size * step))).astype(np.float32)
-    weight = np.complex64(1j) * k * np.exp(0.5 * _FALL * (1.0 - np.square(k)))
-    spectrum = rfft(frames, size * step)[..., :bins] * weight
-    sound = irfft(spectrum, size)
-    begin = rfft(sound[..., before : before + window], size)
-    correlation = irfft(np.conj(begin) * spectrum, size)[..., before : before + lags]
-    correlation = correlation.sum(0).astype(np.float64)
-    square = np.square(sound[..., before : before + window + lags], dtype=np.float64).sum(0)
-    energy = _energy(square, window, lags)
-    r = _normal(correlation, energy[:, :1] * energy)
-    near = np.abs(np.log2(np.maximum(np.arange(lags), 1) * (step / lag[:, None])))
-    base = np.where(near <= np.log2(_LOW_RATIO), r, -np.inf).argmax(1)
-    here, left, right = (
-        np.take_along_axis(r, base[:, None] + side, 1)[:, 0] for side in (0, -1, 1)
-    )
-    # Every `step`-th sample, `step` times as large.
-    inside = frames[..., before * step : (before + window) * step]
-    power = np.einsum("cft,cft->f", inside, inside)
-    told = (here >= left) & (here >= right) & (energy[:, 0] >= _LOW_SHARE * step * power)
-    product = energy[:, :1] * _between(energy, base)
-    offset, top = _top(_normal(_between(correlation, base), product))
-    return (base + offset) * step, np.where(told, top, -1.0)
