@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from timbrel.dsp.additive import BAND, dispersed
 from timbrel.dsp.phase import elapsed_periods
 
-_LOWEST_HZ = 20.0
+LOWEST_HZ = 20.0
+"""Of its fundamental; what lies below is played there."""
+
 _TABLES_PER_OCTAVE, _OCTAVES = 6, 8
 _TABLE_SAMPLES = 16_384
 _MOST_HARMONICS = 600
@@ -42,7 +44,7 @@ class Excitation(nn.Module):
         first_cycle: Float[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch time"]:
         hop, rate_hz = self.hop_samples, self.sample_rate_hz
-        f0 = f0_hz.float().clamp(_LOWEST_HZ, _LOWEST_HZ * 2**_OCTAVES)
+        f0 = f0_hz.float().clamp(LOWEST_HZ, LOWEST_HZ * 2**_OCTAVES)
         middles = elapsed_periods(f0, hop / rate_hz)
         if first_cycle is not None:
             middles = middles + first_cycle.cpu()[:, None]
@@ -55,7 +57,7 @@ class Excitation(nn.Module):
         step = torch.arange(hop, device=f0.device) + 0.5 - (hop % 2) / 2
         bend = (f0[:, 1:] - f0[:, :-1]) / (2 * hop)
         phase = begin[..., None] + (f0[:, :-1, None] + bend[..., None] * step) * step / rate_hz
-        octave = (f0[:, :-1, None] + 2 * bend[..., None] * step).div(_LOWEST_HZ).log2()
+        octave = (f0[:, :-1, None] + 2 * bend[..., None] * step).div(LOWEST_HZ).log2()
         first = hop // 2
         phase, octave = (
             x.flatten(1)[:, first : first + f0_hz.shape[1] * hop] for x in (phase, octave)
@@ -73,7 +75,7 @@ def _wavetables(sample_rate_hz: int) -> Float[Tensor, "table sample"]:
     """One period each, and the first sample again; table i holds up to the (i+1)-th sixth."""
     tables = []
     for index in range(_TABLES_PER_OCTAVE * _OCTAVES):
-        highest_hz = _LOWEST_HZ * 2 ** ((index + 1) / _TABLES_PER_OCTAVE)
+        highest_hz = LOWEST_HZ * 2 ** ((index + 1) / _TABLES_PER_OCTAVE)
         count = max(1, min(_MOST_HARMONICS, math.floor(BAND * sample_rate_hz / highest_hz)))
         spectrum = torch.zeros(_TABLE_SAMPLES // 2 + 1, dtype=torch.complex128)
         phase = 2 * math.pi * dispersed(count)

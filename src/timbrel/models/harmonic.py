@@ -1,7 +1,6 @@
 """A decoder that plays the pitch it is told: harmonics at f0, a free part, and noise."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Complex, Float
@@ -15,12 +14,14 @@ from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, whisper
 from timbrel.models.envelope import SmoothEnvelope
 from timbrel.models.excitation import Excitation
 from timbrel.models.free_sinusoids import FreeSinusoids
+from timbrel.models.harmonic_gains import HarmonicGains
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.linear import Linear
 from timbrel.models.modes import Modes
 from timbrel.models.moving import moving
 from timbrel.models.noise import PositionalNoise
 from timbrel.models.noisiness_correction import above_f0, quietened, with_breath
+from timbrel.models.parts import Parts
 from timbrel.models.seen import code_and_tracks
 
 _FOLLOWED = 0.5
@@ -32,8 +33,9 @@ _NEPERS_PER_DB = math.log(10) / 20
 class HarmonicDecoder(nn.Module):
     """Residual blocks at frame rate, then an inverse STFT of parts that add up.
 
-    - harmonic: the spectrum of a flat harmonic tone at f0 (`Excitation`), times a learned envelope
-      and the confidence in f0: its pitch is right whatever has been learned;
+    - harmonic: the spectrum of a flat harmonic tone at f0 (`Excitation`), times a learned envelope,
+      with `harmonic_gains` the learned gains of so many harmonics by number (`HarmonicGains`), and
+      the confidence in f0: its pitch is right whatever has been learned;
     - free: a sinusoid near every bin (`FreeSinusoids`) for strokes, chords, partials of bells and
       whatever else is no harmonic; where f0 is certain, times `free_where_voiced`;
     - noise of a learned level (Serra & Smith 1990);
@@ -83,6 +85,7 @@ class HarmonicDecoder(nn.Module):
         noisiness: bool = False,
         free_where_voiced: float = 0.0,
         modes: int = 0,
+        harmonic_gains: int = 0,
     ) -> None:
         super().__init__()
         self.conditions: tuple[str, ...] = ("f0_hz", "confidence", "loudness_db")
@@ -106,6 +109,11 @@ class HarmonicDecoder(nn.Module):
         )
         self.excitation = Excitation(sample_rate_hz=sample_rate_hz, hop_samples=hop_samples)
         self.envelope = SmoothEnvelope(width, channels, self.bins)
+        self.gains = None
+        if harmonic_gains:
+            self.gains = HarmonicGains(
+                width, channels=channels, count=harmonic_gains, bins=self.bins, bin_hz=self.bin_hz
+            )
         self.magnitude = whisper(width, channels * self.bins)
         self.direction = Linear(width, 2 * channels * self.bins)
         self.course = Linear(width, channels * _COURSE_STEPS)
@@ -119,9 +127,9 @@ class HarmonicDecoder(nn.Module):
         )
         self.deviation = Linear(width, channels * self.sinusoids.tuned_bins)
         self.modes = None
-        if modes and not noisiness:
-            raise ValueError(f"decoder.modes={modes} needs decoder.noisiness=true")
         if modes:
+            if not noisiness:
+                raise ValueError(f"decoder.modes={modes} needs decoder.noisiness=true")
             self.modes = Modes(
                 width,
                 between=modes,
@@ -215,7 +223,8 @@ class HarmonicDecoder(nn.Module):
         free_part, phases = self.sinusoids(
             free, self.deviation(features), self.direction(features), share, of_bins
         )
-        tonal = self._in_all_channels(tone) * (level(harmonic) * sure)
+        gains = 0.0 if self.gains is None else self.gains(features, given.f0_hz)
+        tonal = self._in_all_channels(tone) * (level(harmonic + gains) * sure)
         if self.modes is not None:
             partials, turned = self.modes(features, self._amplitude(tonal), given, of_modes)
             free_part = free_part + full_scale * partials
@@ -230,7 +239,7 @@ class HarmonicDecoder(nn.Module):
                 above_f0=self._in_all_channels(above_f0(given.f0_hz, self.bin_hz, self.bins)),
                 share=self.hop_samples / len(self.window),
             )
-        parts = _Parts(tonal, free_part, white * magnitude)
+        parts = Parts(tonal, free_part, white * magnitude)
         if given.tilt_db is not None:
             parts = parts.times(self._in_all_channels(slope(given.tilt_db, self.bin_hz, self.bins)))
         return self._corrected(parts, given), phases
@@ -247,7 +256,7 @@ class HarmonicDecoder(nn.Module):
         found = power(spectrum.detach()).unflatten(2, (self.channels, self.bins)).sum(3)
         return (2 * mean_square(found, self.window)).sqrt()
 
-    def _corrected(self, parts: "_Parts", given: Conditions) -> Complex[Tensor, "batch frame bin"]:
+    def _corrected(self, parts: Parts, given: Conditions) -> Complex[Tensor, "batch frame bin"]:
         """The sum of all parts, every frame with the centroid of its track.
 
         Outside training also with its level, and as little noisy as its track says.
@@ -265,7 +274,7 @@ class HarmonicDecoder(nn.Module):
         return spectrum * factor
 
     def _quietened(
-        self, parts: "_Parts", factor: Tensor, given: Conditions
+        self, parts: Parts, factor: Tensor, given: Conditions
     ) -> Complex[Tensor, "batch frame bin"]:
         """The sum of all parts, as little noisy as `hnr_db` says once they are times `factor`."""
         assert given.hnr_db is not None
@@ -325,20 +334,3 @@ class HarmonicDecoder(nn.Module):
         if "hnr_db" in self.conditions:
             half = half.clamp_min(0.0)
         return [levels[0] + half, levels[1] + half, levels[2] - half]
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """Spectra of the parts of a sound, (batch frame bin).
-
-    Frames of noise do not fit together: added up, they have `hop / window` of the power that their
-    bins have beside those of a tone.
-    """
-
-    harmonic: Tensor
-    free: Tensor
-    noise: Tensor
-
-    def times(self, factor: Tensor) -> "_Parts":
-        """All parts times `factor`."""
-        return _Parts(self.harmonic * factor, self.free * factor, self.noise * factor)
