@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from timbrel.dsp.stft import hann, stft
+from timbrel.dsp.stft import hann, power, stft
 from timbrel.models.blocks import FrameStack
 from timbrel.models.linear import Linear
 
 _FLOOR = 1e-7  # -140 dB of a full-scale sine: below a 24-bit recording's own noise
+_RELATIVE_FLOOR = 1e-5  # beside the root mean square of a frame's bins
 
 
 class SpectralEncoder(nn.Module):
@@ -34,10 +35,13 @@ class SpectralEncoder(nn.Module):
         blocks: int,
         kernel_frames: int,
         expansion: int,
+        relative: bool = False,
     ) -> None:
         super().__init__()
         self.hop_samples = hop_samples
         self.phase_bins = phase_bins
+        self.floor = _RELATIVE_FLOOR if relative else _FLOOR
+        self.relative = relative
         self.width = width
         self.register_buffer("window", hann(window_samples), persistent=False)
         bins = window_samples // 2 + 1
@@ -53,12 +57,17 @@ class SpectralEncoder(nn.Module):
     def forward(
         self, audio: Float[Tensor, "batch channel time"]
     ) -> Float[Tensor, "batch frame width"]:
-        spectrum = stft(audio, self.window, self.hop_samples)  # batch channel bin frame
         full_scale = self.window.sum() / 2  # the magnitude of a sine of amplitude 1
-        magnitude = (spectrum.abs() / full_scale).clamp_min(_FLOOR)
-        centred = 1.0 + torch.log(magnitude) * (2.0 / -math.log(_FLOOR))  # -140...0 dB to -1...1
+        spectrum = (
+            stft(audio, self.window, self.hop_samples) / full_scale
+        )  # batch channel bin frame
+        if self.relative:
+            square = power(spectrum).mean(dim=(1, 2), keepdim=True)
+            spectrum = spectrum * square.clamp_min(_FLOOR**2).rsqrt()
+        magnitude = spectrum.abs().clamp_min(self.floor)
+        centred = 1.0 + torch.log(magnitude) * (2.0 / -math.log(self.floor))  # floor...1 to -1...1
         low = spectrum[..., : self.phase_bins, :]
         # A cube root of the amplitude: loud partials lead, and noise floors do not.
-        direction = low / full_scale * magnitude[..., : self.phase_bins, :].pow(-2 / 3)
+        direction = low * magnitude[..., : self.phase_bins, :].pow(-2 / 3)
         seen = torch.cat([centred, direction.real, direction.imag], dim=-2)
         return self.stack(self.project(seen.flatten(1, 2).transpose(1, 2)))
