@@ -25,10 +25,11 @@ from timbrel.config.slider_limits import SLIDER_LIMITS
 from timbrel.config.stage_schemas import STAGES
 from timbrel.data.measured.chunk_attributes import check_names
 from timbrel.metrics.analysis_scores import ANALYSIS_SCORES, DISENTANGLEMENT, SLIDER_AXES
-from timbrel.metrics.attributes import attribute_errors
+from timbrel.metrics.attributes import attribute_errors, measured_pitch
 from timbrel.metrics.disentanglement import METRICS
 from timbrel.metrics.frame_rate import frame_rate_lines_db
 from timbrel.metrics.intervals import Interval
+from timbrel.metrics.partials import partials_error_db
 from timbrel.metrics.reconstruction import evaluate
 from timbrel.metrics.ringing import ringing_db
 from timbrel.metrics.scores import RUN_SCORES, SCORES
@@ -55,11 +56,14 @@ def test_of_two_channels_every_score_is_measured() -> None:
         *evaluate(sound, 0.5 * sound),
         *attribute_errors(measured, measured),
         "frame_rate_lines_db",
+        "partials_error_db",
         "ringing_db",
     ]
     assert found == [name for name in SCORES if not name.startswith("second_")]
     assert frame_rate_lines_db(sound, sound, rate_hz=48_000, frame_rate_hz=93.75) == 0
     assert ringing_db(sound, sound, rate_hz=48_000) == 0
+    pitch = measured_pitch(measured)
+    assert partials_error_db(sound, sound, pitch, rate_hz=48_000) == 0
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ from timbrel.metrics import attributes, controls, reconstruction
 from timbrel.metrics.attributes import HELD
 from timbrel.metrics.frame_rate import frame_rate_lines_db
 from timbrel.metrics.intervals import Interval, bootstrap
+from timbrel.metrics.partials import partials_error_db
 from timbrel.metrics.ringing import ringing_db
 from timbrel.metrics.scores import SCORES
 from timbrel.models.autoencoder import Autoencoder
@@ -160,6 +161,7 @@ def _scored(
     values = {name: attributes.value_of(wanted, attribute) for name, attribute in HELD.items()}
     held = {name: value for name, value in values.items() if np.isfinite(value)}
     voiced = wanted.value("f0_hz") is not None
+    pitch = attributes.measured_pitch(wanted)
     wanted_pitch = second_pitch(original, rate_hz) if second_pitch and voiced else None
 
     def row(system: str, given: NDArray[np.float32], nats: float = float("nan")) -> FileScore:
@@ -172,6 +174,10 @@ def _scored(
         )
         if lines_db is not None:
             scores["frame_rate_lines_db"] = lines_db
+        if voiced:
+            partials_db = partials_error_db(original, given, pitch, rate_hz=rate_hz)
+            if partials_db is not None:
+                scores["partials_error_db"] = partials_db
         rings_db = ringing_db(original, given, rate_hz=rate_hz)
         if rings_db is not None:
             scores["ringing_db"] = rings_db

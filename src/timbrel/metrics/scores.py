@@ -156,6 +156,13 @@ SCORES = {
         "How far lines at multiples of the model's frame rate stand out, where the recording has "
         "none: a hum of the model's own. 10 is a sound that is nothing else.",
     ),
+    "partials_error_db": Score(
+        "partials error",
+        "dB",
+        "lower",
+        "Of recordings with a pitch: how far the levels of the first twelve partials are off "
+        "beside the loudest. A flat tone in place of a clarinet's has 10 to 15.",
+    ),
     "ringing_db": Score(
         "ringing",
         "dB",
