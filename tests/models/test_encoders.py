@@ -11,7 +11,7 @@ from timbrel.models.encoders import SpectralEncoder
 RATE_HZ, SAMPLES = 48_000, 24_576
 
 
-def encoder(*, relative: bool, phase_bins: int = 64) -> SpectralEncoder:
+def encoder(*, relative: float, phase_bins: int = 64) -> SpectralEncoder:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return SpectralEncoder(
@@ -39,26 +39,31 @@ def heard(made: SpectralEncoder, audio: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("gain_db", [-40.0, -12.0, 6.0])
-def test_a_relative_one_does_not_hear_the_level(gain_db: float) -> None:
+def test_with_all_of_it_off_it_does_not_hear_the_level(gain_db: float) -> None:
     audio = tone()
     louder = audio * 10 ** (gain_db / 20)
-    made = encoder(relative=True)
+    made = encoder(relative=1.0)
     torch.testing.assert_close(heard(made, louder), heard(made, audio), atol=1e-3, rtol=0)
-    made = encoder(relative=False)
+    made = encoder(relative=0.0)
     assert (heard(made, louder) - heard(made, audio)).abs().max() > 0.1
 
 
-def test_a_relative_one_hears_another_spectrum() -> None:
-    made, audio = encoder(relative=True), tone()
+def test_with_all_of_it_off_it_hears_another_spectrum() -> None:
+    made, audio = encoder(relative=1.0), tone()
     tilted = torch.diff(audio, prepend=audio[..., :1])
     assert (heard(made, tilted) - heard(made, audio)).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("relative", [False, True])
-def test_silence_is_finite_and_unlike_a_flat_spectrum(relative: bool) -> None:
+@pytest.mark.parametrize("relative", [0.0, 0.5, 1.0])
+def test_silence_is_finite_and_unlike_a_flat_spectrum(relative: float) -> None:
     made = encoder(relative=relative)
     silent = heard(made, torch.zeros(1, 1, SAMPLES))
     click = torch.zeros(1, 1, SAMPLES)
     click[..., ::512] = 1e-4
     assert silent.isfinite().all()
     assert (silent - heard(made, click)).abs().max() > 0.1
+
+
+def test_more_than_all_of_it_is_refused() -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        encoder(relative=1.5)

@@ -11,7 +11,6 @@ from timbrel.models.blocks import FrameStack
 from timbrel.models.linear import Linear
 
 _FLOOR = 1e-7  # -140 dB of a full-scale sine: below a 24-bit recording's own noise
-_RELATIVE_FLOOR = 1e-5  # beside the root mean square of a frame's bins
 
 
 class SpectralEncoder(nn.Module):
@@ -20,6 +19,11 @@ class SpectralEncoder(nn.Module):
     Input `batch channel time` in whole hops, output `batch frame width`, one frame per hop. Without
     phases a steady tone looks the same in every frame, and no decoder could give back a tone that
     is not a multiple of the frame rate; `phase_bins` bins from 0 Hz up are seen as vectors.
+
+    `relative` is the share of a frame's level, in dB, that is taken off its magnitudes: with 1 they
+    are seen beside their root mean square. A change of level moves a thousand bins alike, so a
+    short training tells loud frames from soft ones before it tells one instrument from another; a
+    decoder that is given the level needs the latter.
     """
 
     window: Float[Tensor, " window"]
@@ -35,18 +39,19 @@ class SpectralEncoder(nn.Module):
         blocks: int,
         kernel_frames: int,
         expansion: int,
-        relative: bool = False,
+        relative: float = 0.0,
     ) -> None:
         super().__init__()
         self.hop_samples = hop_samples
         self.phase_bins = phase_bins
-        self.floor = _RELATIVE_FLOOR if relative else _FLOOR
         self.relative = relative
         self.width = width
         self.register_buffer("window", hann(window_samples), persistent=False)
         bins = window_samples // 2 + 1
         if not 0 <= phase_bins <= bins:
             raise ValueError(f"phase_bins={phase_bins}: the window has {bins} bins")
+        if not 0 <= relative <= 1:
+            raise ValueError(f"relative={relative}: a share, from 0 to 1")
         self.project = Linear(channels * (bins + 2 * phase_bins), width)
         self.stack = FrameStack(
             width=width, blocks=blocks, kernel_frames=kernel_frames, expansion=expansion
@@ -58,14 +63,13 @@ class SpectralEncoder(nn.Module):
         self, audio: Float[Tensor, "batch channel time"]
     ) -> Float[Tensor, "batch frame width"]:
         full_scale = self.window.sum() / 2  # the magnitude of a sine of amplitude 1
-        spectrum = (
-            stft(audio, self.window, self.hop_samples) / full_scale
-        )  # batch channel bin frame
+        # batch channel bin frame
+        spectrum = stft(audio, self.window, self.hop_samples) / full_scale
         if self.relative:
             square = power(spectrum).mean(dim=(1, 2), keepdim=True)
-            spectrum = spectrum * square.clamp_min(_FLOOR**2).rsqrt()
-        magnitude = spectrum.abs().clamp_min(self.floor)
-        centred = 1.0 + torch.log(magnitude) * (2.0 / -math.log(self.floor))  # floor...1 to -1...1
+            spectrum = spectrum * square.clamp_min(_FLOOR**2).pow(-0.5 * self.relative)
+        magnitude = spectrum.abs().clamp_min(_FLOOR)
+        centred = 1.0 + torch.log(magnitude) * (2.0 / -math.log(_FLOOR))  # -140...0 dB to -1...1
         low = spectrum[..., : self.phase_bins, :]
         # A cube root of the amplitude: loud partials lead, and noise floors do not.
         direction = low * magnitude[..., : self.phase_bins, :].pow(-2 / 3)
