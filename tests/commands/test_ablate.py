@@ -112,9 +112,7 @@ def test_one_cell_fails_with_its_reason_the_rest_finishes_and_is_not_repeated(
         "heavy = known & set(sys.modules); "
         "sys.exit(f'imports {heavy}' if heavy else status)"
     )
-    before_s = os.times().children_user  # not the clock, which other processes take too
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert os.times().children_user - before_s < 3.0
     assert (done.returncode, done.stderr) == (0, "")
     assert "all finished" in done.stdout
     assert records() == before
