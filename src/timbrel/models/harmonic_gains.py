@@ -14,10 +14,10 @@ _GAIN = 5.0  # so that they are found in some hundred steps
 class HarmonicGains(nn.Module):
     """Log gains of the first `count` harmonics, for the bins in which each of them is heard.
 
-    A reed on a cylinder has weak even harmonics and a skin has none but the lowest, at every pitch.
-    A spectrum at fixed bins has to learn that anew for each f0; so an envelope by frequency is
-    multiplied by these, as a filter by its source. Higher harmonics keep their level. All gains are
-    1 while nothing is learned.
+    A clarinet has weak even harmonics and a skin has hardly any but the lowest, at every pitch. An
+    envelope by frequency would have to learn that for each f0; these gains multiply it (Fletcher &
+    Rossing 1998, "The physics of musical instruments"). Higher harmonics keep their level.
+    All gains are 1 while nothing is learned.
     """
 
     def __init__(self, width: int, *, channels: int, count: int, bins: int, bin_hz: float) -> None:
