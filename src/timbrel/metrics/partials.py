@@ -5,9 +5,11 @@ lowest. A model that gives every note the average spectrum of all instruments lo
 distances of spectra hardly tell: they compare a thousand bins, of which partials are few.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import rfft, rfftfreq
+from scipy.fft import rfft
 
 from timbrel.attributes.frames import hop_of
 from timbrel.attributes.pitch import PitchTrack
@@ -60,8 +62,7 @@ def _levels_db(
     """
     window, hop = round(_WINDOW_S * rate_hz), hop_of(rate_hz)
     padded = np.pad(audio.astype(np.float64), ((0, 0), (window, window)))
-    hz = rfftfreq(2 * window, 1 / rate_hz)  # twice as dense: a peak is read to 0.4 dB
-    reach_hz = _LOBE_BINS * rate_hz / window
+    bin_hz = rate_hz / (2 * window)  # twice as dense as the window's own: peaks are read to 0.4 dB
     number = np.arange(1, _PARTIALS + 1)
     power = np.full((len(frames), _PARTIALS), np.nan)
     for row, (frame, f0) in enumerate(zip(frames, f0_hz, strict=True)):
@@ -70,8 +71,9 @@ def _levels_db(
         square = np.square(np.abs(spectrum) / (window / 4)).sum(0)
         for index, centre in enumerate(number * f0):
             if centre <= _HIGHEST * rate_hz:
-                near = np.abs(hz - centre) <= max(reach_hz, _OFF * centre)
-                power[row, index] = square[near].max()
+                reach = max(2 * _LOBE_BINS, _OFF * centre / bin_hz)
+                first = max(0, math.ceil(centre / bin_hz - reach))
+                power[row, index] = square[first : math.floor(centre / bin_hz + reach) + 1].max()
     loudest = np.nanmax(power, axis=1)
     level = power / np.maximum(loudest, _SILENCE)[:, None]
     return 10 * np.log10(np.maximum(level, 10 ** (-_HEARD_DB / 10))), loudest
