@@ -11,14 +11,14 @@ from timbrel.models.encoders import SpectralEncoder
 RATE_HZ, SAMPLES = 48_000, 24_576
 
 
-def encoder(*, relative: float, phase_bins: int = 64) -> SpectralEncoder:
+def encoder(*, relative: float) -> SpectralEncoder:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return SpectralEncoder(
             channels=1,
             window_samples=2048,
             hop_samples=512,
-            phase_bins=phase_bins,
+            phase_bins=64,
             width=16,
             blocks=1,
             kernel_frames=3,

@@ -169,18 +169,16 @@ def _scored(
             **reconstruction.evaluate(original, given, rate_hz=rate_hz),
             **attributes.attribute_errors(wanted, measure(given, rate_hz)),
         }
-        lines_db = frame_rate_lines_db(
-            original, given, rate_hz=rate_hz, frame_rate_hz=rate_hz / model.hop_samples
-        )
-        if lines_db is not None:
-            scores["frame_rate_lines_db"] = lines_db
-        if voiced:
-            partials_db = partials_error_db(original, given, pitch, rate_hz=rate_hz)
-            if partials_db is not None:
-                scores["partials_error_db"] = partials_db
-        rings_db = ringing_db(original, given, rate_hz=rate_hz)
-        if rings_db is not None:
-            scores["ringing_db"] = rings_db
+        told = {
+            "frame_rate_lines_db": frame_rate_lines_db(
+                original, given, rate_hz=rate_hz, frame_rate_hz=rate_hz / model.hop_samples
+            ),
+            "partials_error_db": partials_error_db(original, given, pitch, rate_hz=rate_hz)
+            if voiced
+            else None,
+            "ringing_db": ringing_db(original, given, rate_hz=rate_hz),
+        }
+        scores |= {name: value for name, value in told.items() if value is not None}
         if second_pitch and wanted_pitch:
             heard = attributes.pitch_errors(wanted_pitch, second_pitch(given, rate_hz))
             scores |= {

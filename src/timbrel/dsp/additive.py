@@ -19,6 +19,7 @@ from torch.nn import functional
 from timbrel.dsp.phase import elapsed_periods
 
 BAND = 0.45  # of the sample rate: no partial sounds at or above it
+LOWEST_HZ = 20.0  # a fundamental below it is played there
 _FADE = 0.40  # of the sample rate: from here on partials fade
 _DISPERSION = 128
 _CPU_BLOCK_VALUES = 1 << 18  # what a processor's cache holds

@@ -5,13 +5,11 @@ lowest. A model that gives every note the average spectrum of all instruments lo
 distances of spectra hardly tell: they compare a thousand bins, of which partials are few.
 """
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import rfft
 
-from timbrel.attributes.frames import hop_of
+from timbrel.attributes.frames import framed
 from timbrel.attributes.pitch import PitchTrack
 from timbrel.metrics.lengths import of_length
 
@@ -60,20 +58,22 @@ def _levels_db(
 
     nan above the band.
     """
-    window, hop = round(_WINDOW_S * rate_hz), hop_of(rate_hz)
-    padded = np.pad(audio.astype(np.float64), ((0, 0), (window, window)))
+    window = round(_WINDOW_S * rate_hz)
+    spectra, first = [], 0
+    for block in framed(audio, rate_hz, window):
+        inside = frames[(frames >= first) & (frames < first + block.shape[1])] - first
+        spectrum = rfft(block[:, inside] * np.hanning(window), 2 * window)
+        spectra.append(np.square(np.abs(spectrum) / (window / 4)).sum(0))
+        first += block.shape[1]
     bin_hz = rate_hz / (2 * window)  # twice as dense as the window's own: peaks are read to 0.4 dB
-    number = np.arange(1, _PARTIALS + 1)
-    power = np.full((len(frames), _PARTIALS), np.nan)
-    for row, (frame, f0) in enumerate(zip(frames, f0_hz, strict=True)):
-        start = window + frame * hop + hop // 2 - window // 2
-        spectrum = rfft(padded[:, start : start + window] * np.hanning(window), 2 * window)
-        square = np.square(np.abs(spectrum) / (window / 4)).sum(0)
-        for index, centre in enumerate(number * f0):
-            if centre <= _HIGHEST * rate_hz:
-                reach = max(2 * _LOBE_BINS, _OFF * centre / bin_hz)
-                first = max(0, math.ceil(centre / bin_hz - reach))
-                power[row, index] = square[first : math.floor(centre / bin_hz + reach) + 1].max()
+    centre_hz = f0_hz[:, None] * np.arange(1, _PARTIALS + 1)
+    reach = np.maximum(2 * _LOBE_BINS, _OFF * centre_hz / bin_hz)
+    low = np.ceil(centre_hz / bin_hz - reach).clip(0).astype(np.intp)
+    high = np.floor(centre_hz / bin_hz + reach).astype(np.intp) + 1
+    power = np.full(centre_hz.shape, np.nan)
+    for row, square in enumerate(np.concatenate(spectra)):
+        for index in np.flatnonzero(centre_hz[row] <= _HIGHEST * rate_hz):
+            power[row, index] = square[low[row, index] : high[row, index]].max()
     loudest = np.nanmax(power, axis=1)
     level = power / np.maximum(loudest, _SILENCE)[:, None]
     return 10 * np.log10(np.maximum(level, 10 ** (-_HEARD_DB / 10))), loudest

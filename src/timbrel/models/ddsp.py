@@ -8,7 +8,14 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from timbrel.contracts import Conditions, Decoded, DecoderState, Latent
-from timbrel.dsp.additive import audible, cycles_at_middles, dispersed, oscillators, stretched
+from timbrel.dsp.additive import (
+    LOWEST_HZ,
+    audible,
+    cycles_at_middles,
+    dispersed,
+    oscillators,
+    stretched,
+)
 from timbrel.dsp.stft import hann
 from timbrel.models.blocks import FrameStack
 from timbrel.models.brightness_correction import tilted
@@ -24,7 +31,6 @@ from timbrel.models.transients import REACH_FRAMES, Bursts, Transients
 
 _FOLLOWED = 0.5
 _NEPERS_PER_DB = math.log(10) / 20
-_LOWEST_HZ = 20.0
 _STIFFNESS_START = math.log(0.01)
 STACKS = ("convolutional", "recurrent")
 """What `stack` may be: what the network that sees the frames consists of."""
@@ -192,12 +198,12 @@ class DdspDecoder(nn.Module):
         assert given.f0_hz is not None  # the autoencoder has checked them
         assert given.confidence is not None
         assert given.loudness_db is not None
-        seen = code_and_tracks(latent, self.conditions, lowest_hz=_LOWEST_HZ)
+        seen = code_and_tracks(latent, self.conditions, lowest_hz=LOWEST_HZ)
         features, hidden = self._features(self.project(seen), known)
         with torch.autocast(features.device.type, enabled=False):  # sines and FFTs want fp32
             of_partials, of_free = self._split(known.phases)
             hz = stretched(
-                single(given.f0_hz).clamp_min(_LOWEST_HZ), self.partials, self._stiffness(features)
+                single(given.f0_hz).clamp_min(LOWEST_HZ), self.partials, self._stiffness(features)
             )
             cycles = self._cycles(hz, given.first_cycle, of_partials)
             parts, free_phases = self._parts(features, hz, given, of_free)
@@ -275,7 +281,7 @@ class DdspDecoder(nn.Module):
             frequencies.append(self.free.bins_hz.expand(*hz.shape[:2], -1))
         factor = tilted(
             torch.cat(powers, dim=2),
-            torch.cat(frequencies, dim=2).clamp_min(_LOWEST_HZ),
+            torch.cat(frequencies, dim=2).clamp_min(LOWEST_HZ),
             centroid_hz,
         )
         by_partial, by_bin, *by_free = factor.split([x.shape[2] for x in powers], dim=2)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from timbrel.dsp.stft import hann, power, stft
+from timbrel.dsp.stft import hann, stft
 from timbrel.models.blocks import FrameStack
 from timbrel.models.linear import Linear
 
@@ -62,15 +62,16 @@ class SpectralEncoder(nn.Module):
     def forward(
         self, audio: Float[Tensor, "batch channel time"]
     ) -> Float[Tensor, "batch frame width"]:
+        spectrum = stft(audio, self.window, self.hop_samples)  # batch channel bin frame
         full_scale = self.window.sum() / 2  # the magnitude of a sine of amplitude 1
-        # batch channel bin frame
-        spectrum = stft(audio, self.window, self.hop_samples) / full_scale
+        magnitude = spectrum.abs() / full_scale
+        low = spectrum[..., : self.phase_bins, :] / full_scale
         if self.relative:
-            square = power(spectrum).mean(dim=(1, 2), keepdim=True)
-            spectrum = spectrum * square.clamp_min(_FLOOR**2).pow(-0.5 * self.relative)
-        magnitude = spectrum.abs().clamp_min(_FLOOR)
+            square = magnitude.square().mean(dim=(1, 2), keepdim=True).clamp_min(_FLOOR**2)
+            gain = square.pow(-0.5 * self.relative)
+            magnitude, low = magnitude * gain, low * gain
+        magnitude = magnitude.clamp_min(_FLOOR)
         centred = 1.0 + torch.log(magnitude) * (2.0 / -math.log(_FLOOR))  # -140...0 dB to -1...1
-        low = spectrum[..., : self.phase_bins, :]
         # A cube root of the amplitude: loud partials lead, and noise floors do not.
         direction = low * magnitude[..., : self.phase_bins, :].pow(-2 / 3)
         seen = torch.cat([centred, direction.real, direction.imag], dim=-2)

@@ -6,11 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from timbrel.dsp.additive import BAND, dispersed
+from timbrel.dsp.additive import BAND, LOWEST_HZ, dispersed
 from timbrel.dsp.phase import elapsed_periods
-
-LOWEST_HZ = 20.0
-"""Of its fundamental; what lies below is played there."""
 
 _TABLES_PER_OCTAVE, _OCTAVES = 6, 8
 _TABLE_SAMPLES = 16_384

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from timbrel.dsp.additive import LOWEST_HZ
 from timbrel.models.decoders import single
-from timbrel.models.excitation import LOWEST_HZ
 from timbrel.models.linear import Linear
 
 _GAIN = 5.0  # so that they are found in some hundred steps
