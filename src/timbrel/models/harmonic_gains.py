@@ -16,8 +16,8 @@ class HarmonicGains(nn.Module):
 
     A clarinet has weak even harmonics and a skin has hardly any but the lowest, at every pitch. An
     envelope by frequency would have to learn that for each f0; these gains multiply it (Fletcher &
-    Rossing 1998, "The physics of musical instruments"). Higher harmonics keep their level.
-    All gains are 1 while nothing is learned.
+    Rossing 1998, "The physics of musical instruments"). Higher harmonics keep their level. All
+    gains are 1 while nothing is learned.
     """
 
     def __init__(self, width: int, *, channels: int, count: int, bins: int, bin_hz: float) -> None:
@@ -36,8 +36,7 @@ class HarmonicGains(nn.Module):
         gains = _GAIN * single(self.gain(features)).unflatten(2, (self.channels, self.count))
         gains = nn.functional.pad(gains, (0, 1))
         hz = torch.arange(self.bins, device=f0_hz.device) * self.bin_hz
-        number = (hz / f0_hz[..., None].clamp_min(LOWEST_HZ)).round().clamp(
-            1, self.count + 1
-        ).long() - 1
+        multiple = hz / f0_hz.clamp_min(LOWEST_HZ)[..., None]
+        number = multiple.round().clamp(1, self.count + 1).long() - 1
         number = number[:, :, None].expand(-1, -1, self.channels, -1)
         return gains.gather(3, number).flatten(2)
