@@ -86,7 +86,7 @@ def test_every_file_of_conf_is_an_option_or_a_root():
     reached = {conf_folder() / group / f"{name}.yaml" for _, group, name in OPTIONS}
     roots = {conf_folder() / f"{stage}.yaml" for stage in STAGES}
     bases = set(conf_folder().glob("*/base/*.yaml"))
-    of_pairs = set(conf_folder().glob("loss/for/*.yaml"))  # tests/config reads each
+    of_pairs = set(conf_folder().glob("*/for/*.yaml"))  # tests/config reads each
     of_hydra = set(conf_folder().glob("hydra/**/*.yaml"))  # tests/test_optuna_sweeper.py uses each
     assert set(FILES) == reached | roots | bases | of_pairs | of_hydra
     options = "\n".join(path.read_text("utf-8") for path in reached)

@@ -76,6 +76,9 @@ class TrainerConfig:
     """Length of a training, its optimizer, and how often it validates, saves and logs."""
 
     batch_size: int = _key(8, "chunks per step", least=1)
+    first_fit_chunks: int = _key(
+        0, "chunks to which the first weights are fitted by least squares; 0: random", least=0
+    )
     max_time: str | None = _key(None, "stop after this time: 8m, 1h30m, 90s, 00:08:00 or seconds")
     max_steps: int | None = _key(None, "stop after this many steps (or at max_time)", least=1)
     learning_rate: float = _key(

@@ -5,6 +5,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from timbrel.models.decoders import whisper
+from timbrel.models.heard_parts import smoothed
+
+_AVERAGED_BINS = 7
 
 
 class SmoothEnvelope(nn.Module):
@@ -27,3 +30,11 @@ class SmoothEnvelope(nn.Module):
         low, high = values.flatten(0, 1).float().chunk(2, dim=2)
         high = nn.functional.interpolate(high, size=self.high, mode="linear", align_corners=True)
         return torch.cat([low, high], dim=2).unflatten(0, features.shape[:2]).flatten(2)
+
+    def values_for(
+        self, log_magnitude: Float[Tensor, "batch frame channel bin"]
+    ) -> Float[Tensor, "batch frame value"]:
+        """What `values` should say for a spectrum: bins, and above them averages of seven."""
+        low, high = log_magnitude.split([self.low, self.high], dim=3)
+        places = torch.linspace(0, self.high - 1, self.low, device=high.device).round().long()
+        return torch.cat([low, smoothed(high, _AVERAGED_BINS)[..., places]], dim=3).flatten(2)

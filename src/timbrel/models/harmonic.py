@@ -13,8 +13,10 @@ from timbrel.models.brightness_correction import BrightnessCorrection, slope
 from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, whisper
 from timbrel.models.envelope import SmoothEnvelope
 from timbrel.models.excitation import Excitation
+from timbrel.models.first_weights import Wanted
 from timbrel.models.free_sinusoids import FreeSinusoids
 from timbrel.models.harmonic_gains import HarmonicGains
+from timbrel.models.heard_parts import heard_parts, spectrum_power
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.linear import Linear
 from timbrel.models.modes import Modes
@@ -163,7 +165,7 @@ class HarmonicDecoder(nn.Module):
         assert given.f0_hz is not None  # the autoencoder has checked them
         assert given.loudness_db is not None
         n_batch, _, n_frames = latent.frames.shape
-        features = self.stack(self.project(code_and_tracks(latent, self.conditions)))
+        features = self.features(latent)
         with torch.autocast(features.device.type, enabled=False):  # exp and FFT want fp32
             tone = self.excitation(given.f0_hz, given.first_cycle)
             tone = stft(tone, self.window, self.hop_samples).transpose(1, 2)
@@ -178,6 +180,28 @@ class HarmonicDecoder(nn.Module):
             if not self.training:
                 audio = audio * self.level_correction.gain(audio, given.loudness_db)
         return Decoded(audio, DecoderState(phases.detach()))
+
+    def features(self, latent: Latent) -> Float[Tensor, "batch frame width"]:
+        """What all layers of levels read."""
+        features: Tensor = self.stack(self.project(code_and_tracks(latent, self.conditions)))
+        return features
+
+    def wanted(
+        self, audio: Float[Tensor, "batch channel time"], conditions: Conditions
+    ) -> list[Wanted]:
+        """The log magnitudes of its three parts, for `first_weights.fit_first`."""
+        heard = heard_parts(
+            spectrum_power(audio, self.window, self.hop_samples), conditions, self.bin_hz
+        )
+        harmonic, free, noise = (
+            (log_magnitude.flatten(2) - followed).unflatten(2, (self.channels, self.bins))
+            for log_magnitude, followed in zip(heard[:3], self._followed(conditions), strict=True)
+        )
+        return [
+            Wanted(self.envelope.values, self.envelope.values_for(harmonic), heard.voiced),
+            Wanted(self.magnitude, free.flatten(2), heard.sounding),
+            Wanted(self.noise.values, self.noise.values_for(noise), heard.sounding),
+        ]
 
     def _in_blocks(
         self, features: Tensor, tone: Tensor, white: Tensor, given: Conditions, known: Tensor | None
@@ -321,12 +345,10 @@ class HarmonicDecoder(nn.Module):
 
         With a track of noisiness only downwards: what is added has another colour.
         """
-        assert given.loudness_db is not None
-        nepers = _NEPERS_PER_DB * given.loudness_db.clamp_min(SILENT_DB)[..., None]
         heads = (self.envelope, self.magnitude, self.noise)
         levels = [
-            head(features).float() + share * nepers
-            for head, share in zip(heads, self.followed, strict=True)
+            head(features).float() + followed
+            for head, followed in zip(heads, self._followed(given), strict=True)
         ]
         if given.balance_db is None:
             return levels
@@ -334,3 +356,9 @@ class HarmonicDecoder(nn.Module):
         if "hnr_db" in self.conditions:
             half = half.clamp_min(0.0)
         return [levels[0] + half, levels[1] + half, levels[2] - half]
+
+    def _followed(self, given: Conditions) -> list[Float[Tensor, "batch frame bin"]]:
+        """What the level track adds to the log magnitudes of each part."""
+        assert given.loudness_db is not None
+        nepers = _NEPERS_PER_DB * given.loudness_db.clamp_min(SILENT_DB)[..., None]
+        return [share * nepers for share in self.followed]

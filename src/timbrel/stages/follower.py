@@ -24,6 +24,7 @@ from timbrel.stages.recordings import recordings
 from timbrel.stages.run_folders import typed_config
 from timbrel.stages.training_parts import (
     chosen_compute,
+    fit_first_weights,
     fitting_model,
     training_loader,
     training_module,
@@ -67,6 +68,8 @@ def train(task: Task, answers: BinaryIO) -> None:
     found = recordings(config.data, seed=config.seed, guard_samples=model.receptive_field_samples)
     check_same_data(folder, data_hash(found.split))
     measured = measuring(config, found, model)
+    if not task.first_step:
+        fit_first_weights(config, found, model, measured)
     loader = training_loader(config, found, compute, task.first_step, measured)
     answers.write(READY)
     answers.flush()

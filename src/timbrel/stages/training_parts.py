@@ -1,5 +1,6 @@
 """The large parts of a training, from its config: model, device, module and batches."""
 
+import itertools
 import math
 from typing import Any
 
@@ -13,7 +14,8 @@ from timbrel.library.bundle import (
     check_saveable,
 )
 from timbrel.models.autoencoder import Autoencoder
-from timbrel.randomness import Share
+from timbrel.models.first_weights import fit_first, fits_first
+from timbrel.randomness import Share, torch_generator
 from timbrel.stages import parts
 from timbrel.stages.additions import Additions, build_optimizer
 from timbrel.stages.composing import options_chosen
@@ -46,6 +48,11 @@ def fitting_model(config: DictConfig) -> Autoencoder:
             f"data.chunk_samples={chunk}: shorter than the model's receptive field of {reach} "
             f"samples, so training would never use all of it; take at least "
             f"{math.ceil(reach / model.hop_samples) * model.hop_samples}, or a smaller architecture"
+        )
+    if config.trainer.first_fit_chunks and not fits_first(model):
+        raise UserError(
+            f"trainer.first_fit_chunks={config.trainer.first_fit_chunks}: the decoder of this "
+            "architecture cannot say what its layers want; take 0 or architecture=harmonic"
         )
     if has_pairs(config.augmentation) and not model.conditions:
         chosen = options_chosen().get("architecture")
@@ -107,6 +114,34 @@ def training_module(
         phases=parts.build_phases(config),
         share=compute.share,
     )
+
+
+def fit_first_weights(
+    config: DictConfig, found: Recordings, model: Autoencoder, measured: ChunkAttributes | None
+) -> int:
+    """Fit the first weights to `trainer.first_fit_chunks` chunks; returns to how many.
+
+    A model that begins with another's weights keeps them. Every process does the same.
+    """
+    chunks = config.trainer.first_fit_chunks
+    if not chunks or config.init_from is not None:
+        return 0
+    augmentation = parts.build_augmentation(config)
+    augmentation.counterfactual = None  # its codes are not of its targets
+    batch_size = min(chunks, config.trainer.batch_size)
+    loader = train_loader(
+        found.split.train,
+        seed=config.seed,
+        batch_size=batch_size,
+        chunk_samples=config.data.chunk_samples,
+        short=str(config.data.short),
+        augmentation=augmentation,
+        measuring=measured,
+        hop_samples=measured.hop_samples if measured else 1,
+    )
+    batches = list(itertools.islice(loader, math.ceil(chunks / batch_size)))
+    fit_first(model, batches, lambda number: torch_generator(config.seed, number, "first fit"))
+    return len(batches) * batch_size
 
 
 def training_loader(

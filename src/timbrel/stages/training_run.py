@@ -45,6 +45,7 @@ from timbrel.stages.run_folders import elsewhere, place_of_run, run_folder, save
 from timbrel.stages.sweep_number import number, parts_of
 from timbrel.stages.training_parts import (
     chosen_compute,
+    fit_first_weights,
     fitting_model,
     training_loader,
     training_module,
@@ -171,6 +172,9 @@ def _trained(
             config, found, compute, folder, log, first_step, tracks, added, code_chunks
         )
         pruning = with_pruning(callbacks)
+        chunks = 0 if first_step else fit_first_weights(config, found, module.model, measured)
+        if chunks:
+            sys.stderr.write(f"first weights: fitted to {chunks} chunks\n")
         loader = training_loader(config, found, compute, first_step, measured)
         with followers(config, compute, folder, first_step):
             fitted = fit(
