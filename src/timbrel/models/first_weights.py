@@ -58,7 +58,7 @@ def fits_first(model: Autoencoder) -> bool:
 @torch.no_grad()
 def fit_first(
     model: Autoencoder, batches: Sequence[Batch], draw: Callable[[int], torch.Generator]
-) -> None:
+) -> bool:
     """Fit the last layers of encoder and decoder to `batches`; the others keep random weights.
 
     Features of random layers with a least-squares readout are a good model already (random
@@ -71,13 +71,19 @@ def fit_first(
 
     The codes of a batch are drawn with the generator that `draw` gives for its number, so that
     the fit allows for the noise of the posterior. Counterfactual batches do not serve.
+
+    Returns whether enough sounds; else nothing is changed.
     """
     decoder, head = model.decoder, model.posterior.frame_mean
     assert isinstance(decoder, Fitted)
     assert isinstance(head, nn.Linear)
     training = model.training
     model.eval()  # no dropout
-    _put(head, _code(model, decoder, batches))
+    told = _told(model, decoder, batches)
+    if told.weight < _LEAST_FRAMES:
+        model.train(training)
+        return False
+    _put(head, _code(told, head.in_features, model.latent_dim))
     sums: dict[nn.Linear, Moments] = {}
     for number, batch in enumerate(batches):
         posterior = model.encode(batch.input, batch.conditions)
@@ -88,32 +94,37 @@ def fit_first(
         if moments.weight >= _LEAST_FRAMES:
             _put(layer, moments.line(_RIDGE))
     model.train(training)
+    return True
 
 
-def _code(model: Autoencoder, decoder: Fitted, batches: Sequence[Batch]) -> Line:
-    """From the encoder's features to the principal components of what the tracks do not tell."""
+def _told(model: Autoencoder, decoder: Fitted, batches: Sequence[Batch]) -> Moments:
+    """Of the encoder's features and the tracks, with what is to be told of the spectrum."""
     moments = Moments()
     for batch in batches:
         features = model.encoder(mid_side(batch.input))
-        n_batch, n_frames, width = features.shape
-        none = features.new_zeros(n_batch, 0, n_frames)
+        none = features.new_zeros(len(features), 0, features.shape[1])
         tracks = code_and_tracks(Latent(none, none[..., 0], batch.conditions), decoder.conditions)
         spectrum, weight = _described(mid_side(batch.target), decoder, model.sample_rate_hz)
         moments.add(torch.cat([features, tracks], dim=2), spectrum, weight)
-    of_x, with_y = moments.covariances
-    told = solved(of_x[width:, width:], with_y[width:], ridge=_RIDGE)
-    left = with_y[:width] - of_x[:width, width:] @ told
+    return moments
+
+
+def _code(told: Moments, width: int, latent_dim: int) -> Line:
+    """From the `width` features to principal components of what the tracks do not tell."""
+    of_x, with_y = told.covariances
+    by_tracks = solved(of_x[width:, width:], with_y[width:], ridge=_RIDGE)
+    left = with_y[:width] - of_x[:width, width:] @ by_tracks
     within = of_x[:width, :width]
     heard = solved(within, left, ridge=_RIDGE)
     variances, directions = torch.linalg.eigh(heard.T @ within @ heard)
-    kept = min(model.latent_dim, len(variances))
+    kept = min(latent_dim, len(variances))
     scale = variances[-kept:].clamp_min(_TINY).rsqrt()
     components = (heard @ directions[:, -kept:] * scale).flip(1)
     largest = components.gather(0, components.abs().argmax(0, keepdim=True))
     components = components * largest.sign()  # else rounding might turn one around
-    weight = torch.zeros(model.latent_dim, width, dtype=torch.float64)
+    weight = torch.zeros(latent_dim, width, dtype=torch.float64)
     weight[:kept] = components.T
-    return Line(weight, -weight @ moments.means[0][:width])
+    return Line(weight, -weight @ told.means[0][:width])
 
 
 def _described(

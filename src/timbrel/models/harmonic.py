@@ -22,7 +22,7 @@ from timbrel.models.linear import Linear
 from timbrel.models.modes import Modes
 from timbrel.models.moving import moving
 from timbrel.models.noise import PositionalNoise
-from timbrel.models.noisiness_correction import above_f0, quietened, with_breath
+from timbrel.models.noisiness_correction import above_f0, quietened_sum, with_breath
 from timbrel.models.parts import Parts
 from timbrel.models.seen import code_and_tracks
 
@@ -101,6 +101,7 @@ class HarmonicDecoder(nn.Module):
         self.bin_hz = sample_rate_hz / window_samples
         self.register_buffer("window", hann(window_samples), persistent=False)
         self.bins = window_samples // 2 + 1
+        self.noise_share = hop_samples / window_samples
         self.project = Linear(latent_dim + clip_dim + len(self.conditions), width)
         self.stack = FrameStack(
             width=width,
@@ -261,7 +262,7 @@ class HarmonicDecoder(nn.Module):
                 power(tonal).sum(2),
                 given,
                 above_f0=self._in_all_channels(above_f0(given.f0_hz, self.bin_hz, self.bins)),
-                share=self.hop_samples / len(self.window),
+                share=self.noise_share,
             )
         parts = Parts(tonal, free_part, white * magnitude)
         if given.tilt_db is not None:
@@ -292,27 +293,10 @@ class HarmonicDecoder(nn.Module):
         if not self.training:
             factor = factor * self.level_correction.lift(found * factor**2, given.loudness_db)
             if "hnr_db" in self.conditions:
-                spectrum = self._quietened(parts, factor, given)
+                spectrum = quietened_sum(parts, factor, given, self.noise_share)
                 found = power(spectrum)
             factor = factor * self._tilt(found * factor**2, given)
         return spectrum * factor
-
-    def _quietened(
-        self, parts: Parts, factor: Tensor, given: Conditions
-    ) -> Complex[Tensor, "batch frame bin"]:
-        """The sum of all parts, as little noisy as `hnr_db` says once they are times `factor`."""
-        assert given.hnr_db is not None
-        assert given.confidence is not None
-        square = factor.square()
-        of_noise = self.hop_samples / len(self.window) * power(parts.noise)
-        of_harmonic, of_rest = quietened(
-            (power(parts.harmonic) * square).sum(2),
-            ((power(parts.free) + of_noise) * square).sum(2),
-            hnr_db=given.hnr_db,
-            confidence=given.confidence,
-        )
-        rest = parts.free + parts.noise
-        return parts.harmonic * of_harmonic[..., None] + rest * of_rest[..., None]
 
     def _tilt(self, found: Tensor, given: Conditions) -> Float[Tensor, "batch frame #bin"]:
         """The factors that bring bins of the power `found` to the centroid of the track."""

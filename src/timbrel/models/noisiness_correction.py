@@ -3,10 +3,12 @@
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from timbrel.contracts import Conditions
+from timbrel.dsp.stft import power
+from timbrel.models.parts import Parts
 
 _LEAST_POWER = 1e-14
 _MOST_NEPERS = math.log(10) * 4  # 80 dB
@@ -31,6 +33,26 @@ def quietened(
     up = (missing.clamp(0.0, _MOST_NEPERS) / 2).exp()
     kept = ((tonal + rest) / (tonal * up.square() + rest / up.square())).sqrt()
     return kept * up, kept / up
+
+
+def quietened_sum(
+    parts: Parts, factor: Tensor, given: Conditions, noise_share: float
+) -> Complex[Tensor, "batch frame bin"]:
+    """The sum of all parts, as little noisy as `hnr_db` says once they are times `factor`.
+
+    Frames of noise have a share of the power of their bins.
+    """
+    assert given.hnr_db is not None
+    assert given.confidence is not None
+    square = factor.square()
+    of_harmonic, of_rest = quietened(
+        (power(parts.harmonic) * square).sum(2),
+        ((power(parts.free) + noise_share * power(parts.noise)) * square).sum(2),
+        hnr_db=given.hnr_db,
+        confidence=given.confidence,
+    )
+    rest = parts.free + parts.noise
+    return parts.harmonic * of_harmonic[..., None] + rest * of_rest[..., None]
 
 
 def with_breath(

@@ -121,7 +121,8 @@ def fit_first_weights(
 ) -> int:
     """Fit the first weights to `trainer.first_fit_chunks` chunks; returns to how many.
 
-    A model that begins with another's weights keeps them. Every process does the same.
+    A model that begins with another's weights keeps them, and one whose chunks are silent has
+    random ones: 0. Every process does the same.
     """
     chunks = config.trainer.first_fit_chunks
     if not chunks or config.init_from is not None:
@@ -140,8 +141,10 @@ def fit_first_weights(
         hop_samples=measured.hop_samples if measured else 1,
     )
     batches = list(itertools.islice(loader, math.ceil(chunks / batch_size)))
-    fit_first(model, batches, lambda number: torch_generator(config.seed, number, "first fit"))
-    return len(batches) * batch_size
+    done = fit_first(
+        model, batches, lambda number: torch_generator(config.seed, number, "first fit")
+    )
+    return len(batches) * batch_size if done else 0
 
 
 def training_loader(

@@ -1,0 +1,48 @@
+"""`conf/trainer/for/`: what an architecture changes in a training."""
+
+from pathlib import Path
+
+import pytest
+
+from timbrel.config.options import conf_folder, options
+from timbrel.stages.composing import compose
+
+
+def trainer(*overrides: str) -> tuple[int, float, int]:
+    found = compose("train", ["data=demo", *overrides]).trainer
+    return found.first_fit_chunks, found.learning_rate, found.batch_size
+
+
+def test_every_file_is_for_an_architecture_and_a_trainer() -> None:
+    known = options()
+    pairs = {f"{a}_{trainer}" for a in known["architecture"] for trainer in known["trainer"]}
+    files = {path.stem for path in (conf_folder() / "trainer" / "for").glob("*.yaml")}
+    assert {"harmonic_default", "harmonic_small_default"} <= files <= pairs
+
+
+@pytest.mark.parametrize("architecture", ["harmonic", "harmonic_small"])
+def test_weights_that_are_fitted_learn_in_shorter_steps(architecture: str) -> None:
+    assert trainer(f"architecture={architecture}") == (96, 3e-4, 4)
+    chosen = (f"architecture={architecture}", "trainer.first_fit_chunks=0", "trainer.batch_size=8")
+    assert trainer(*chosen, "trainer.learning_rate=1e-3") == (0, 1e-3, 8)
+
+
+@pytest.mark.parametrize("architecture", ["spectral", "rave", "ddsp"])
+def test_the_others_begin_with_random_weights(architecture: str) -> None:
+    assert trainer(f"architecture={architecture}") == (0, 1e-3, 8)
+
+
+def test_a_file_of_ones_own_and_an_experiment_that_changes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in {
+        "experiment/large": "# @package _global_\ntrainer: {batch_size: 16}\n",
+        "architecture/mine": "defaults: [harmonic]\n",
+        "trainer/for/mine_default": "first_fit_chunks: 8\n",
+    }.items():
+        file = tmp_path / "conf" / f"{name}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    assert trainer("experiment=large") == (96, 3e-4, 16)
+    assert trainer("architecture=mine") == (8, 1e-3, 8)
