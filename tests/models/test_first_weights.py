@@ -18,18 +18,18 @@ from timbrel.randomness import torch_generator
 RATE_HZ, HOP, FRAMES, CODE = 48_000, 512, 48, 6
 
 
-def autoencoder(channels: int = 1) -> Autoencoder:
+def autoencoder(channels: int = 1, *, code: int = CODE, clip: int = 0) -> Autoencoder:
     torch.manual_seed(0)
     frame = {"width": 64, "blocks": 1, "kernel_frames": 3, "expansion": 2}
     spectrum = {"channels": channels, "window_samples": 2048, "hop_samples": HOP}
     decoder = HarmonicDecoder(
-        latent_dim=CODE, clip_dim=0, sample_rate_hz=RATE_HZ, brightness=True, noisiness=True,
+        latent_dim=code, clip_dim=clip, sample_rate_hz=RATE_HZ, brightness=True, noisiness=True,
         dropout=0.5, **spectrum, **frame,
     )  # fmt: skip
     return Autoencoder(
-        sample_rate_hz=RATE_HZ, channels=channels, latent_dim=CODE, clip_dim=0,
+        sample_rate_hz=RATE_HZ, channels=channels, latent_dim=code, clip_dim=clip,
         encoder=SpectralEncoder(phase_bins=8, relative=0.5, **spectrum, **frame),
-        posterior=GaussianPosterior(width=64, latent_dim=CODE, clip_dim=0), decoder=decoder,
+        posterior=GaussianPosterior(width=64, latent_dim=code, clip_dim=clip), decoder=decoder,
     )  # fmt: skip
 
 
@@ -154,6 +154,12 @@ def test_stereo_is_fitted_as_mid_and_side() -> None:
     with torch.no_grad():
         left, right = model.decode(model.encode(batch.input, batch.conditions).mean).unbind(1)
     assert (left - right).square().mean() < 0.01 * (left + right).square().mean()
+
+
+def test_without_a_frame_code_the_decoder_is_fitted_to_the_tracks() -> None:
+    model = autoencoder(code=0, clip=4)
+    untrained = distance_db(model, notes(99))
+    assert distance_db(fitted(model, [notes(seed) for seed in range(6)]), notes(99)) < untrained
 
 
 def test_who_can_be_fitted() -> None:

@@ -51,8 +51,7 @@ class Fitted(Protocol):
 
 def fits_first(model: Autoencoder) -> bool:
     """Whether `fit_first` has something to fit."""
-    mean = getattr(model.posterior, "frame_mean", None)
-    return isinstance(model.decoder, Fitted) and isinstance(mean, nn.Linear)
+    return isinstance(model.decoder, Fitted)
 
 
 @torch.no_grad()
@@ -66,7 +65,7 @@ def fit_first(
 
     - the frame code is the principal components, each of variance 1, of what the encoder's
       features tell of the spectrum (levels of mel bands beside the level of the frame) and the
-      tracks do not;
+      tracks do not (where the posterior has a linear layer `frame_mean`);
     - every layer that the decoder names says what it `wanted`, as far as its features tell.
 
     The codes of a batch are drawn with the generator that `draw` gives for its number, so that
@@ -74,16 +73,16 @@ def fit_first(
 
     Returns whether enough sounds; else nothing is changed.
     """
-    decoder, head = model.decoder, model.posterior.frame_mean
+    decoder, head = model.decoder, getattr(model.posterior, "frame_mean", None)
     assert isinstance(decoder, Fitted)
-    assert isinstance(head, nn.Linear)
     training = model.training
     model.eval()  # no dropout
     told = _told(model, decoder, batches)
     if told.weight < _LEAST_FRAMES:
         model.train(training)
         return False
-    _put(head, _code(told, head.in_features, model.latent_dim))
+    if isinstance(head, nn.Linear):
+        _put(head, _code(told, head.in_features, model.latent_dim))
     sums: dict[nn.Linear, Moments] = {}
     for number, batch in enumerate(batches):
         posterior = model.encode(batch.input, batch.conditions)
