@@ -152,7 +152,8 @@ def test_the_best_is_that_of_the_last_phase(whole: Any, tmp_path: Path) -> None:
     assert same(  # what rests rested, through Lightning's loop as well
         {k: v for k, v in recorder.raw[11].items() if k.startswith("encoder")}, recorder.raw[14]
     )
-    assert alarms.best == (best, later[best])
+    lowest = min(later, key=later.__getitem__)  # what alarms compare with; no tolerance is theirs
+    assert alarms.best == (lowest, later[lowest])
     unphased = whole[3].told
     assert {s: loss for s, loss in recorder.told.items() if s <= 10} == {
         s: loss for s, loss in unphased.items() if s <= 10
