@@ -1,6 +1,6 @@
 """`conf/loss/for/`: what an architecture changes in a loss."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -29,17 +29,14 @@ def test_a_decoder_that_carries_phases_on_has_their_advance(architecture: str) -
 
 
 def test_an_experiment_that_chooses_it_and_a_file_of_ones_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_conf: Callable[[dict[str, str]], None],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name, text in {
+    files = {
         "experiment/bells": "# @package _global_\ndefaults: [override /architecture: harmonic]\n",
         "architecture/mine": "defaults: [spectral_small]\n",
         "loss/for/mine_spectral": "weights: {level: 0.25}\n",
-    }.items():
-        file = tmp_path / "conf" / f"{name}.yaml"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+    }
+    own_conf(files)
     assert weights("experiment=bells")["phase_advance"] == 1.0
     assert weights("architecture=mine")["level"] == 0.25
 

@@ -1,11 +1,13 @@
 """`conf/trainer/for/`: what an architecture changes in a training."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from timbrel.config.options import conf_folder, options
+from timbrel.errors import UserError
 from timbrel.stages.composing import compose
+from timbrel.stages.training_parts import fitting_model
 
 
 def trainer(*overrides: str) -> tuple[int, float, int]:
@@ -32,17 +34,20 @@ def test_the_others_begin_with_random_weights(architecture: str) -> None:
     assert trainer(f"architecture={architecture}") == (0, 1e-3, 8)
 
 
+def test_a_decoder_that_cannot_be_fitted_is_refused() -> None:
+    chosen = ["data=demo", "architecture=spectral_small", "trainer.first_fit_chunks=8"]
+    with pytest.raises(UserError, match="trainer.first_fit_chunks=8: .* take 0 or architecture="):
+        fitting_model(compose("train", chosen))
+
+
 def test_a_file_of_ones_own_and_an_experiment_that_changes_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_conf: Callable[[dict[str, str]], None],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name, text in {
+    files = {
         "experiment/large": "# @package _global_\ntrainer: {batch_size: 16}\n",
         "architecture/mine": "defaults: [harmonic]\n",
         "trainer/for/mine_default": "first_fit_chunks: 8\n",
-    }.items():
-        file = tmp_path / "conf" / f"{name}.yaml"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+    }
+    own_conf(files)
     assert trainer("experiment=large") == (96, 3e-4, 16)
     assert trainer("architecture=mine") == (8, 1e-3, 8)

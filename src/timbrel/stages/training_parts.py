@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from timbrel.config.counterfactual import has_pairs
+from timbrel.data.augmentation import Augment
 from timbrel.data.chunks.loaders import train_loader
 from timbrel.data.measured.chunk_attributes import ChunkAttributes
 from timbrel.errors import UserError
@@ -130,16 +131,7 @@ def fit_first_weights(
     augmentation = parts.build_augmentation(config)
     augmentation.counterfactual = None  # its codes are not of its targets
     batch_size = min(chunks, config.trainer.batch_size)
-    loader = train_loader(
-        found.split.train,
-        seed=config.seed,
-        batch_size=batch_size,
-        chunk_samples=config.data.chunk_samples,
-        short=str(config.data.short),
-        augmentation=augmentation,
-        measuring=measured,
-        hop_samples=measured.hop_samples if measured else 1,
-    )
+    loader = _batches(config, found, measured, augmentation, batch_size=batch_size)
     batches = list(itertools.islice(loader, math.ceil(chunks / batch_size)))
     done = fit_first(
         model, batches, lambda number: torch_generator(config.seed, number, "first fit")
@@ -158,18 +150,35 @@ def training_loader(
 ) -> Any:
     """Training batches; with `only_told` what is to be rendered ahead is only told."""
     augmentation = parts.build_augmentation(config)
-    return train_loader(
-        found.split.train,
-        seed=config.seed,
+    return _batches(
+        config,
+        found,
+        measured,
+        augmentation,
         first_step=first_step,
         batch_size=config.trainer.batch_size,
-        chunk_samples=config.data.chunk_samples,
-        short=str(config.data.short),
-        augmentation=augmentation,
         variants=expanded(config, augmentation, found, only_told=only_told),
-        measuring=measured,
-        hop_samples=measured.hop_samples if measured else 1,
         share=compute.share,
         workers=compute.workers,
         pin_memory=compute.pin_memory,
+    )
+
+
+def _batches(
+    config: DictConfig,
+    found: Recordings,
+    measured: ChunkAttributes | None,
+    augmentation: Augment,
+    **loading: Any,
+) -> Any:
+    """Batches of chunks of the training part; `loading` says of how many, and by whom."""
+    return train_loader(
+        found.split.train,
+        seed=config.seed,
+        chunk_samples=config.data.chunk_samples,
+        short=str(config.data.short),
+        augmentation=augmentation,
+        measuring=measured,
+        hop_samples=measured.hop_samples if measured else 1,
+        **loading,
     )
