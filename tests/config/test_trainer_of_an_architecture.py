@@ -36,7 +36,7 @@ def test_the_others_begin_with_random_weights(architecture: str) -> None:
 
 def test_a_decoder_that_cannot_be_fitted_is_refused() -> None:
     chosen = ["data=demo", "architecture=spectral_small", "trainer.first_fit_chunks=8"]
-    with pytest.raises(UserError, match="trainer.first_fit_chunks=8: .* take 0 or architecture="):
+    with pytest.raises(UserError, match=r"first_fit_chunks=8: .* take 0 or architecture="):
         fitting_model(compose("train", chosen))
 
 
