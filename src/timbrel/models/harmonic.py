@@ -20,15 +20,14 @@ from timbrel.models.heard_parts import heard_parts, spectrum_power
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.linear import Linear
 from timbrel.models.modes import Modes
-from timbrel.models.moving import moving
 from timbrel.models.noise import PositionalNoise
 from timbrel.models.noisiness_correction import above_f0, quietened_sum, with_breath
 from timbrel.models.parts import Parts
 from timbrel.models.seen import code_and_tracks
+from timbrel.models.temporal_envelope import TemporalEnvelope
 
 _FOLLOWED = 0.5
 _BLOCK_FRAMES, _LEAST_BLOCK_FRAMES = 256, 16  # the first: of one channel, in a processor's cache
-_COURSE_STEPS, _COURSE_NEPERS = 8, (-7.0, 3.0)
 _NEPERS_PER_DB = math.log(10) / 20
 
 
@@ -46,14 +45,14 @@ class HarmonicDecoder(nn.Module):
       `noisiness`.
 
     All magnitudes follow the level track by a learned share per bin, which begins at one half.
-    A window is longer than a stroke, so a learned envelope of eight steps per frame shapes their
-    sum in time. With `brightness` each frame is tilted towards the centroid that the track
-    `centroid_hz` gives. Outside training it is then brought to the K-weighted level of the track
-    `loudness_db`: by its loudest bins, after which it is tilted again, and as a whole; where the
-    track is silent so is the sound. In training it is not, or a peak that is too low would cost as
-    little as a right one. With `noisiness`, where f0 is certain, the harmonic part is also brought
-    to stand out from the two others at least by the track `hnr_db`. In training it is not: noise
-    whose excess is taken away costs nothing, and its spectrum is not learned.
+    A window is longer than a stroke, so `TemporalEnvelope` shapes their sum in time. With
+    `brightness` each frame is tilted towards the centroid that the track `centroid_hz` gives.
+    Outside training it is then brought to the K-weighted level of the track `loudness_db`: by its
+    loudest bins, after which it is tilted again, and as a whole; where the track is silent so is
+    the sound. In training it is not, or a peak that is too low would cost as little as a right one.
+    With `noisiness`, where f0 is certain, the harmonic part is also brought to stand out from the
+    two others at least by the track `hnr_db`. In training it is not: noise whose excess is taken
+    away costs nothing, and its spectrum is not learned.
 
     A source and a filter, as in DDSP (Engel et al. 2020); differs: the envelope has a value for
     every bin up to 3 kHz, and the free part plays what has no f0. The blocks see all tracks that
@@ -119,9 +118,6 @@ class HarmonicDecoder(nn.Module):
             )
         self.magnitude = whisper(width, channels * self.bins)
         self.direction = Linear(width, 2 * channels * self.bins)
-        self.course = Linear(width, channels * _COURSE_STEPS)
-        nn.init.zeros_(self.course.weight)
-        nn.init.zeros_(self.course.bias)
         self.sinusoids = FreeSinusoids(
             channels=channels,
             sample_rate_hz=sample_rate_hz,
@@ -151,11 +147,14 @@ class HarmonicDecoder(nn.Module):
         self.brightness_correction = BrightnessCorrection(
             bins=self.bins, sample_rate_hz=sample_rate_hz
         )
+        self.temporal_envelope = TemporalEnvelope(window=self.window, hop_samples=hop_samples)
         self.noise = SmoothEnvelope(width, channels, self.bins)
         self.white = PositionalNoise(channels * self.bins, period_frames=NOISE_PERIOD_FRAMES)
         # The windows that make two frames and measure their levels touch at this distance; and
         # the gain between two frames takes both.
-        self.context_frames = self.stack.context_frames + math.ceil(window_samples / hop_samples)
+        self.context_frames = max(
+            self.stack.context_frames, self.temporal_envelope.context_frames
+        ) + math.ceil(window_samples / hop_samples)
 
     def forward(self, latent: Latent) -> Float[Tensor, "batch channel time"]:
         return self.decode_on(latent, DecoderState()).audio
@@ -176,8 +175,8 @@ class HarmonicDecoder(nn.Module):
             spectrum = spectrum.unflatten(2, (self.channels, self.bins))
             spectrum = spectrum.permute(0, 2, 3, 1).flatten(0, 1)
             audio = istft(spectrum, self.window, self.hop_samples)
-            course = self._course(features, given.loudness_db)
-            audio = audio.view(n_batch, self.channels, -1) * course
+            audio = audio.view(n_batch, self.channels, -1)
+            audio = audio * self.temporal_envelope(given.loudness_db)
             if not self.training:
                 audio = audio * self.level_correction.gain(audio, given.loudness_db)
         return Decoded(audio, DecoderState(phases.detach()))
@@ -308,19 +307,6 @@ class HarmonicDecoder(nn.Module):
 
     def _in_all_channels(self, bins: Tensor) -> Tensor:
         return bins if self.channels == 1 else bins.repeat(1, 1, self.channels)
-
-    def _course(self, features: Tensor, loudness_db: Tensor) -> Float[Tensor, "batch channel time"]:
-        """The envelope within frames: 1 while nothing is learned, straight between steps' middles.
-
-        The steps of a frame have a mean logarithm of 0: the level of a frame is not theirs. And
-        they are 1 where the level hardly moves: a tone that they shake has sidebands.
-        """
-        n_frames = features.shape[1]
-        steps = self.course(features).float().unflatten(2, (self.channels, _COURSE_STEPS))
-        steps = (steps - steps.mean(3, keepdim=True)).clamp(*_COURSE_NEPERS)
-        steps = (steps * moving(loudness_db)[:, :, None, None]).exp()
-        steps = steps.transpose(1, 2).flatten(2)
-        return nn.functional.interpolate(steps, size=n_frames * self.hop_samples, mode="linear")
 
     def _levels(
         self, features: Tensor, given: Conditions
