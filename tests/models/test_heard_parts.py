@@ -50,6 +50,22 @@ def test_the_noise_of_a_tone_is_what_lies_between_its_harmonics() -> None:
     assert float(level) == pytest.approx(float(alone), abs=0.3)
 
 
+def test_noise_is_no_harmonic() -> None:
+    """Where a tone has no harmonics left its peaks are those of the noise."""
+    rng = torch.Generator().manual_seed(0)
+    noise = 1e-2 * torch.randn(FRAMES * HOP, generator=rng)
+    tone = sum(0.1 * torch.sin(2 * math.pi * n * 400 * seconds()) for n in range(1, 11))
+    parts = parts_of(noise + tone, 400.0, 1.0)
+    hz = torch.arange(parts.noise.shape[-1]) * BIN_HZ
+    difference = (parts.harmonic - parts.noise)[0, :, 0]
+    assert difference[:, (hz > 5000) & (hz < 15_000)].mean() < -1.0
+    for n in range(1, 11):
+        at = round(n * 400 / BIN_HZ)
+        assert float(parts.harmonic[0, 5, 0, at]) == pytest.approx(
+            math.log(0.1), abs=SCALLOPING + 0.1
+        )
+
+
 def test_without_a_pitch_a_sinusoid_is_free_and_noise_is_not() -> None:
     sine = 0.5 * torch.sin(2 * math.pi * 64 * BIN_HZ * seconds())
     rng = torch.Generator().manual_seed(0)

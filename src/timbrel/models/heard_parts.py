@@ -54,7 +54,8 @@ def heard_parts(
 ) -> HeardParts:
     """The parts of `powers` (`spectrum_power`) where the tracks say an f0.
 
-    - harmonic: straight lines (of the logarithm) from each harmonic's peak to the next;
+    - harmonic: straight lines (of the logarithm) from each harmonic's peak to the next, less the
+      noise, which has peaks as well;
     - noise: where f0 is certain such lines between the middles between harmonics, elsewhere the
       smooth spectrum;
     - free: where nothing is certain, what stands out from the smooth spectrum.
@@ -81,10 +82,12 @@ def heard_parts(
     noise = torch.where(beyond, smooth, _between(valleys, hz / f0 + 0.5))
     stands_out = (log_magnitude > smooth + _STANDS_OUT) & (sure < 0.5)
     _, loud = sounding(powers)
+    noise = torch.lerp(smooth, noise, sure) + _NOISE_GAIN
+    left = (2 * harmonic).exp() - (2 * noise).exp()
     return HeardParts(
-        harmonic,
+        0.5 * torch.maximum(left, (2 * (noise - _UNHEARD)).exp()).log(),
         torch.where(stands_out, log_magnitude, smooth - _UNHEARD),
-        torch.lerp(smooth, noise, sure) + _NOISE_GAIN,
+        noise,
         loud,
         loud * given.confidence,
     )
