@@ -20,8 +20,8 @@ class Conditions:
     `f0_hz`, `confidence` (0 to 1), `loudness_db`, `centroid_hz` and `hnr_db` (how far what is tonal
     stands out from all else) are tracks, a value per latent frame. So are two controls, which no
     sound is measured for: `balance_db`, by how much what is tonal shall stand out from the noise
-    more than was learned, and `tilt_db`, by how many decibels per octave the spectrum shall rise
-    more.
+    more than was learned, and `more_tilt_db`, by how many decibels per octave more than by itself
+    a decoder may tilt its spectrum, so that it is as bright as `centroid_hz`.
     `first_frame` says where in its sound the code begins (0 if None): a decoder that mixes in noise
     draws it by position, so that a stream and a whole file are the same sound. `first_cycle` is the
     phase of f0 at the middle of the first frame, in periods (0 if None).
@@ -33,7 +33,7 @@ class Conditions:
     centroid_hz: Float[Tensor, "batch frame"] | None = None
     hnr_db: Float[Tensor, "batch frame"] | None = None
     balance_db: Float[Tensor, "batch frame"] | None = None
-    tilt_db: Float[Tensor, "batch frame"] | None = None
+    more_tilt_db: Float[Tensor, "batch frame"] | None = None
     first_frame: Int[Tensor, " batch"] | None = None
     first_cycle: Float[Tensor, " batch"] | None = None
 
@@ -46,7 +46,7 @@ class Conditions:
     @property
     def per_frame(self) -> dict[str, Tensor]:
         """All that has a value per frame: the tracks, and the controls that are given."""
-        controls = {"balance_db": self.balance_db, "tilt_db": self.tilt_db}
+        controls = {"balance_db": self.balance_db, "more_tilt_db": self.more_tilt_db}
         return self.tracks | {k: v for k, v in controls.items() if v is not None}
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Conditions":

@@ -55,6 +55,25 @@ def test_an_aim_out_of_reach_costs_one_nepers_tilt_at_most(
     assert (steps >= -1e-6).all() or (steps <= 1e-6).all()
 
 
+@pytest.mark.parametrize("octaves", [-1.5, 1.0, 2.5])
+def test_a_control_reaches_an_aim_that_is_out_of_reach_otherwise(octaves: float) -> None:
+    power = lorentzian(500.0)
+    wanted = torch.tensor([[centroid_hz(power) * 2**octaves]])
+    alone = correction()(power, wanted)
+    more = correction()(power, wanted, torch.tensor([[40.0]]))
+    assert abs(math.log2(centroid_hz(alone.square() * power) / float(wanted))) > 0.1
+    found = centroid_hz(more.square() * power)
+    assert math.log2(found / float(wanted)) == pytest.approx(0.0, abs=0.02)
+
+
+def test_no_more_tilt_is_the_tilt_of_a_recording() -> None:
+    power, wanted = lorentzian(500.0), torch.tensor([[900.0]])
+    torch.testing.assert_close(
+        correction()(power, wanted, torch.zeros(1, 1)), correction()(power, wanted),
+        atol=0.01, rtol=0.0,
+    )  # fmt: skip
+
+
 def test_far_above_the_sound_a_faint_noise_is_not_lifted_without_end() -> None:
     power = lorentzian(300.0) + 1e-9
     factor = correction()(power, torch.tensor([[2 * centroid_hz(power)]]))

@@ -12,10 +12,11 @@ _BANDS_PER_OCTAVE = 8
 _SINGLE_BINS = 16
 _REACH_OCTAVES = 1.0
 _MOST_NEPERS = 0.5  # per octave
-_ROUNDS = 3
+_ROUNDS, _MORE_ROUNDS = 3, 10
+_MOST_STEP = 1.0  # a step of Newton's method that is longer leads astray
+_NEPERS_PER_DB = math.log(10) / 20
 _LEAST_POWER = 1e-10  # of a bin of a spectrum, in which a full-scale sine has 1e5 and more
 _LEAST_MEAN_SQUARE = 1e-20
-_SLOPE_HZ = (60.0, 16_000.0)
 
 
 class BrightnessCorrection(nn.Module):
@@ -23,11 +24,12 @@ class BrightnessCorrection(nn.Module):
 
     The tilt is straight, in nepers over octaves, one octave to either side of a pivot halfway
     between the centroid that is and the one that is asked for, and flat beyond: it turns what
-    makes the sound and not the faint noise far above. It is 4.3 dB per octave at most: a centroid
-    that would need more is not reached. Channels are tilted alike, and their powers added, as in
-    `attributes.spectrum`.
+    makes the sound and not the faint noise far above. It is 4.3 dB per octave at most, or as much
+    more as a control asks for (`more_db`): a centroid that would need more is not reached. Channels
+    are tilted alike, and their powers added, as in `attributes.spectrum`.
 
-    `(power of the bins, centroid_hz) -> factor`, by Newton's method on the centroid's logarithm.
+    `(power of the bins, centroid_hz, more_db) -> factor`, by Newton's method on the centroid's
+    logarithm.
     """
 
     band_of: Int[Tensor, " bin"]
@@ -49,10 +51,13 @@ class BrightnessCorrection(nn.Module):
         self.register_buffer("sums", sums.T.contiguous(), persistent=False)
 
     def forward(
-        self, power: Float[Tensor, "batch frame bin"], centroid_hz: Float[Tensor, "batch frame"]
+        self,
+        power: Float[Tensor, "batch frame bin"],
+        centroid_hz: Float[Tensor, "batch frame"],
+        more_db: Float[Tensor, "batch frame"] | None = None,
     ) -> Float[Tensor, "batch frame bin"]:
         level, moment = linear(power + _LEAST_POWER, self.sums).chunk(2, dim=2)
-        factor = _tilt(level, moment, centroid_hz.clamp_min(self.lowest_hz))
+        factor = _tilt(level, moment, centroid_hz.clamp_min(self.lowest_hz), more_db)
         return factor.gather(2, self.band_of.expand(*factor.shape[:2], -1))
 
 
@@ -60,40 +65,37 @@ def tilted(
     power: Float[Tensor, "batch frame part"],
     hz: Float[Tensor, "batch frame part"],
     centroid_hz: Float[Tensor, "batch frame"],
+    more_db: Float[Tensor, "batch frame"] | None = None,
 ) -> Float[Tensor, "batch frame part"]:
     """The factors of `BrightnessCorrection` for parts of a sound that each have one frequency.
 
     `power` is their mean square.
     """
     level = power + _LEAST_MEAN_SQUARE
-    return _tilt(level, hz * level, centroid_hz.clamp_min(1.0))
+    return _tilt(level, hz * level, centroid_hz.clamp_min(1.0), more_db)
 
 
 def _tilt(
     level: Float[Tensor, "batch frame band"],
     moment: Float[Tensor, "batch frame band"],
     wanted_hz: Float[Tensor, "batch frame"],
+    more_db: Float[Tensor, "batch frame"] | None,
 ) -> Float[Tensor, "batch frame band"]:
     """The factor per band; `moment` is power times frequency, `level` power."""
     now_hz = moment.sum(2) / level.sum(2)
     octaves = (moment / level).log2() - (0.5 * (now_hz * wanted_hz).log2())[..., None]
     octaves = octaves.clamp(-_REACH_OCTAVES, _REACH_OCTAVES)
+    most = torch.full_like(now_hz, _MOST_NEPERS)
+    if more_db is not None:
+        most = most + _NEPERS_PER_DB * more_db
     tilt = torch.zeros_like(now_hz)
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS if more_db is None else _MORE_ROUNDS):
         gain = (2 * tilt[..., None] * octaves).exp()
         level_now, moment_now = gain * level, gain * moment
         total, weighed = level_now.sum(2), moment_now.sum(2)
         # How far the centroid's logarithm moves with the tilt.
         slope = (moment_now * octaves).sum(2) / weighed - (level_now * octaves).sum(2) / total
         missing = (wanted_hz * total / weighed).log()
-        tilt = (tilt + missing / (2 * slope).clamp_min(0.2)).clamp(-_MOST_NEPERS, _MOST_NEPERS)
+        step = (missing / (2 * slope).clamp_min(0.2)).clamp(-_MOST_STEP, _MOST_STEP)
+        tilt = (tilt + step).clamp(-most, most)
     return (tilt[..., None] * octaves).exp()
-
-
-def slope(
-    tilt_db: Float[Tensor, "batch frame"], bin_hz: float, bins: int
-) -> Float[Tensor, "batch frame bin"]:
-    """Factors of bins that rise by so many decibels per octave, 1 at 1 kHz; even at both ends."""
-    hz = torch.arange(bins, device=tilt_db.device) * bin_hz
-    octaves = (hz.clamp(*_SLOPE_HZ) / 1000.0).log2()
-    return (math.log(10) / 20 * tilt_db[..., None] * octaves).exp()

@@ -208,7 +208,7 @@ class DdspDecoder(nn.Module):
             cycles = self._cycles(hz, given.first_cycle, of_partials)
             parts, free_phases = self._parts(features, hz, given, of_free)
             if given.centroid_hz is not None and "centroid_hz" in self.conditions:
-                parts = self._tilted(parts, hz, given.centroid_hz)
+                parts = self._tilted(parts, hz, given.centroid_hz, given.more_tilt_db)
             audio = self._sum(parts, hz, cycles, given)
             if self.room is not None:
                 audio = self.room(audio)
@@ -269,6 +269,7 @@ class DdspDecoder(nn.Module):
         parts: "_Parts",
         hz: Float[Tensor, "batch frame partial"],
         centroid_hz: Float[Tensor, "batch frame"],
+        more_db: Float[Tensor, "batch frame"] | None,
     ) -> "_Parts":
         """The parts, every frame with the centroid of its track."""
         of_noise = (2 * parts.noise).exp().sum(1)
@@ -283,6 +284,7 @@ class DdspDecoder(nn.Module):
             torch.cat(powers, dim=2),
             torch.cat(frequencies, dim=2).clamp_min(LOWEST_HZ),
             centroid_hz,
+            more_db,
         )
         by_partial, by_bin, *by_free = factor.split([x.shape[2] for x in powers], dim=2)
         return _Parts(

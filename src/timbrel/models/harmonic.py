@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from timbrel.contracts import Conditions, Decoded, DecoderState, Latent
 from timbrel.dsp.stft import hann, istft, mean_square, power, stft
 from timbrel.models.blocks import FrameStack
-from timbrel.models.brightness_correction import BrightnessCorrection, slope
+from timbrel.models.brightness_correction import BrightnessCorrection
 from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, whisper
 from timbrel.models.envelope import SmoothEnvelope
 from timbrel.models.excitation import Excitation
@@ -62,9 +62,6 @@ class HarmonicDecoder(nn.Module):
 
     balances = True
     """Whether `balance_db` (`contracts.Conditions`) moves its noise against all else."""
-
-    tilts = True
-    """Whether `tilt_db` tilts its spectrum, ahead of what holds the level and the noisiness."""
 
     window: Float[Tensor, " window"]
 
@@ -264,8 +261,6 @@ class HarmonicDecoder(nn.Module):
                 share=self.noise_share,
             )
         parts = Parts(tonal, free_part, white * magnitude)
-        if given.tilt_db is not None:
-            parts = parts.times(self._in_all_channels(slope(given.tilt_db, self.bin_hz, self.bins)))
         return self._corrected(parts, given), phases
 
     def _split(self, known: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
@@ -295,6 +290,8 @@ class HarmonicDecoder(nn.Module):
                 spectrum = quietened_sum(parts, factor, given, self.noise_share)
                 found = power(spectrum)
             factor = factor * self._tilt(found * factor**2, given)
+            if given.more_tilt_db is not None and "hnr_db" in self.conditions:
+                spectrum = quietened_sum(parts, factor, given, self.noise_share)  # again
         return spectrum * factor
 
     def _tilt(self, found: Tensor, given: Conditions) -> Float[Tensor, "batch frame #bin"]:
@@ -303,7 +300,9 @@ class HarmonicDecoder(nn.Module):
             return torch.ones_like(found[..., :1])
         assert given.centroid_hz is not None
         found = found.unflatten(2, (self.channels, self.bins)).sum(2)
-        return self._in_all_channels(self.brightness_correction(found, given.centroid_hz))
+        return self._in_all_channels(
+            self.brightness_correction(found, given.centroid_hz, given.more_tilt_db)
+        )
 
     def _in_all_channels(self, bins: Tensor) -> Tensor:
         return bins if self.channels == 1 else bins.repeat(1, 1, self.channels)

@@ -16,7 +16,3 @@ class Parts:
     harmonic: Tensor
     free: Tensor
     noise: Tensor
-
-    def times(self, factor: Tensor) -> "Parts":
-        """All parts times `factor`."""
-        return Parts(self.harmonic * factor, self.free * factor, self.noise * factor)

@@ -78,7 +78,7 @@ def test_nothing_asked_is_nothing_changed(name: str) -> None:
     before, after = sound(), apply(name, 0.0)
     assert_allclose(after.rows, before.rows, atol=1e-9)
     assert_allclose(after.gain_db, before.gain_db, atol=1e-9)
-    assert (after.balance_db, after.tilt_db_per_octave) == (0.0, 0.0)
+    assert (after.balance_db, after.more_tilt_db, after.tilt_db_per_octave) == (0.0, 0.0, 0.0)
     assert after.mid_side_gain == (1.0, 1.0)
 
 
@@ -89,6 +89,20 @@ def test_a_pitch_moves_with_its_centroid_and_brightness_alone() -> None:
     brighter = apply("brightness", 1.0).latent().conditions
     assert_allclose(brighter.f0_hz, 220.0, rtol=1e-5)
     assert_allclose(brighter.centroid_hz, 2000.0, rtol=1e-5)
+    assert_allclose(brighter.more_tilt_db, 13.0)
+    assert_allclose(apply("brightness", -0.5).latent().conditions.more_tilt_db, 6.5)
+
+
+def test_a_tone_is_no_darker_than_its_fundamental() -> None:
+    made = apply("brightness", -3.0)  # of 1 kHz
+    assert_allclose(2 ** made.rows[CENTROID], 220.0, rtol=1e-6)
+    unvoiced = replace(sound(), rows=sound().rows.copy())
+    unvoiced.rows[SURE, 50:] = 0.2
+    made = apply("brightness", -3.0, unvoiced)
+    assert_allclose(2 ** made.rows[CENTROID, 50:], 125.0, rtol=1e-6)
+    dull = replace(sound(), rows=sound().rows.copy())
+    dull.rows[CENTROID] = np.log2(200.0)  # below its f0 already
+    assert_allclose(2 ** apply("brightness", -1.0, dull).rows[CENTROID], 200.0, rtol=1e-6)
 
 
 @pytest.mark.parametrize("decades", [0.3, 0.5, -0.3])
@@ -152,12 +166,7 @@ def test_what_the_decoder_gets_beside_the_code() -> None:
     assert_allclose(apply("level", 5.0).gain_db, 5.0)
 
 
-def test_a_colour_is_a_brightness_and_a_tilt_and_noisiness_takes_its_track_along() -> None:
-    made = apply("colour", -1.5)
-    assert_allclose(made.rows, apply("brightness", -1.5).rows)
-    assert made.colour_db_per_octave == -4.5
-    assert_allclose(made.latent(tilts=True).conditions.tilt_db, -4.5)
-    assert made.latent().conditions.tilt_db is None  # a tilt behind such a decoder does it
+def test_noisiness_takes_its_track_along() -> None:
     noisy = replace(sound(), rows=np.vstack([sound().rows, np.full(FRAMES, 20.0)]))
     noisy = replace(noisy, tracks=(*sound().tracks, "hnr_db"))
     for amount, own_db, track_db in ((-12, 20, 8), (-12, 26, 14), (-12, 90, 18), (6, 26, 26)):

@@ -1,5 +1,7 @@
 """Controls over time on a decoder that follows tracks: frame for frame what was asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -46,7 +48,11 @@ MAPPER = Mapper(
 @pytest.fixture(scope="module")
 def sound() -> Playable:
     vibrato = 220 * 2 ** (0.5 / 12 * torch.sin(torch.arange(FRAMES) * 0.4))
-    return playable(autoencoder(brightness=True), code(vibrato))
+    model, latent = autoencoder(brightness=True), code(vibrato)
+    bright_hz = measure(playable(model, latent).audio, RATE_HZ).value("centroid_hz")
+    as_bright = torch.full((1, FRAMES), bright_hz)  # the track tells how bright it is
+    conditions = replace(latent.conditions, centroid_hz=as_bright)
+    return playable(model, replace(latent, conditions=conditions))
 
 
 def moved(sound: Playable, **curves: list) -> Controlled:

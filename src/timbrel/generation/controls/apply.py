@@ -135,17 +135,14 @@ def decoded(model: Autoencoder, sound: Shaped, *, take: int = 0) -> Audio:
 
     Another `take` differs in all that is not the sound's own: the noise and the harmonics' phases.
     """
-    tilts = getattr(model.decoder, "tilts", False)
     stream = decode_stream(
         model,
-        [sound.latent(tilts=tilts)],
+        [sound.latent()],
         first_frame=_TAKE_FRAMES * take,
         first_cycle=_TAKE_CYCLES * take % 1.0,
     )
     audio = np.concatenate(list(stream), axis=1)
     tilt = sound.tilt_db_per_octave
-    if not tilts:
-        tilt = tilt + sound.colour_db_per_octave
     if np.any(tilt):
         if isinstance(tilt, np.ndarray):
             tilt = per_sample(tilt, audio.shape[1], model.hop_samples)

@@ -18,7 +18,8 @@ MEASURED = ("attack_s", "decay_db_per_s", "width", "hnr_db")
 
 _LEAST_DB, _SILENT_DB = -100.0, -200.0
 _MOST_LIFT_DB = 24.0
-_TILT_PER_OCTAVE = 3.0  # dB per octave
+_MORE_TILT_DB = 13.0  # per octave, for every octave that the centroid moves
+_PITCHED = 0.5
 _LEAST_GAIN = 1e-3
 _CLEAN_DB = 30.0  # a sound that stands out farther is measured no better
 _MOST_WIDER = 10.0  # 20 dB: what is raised farther is what the side has of noise
@@ -59,19 +60,19 @@ def _pitch(sound: Shaped, amount: Amount, own: Own) -> Shaped:
 
 
 def _brightness(sound: Shaped, amount: Amount, own: Own) -> Shaped:
-    return _shifted(sound, "centroid_hz", amount)
+    """Octaves of the centroid, which stays above f0: below a tone there is noise alone."""
+    made = _shifted(sound, "centroid_hz", amount)
+    row = sound.row("centroid_hz")
+    if {"f0_hz", "confidence"} <= set(sound.tracks):
+        pitched = sound.rows[sound.row("confidence")] > _PITCHED
+        lowest = np.minimum(sound.rows[sound.row("f0_hz")], sound.rows[row])
+        made.rows[row] = np.where(pitched, np.maximum(made.rows[row], lowest), made.rows[row])
+    return replace(made, more_tilt_db=made.more_tilt_db + _MORE_TILT_DB * np.abs(amount))
 
 
 def _tilt(sound: Shaped, amount: Amount, own: Own) -> Shaped:
     """Decibels per octave, of the decoded sound."""
     return replace(sound, tilt_db_per_octave=sound.tilt_db_per_octave + amount)
-
-
-def _colour(sound: Shaped, amount: Amount, own: Own) -> Shaped:
-    """Octaves of the track, and for each a tilt: by itself the decoder tilts only so far."""
-    made = _brightness(sound, amount, own)
-    colour = sound.colour_db_per_octave + _TILT_PER_OCTAVE * amount
-    return replace(made, colour_db_per_octave=colour)
 
 
 def _balance(sound: Shaped, amount: Amount, own: Own) -> Shaped:
@@ -153,9 +154,8 @@ OPERATORS = {
     for operator in (
         Operator("pitch", "pitch", "semitones", 12.0, _pitch, ("f0_hz",), varies=True),
         Operator(
-            "brightness", "brightness", "octaves", 2.0, _brightness, ("centroid_hz",), varies=True
+            "brightness", "brightness", "octaves", 3.0, _brightness, ("centroid_hz",), varies=True
         ),
-        Operator("colour", "brightness", "octaves", 4.0, _colour, ("centroid_hz",), varies=True),
         Operator("tilt", "brightness", "dB per octave", 9.0, _tilt, behind=True, varies=True),
         Operator("balance", "hnr", "dB", 40.0, _balance, balance=True, varies=True),
         Operator("attack_warp", "attack", "decades", 1.0, _attack_warp),

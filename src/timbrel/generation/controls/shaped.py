@@ -29,9 +29,9 @@ class Shaped:
     `rows` (row frame) are those of `generation.tracks`: frame codes and below them the `tracks`,
     with hertz as octaves. The sound begins in `first_frame`, is loudest in `peak_frame` and has
     sunk by 60 dB behind `last_frame`; `strokes` are the frames of all its peaks that rise by 6 dB.
-    `balance_db` goes to the decoder (`contracts.Conditions.balance_db`); the tilt of the spectrum,
-    the gains of mid and side and `gain_db`, a value per frame, are applied to what it gives.
-    Balance and tilt are numbers, or values per frame once its frames are the last ones.
+    `balance_db` and `more_tilt_db` go to the decoder (`contracts.Conditions`); the tilt of the
+    spectrum, the gains of mid and side and `gain_db`, a value per frame, are applied to what it
+    gives. Balance and tilts are numbers, or values per frame once its frames are the last ones.
     """
 
     rows: Array
@@ -43,8 +43,8 @@ class Shaped:
     last_frame: int
     strokes: Array
     balance_db: float | Array
+    more_tilt_db: float | Array
     tilt_db_per_octave: float | Array
-    colour_db_per_octave: float | Array
     gain_db: Array
     mid_side_gain: tuple[float, float] = (1.0, 1.0)
 
@@ -63,16 +63,14 @@ class Shaped:
         along = np.clip((np.arange(self.n_frames) - self.first_frame) / length, 0.0, 1.0)
         return np.stack([np.ones(self.n_frames), 2 * along - 1])
 
-    def latent(self, *, tilts: bool = False) -> Latent:
-        """What the decoder gets; the colour, too, if it `tilts`."""
+    def latent(self) -> Latent:
+        """What the decoder gets."""
         made = latent_of(
             torch.from_numpy(self.rows.astype(np.float32))[None],
             torch.from_numpy(self.clip_code.astype(np.float32))[None],
             self.tracks,
         )
-        controls = {"balance_db": self.balance_db}
-        if tilts:
-            controls["tilt_db"] = self.colour_db_per_octave
+        controls = {"balance_db": self.balance_db, "more_tilt_db": self.more_tilt_db}
         given = {
             name: torch.from_numpy(
                 np.broadcast_to(np.asarray(value, np.float32), self.n_frames).copy()
@@ -129,8 +127,8 @@ def shaped(latent: Latent, audio: NDArray[np.float32], *, rate_hz: int, hop_samp
         last_frame=int(sounds[-1]),
         strokes=np.array(_strokes(power, peak), float),
         balance_db=0.0,
+        more_tilt_db=0.0,
         tilt_db_per_octave=0.0,
-        colour_db_per_octave=0.0,
         gain_db=np.zeros(n_frames),
     )
 
