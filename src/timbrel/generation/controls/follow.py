@@ -32,6 +32,7 @@ _MOST_STRETCH = 2.0  # a steady recording stays steady
 _LOOSEST_S = 1.0
 _ONSET_FRAMES = 6
 _ABOVE_F0 = 0.2  # octaves: no tone's centroid lies lower
+_MORE_TILT_DB = 30.0  # per octave: a dull sound has to become as bright as a voice
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ def followed(
         if "f0_hz" in tables:
             bright = above_f0(bright, rows[made.row("f0_hz")], voiced(voice.tracks))
         rows[made.row("centroid_hz")] = bright
+        made = replace(made, more_tilt_db=_MORE_TILT_DB)
     return Followed(made, semitones)
 
 
