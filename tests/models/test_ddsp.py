@@ -106,12 +106,13 @@ def test_the_brightness_is_that_of_the_track(channels: int, confidence: float) -
     bands = -2 * (centres_hz.clamp_min(20.0) / 1500).log2().abs() - 6.0
     latent = steady(110.0, confidence=confidence)
 
-    def centroid_hz(of: Autoencoder, asked_hz: float) -> float:
+    def centroid_hz(of: Autoencoder, asked_hz: float, more_db: float | None = None) -> float:
         for head, levels in ((of.decoder.amplitude, partials), (of.decoder.noise, bands)):
             head.weight.zero_()
             head.bias.copy_(levels.repeat(channels))
         asked = torch.full((1, FRAMES), asked_hz)
-        conditions = replace(latent.conditions, centroid_hz=asked)
+        more = None if more_db is None else torch.full((1, FRAMES), more_db)
+        conditions = replace(latent.conditions, centroid_hz=asked, more_tilt_db=more)
         audio = of.decode(replace(latent, conditions=conditions))[0].numpy()
         return float(np.median(measure(audio, RATE_HZ).track("centroid_hz")[0]))
 
@@ -119,6 +120,9 @@ def test_the_brightness_is_that_of_the_track(channels: int, confidence: float) -
     for octaves in (-0.2, 0.0, 0.2):
         asked_hz = learned_hz * 2**octaves
         assert np.log2(centroid_hz(model, asked_hz) / asked_hz) == pytest.approx(0.0, abs=0.1)
+    far_hz = learned_hz * (6 if confidence else 3)
+    assert centroid_hz(model, far_hz) < 0.9 * far_hz
+    assert centroid_hz(model, far_hz, 20.0) == pytest.approx(far_hz, rel=0.07)
 
 
 def test_partials_of_a_stiff_string_lie_where_its_stiffness_says() -> None:
