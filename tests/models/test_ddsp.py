@@ -1,5 +1,6 @@
 """The DDSP decoder: in tune whatever its weights are, at its level, and the same as a stream."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,10 @@ from models.presets import build, tracks
 from timbrel.attributes.measurement import measure
 from timbrel.contracts import TRACKS, Conditions, Latent
 from timbrel.dsp.bands import band_centres_hz
+from timbrel.dsp.stft import hann
 from timbrel.generation.engine import decode_stream
 from timbrel.models.autoencoder import Autoencoder
+from timbrel.models.heard_parts import spectrum_power
 from timbrel.models.noise import BandNoise
 
 RATE_HZ, HOP, FRAMES = 48_000, 512, 94
@@ -123,6 +126,19 @@ def test_the_brightness_is_that_of_the_track(channels: int, confidence: float) -
     far_hz = learned_hz * (6 if confidence else 3)
     assert centroid_hz(model, far_hz) < 0.9 * far_hz
     assert centroid_hz(model, far_hz, 20.0) == pytest.approx(far_hz, rel=0.07)
+
+
+@pytest.mark.parametrize("level", [1.0, 0.01])
+def test_bands_say_the_level_of_a_noise(level: float) -> None:
+    rng = torch.Generator().manual_seed(0)
+    audio = level * torch.randn(1, 1, 200 * HOP, generator=rng)
+    noise = BandNoise(
+        channels=1, bands=32, sample_rate_hz=RATE_HZ, hop_samples=HOP, period_frames=4096
+    )
+    window = hann(4 * HOP)
+    log_magnitude = 0.5 * spectrum_power(audio, window, HOP).log()
+    found = noise.levels_for(log_magnitude[:, 2:-2], window)[..., 1:-1].mean()  # but for 0 Hz
+    assert float(found) == pytest.approx(math.log(level), abs=0.03)
 
 
 def test_partials_of_a_stiff_string_lie_where_its_stiffness_says() -> None:

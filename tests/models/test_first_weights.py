@@ -2,12 +2,15 @@
 
 import copy
 import math
+from functools import partial
 
+import pytest
 import torch
 
 from timbrel.contracts import Batch, Conditions
 from timbrel.dsp.stft import hann, power, stft
 from timbrel.models.autoencoder import Autoencoder
+from timbrel.models.ddsp import DdspDecoder
 from timbrel.models.encoders import SpectralEncoder
 from timbrel.models.first_weights import fit_first, fits_first
 from timbrel.models.harmonic import HarmonicDecoder
@@ -18,13 +21,20 @@ from timbrel.randomness import torch_generator
 RATE_HZ, HOP, FRAMES, CODE = 48_000, 512, 48, 6
 
 
-def autoencoder(channels: int = 1, *, code: int = CODE, clip: int = 0) -> Autoencoder:
+def autoencoder(
+    channels: int = 1, *, code: int = CODE, clip: int = 0, ddsp: bool = False
+) -> Autoencoder:
     torch.manual_seed(0)
     frame = {"width": 64, "blocks": 1, "kernel_frames": 3, "expansion": 2}
     spectrum = {"channels": channels, "window_samples": 2048, "hop_samples": HOP}
-    decoder = HarmonicDecoder(
-        latent_dim=code, clip_dim=clip, sample_rate_hz=RATE_HZ, brightness=True, noisiness=True,
-        dropout=0.5, **spectrum, **frame,
+    kind = (
+        partial(DdspDecoder, partials=60, noise_bands=40)
+        if ddsp
+        else partial(HarmonicDecoder, noisiness=True)
+    )
+    decoder = kind(
+        latent_dim=code, clip_dim=clip, sample_rate_hz=RATE_HZ, brightness=True, dropout=0.5,
+        **spectrum, **frame,
     )  # fmt: skip
     return Autoencoder(
         sample_rate_hz=RATE_HZ, channels=channels, latent_dim=code, clip_dim=clip,
@@ -84,6 +94,14 @@ def test_it_plays_notes_that_it_has_not_heard_before_any_step() -> None:
     model = fitted(autoencoder(), [notes(seed) for seed in range(6)])
     # The bins between partials are part of it, and noise there is matched as noise: 5 to 6 dB.
     assert distance_db(model, notes(seed=99)) < 9.5 < 0.8 * untrained
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_an_instrument_of_named_parts_is_fitted_too(channels: int) -> None:
+    untrained = distance_db(autoencoder(channels, ddsp=True), notes(99, channels=channels))
+    batches = [notes(seed, channels=channels) for seed in range(6)]
+    model = fitted(autoencoder(channels, ddsp=True), batches)
+    assert distance_db(model, notes(99, channels=channels)) < 0.6 * untrained
 
 
 def test_the_code_is_of_variance_1_and_tells_what_the_tracks_do_not() -> None:

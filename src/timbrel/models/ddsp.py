@@ -1,7 +1,6 @@
 """A decoder whose every part has a name: partials of a tone, bands of noise, bursts, a room."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Complex, Float
@@ -18,16 +17,18 @@ from timbrel.dsp.additive import (
 )
 from timbrel.dsp.stft import hann
 from timbrel.models.blocks import FrameStack
-from timbrel.models.brightness_correction import tilted
+from timbrel.models.ddsp_parts import DdspParts
 from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, single, whisper
+from timbrel.models.first_weights import Wanted
 from timbrel.models.free_sinusoids import FreePart
+from timbrel.models.heard_parts import NOISE_GAIN, heard_parts, spectrum_power
 from timbrel.models.level_correction import SILENT_DB, LevelCorrection
 from timbrel.models.linear import Linear
 from timbrel.models.noise import BandNoise
 from timbrel.models.recurrent import RecurrentStack
 from timbrel.models.room import Room
 from timbrel.models.seen import code_and_tracks
-from timbrel.models.transients import REACH_FRAMES, Bursts, Transients
+from timbrel.models.transients import REACH_FRAMES, Transients
 
 _FOLLOWED = 0.5
 _NEPERS_PER_DB = math.log(10) / 20
@@ -198,8 +199,7 @@ class DdspDecoder(nn.Module):
         assert given.f0_hz is not None  # the autoencoder has checked them
         assert given.confidence is not None
         assert given.loudness_db is not None
-        seen = code_and_tracks(latent, self.conditions, lowest_hz=LOWEST_HZ)
-        features, hidden = self._features(self.project(seen), known)
+        features, hidden = self._features(latent, known)
         with torch.autocast(features.device.type, enabled=False):  # sines and FFTs want fp32
             of_partials, of_free = self._split(known.phases)
             hz = stretched(
@@ -208,7 +208,9 @@ class DdspDecoder(nn.Module):
             cycles = self._cycles(hz, given.first_cycle, of_partials)
             parts, free_phases = self._parts(features, hz, given, of_free)
             if given.centroid_hz is not None and "centroid_hz" in self.conditions:
-                parts = self._tilted(parts, hz, given.centroid_hz, given.more_tilt_db)
+                parts = parts.as_bright_as(
+                    given, partial_hz=hz, noise_hz=self.white.bins_hz, free_part=self.free
+                )
             audio = self._sum(parts, hz, cycles, given)
             if self.room is not None:
                 audio = self.room(audio)
@@ -220,10 +222,44 @@ class DdspDecoder(nn.Module):
                 phases = torch.cat([phases, free_phases.detach()], dim=2)
             return Decoded(audio, DecoderState(phases, hidden))
 
-    def _features(
-        self, projected: Float[Tensor, "batch frame width"], known: DecoderState
-    ) -> tuple[Tensor, Tensor | None]:
+    @property
+    def window(self) -> Float[Tensor, " window"]:
+        """With it a recording is looked at, for `first_weights.fit_first`."""
+        return self.level_correction.window
+
+    def features(self, latent: Latent) -> Float[Tensor, "batch frame width"]:
+        """What all layers of levels read."""
+        return self._features(latent, DecoderState())[0]
+
+    def wanted(
+        self, audio: Float[Tensor, "batch channel time"], conditions: Conditions
+    ) -> list[Wanted]:
+        """The log levels of partials, noise and a free part, for `first_weights.fit_first`."""
+        assert conditions.f0_hz is not None
+        assert conditions.loudness_db is not None
+        bin_hz = self.sample_rate_hz / len(self.window)
+        powers = spectrum_power(audio, self.window, self.hop_samples)
+        heard = heard_parts(powers, conditions, bin_hz)
+        nepers = _nepers(conditions.loudness_db)
+        hz = stretched(conditions.f0_hz.clamp_min(LOWEST_HZ), self.partials, None)
+        places = (hz / bin_hz).round().long().clamp_max(powers.shape[3] - 1)
+        partials = heard.harmonic.gather(3, places[:, :, None].expand(-1, -1, self.channels, -1))
+        bands = self.white.levels_for(heard.noise - NOISE_GAIN, self.window)
+        values = [
+            levels.flatten(2) - share * nepers
+            for levels, share in zip((partials, bands), self.followed, strict=True)
+        ]
+        fitted = [
+            Wanted(self.amplitude, values[0], heard.voiced),
+            Wanted(self.noise, values[1], heard.sounding),
+        ]
+        if self.free is not None:
+            fitted.append(self.free.wanted(heard.free, nepers, heard.sounding))
+        return fitted
+
+    def _features(self, latent: Latent, known: DecoderState) -> tuple[Tensor, Tensor | None]:
         """What the heads see, and the stack's state of every frame where it has one."""
+        projected = self.project(code_and_tracks(latent, self.conditions, lowest_hz=LOWEST_HZ))
         if not isinstance(self.stack, RecurrentStack):
             return self.stack(projected), None
         features, hidden = self.stack(projected, known.hidden)
@@ -237,14 +273,14 @@ class DdspDecoder(nn.Module):
 
     def _parts(
         self, features: Tensor, hz: Tensor, given: Conditions, known: Tensor | None
-    ) -> tuple["_Parts", Tensor | None]:
+    ) -> tuple[DdspParts, Tensor | None]:
         """All parts as they are learned, and the phases of the free one.
 
         `balance_db` moves noise and bursts against the others.
         """
         assert given.confidence is not None
         assert given.loudness_db is not None
-        nepers = _NEPERS_PER_DB * given.loudness_db.clamp_min(SILENT_DB)[..., None]
+        nepers = _nepers(given.loudness_db)
         more = torch.zeros_like(nepers)
         if given.balance_db is not None:
             more = _NEPERS_PER_DB / 2 * given.balance_db[..., None]
@@ -262,40 +298,10 @@ class DdspDecoder(nn.Module):
         if self.free is not None:
             free, phases = self.free(features, nepers, more, given, known)
         amplitude = level(partials) * gain[:, None]
-        return _Parts(amplitude, self.white.bins(bands), bursts, free), phases
-
-    def _tilted(
-        self,
-        parts: "_Parts",
-        hz: Float[Tensor, "batch frame partial"],
-        centroid_hz: Float[Tensor, "batch frame"],
-        more_db: Float[Tensor, "batch frame"] | None,
-    ) -> "_Parts":
-        """The parts, every frame with the centroid of its track."""
-        of_noise = (2 * parts.noise).exp().sum(1)
-        if parts.bursts is not None:
-            of_noise = of_noise + parts.bursts.power()
-        powers = [parts.amplitude.square().sum(1) / 2, of_noise / of_noise.shape[2]]
-        frequencies = [hz, self.white.bins_hz.expand(*hz.shape[:2], -1)]
-        if self.free is not None and parts.free is not None:
-            powers.append(self.free.mean_square(parts.free))
-            frequencies.append(self.free.bins_hz.expand(*hz.shape[:2], -1))
-        factor = tilted(
-            torch.cat(powers, dim=2),
-            torch.cat(frequencies, dim=2).clamp_min(LOWEST_HZ),
-            centroid_hz,
-            more_db,
-        )
-        by_partial, by_bin, *by_free = factor.split([x.shape[2] for x in powers], dim=2)
-        return _Parts(
-            parts.amplitude * by_partial[:, None],
-            parts.noise + by_bin[:, None].log(),
-            None if parts.bursts is None else parts.bursts.times(by_bin),
-            None if parts.free is None else parts.free * by_free[0][:, :, None],
-        )
+        return DdspParts(amplitude, self.white.bins(bands), bursts, free), phases
 
     def _sum(
-        self, parts: "_Parts", hz: Tensor, cycles: Tensor, given: Conditions
+        self, parts: DdspParts, hz: Tensor, cycles: Tensor, given: Conditions
     ) -> Float[Tensor, "batch channel time"]:
         """The sound of all parts."""
         tone = oscillators(
@@ -338,12 +344,5 @@ class DdspDecoder(nn.Module):
         return cycles_at_middles(hz, first, frame_s=frame_s)
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """What is heard together, before it is sound."""
-
-    amplitude: Float[Tensor, "batch channel frame partial"]
-    noise: Float[Tensor, "batch channel frame bin"]
-    """Log levels."""
-    bursts: Bursts | None
-    free: Complex[Tensor, "batch frame channel freebin"] | None
+def _nepers(loudness_db: Float[Tensor, "batch frame"]) -> Float[Tensor, "batch frame 1"]:
+    return _NEPERS_PER_DB * loudness_db.clamp_min(SILENT_DB)[..., None]

@@ -10,6 +10,7 @@ from timbrel.contracts import Conditions
 from timbrel.dsp.oscillators import TUNED_HZ, carried_on, sinusoids
 from timbrel.dsp.stft import hann, istft, mean_square, power
 from timbrel.models.decoders import direction, level, single, whisper
+from timbrel.models.first_weights import Wanted
 from timbrel.models.linear import Linear
 
 _ONSET_NEPERS = math.log(2.0)
@@ -133,6 +134,15 @@ class FreePart(nn.Module):
             known,
         )
         return spectrum.unflatten(2, (self.sinusoids.channels, -1)), phases
+
+    def wanted(
+        self,
+        log_magnitude: Float[Tensor, "batch frame channel bin"],
+        nepers: Float[Tensor, "batch frame 1"],
+        weight: Float[Tensor, "batch frame"],
+    ) -> Wanted:
+        """What its magnitudes should say for a spectrum, 0 for a full-scale sine."""
+        return Wanted(self.magnitude, log_magnitude.flatten(2) - self.followed * nepers, weight)
 
     def mean_square(
         self, spectrum: Complex[Tensor, "batch frame channel bin"]

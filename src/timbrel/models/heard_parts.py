@@ -14,7 +14,8 @@ _HARMONICS = 64  # above them an envelope is the smooth spectrum
 _SMOOTH_BINS = 9
 _STANDS_OUT = 1.0  # nepers above the smooth spectrum: a sinusoid, seldom a bin of noise
 _UNHEARD = 2.5  # nepers below it
-_NOISE_GAIN = 0.5  # of frames drawn one by one less is left in overlap-add
+NOISE_GAIN = 0.5
+"""Nepers that `noise` is above what is heard: overlap-add leaves less of frames drawn apart."""
 _TINY = 1e-12
 _RANGE, _LEAST = 7.0, -9.0  # nepers: below the loudest frame, and below full scale
 
@@ -82,7 +83,7 @@ def heard_parts(
     noise = torch.where(beyond, smooth, _between(valleys, hz / f0 + 0.5))
     stands_out = (log_magnitude > smooth + _STANDS_OUT) & (sure < 0.5)
     _, loud = sounding(powers)
-    noise = torch.lerp(smooth, noise, sure) + _NOISE_GAIN
+    noise = torch.lerp(smooth, noise, sure) + NOISE_GAIN
     left = (2 * harmonic).exp() - (2 * noise).exp()
     return HeardParts(
         0.5 * torch.maximum(left, (2 * (noise - _UNHEARD)).exp()).log(),

@@ -6,13 +6,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from timbrel.dsp.bands import band_shares, shaped_noise
+from timbrel.dsp.bands import band_centres_hz, band_shares, shaped_noise
 from timbrel.dsp.stft import hann, istft
 from timbrel.models.convolutions import Features
 from timbrel.randomness import torch_generator
 
 _LOG_LEVEL_START = math.log(1e-4)
 _LOG_LEVEL_MAX = math.log(4.0)
+_MEAN_OF_LOG = 0.5 * 0.5772  # what a mean of log powers of noise is below the log of their mean
 _PERIOD_FRAMES = 8192
 
 
@@ -81,6 +82,7 @@ class BandNoise(nn.Module):
     """
 
     shares: Float[Tensor, "band bin"]
+    centres_hz: Float[Tensor, " band"]
     bins_hz: Float[Tensor, " bin"]
 
     def __init__(
@@ -98,7 +100,23 @@ class BandNoise(nn.Module):
         self.register_buffer("shares", band_shares(bands, bins, sample_rate_hz), persistent=False)
         bins_hz = torch.linspace(0.0, sample_rate_hz / 2, bins)
         self.register_buffer("bins_hz", bins_hz, persistent=False)
+        centres_hz = torch.from_numpy(band_centres_hz(bands, sample_rate_hz)).float()
+        self.register_buffer("centres_hz", centres_hz, persistent=False)
         self.white = PositionalNoise(channels * bins, period_frames=period_frames)
+
+    def levels_for(
+        self,
+        log_magnitude: Float[Tensor, "*shape bin"],
+        window: Float[Tensor, " window"],
+    ) -> Float[Tensor, "*shape band"]:
+        """What bands should say for means of log magnitudes, taken with `window`.
+
+        These are 0 for a full-scale sine.
+        """
+        bin_hz = float(self.bins_hz[-1]) / (log_magnitude.shape[3] - 1)
+        of_white = 4 * window.square().sum() / window.sum().square()
+        places = (self.centres_hz / bin_hz).round().long()
+        return log_magnitude[..., places] + _MEAN_OF_LOG - 0.5 * of_white.log()
 
     def bins(
         self, log_level: Float[Tensor, "batch channel frame band"]
