@@ -23,9 +23,8 @@ class TemporalEnvelope(nn.Module):
     finds powers of eight steps per frame, none negative, whose averages are the track; the
     envelope is what leads from the level of the overlap-added frames to that of the steps.
 
-    Before the first frame and after the last one there is silence: there a sound that is cut
-    begins and ends at once. Where the level hardly moves (`moving`) the envelope is 1: a tone that
-    it shakes has sidebands.
+    Before the first frame and after the last one there is silence. Where the level hardly moves
+    (`moving`) the envelope is 1: a tone that it shakes has sidebands.
     """
 
     context_frames = 12
@@ -50,8 +49,7 @@ class TemporalEnvelope(nn.Module):
     def forward(self, loudness_db: Float[Tensor, "batch frame"]) -> Float[Tensor, "batch 1 time"]:
         """Factors of the samples, in straight lines between the middles of steps."""
         loudness_db = loudness_db.clamp_min(_SILENT_DB)
-        before = nn.functional.pad(loudness_db, (2, 2), value=_SILENT_DB)
-        nepers = self.log_steps(loudness_db) * moving(before)[:, 2:-2, None]
+        nepers = self.log_steps(loudness_db) * moving(loudness_db)[..., None]
         n_samples = loudness_db.shape[1] * self.hop_samples
         return nn.functional.interpolate(
             nepers.exp().flatten(1)[:, None], size=n_samples, mode="linear"
