@@ -19,17 +19,17 @@ def test_every_file_is_for_an_architecture_and_a_trainer() -> None:
     known = options()
     pairs = {f"{a}_{trainer}" for a in known["architecture"] for trainer in known["trainer"]}
     files = {path.stem for path in (conf_folder() / "trainer" / "for").glob("*.yaml")}
-    assert {"harmonic_default", "harmonic_small_default"} <= files <= pairs
+    assert {"harmonic_default", "harmonic_small_default", "ddsp_default"} <= files <= pairs
 
 
-@pytest.mark.parametrize("architecture", ["harmonic", "harmonic_small"])
+@pytest.mark.parametrize("architecture", ["harmonic", "harmonic_small", "ddsp", "ddsp_hybrid"])
 def test_weights_that_are_fitted_learn_in_shorter_steps(architecture: str) -> None:
     assert trainer(f"architecture={architecture}") == (96, 3e-4, 4)
     chosen = (f"architecture={architecture}", "trainer.first_fit_chunks=0", "trainer.batch_size=8")
     assert trainer(*chosen, "trainer.learning_rate=1e-3") == (0, 1e-3, 8)
 
 
-@pytest.mark.parametrize("architecture", ["spectral", "rave", "ddsp"])
+@pytest.mark.parametrize("architecture", ["spectral", "rave"])
 def test_the_others_begin_with_random_weights(architecture: str) -> None:
     assert trainer(f"architecture={architecture}") == (0, 1e-3, 8)
 

@@ -53,7 +53,7 @@ def fitting_model(config: DictConfig) -> Autoencoder:
     if config.trainer.first_fit_chunks and not fits_first(model):
         raise UserError(
             f"trainer.first_fit_chunks={config.trainer.first_fit_chunks}: the decoder of this "
-            "architecture cannot say what its layers want; take 0 or architecture=harmonic"
+            "architecture cannot say what its layers want; take 0 or architecture=harmonic|ddsp"
         )
     if has_pairs(config.augmentation) and not model.conditions:
         chosen = options_chosen().get("architecture")
