@@ -1,14 +1,16 @@
 """How a sound's level moves within frames, from the levels of the frames themselves."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from timbrel.models.moving import moving
 
-_STEPS = 8  # per frame
-_REACH_FRAMES = 2  # so far, on each side, lies what a frame's window hears
+_STEPS = 8  # per frame, where these are whole samples
 _ITERATIONS = 10
+_CONTEXT = 6  # windows' reaches: iterations reach farther by less than 1e-6
 _NEPERS = (-7.0, 3.0)
 _SILENT_DB = -120.0
 _TINY = 1e-14
@@ -20,28 +22,24 @@ class TemporalEnvelope(nn.Module):
     The track is the power of the sound, averaged with the squared window. An attack is smeared
     over the window twice: in the track, and where frames that follow the track are overlap-added.
     So what is decoded begins early. Richardson-Lucy deconvolution (Richardson 1972, Lucy 1974)
-    finds powers of eight steps per frame, none negative, whose averages are the track; the
-    envelope is what leads from the level of the overlap-added frames to that of the steps.
+    finds powers of eight steps per frame (fewer where a hop has no eighths), none negative, whose
+    averages are the track; the envelope leads from the overlap-added frames' level to the steps'.
 
     Before the first frame and after the last one there is silence. Where the level hardly moves
     (`moving`) the envelope is 1: a tone that it shakes has sidebands.
     """
 
-    context_frames = 12
-    """On so many on each side a frame depends; iterations reach farther by less than 1e-6."""
-
     shares: Float[Tensor, "frame step"]
 
     def __init__(self, *, window: Float[Tensor, " window"], hop_samples: int) -> None:
         super().__init__()
-        if hop_samples % _STEPS or len(window) > 4 * hop_samples:
-            raise ValueError(
-                f"hop_samples={hop_samples} must be whole eighths, and {len(window)} samples of "
-                f"window at most four hops"
-            )
-        edge = ((2 * _REACH_FRAMES + 1) * hop_samples - len(window)) // 2
+        self.steps = math.gcd(hop_samples, _STEPS)
+        self.reach_frames = math.ceil((len(window) - hop_samples) / (2 * hop_samples))
+        self.context_frames = _CONTEXT * self.reach_frames
+        n_frames = 2 * self.reach_frames + 1
+        edge = (n_frames * hop_samples - len(window)) // 2
         heard = nn.functional.pad(window.double().square(), (edge, edge))
-        shares = heard.view(2 * _REACH_FRAMES + 1, _STEPS, -1).sum(2)
+        shares = heard.view(n_frames, self.steps, -1).sum(2)
         self.register_buffer("shares", (shares / shares.sum()).to(window), persistent=False)
         self.hop_samples = hop_samples
 
@@ -71,11 +69,11 @@ class TemporalEnvelope(nn.Module):
 
     def _averaged(self, steps: Float[Tensor, "batch frame step"]) -> Float[Tensor, "batch frame"]:
         """What the frames' windows hear of the steps."""
-        around = nn.functional.pad(steps, (0, 0, _REACH_FRAMES, _REACH_FRAMES))
-        frames = around.flatten(1).unfold(1, self.shares.numel(), _STEPS)
+        around = nn.functional.pad(steps, (0, 0, self.reach_frames, self.reach_frames))
+        frames = around.flatten(1).unfold(1, self.shares.numel(), self.steps)
         return frames @ self.shares.flatten()
 
     def _spread(self, frames: Float[Tensor, "batch frame"]) -> Float[Tensor, "batch frame step"]:
         """The adjoint of `_averaged`."""
-        around = nn.functional.pad(frames, (_REACH_FRAMES, _REACH_FRAMES))
+        around = nn.functional.pad(frames, (self.reach_frames, self.reach_frames))
         return around.unfold(1, len(self.shares), 1) @ self.shares.flip(0)
