@@ -8,6 +8,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from timbrel.contracts import Conditions, Latent
+from timbrel.dsp.stft import hann, power, stft
 from timbrel.generation.controls.operators import OPERATORS
 from timbrel.generation.controls.shaped import Shaped, envelope, shaped
 
@@ -136,13 +137,35 @@ def test_a_ramp_changes_the_rate_of_decay_alone(octaves: float, tracks: bool) ->
     assert after.n_frames == FRAMES
 
 
-def test_a_ramped_attack_rises_in_a_straight_line() -> None:
-    after = apply("attack_ramp", 0.5)
-    gain = 10 ** ((after.rows[LEVEL] - sound().rows[LEVEL]) / 20)
+@pytest.mark.parametrize("rise_s", [0.02, 0.1, 0.3])
+def test_a_ramped_attack_is_heard_as_a_straight_rise(rise_s: float) -> None:
+    """The track becomes that of the sound with the rise, as windows of four frames hear it."""
+    begin = FIRST * HOP
+    noise = np.random.default_rng(0).standard_normal((64, FRAMES * HOP))
+    noise[:, :begin] = 0.0
+    since_s = (np.arange(FRAMES * HOP) + 0.5 - begin) / RATE_HZ
+    window = hann(4 * HOP)
+
+    def levels_db(audio: np.ndarray) -> np.ndarray:
+        found = power(stft(torch.from_numpy(audio), window, HOP)).sum(1).mean(0)
+        return 10 * np.log10(np.maximum(found.numpy(), 1e-30))
+
+    before, wanted = levels_db(noise), levels_db(noise * np.clip(since_s / rise_s, 0.0, 1.0))
+    given = replace(sound(), rows=sound().rows.copy(), first_frame=FIRST)
+    given.rows[LEVEL] = np.maximum(before - before.max(), -200.0)
+    made = OPERATORS["attack_ramp"].apply(given, 0.5, {"attack_s": rise_s / 10**0.5})
+    heard = slice(FIRST, None)
+    change = made.rows[LEVEL, heard] - given.rows[LEVEL, heard]
+    assert_allclose(change, (wanted - before)[heard], atol=0.4)
+    assert_allclose(made.rows[LEVEL, : FIRST - 2], -200.0)
+
+
+def test_a_ramped_attack_behind_a_decoder_rises_in_a_straight_line() -> None:
+    after = apply("attack_ramp", 0.5, sound(tracks=False))
     since_s = (np.arange(FRAMES) + 0.5 - sound().first_frame) * 0.01
     wanted = np.clip(since_s / (0.1 * 10**0.5), 1e-3, 1.0)
     kept = slice(sound().first_frame + 1, None)
-    assert_allclose(gain[kept], wanted[kept], rtol=1e-5)
+    assert_allclose(10 ** (after.gain_db[kept] / 20), wanted[kept], rtol=1e-5)
 
 
 def test_speed_is_time_for_everything() -> None:

@@ -21,6 +21,8 @@ _MOST_LIFT_DB = 24.0
 _MORE_TILT_DB = 13.0  # per octave, for every octave that the centroid moves
 _PITCHED = 0.5
 _LEAST_GAIN = 1e-3
+_SHORTEST_S = 0.002  # an ear tells shorter attacks not apart
+_WINDOW_STEPS = 16  # per frame
 _CLEAN_DB = 30.0  # a sound that stands out farther is measured no better
 _MOST_WIDER = 10.0  # 20 dB: what is raised farther is what the side has of noise
 
@@ -102,10 +104,13 @@ def _attack_ramp(sound: Shaped, amount: float, own: Own) -> Shaped:
     """Decades of the measured attack: a straight rise from nothing; shorter ones by a warp."""
     if amount <= 0:
         return _attack_warp(sound, amount, own)
-    rise_s = own.get("attack_s", sound.frame_s) * 10**amount
+    rise_s = max(own.get("attack_s", sound.frame_s), _SHORTEST_S) * 10**amount
     since_s = (np.arange(sound.n_frames) + 0.5 - sound.first_frame) * sound.frame_s
-    rise = np.clip(since_s / rise_s, _LEAST_GAIN, 1.0)
-    return _with_gain(sound, np.where(since_s < 0, 0.0, 20 * np.log10(rise)))
+    if "loudness_db" in sound.tracks:
+        rise = _heard_rise(since_s / rise_s, sound.frame_s / rise_s)
+    else:
+        rise = np.where(since_s < 0, 1.0, np.clip(since_s / rise_s, 0.0, 1.0))
+    return _with_gain(sound, 20 * np.log10(np.maximum(rise, _LEAST_GAIN)))
 
 
 def _decay_warp(sound: Shaped, amount: float, own: Own) -> Shaped:
@@ -174,6 +179,20 @@ def _shifted(sound: Shaped, track: str, amount: Amount) -> Shaped:
     rows = sound.rows.copy()
     rows[sound.row(track)] += amount
     return replace(sound, rows=rows)
+
+
+def _heard_rise(since: Array, frame: float) -> Array:
+    """By what a straight rise from 0 to 1 lowers levels that are heard through windows.
+
+    `since` are the middles of frames, and `frame` their length, in rises. A window is four frames
+    long; what lies before the rise is silent. 1 where a window ends before it.
+    """
+    offsets = np.linspace(-2.0, 2.0, 4 * _WINDOW_STEPS + 1)
+    weights = np.cos(np.pi / 4 * offsets) ** 4  # the square of a Hann window
+    place = since[:, None] + offsets * frame
+    power = (np.clip(place, 0.0, 1.0) ** 2) @ weights
+    heard = (place > 0).astype(np.float64) @ weights
+    return np.sqrt(np.where(heard > 0, power / np.maximum(heard, 1e-9), 1.0))
 
 
 def _with_gain(sound: Shaped, gain_db: Array) -> Shaped:
