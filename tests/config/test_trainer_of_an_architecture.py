@@ -47,7 +47,16 @@ def test_a_file_of_ones_own_and_an_experiment_that_changes_it(
         "experiment/large": "# @package _global_\ntrainer: {batch_size: 16}\n",
         "architecture/mine": "defaults: [harmonic]\n",
         "trainer/for/mine_default": "first_fit_chunks: 8\n",
+        "architecture/like": "defaults: [harmonic]\n",
+        "trainer/for/like_default": "defaults: [harmonic_default]\n",
+        "loss/for/like_spectral": "defaults: [harmonic_spectral]\n",
     }
     own_conf(files)
     assert trainer("experiment=large") == (96, 3e-4, 16)
     assert trainer("architecture=mine") == (8, 1e-3, 8)
+    assert trainer("architecture=like") == (96, 3e-4, 4)
+    weights = [
+        compose("train", ["data=demo", f"architecture={name}"]).loss.weights
+        for name in ("like", "harmonic")
+    ]
+    assert weights[0] == weights[1]
