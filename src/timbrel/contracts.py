@@ -46,7 +46,7 @@ class Conditions:
     @property
     def per_frame(self) -> dict[str, Tensor]:
         """All that has a value per frame: the tracks, and the controls that are given."""
-        controls = {"balance_db": self.balance_db, "more_tilt_db": self.more_tilt_db}
+        controls = {name: getattr(self, name) for name in CONTROLS}
         return self.tracks | {k: v for k, v in controls.items() if v is not None}
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Conditions":
@@ -65,7 +65,10 @@ class Conditions:
 
 
 TRACKS = ("f0_hz", "confidence", "loudness_db", "centroid_hz", "hnr_db")
-"""The conditions that have a value per frame."""
+"""The conditions that are measured, a value per frame."""
+
+CONTROLS = ("balance_db", "more_tilt_db")
+"""Those that no sound is measured for, a value per frame."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from timbrel.contracts import TRACKS, Conditions, Latent, joined
+from timbrel.contracts import CONTROLS, TRACKS, Conditions, Latent, joined
 from timbrel.errors import UserError, did_you_mean
 from timbrel.files import write_text
 from timbrel.library import optional_parts
@@ -205,7 +205,7 @@ def _as_json(preset: Preset) -> dict[str, Any]:
         "code": {
             "frames": _packed(preset.code.frames),
             "clip": _packed(preset.code.clip),
-            "tracks": {k: _packed(v) for k, v in preset.code.conditions.tracks.items()},
+            "tracks": {k: _packed(v) for k, v in preset.code.conditions.per_frame.items()},
         },
     }
 
@@ -213,7 +213,9 @@ def _as_json(preset: Preset) -> dict[str, Any]:
 def _of_json(name: str, values: Mapping[str, Any]) -> Preset:
     code, model = values["code"], values["model"]
     tracks = {
-        track: _unpacked(code["tracks"][track]) for track in TRACKS if track in code["tracks"]
+        track: _unpacked(code["tracks"][track])
+        for track in (*TRACKS, *CONTROLS)
+        if track in code["tracks"]
     }
     latent = Latent(_unpacked(code["frames"]), _unpacked(code["clip"]), Conditions(**tracks))
     lengths = {latent.n_frames, *(track.shape[1] for track in tracks.values())}

@@ -126,11 +126,16 @@ def shaped(latent: Latent, audio: NDArray[np.float32], *, rate_hz: int, hop_samp
         peak_frame=peak,
         last_frame=int(sounds[-1]),
         strokes=np.array(_strokes(power, peak), float),
-        balance_db=0.0,
-        more_tilt_db=0.0,
+        balance_db=_given(latent.conditions.balance_db),
+        more_tilt_db=_given(latent.conditions.more_tilt_db),
         tilt_db_per_octave=0.0,
         gain_db=np.zeros(n_frames),
     )
+
+
+def _given(control: torch.Tensor | None) -> float:
+    """The value of a control that the code has in all frames; 0 for none."""
+    return 0.0 if control is None else float(control.mean())
 
 
 def frame_power(audio: NDArray[np.float32], n_frames: int, hop_samples: int) -> Array:
