@@ -24,7 +24,7 @@ LOST_CENTS = 4800.0
 _LEAST_VOICED = 0.1
 _HNR_DB = (-10.0, 30.0)
 _DECAY_DB_PER_S = (1.0, 300.0)
-_SHORTEST_ATTACK_S = 0.002
+SHORTEST_ATTACK_S = 0.002  # an ear tells shorter rises not apart
 _HEARD_DB = 60.0
 
 
@@ -60,7 +60,7 @@ def _decay(value: float) -> float:
 
 def _attack(value: float) -> float:
     """Decades of a rise of 2 ms or more: an ear resolves no less (Plomp 1964, gap detection)."""
-    return max(value, math.log10(_SHORTEST_ATTACK_S))
+    return max(value, math.log10(SHORTEST_ATTACK_S))
 
 
 HELD = {

@@ -1,11 +1,10 @@
 """What brings decoded frames towards a measured spectral centroid, by formula."""
 
-import math
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from timbrel.models.level_correction import NEPERS_PER_DB
 from timbrel.models.linear import linear
 
 _BANDS_PER_OCTAVE = 8
@@ -14,7 +13,6 @@ _REACH_OCTAVES = 1.0
 _MOST_NEPERS = 0.5  # per octave
 _ROUNDS, _MORE_ROUNDS = 3, 10
 _MOST_STEP = 1.0  # a step of Newton's method that is longer leads astray
-_NEPERS_PER_DB = math.log(10) / 20
 _LEAST_POWER = 1e-10  # of a bin of a spectrum, in which a full-scale sine has 1e5 and more
 _LEAST_MEAN_SQUARE = 1e-20
 
@@ -87,7 +85,7 @@ def _tilt(
     octaves = octaves.clamp(-_REACH_OCTAVES, _REACH_OCTAVES)
     most = torch.full_like(now_hz, _MOST_NEPERS)
     if more_db is not None:
-        most = most + _NEPERS_PER_DB * more_db
+        most = most + NEPERS_PER_DB * more_db
     tilt = torch.zeros_like(now_hz)
     for _ in range(_ROUNDS if more_db is None else _MORE_ROUNDS):
         gain = (2 * tilt[..., None] * octaves).exp()

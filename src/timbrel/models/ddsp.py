@@ -22,7 +22,7 @@ from timbrel.models.decoders import NOISE_PERIOD_FRAMES, level, single, whisper
 from timbrel.models.first_weights import Wanted
 from timbrel.models.free_sinusoids import FreePart
 from timbrel.models.heard_parts import NOISE_GAIN, heard_parts, spectrum_power
-from timbrel.models.level_correction import SILENT_DB, LevelCorrection
+from timbrel.models.level_correction import NEPERS_PER_DB, LevelCorrection, nepers_of
 from timbrel.models.linear import Linear
 from timbrel.models.noise import BandNoise
 from timbrel.models.recurrent import RecurrentStack
@@ -31,7 +31,6 @@ from timbrel.models.seen import code_and_tracks
 from timbrel.models.transients import REACH_FRAMES, Transients
 
 _FOLLOWED = 0.5
-_NEPERS_PER_DB = math.log(10) / 20
 _STIFFNESS_START = math.log(0.01)
 STACKS = ("convolutional", "recurrent")
 """What `stack` may be: what the network that sees the frames consists of."""
@@ -240,8 +239,8 @@ class DdspDecoder(nn.Module):
         bin_hz = self.sample_rate_hz / len(self.window)
         powers = spectrum_power(audio, self.window, self.hop_samples)
         heard = heard_parts(powers, conditions, bin_hz)
-        nepers = _nepers(conditions.loudness_db)
-        hz = stretched(conditions.f0_hz.clamp_min(LOWEST_HZ), self.partials, None)
+        nepers = nepers_of(conditions.loudness_db)
+        hz = stretched(conditions.f0_hz.clamp_min(LOWEST_HZ), self.partials)
         places = (hz / bin_hz).round().long().clamp_max(powers.shape[3] - 1)
         partials = heard.harmonic.gather(3, places[:, :, None].expand(-1, -1, self.channels, -1))
         bands = self.white.levels_for(heard.noise - NOISE_GAIN, self.window)
@@ -280,10 +279,10 @@ class DdspDecoder(nn.Module):
         """
         assert given.confidence is not None
         assert given.loudness_db is not None
-        nepers = _nepers(given.loudness_db)
+        nepers = nepers_of(given.loudness_db)
         more = torch.zeros_like(nepers)
         if given.balance_db is not None:
-            more = _NEPERS_PER_DB / 2 * given.balance_db[..., None]
+            more = NEPERS_PER_DB / 2 * given.balance_db[..., None]
         heads = ((self.amplitude, more), (self.noise, -more))
         partials, bands = (
             (single(head(features)) + share * nepers + lift)
@@ -342,7 +341,3 @@ class DdspDecoder(nn.Module):
             number = torch.arange(1, self.partials + 1, dtype=torch.float64)
             first = first + number * first_cycle.cpu().double()[:, None]
         return cycles_at_middles(hz, first, frame_s=frame_s)
-
-
-def _nepers(loudness_db: Float[Tensor, "batch frame"]) -> Float[Tensor, "batch frame 1"]:
-    return _NEPERS_PER_DB * loudness_db.clamp_min(SILENT_DB)[..., None]

@@ -17,7 +17,7 @@ from timbrel.models.first_weights import Wanted
 from timbrel.models.free_sinusoids import FreeSinusoids
 from timbrel.models.harmonic_gains import HarmonicGains
 from timbrel.models.heard_parts import heard_parts, spectrum_power
-from timbrel.models.level_correction import SILENT_DB, LevelCorrection
+from timbrel.models.level_correction import NEPERS_PER_DB, LevelCorrection, nepers_of
 from timbrel.models.linear import Linear
 from timbrel.models.modes import Modes
 from timbrel.models.noise import PositionalNoise
@@ -28,7 +28,6 @@ from timbrel.models.temporal_envelope import TemporalEnvelope
 
 _FOLLOWED = 0.5
 _BLOCK_FRAMES, _LEAST_BLOCK_FRAMES = 256, 16  # the first: of one channel, in a processor's cache
-_NEPERS_PER_DB = math.log(10) / 20
 
 
 class HarmonicDecoder(nn.Module):
@@ -321,7 +320,7 @@ class HarmonicDecoder(nn.Module):
         ]
         if given.balance_db is None:
             return levels
-        half = _NEPERS_PER_DB / 2 * given.balance_db[..., None]
+        half = NEPERS_PER_DB / 2 * given.balance_db[..., None]
         if "hnr_db" in self.conditions:
             half = half.clamp_min(0.0)
         return [levels[0] + half, levels[1] + half, levels[2] - half]
@@ -329,5 +328,5 @@ class HarmonicDecoder(nn.Module):
     def _followed(self, given: Conditions) -> list[Float[Tensor, "batch frame bin"]]:
         """What the level track adds to the log magnitudes of each part."""
         assert given.loudness_db is not None
-        nepers = _NEPERS_PER_DB * given.loudness_db.clamp_min(SILENT_DB)[..., None]
+        nepers = nepers_of(given.loudness_db)
         return [share * nepers for share in self.followed]

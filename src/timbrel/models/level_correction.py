@@ -1,5 +1,7 @@
 """What brings decoded frames to a measured level: outside training, by formula."""
 
+import math
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -9,6 +11,7 @@ from timbrel.audio.level import k_weighting
 from timbrel.dsp.stft import power, stft
 
 SILENT_DB = -120.0
+NEPERS_PER_DB = math.log(10) / 20
 _LEAST_POWER = 1e-16
 _PEAK_BINS = 5  # the main lobe of a window
 _PEAK_SHARE = 0.1  # what lies 5 dB below the loudest bins takes half the lift
@@ -66,6 +69,11 @@ class LevelCorrection(nn.Module):
         return nn.functional.interpolate(
             gain[:, None], scale_factor=float(self.hop_samples), mode="linear"
         )
+
+
+def nepers_of(loudness_db: Float[Tensor, "batch frame"]) -> Float[Tensor, "batch frame 1"]:
+    """A track of levels as magnitudes follow it."""
+    return NEPERS_PER_DB * loudness_db.clamp_min(SILENT_DB)[..., None]
 
 
 def _power_of(loudness_db: Tensor) -> Tensor:

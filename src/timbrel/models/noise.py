@@ -113,7 +113,7 @@ class BandNoise(nn.Module):
 
         These are 0 for a full-scale sine.
         """
-        bin_hz = float(self.bins_hz[-1]) / (log_magnitude.shape[3] - 1)
+        bin_hz = float(self.bins_hz[-1]) / (log_magnitude.shape[-1] - 1)
         of_white = 4 * window.square().sum() / window.sum().square()
         places = (self.centres_hz / bin_hz).round().long()
         return log_magnitude[..., places] + _MEAN_OF_LOG - 0.5 * of_white.log()

@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from timbrel.models.level_correction import SILENT_DB
 from timbrel.models.moving import moving
 
 _STEPS = 8  # per frame, where these are whole samples
 _ITERATIONS = 10
 _CONTEXT = 6  # windows' reaches: iterations reach farther by less than 1e-6
 _NEPERS = (-7.0, 3.0)
-_SILENT_DB = -120.0
 _TINY = 1e-14
 
 
@@ -46,7 +46,7 @@ class TemporalEnvelope(nn.Module):
     @torch.no_grad()
     def forward(self, loudness_db: Float[Tensor, "batch frame"]) -> Float[Tensor, "batch 1 time"]:
         """Factors of the samples, in straight lines between the middles of steps."""
-        loudness_db = loudness_db.clamp_min(_SILENT_DB)
+        loudness_db = loudness_db.clamp_min(SILENT_DB)
         nepers = self.log_steps(loudness_db) * moving(loudness_db)[..., None]
         n_samples = loudness_db.shape[1] * self.hop_samples
         return nn.functional.interpolate(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from timbrel.generation.controls.shaped import Array, Shaped
+from timbrel.metrics.attributes import SHORTEST_ATTACK_S
 
 MEASURED = ("attack_s", "decay_db_per_s", "width", "hnr_db")
 """What an operator may have to know of the sound as it is."""
@@ -21,7 +22,6 @@ _MOST_LIFT_DB = 24.0
 _MORE_TILT_DB = 13.0  # per octave, for every octave that the centroid moves
 _PITCHED = 0.5
 _LEAST_GAIN = 1e-3
-_SHORTEST_S = 0.002  # an ear tells shorter attacks not apart
 _WINDOW_STEPS = 16  # per frame
 _CLEAN_DB = 30.0  # a sound that stands out farther is measured no better
 _MOST_WIDER = 10.0  # 20 dB: what is raised farther is what the side has of noise
@@ -104,7 +104,7 @@ def _attack_ramp(sound: Shaped, amount: float, own: Own) -> Shaped:
     """Decades of the measured attack: a straight rise from nothing; shorter ones by a warp."""
     if amount <= 0:
         return _attack_warp(sound, amount, own)
-    rise_s = max(own.get("attack_s", sound.frame_s), _SHORTEST_S) * 10**amount
+    rise_s = max(own.get("attack_s", sound.frame_s), SHORTEST_ATTACK_S) * 10**amount
     since_s = (np.arange(sound.n_frames) + 0.5 - sound.first_frame) * sound.frame_s
     if "loudness_db" in sound.tracks:
         rise = _heard_rise(since_s / rise_s, sound.frame_s / rise_s)
