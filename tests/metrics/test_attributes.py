@@ -100,6 +100,24 @@ def test_rises_that_an_ear_does_not_tell_apart_are_alike() -> None:
     assert apart == pytest.approx(1.0, abs=0.05)  # 2 ms to 20 ms
 
 
+@pytest.mark.parametrize("f0_hz", [45.0, 60.0, 110.0, 150.0])
+def test_the_phase_in_which_a_low_tone_begins_is_no_attack(f0_hz: float) -> None:
+    cycles = f0_hz * TIME_S
+    fall = 10 ** (-10 * TIME_S / 20)
+
+    def begun(phase: float, rise_s: float = 1e-4) -> Measurement:
+        tone = np.sin(2 * np.pi * (cycles + phase)) + 0.3 * np.sin(2 * np.pi * (2 * cycles + 0.2))
+        return measured((0.3 * tone * fall * np.minimum(1, TIME_S / rise_s))[None].astype("f4"))
+
+    tones = [begun(phase) for phase in (0.0, 0.1, 0.25, 0.4, 0.6, 0.8)]
+    values = [tone.value("log_attack_time") for tone in tones]
+    assert max(values) - min(values) > 0.5
+    for tone in tones[1:]:
+        assert attribute_errors(tones[0], tone)["attack_error_decades"] == 0.0
+    rising = attribute_errors(tones[0], begun(0.0, 4 / f0_hz))["attack_error_decades"]
+    assert rising == pytest.approx(np.log10(4), abs=0.1)
+
+
 def test_what_silence_lacks_is_lost(original: Measurement) -> None:
     errors = attribute_errors(original, measured(np.zeros_like(note())))
     assert errors["pitch_error_cents"] == LOST_CENTS

@@ -158,7 +158,10 @@ def _scored(
     rate_hz = model.sample_rate_hz
     seconds = original.shape[1] / rate_hz
     wanted = measure(original, rate_hz)
-    values = {name: attributes.value_of(wanted, attribute) for name, attribute in HELD.items()}
+    values = {
+        name: attributes.told_apart(attribute, attributes.value_of(wanted, attribute), wanted)
+        for name, attribute in HELD.items()
+    }
     held = {name: value for name, value in values.items() if np.isfinite(value)}
     voiced = wanted.value("f0_hz") is not None
     pitch = attributes.measured_pitch(wanted)

@@ -81,6 +81,18 @@ def value_of(measured: Measurement, held: HeldAttribute) -> float:
     return float("nan") if value is None else held.scale(value)
 
 
+def told_apart(held: HeldAttribute, value: float, heard_in: Measurement) -> float:
+    """`value`, but no less than what can be told from less of it in the sound `heard_in`.
+
+    An attack is no shorter than a period of f0: how the first one rises is the shape of the wave
+    and the phase in which it begins, not its amplitude.
+    """
+    f0_hz = heard_in.value("f0_hz")
+    if held.attribute != "log_attack_time" or f0_hz is None:
+        return value
+    return max(value, -math.log10(f0_hz))
+
+
 def attribute_errors(wanted: Measurement, given: Measurement) -> dict[str, float]:
     """The errors that exist, by the names of `metrics.scores`: of pitch, then those of `HELD`.
 
@@ -96,7 +108,8 @@ def attribute_errors(wanted: Measurement, given: Measurement) -> dict[str, float
         # A reconstruction that is no longer voiced still has a harmonic-to-noise ratio.
         found = given.value(held.attribute)
         value = float("nan") if found is None else held.scale(found)
-        errors[name] = held.lost if np.isnan(value) else abs(value - reference)
+        heard = told_apart(held, value, wanted) - told_apart(held, reference, wanted)
+        errors[name] = held.lost if np.isnan(value) else abs(heard)
     return errors
 
 

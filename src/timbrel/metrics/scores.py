@@ -138,7 +138,7 @@ SCORES = {
         "decades",
         "lower",
         "Of recordings with an onset: how far the attack time is off, the median of recordings. "
-        "0.3 is twice as long or half as long.",
+        "0.3 is twice as long or half as long. None counts as shorter than 2 ms or a period of f0.",
         centre="median",
     ),
     "decay_error_octaves": Score(

@@ -15,6 +15,7 @@ from timbrel.generation.controls.apply import Playable, decoded, playable
 from timbrel.generation.controls.follow import (
     SHARES,
     Voice,
+    above_f0,
     followed,
     track_tables,
     voice_of,
@@ -81,6 +82,27 @@ def test_the_brightness_lies_between_the_recording_and_the_sound(sound: Playable
     assert np.median(bright) == pytest.approx((own + mapped) / 2, abs=0.05)
     assert spearmanr(bright, voice().tracks["centroid_hz"]).statistic > 0.99
     assert (bright >= f0 + 0.2 - 1e-9).all()
+
+
+def test_dull_frames_of_a_high_tone_keep_their_order() -> None:
+    rng = np.random.default_rng(0)
+    f0, bright = rng.uniform(8.5, 9.5, LONG), rng.uniform(8.0, 11.0, LONG)
+    every, floor = np.ones(LONG, bool), f0 + 0.2
+    made = above_f0(bright, f0, every, every)
+    assert (made >= floor).all()
+    assert np.mean(made == floor) <= 0.06
+    assert np.mean(bright < floor) > 0.35  # all of these would be equally dull
+    assert_array_equal(
+        np.argsort((made - floor)[made > floor]), np.argsort((bright - f0)[made > floor])
+    )
+    assert np.quantile(made - floor, 0.95) == pytest.approx(np.quantile(bright - floor, 0.95))
+    noise = above_f0(bright, f0, ~every, every)
+    assert_array_equal(noise, bright)
+    clear = f0 + rng.uniform(0.3, 2.0, LONG)
+    assert_allclose(above_f0(clear, f0, every, every), clear)
+    far = above_f0(bright - 5, f0, every, every)  # all below: half of what they differ by is left
+    wide, half = (np.diff(np.quantile(x, (0.1, 0.9))) for x in (bright - f0, far - floor))
+    assert half == pytest.approx(0.5 * wide)
 
 
 @pytest.mark.parametrize(

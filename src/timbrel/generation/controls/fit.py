@@ -82,7 +82,7 @@ def fitted(voice: Voice, fit: Fit, tables: Tables) -> Fitted:
         if fit.match_brightness:
             bright = mapped(bright, heard, tables["centroid_hz"])
             if f0 is not None:
-                bright = above_f0(bright, tracks["f0_hz"], voiced(tracks))
+                bright = above_f0(bright, tracks["f0_hz"], voiced(tracks), heard)
         elif f0 is not None:
             bright = brightness_along(bright, f0, tracks["f0_hz"] - f0)
         tracks["centroid_hz"] = bright

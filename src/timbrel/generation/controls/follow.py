@@ -32,6 +32,7 @@ _MOST_STRETCH = 2.0  # a steady recording stays steady
 _LOOSEST_S = 1.0
 _ONSET_FRAMES = 6
 _ABOVE_F0 = 0.2  # octaves: no tone's centroid lies lower
+_LEAST_SQUEEZE = 0.5
 _MORE_TILT_DB = 30.0  # per octave: a dull sound has to become as bright as a voice
 
 
@@ -130,7 +131,7 @@ def followed(
         own = float(np.clip(_own_brightness(sound, made, heard), table[0], table[-1]))
         bright += 0.5 * (own - float(np.median(bright[heard])))
         if "f0_hz" in tables:
-            bright = above_f0(bright, rows[made.row("f0_hz")], voiced(voice.tracks))
+            bright = above_f0(bright, rows[made.row("f0_hz")], voiced(voice.tracks), heard)
         rows[made.row("centroid_hz")] = bright
         made = replace(made, more_tilt_db=_MORE_TILT_DB)
     return Followed(made, semitones)
@@ -162,9 +163,19 @@ def voiced(tracks: Mapping[str, Array]) -> NDArray[np.bool_]:
     return tracks["confidence"] >= _SURE
 
 
-def above_f0(bright: Array, f0: Array, tonal: NDArray[np.bool_]) -> Array:
-    """Centroids in octaves, of what is `tonal` not below what a tone of `f0` has at least."""
-    return np.where(tonal, np.maximum(bright, f0 + _ABOVE_F0), bright)
+def above_f0(bright: Array, f0: Array, tonal: NDArray[np.bool_], heard: NDArray[np.bool_]) -> Array:
+    """Centroids in octaves, of what is `tonal` not below what a tone of `f0` has at least.
+
+    Where the lowest 5 % of those that are heard would lie below it, what they are above it is
+    squeezed (to one half at most) and lifted, the highest 5 % staying where they are if they can:
+    cut off, all dull frames would be equally dull.
+    """
+    above = bright - f0 - _ABOVE_F0
+    if (tonal & heard).any():
+        low, high = np.quantile(above[tonal & heard], (0.05, 0.95))
+        if low < 0:
+            above = (above - low) * max(_LEAST_SQUEEZE, high / (high - low))
+    return np.where(tonal, f0 + _ABOVE_F0 + np.maximum(above, 0), bright)
 
 
 def mapped_loudness(level_db: Array, table: Sequence[float]) -> Array:
