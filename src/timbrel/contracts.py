@@ -18,10 +18,12 @@ class Conditions:
     """Optional controls for decoders that need them (DDSP); empty elsewhere.
 
     `f0_hz`, `confidence` (0 to 1), `loudness_db`, `centroid_hz` and `hnr_db` (how far what is tonal
-    stands out from all else) are tracks, a value per latent frame. So are two controls, which no
+    stands out from all else) are tracks, a value per latent frame. So are three controls, which no
     sound is measured for: `balance_db`, by how much what is tonal shall stand out from the noise
-    more than was learned, and `more_tilt_db`, by how many decibels per octave more than by itself
-    a decoder may tilt its spectrum, so that it is as bright as `centroid_hz`.
+    more than was learned, `more_tilt_db`, by how many decibels per octave more than by itself
+    a decoder may tilt its spectrum, so that it is as bright as `centroid_hz`, and
+    `transposed_octaves`, how far `f0_hz` lies above that of the sound that the code is of: partials
+    that are none of f0 go along.
     `first_frame` says where in its sound the code begins (0 if None): a decoder that mixes in noise
     draws it by position, so that a stream and a whole file are the same sound. `first_cycle` is the
     phase of f0 at the middle of the first frame, in periods (0 if None).
@@ -34,6 +36,7 @@ class Conditions:
     hnr_db: Float[Tensor, "batch frame"] | None = None
     balance_db: Float[Tensor, "batch frame"] | None = None
     more_tilt_db: Float[Tensor, "batch frame"] | None = None
+    transposed_octaves: Float[Tensor, "batch frame"] | None = None
     first_frame: Int[Tensor, " batch"] | None = None
     first_cycle: Float[Tensor, " batch"] | None = None
 
@@ -67,7 +70,7 @@ class Conditions:
 TRACKS = ("f0_hz", "confidence", "loudness_db", "centroid_hz", "hnr_db")
 """The conditions that are measured, a value per frame."""
 
-CONTROLS = ("balance_db", "more_tilt_db")
+CONTROLS = ("balance_db", "more_tilt_db", "transposed_octaves")
 """Those that no sound is measured for, a value per frame."""
 
 

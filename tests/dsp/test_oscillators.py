@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from timbrel.dsp.oscillators import carried_on, sinusoids
+from timbrel.dsp.oscillators import carried_on, sinusoids, sinusoids_at
 from timbrel.dsp.stft import hann, istft
 
 WINDOW, HOP = 2048, 512
@@ -70,6 +70,42 @@ def test_an_oscillator_between_bins_is_a_steady_sine(bin: float) -> None:
     weights, *_ = np.linalg.lstsq(both, audio, rcond=None)
     assert np.hypot(*weights) == pytest.approx(0.5, rel=2e-3)
     assert np.mean((audio - both @ weights) ** 2) < 1e-5 * np.mean(audio**2)
+
+
+def test_a_sinusoid_that_is_placed_near_its_bin_is_the_one_of_that_bin() -> None:
+    amplitude, deviation = random(3, 33), 0.4 * random(3, 33, seed=1).real
+    placed = sinusoids_at(amplitude, torch.arange(33) + deviation)
+    torch.testing.assert_close(placed, sinusoids(amplitude, deviation))
+
+
+@pytest.mark.parametrize("octaves", [-1.7, -0.3, 0.55, 1.4])
+def test_a_sinusoid_that_is_placed_elsewhere_sounds_there(octaves: float) -> None:
+    n_frames, own = 60, 40
+    glide = np.linspace(0, octaves, n_frames - 20)
+    place = 40.3 * 2 ** np.concatenate([np.zeros(10), glide, np.full(10, octaves)])
+    step = 2 * np.pi * HOP / WINDOW * (place[1:] + place[:-1]) / 2
+    phase = torch.from_numpy(np.concatenate([[0.0], np.cumsum(step)])).float()
+    amplitude = torch.zeros(n_frames, WINDOW // 2 + 1, dtype=torch.complex64)
+    amplitude[:, own] = torch.polar(torch.full_like(phase, 0.5), phase)
+    places = torch.zeros(n_frames, WINDOW // 2 + 1)
+    places[:, own] = torch.from_numpy(place).float()
+    spectrum = hann(WINDOW).sum() / 2 * sinusoids_at(amplitude, places)
+    audio = istft(spectrum.T[None], hann(WINDOW), HOP)[0, 4 * HOP : -4 * HOP].double().numpy()
+    last = audio[-4 * HOP :]
+    turns = place[-1] / WINDOW * np.arange(len(last))
+    both = np.stack([np.cos(2 * np.pi * turns), np.sin(2 * np.pi * turns)], axis=1)
+    weights, *_ = np.linalg.lstsq(both, last, rcond=None)
+    assert np.hypot(*weights) == pytest.approx(0.5, rel=2e-3)
+    assert np.mean((last - both @ weights) ** 2) < 1e-5 * np.mean(last**2)
+    loudest = np.abs(audio[: len(audio) // 500 * 500]).reshape(-1, 500).max(1)
+    assert loudest.min() > 0.4  # where it goes from bin to bin the phase goes on
+
+
+def test_what_is_placed_outside_of_the_spectrum_is_left_out() -> None:
+    amplitude = random(1, 9)
+    assert sinusoids_at(amplitude, torch.full((1, 9), 11.2)).abs().max() == 0
+    assert sinusoids_at(amplitude, torch.full((1, 9), -2.8)).abs().max() == 0
+    assert torch.isfinite(sinusoids_at(amplitude, torch.full((1, 9), 8.4)).abs()).all()
 
 
 def test_a_lobe_is_the_spectrum_of_a_window_for_every_bin() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from timbrel.attributes.measurement import Measurement, measure
 from timbrel.contracts import TRACKS, Conditions, DecoderState, Latent
@@ -76,6 +76,34 @@ def test_a_track_moves_the_pitch_of_the_same_code() -> None:
     wanted = np.interp(middle, np.arange(FRAMES), track.numpy())
     assert voiced.mean() > 0.9
     assert np.abs(1200 * np.log2(found[voiced] / wanted[voiced]))[3:-3].max() < 20
+
+
+@pytest.mark.parametrize("octaves", [-0.8, 0.25, 1.3])
+def test_partials_that_are_none_of_f0_are_transposed_with_it(octaves: float) -> None:
+    """The pitch of one that is loudest, and another's distance from it, in cents."""
+    model = autoencoder(noise=-20.0)
+    model.decoder.magnitude.weight.zero_()
+    model.decoder.deviation.weight.zero_()
+    model.decoder.magnitude.bias.fill_(-15.0)
+    model.decoder.magnitude.bias[[30, 83, 300]] = torch.tensor([-1.0, -2.0, -2.0])
+    latent = code(torch.full((300,), 220.0 * 2**octaves), confidence=0.2)
+
+    def peaks_hz(moved: Tensor | None) -> Tensor:
+        given = replace(latent.conditions, transposed_octaves=moved)
+        audio = model.decode(replace(latent, conditions=given))[0, 0, 20_000:118_304]
+        power = (audio * torch.hann_window(len(audio))).numpy()
+        found = np.abs(np.fft.rfft(power, 2 * len(power)))
+        at = [
+            bin * RATE_HZ / 2048 * 2 ** (0 if moved is None else octaves) for bin in (30, 83, 300)
+        ]
+        bins = np.arange(len(found)) * RATE_HZ / (2 * len(power))
+        near = [np.where(np.abs(np.log2(bins.clip(1) / hz)) < 0.1, found, 0).argmax() for hz in at]
+        assert found[near].min() > 0.02 * found.max()
+        return torch.tensor(bins[near])
+
+    moved = peaks_hz(torch.full((1, 300), octaves))
+    cents = 1200 * (moved / peaks_hz(None)).log2()
+    torch.testing.assert_close(cents, torch.full((3,), 1200 * octaves).double(), atol=3, rtol=0)
 
 
 def test_without_confidence_no_f0_is_heard_and_with_it_nothing_free() -> None:
@@ -190,10 +218,16 @@ def test_a_control_moves_brightness_as_far_as_asked_and_nothing_else(octaves: fl
         (2, {"brightness": True, "noisiness": True, "modes": 3}),
     ],
 )
-def test_a_stream_is_the_whole_sound(channels: int, settings: dict[str, int]) -> None:
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_stream_is_the_whole_sound(
+    channels: int, settings: dict[str, int], transposed: bool
+) -> None:
     model = autoencoder(channels, noise=-6.0, **settings)
-    track = 2 ** (7.5 + torch.sin(torch.linspace(0.0, 20.0, 300)))
-    latent = code(track, 0.7)
+    turn = torch.sin(torch.linspace(0.0, 20.0, 300))
+    latent = code(2 ** (7.5 + turn), 0.7)
+    if transposed:
+        given = replace(latent.conditions, transposed_octaves=turn[None])
+        latent = replace(latent, conditions=given)
     whole = model.decode(latent)[0].numpy()
     for taken, block_frames in ((7, 40), (300, 33), (100, 512)):
         blocks = [latent.cut(start, start + taken) for start in range(0, 300, taken)]

@@ -76,6 +76,27 @@ def sinusoids(
     return spectrum
 
 
+def sinusoids_at(
+    amplitude: Complex[Tensor, "*batch bin"], place: Float[Tensor, "*batch bin"]
+) -> Complex[Tensor, "*batch bin"]:
+    """`sinusoids` whose frequencies, `place` in bins, may lie far from their own bins.
+
+    What lies below the first bin or above the last is left out.
+    """
+    n_bins = amplitude.shape[-1]
+    nearest = place.round()
+    moved = (nearest - torch.arange(n_bins, device=place.device)).long()
+    signed = amplitude * (1 - 2 * (moved % 2))  # signs alternate over the bins of a lobe
+    nearest = nearest.long()
+    parts = torch.zeros(2, *amplitude.shape, device=place.device, dtype=place.dtype)
+    for reach, weight in enumerate(lobe(place - nearest), -REACH_BINS):
+        written = signed * (weight * ((nearest + reach >= 0) & (nearest + reach < n_bins)))
+        index = (nearest + reach).clamp(0, n_bins - 1)
+        for part, values in zip(parts, (written.real, written.imag), strict=True):
+            part.scatter_add_(-1, index, values)
+    return torch.complex(*parts)
+
+
 def lobe(deviation: Float[Tensor, "*batch tuned"]) -> tuple[Float[Tensor, "*batch tuned"], ...]:
     """What a sinusoid at `bin + deviation` writes into the five bins around `bin`.
 

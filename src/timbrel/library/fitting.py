@@ -9,7 +9,7 @@ from timbrel.errors import UserError
 from timbrel.generation.controls.fit import (
     Fit,
     FittedSource,
-    conditions_of_voice,
+    conditions_of,
     fitted,
     mean_of_recordings,
     moved_to,
@@ -76,7 +76,7 @@ def fitted_draw(
                 "timbrel prior run=RUN adds them"
             )
         move = moved_to(mean_of_recordings(bank), source, sounding(voice.tracks["loudness_db"]))
-    fitted_source = FittedSource(source, conditions_of_voice(made.voice), move)
+    fitted_source = FittedSource(source, conditions_of(made), move)
     return Draw(fitted_source), {**asdict(config), "semitones": made.semitones}
 
 

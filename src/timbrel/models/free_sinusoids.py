@@ -7,7 +7,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from timbrel.contracts import Conditions
-from timbrel.dsp.oscillators import TUNED_HZ, carried_on, sinusoids
+from timbrel.dsp.oscillators import TUNED_HZ, carried_on, sinusoids, sinusoids_at
 from timbrel.dsp.stft import hann, istft, mean_square, power
 from timbrel.models.decoders import direction, level, single, whisper
 from timbrel.models.first_weights import Wanted
@@ -28,7 +28,8 @@ class FreeSinusoids(nn.Module):
     - `deviation`: from the bin's frequency, 0.75 bins times its tanh, for `tuned_bins` bins;
     - `toward`: points in the plane, all real parts and then all imaginary ones, for the phases;
     - `share`: the magnitudes are this times `level(log_magnitude)`;
-    - `known`: the phases of the first frames, where they have been decoded before.
+    - `known`: the phases of the first frames, where they have been decoded before;
+    - `octaves`: how far above these frequencies they are played.
     """
 
     turn: Complex[Tensor, " bin"]
@@ -52,6 +53,7 @@ class FreeSinusoids(nn.Module):
         toward: Float[Tensor, "batch frame pair"],
         share: Float[Tensor, "batch frame #channel_bin"],
         known: Complex[Tensor, "batch known channel_bin"] | None,
+        octaves: Float[Tensor, "batch frame"] | None = None,
     ) -> tuple[
         Complex[Tensor, "batch frame channel_bin"], Complex[Tensor, "batch frame channel_bin"]
     ]:
@@ -60,16 +62,35 @@ class FreeSinusoids(nn.Module):
         rises = log_magnitude.detach().diff(dim=1) > _ONSET_NEPERS
         begins = nn.functional.pad(rises, (0, 0, 1, 0), value=True).to(deviation)
         goes_on = (1 - begins).unflatten(2, (self.channels, self.bins))
-        low, high = goes_on.split([self.tuned_bins, self.bins - self.tuned_bins], dim=3)
-        turn = torch.polar(low, self.bin_advance * deviation) * self.turn[: self.tuned_bins]
-        turn = torch.cat([turn, high * self.turn[self.tuned_bins :]], dim=3).flatten(2)
+        place = None if octaves is None else self._places(deviation, octaves)
+        if place is None:
+            low, high = goes_on.split([self.tuned_bins, self.bins - self.tuned_bins], dim=3)
+            turn = torch.polar(low, self.bin_advance * deviation) * self.turn[: self.tuned_bins]
+            turn = torch.cat([turn, high * self.turn[self.tuned_bins :]], dim=3)
+        else:
+            turn = torch.polar(goes_on, self.bin_advance * place)
+        turn = turn.flatten(2)
         real, imaginary, to_unit = direction(toward)
         to_unit = to_unit * begins
         phases = carried_on(turn, torch.complex(to_unit * real, to_unit * imaginary), known)
         amplitude = phases * (level(log_magnitude) * share)
         amplitude = amplitude.unflatten(2, (self.channels, self.bins))
-        spectrum = sinusoids(amplitude, deviation)
+        spectrum = (
+            sinusoids(amplitude, deviation) if place is None else sinusoids_at(amplitude, place)
+        )
         return spectrum.flatten(2), phases
+
+    def _places(
+        self,
+        deviation: Float[Tensor, "batch frame channel tuned"],
+        octaves: Float[Tensor, "batch frame"],
+    ) -> Float[Tensor, "batch frame channel bin"]:
+        """Frequencies in bins, the learned ones moved by `octaves`."""
+        untuned = self.bins - self.tuned_bins
+        own = nn.functional.pad(deviation, (0, untuned)) + torch.arange(
+            self.bins, device=deviation.device
+        )
+        return own * octaves.to(own).exp2()[:, :, None, None]
 
 
 class FreePart(nn.Module):
@@ -132,6 +153,7 @@ class FreePart(nn.Module):
             self.direction(features),
             share * (self.window.sum() / 2),
             known,
+            given.transposed_octaves,
         )
         return spectrum.unflatten(2, (self.sinusoids.channels, -1)), phases
 

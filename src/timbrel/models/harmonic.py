@@ -241,7 +241,12 @@ class HarmonicDecoder(nn.Module):
         share = full_scale * (1 - (1 - self.free_where_voiced) * sure)
         of_bins, of_modes = self._split(known)
         free_part, phases = self.sinusoids(
-            free, self.deviation(features), self.direction(features), share, of_bins
+            free,
+            self.deviation(features),
+            self.direction(features),
+            share,
+            of_bins,
+            given.transposed_octaves,
         )
         gains = 0.0 if self.gains is None else self.gains(features, given.f0_hz)
         tonal = self._in_all_channels(tone) * (level(harmonic + gains) * sure)

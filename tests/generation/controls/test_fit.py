@@ -10,9 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from timbrel.contracts import Conditions, Latent
 from timbrel.generation.controls.fit import (
     Fit,
+    Fitted,
     FittedSource,
     brightness_along,
-    conditions_of_voice,
+    conditions_of,
     fitted,
     mean_of_recordings,
     moved_to,
@@ -151,9 +152,13 @@ def test_a_code_is_moved_until_the_mean_of_what_sounds_is_that_of_the_recordings
 def test_a_voice_is_what_its_tracks_were() -> None:
     hz = torch.linspace(50, 5000, 7)[None]
     own = Conditions(f0_hz=hz, confidence=hz / 5000, loudness_db=-hz / 100, centroid_hz=2 * hz)
-    back = conditions_of_voice(voice_of(own, 0.01))
+    still = np.zeros(7)
+    back = conditions_of(Fitted(voice_of(own, 0.01), 0.0, still))
+    assert back.transposed_octaves is None
     for name, track in own.tracks.items():
         assert torch.allclose(back.tracks[name], track, rtol=1e-5)
     moved = replace(voice_of(own, 0.01))
     moved.tracks["f0_hz"][:] += 1
-    assert torch.allclose(conditions_of_voice(moved).f0_hz, 2 * hz, rtol=1e-5)
+    given = conditions_of(Fitted(moved, 12.0, still + 1))
+    assert torch.allclose(given.f0_hz, 2 * hz, rtol=1e-5)
+    assert given.transposed_octaves.tolist() == [[1.0] * 7]

@@ -87,7 +87,11 @@ def test_a_pitch_moves_with_its_centroid_and_brightness_alone() -> None:
     higher = apply("pitch", 7.0).latent().conditions
     assert_allclose(higher.f0_hz, 220.0 * 2 ** (7 / 12), rtol=1e-5)
     assert_allclose(higher.centroid_hz, 1000.0 * 2 ** (7 / 12), rtol=1e-5)
+    assert_allclose(higher.transposed_octaves, 7 / 12, rtol=1e-5)
+    lower = apply("pitch", -4.0, apply("pitch", 7.0)).at(np.linspace(2, 9, 20))
+    assert_allclose(lower.latent().conditions.transposed_octaves, 3 / 12, rtol=1e-5)
     brighter = apply("brightness", 1.0).latent().conditions
+    assert brighter.transposed_octaves is None
     assert_allclose(brighter.f0_hz, 220.0, rtol=1e-5)
     assert_allclose(brighter.centroid_hz, 2000.0, rtol=1e-5)
     assert_allclose(brighter.more_tilt_db, 13.0)

@@ -57,6 +57,7 @@ class Fitted:
 
     voice: Voice
     semitones: float
+    transposed_octaves: Array
 
 
 def fitted(voice: Voice, fit: Fit, tables: Tables) -> Fitted:
@@ -67,7 +68,7 @@ def fitted(voice: Voice, fit: Fit, tables: Tables) -> Fitted:
     it is.
     """
     if not voice.sounds:
-        return Fitted(voice, 0.0)
+        return Fitted(voice, 0.0, np.zeros(voice.n_frames))
     tracks, level = dict(voice.tracks), voice.tracks["loudness_db"]
     heard = sounding(level)
     semitones, f0 = 0.0, tracks.get("f0_hz")
@@ -88,7 +89,8 @@ def fitted(voice: Voice, fit: Fit, tables: Tables) -> Fitted:
         tracks["centroid_hz"] = bright
     if fit.match_loudness:
         tracks["loudness_db"] = mapped_loudness(level, tables["loudness_db"])
-    return Fitted(replace(voice, tracks=tracks), semitones)
+    moved = np.zeros(voice.n_frames) if f0 is None else tracks["f0_hz"] - f0
+    return Fitted(replace(voice, tracks=tracks), semitones, moved)
 
 
 def brightness_along(centroid: Array, f0: Array, octaves: Array) -> Array:
@@ -107,10 +109,14 @@ def _into(f0: Array, known: Array, table: tuple[float, ...]) -> Array:
     return f0 if table[0] <= low and high <= table[-1] else mapped(f0, known, table)
 
 
-def conditions_of_voice(voice: Voice) -> Conditions:
-    """The tracks of `voice` as a decoder takes them (batch 1)."""
-    rows = torch.from_numpy(np.stack(list(voice.tracks.values()))).float()[None]
-    return latent_of(rows, torch.zeros(1, 0), tuple(voice.tracks)).conditions
+def conditions_of(made: Fitted) -> Conditions:
+    """What a decoder is given of it (batch 1)."""
+    rows = torch.from_numpy(np.stack(list(made.voice.tracks.values()))).float()[None]
+    given = latent_of(rows, torch.zeros(1, 0), tuple(made.voice.tracks)).conditions
+    if made.transposed_octaves.any():
+        moved = torch.from_numpy(made.transposed_octaves).float()[None]
+        given = replace(given, transposed_octaves=moved)
+    return given
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,8 +123,13 @@ def followed(
     if "f0_hz" in tables:
         octaves = voice.tracks["f0_hz"]
         semitones = semitones_into(voice, tables["f0_hz"]) if transpose is None else transpose
+        own = _held(rows[made.row("f0_hz")], rows[made.row("confidence")] >= _SURE)
         rows[made.row("f0_hz")] = octaves + semitones / 12
         rows[made.row("confidence")] = voice.tracks["confidence"]
+        if own is not None:
+            new = _held(rows[made.row("f0_hz")], heard & voiced(voice.tracks))
+            moved = 0.0 if new is None else new - own
+            made = replace(made, transposed_octaves=made.transposed_octaves + moved)
     if "centroid_hz" in tables:
         table = tables["centroid_hz"]
         bright = mapped(voice.tracks["centroid_hz"], heard, table)
@@ -147,6 +152,15 @@ def _own_brightness(sound: Shaped, made: Shaped, heard: NDArray[np.bool_]) -> fl
         return own
     new_f0 = float(np.median(_named(made)["f0_hz"][heard]))
     return own + new_f0 - float(np.median(tracks["f0_hz"][frames]))
+
+
+def _held(f0: Array, sure: NDArray[np.bool_]) -> Array | None:
+    """`f0` where it is sure, and between such frames that of the nearest; None without any."""
+    places = np.flatnonzero(sure)
+    if not len(places):
+        return None
+    nearest = np.searchsorted((places[1:] + places[:-1]) / 2, np.arange(len(f0)))
+    return f0[places[nearest]]
 
 
 def _named(sound: Shaped) -> dict[str, Array]:

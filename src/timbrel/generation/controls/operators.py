@@ -58,6 +58,7 @@ class Operator:
 def _pitch(sound: Shaped, amount: Amount, own: Own) -> Shaped:
     """Semitones: the whole spectrum goes along, so that the sound is as bright for its pitch."""
     made = _shifted(sound, "f0_hz", amount / 12)
+    made = replace(made, transposed_octaves=sound.transposed_octaves + amount / 12)
     return _shifted(made, "centroid_hz", amount / 12) if "centroid_hz" in sound.tracks else made
 
 

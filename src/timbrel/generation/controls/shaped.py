@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from timbrel.contracts import Latent
+from timbrel.contracts import CONTROLS, Latent
 from timbrel.generation.tracks import at_places, latent_of, rows_of
 
 _SOUNDS_DB, _ONSET_DB = -60.0, -20.0
@@ -29,9 +29,10 @@ class Shaped:
     `rows` (row frame) are those of `generation.tracks`: frame codes and below them the `tracks`,
     with hertz as octaves. The sound begins in `first_frame`, is loudest in `peak_frame` and has
     sunk by 60 dB behind `last_frame`; `strokes` are the frames of all its peaks that rise by 6 dB.
-    `balance_db` and `more_tilt_db` go to the decoder (`contracts.Conditions`); the tilt of the
-    spectrum, the gains of mid and side and `gain_db`, a value per frame, are applied to what it
-    gives. Balance and tilts are numbers, or values per frame once its frames are the last ones.
+    `balance_db`, `more_tilt_db` and `transposed_octaves` go to the decoder
+    (`contracts.Conditions`); the tilt of the spectrum, the gains of mid and side and `gain_db` are
+    applied to what it gives. `transposed_octaves` and `gain_db` have a value per frame. Balance and
+    tilts are numbers, or values per frame once its frames are the last ones.
     """
 
     rows: Array
@@ -46,6 +47,7 @@ class Shaped:
     more_tilt_db: float | Array
     tilt_db_per_octave: float | Array
     gain_db: Array
+    transposed_octaves: Array
     mid_side_gain: tuple[float, float] = (1.0, 1.0)
 
     @property
@@ -70,7 +72,7 @@ class Shaped:
             torch.from_numpy(self.clip_code.astype(np.float32))[None],
             self.tracks,
         )
-        controls = {"balance_db": self.balance_db, "more_tilt_db": self.more_tilt_db}
+        controls = {name: getattr(self, name) for name in CONTROLS}
         given = {
             name: torch.from_numpy(
                 np.broadcast_to(np.asarray(value, np.float32), self.n_frames).copy()
@@ -90,7 +92,7 @@ class Shaped:
         rows[levels] = 10 ** (rows[levels] / 20)
         rows = at_places(rows, places)
         rows[levels] = np.maximum(20 * np.log10(np.maximum(rows[levels], 1e-30)), _SILENT_DB)
-        gain = at_places(self.gain_db[None], places)[0]
+        gain, transposed = at_places(np.stack([self.gain_db, self.transposed_octaves]), places)
 
         def moved(frame: int) -> int:
             return int(np.clip(np.searchsorted(places, frame), 0, len(places) - 1))
@@ -99,6 +101,7 @@ class Shaped:
             self,
             rows=rows,
             gain_db=gain,
+            transposed_octaves=transposed,
             first_frame=moved(self.first_frame),
             peak_frame=moved(self.peak_frame),
             last_frame=moved(self.last_frame),
@@ -130,12 +133,18 @@ def shaped(latent: Latent, audio: NDArray[np.float32], *, rate_hz: int, hop_samp
         more_tilt_db=_given(latent.conditions.more_tilt_db),
         tilt_db_per_octave=0.0,
         gain_db=np.zeros(n_frames),
+        transposed_octaves=_per_frame(latent.conditions.transposed_octaves, n_frames),
     )
 
 
 def _given(control: torch.Tensor | None) -> float:
     """The value of a control that the code has in all frames; 0 for none."""
     return 0.0 if control is None else float(control.mean())
+
+
+def _per_frame(control: torch.Tensor | None, n_frames: int) -> Array:
+    """The values of a control; zeros for none."""
+    return np.zeros(n_frames) if control is None else control[0].double().numpy()
 
 
 def frame_power(audio: NDArray[np.float32], n_frames: int, hop_samples: int) -> Array:

@@ -149,7 +149,7 @@ def _pitched(sound: NoteSound, made: Shaped, note: Note, settings: Settings) -> 
     if "centroid_hz" in made.tracks:
         bright = made.row("centroid_hz")
         rows[bright] = brightness_along(rows[bright], own_f0, octaves)
-    return replace(made, rows=rows)
+    return replace(made, rows=rows, transposed_octaves=made.transposed_octaves + octaves)
 
 
 def _seconds(made: Shaped, note: Note) -> Array:
