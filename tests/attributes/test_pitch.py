@@ -97,6 +97,23 @@ def test_f0_of_a_free_bar_is_its_first_mode(hz, second):
     assert cents(track(bar).f0_hz[4:-4], hz).max() < 1
 
 
+@pytest.mark.parametrize("hz", [330.0, 440.0, 523.0])
+@pytest.mark.parametrize("second", [2.667, 2.75, 2.8])
+def test_what_repeats_after_some_periods_of_a_bar_is_no_f0(hz, second):
+    bar = partials([1.0, second, 2 * second], [1.0, 0.7, 0.5], hz)
+    found = track(bar)
+    for number in range(3, 11):  # a fundamental of which a partial is a harmonic, alone
+        assert cents(found.f0_hz[4:-4], hz / number).min() > 50
+    assert cents(found.f0_hz[found.voiced], hz).max(initial=0) < 50
+
+
+@pytest.mark.parametrize("hz", [60.0, 110.0, 220.0])
+@pytest.mark.parametrize("lowest", [2, 3, 4])
+def test_more_than_a_fundamental_may_be_missing(hz, lowest):
+    found = track(partials(range(lowest, 2 * lowest + 3), np.ones(lowest + 3), hz))
+    assert cents(found.f0_hz[4:-4], hz).max() < 1
+
+
 @pytest.mark.parametrize("hz", [220.0, 440.0, 880.0])
 def test_f0_of_a_bell_with_a_strong_hum_is_the_hum(hz):
     # Bells whose prime is as loud as the hum have no one period: which is found is not defined.

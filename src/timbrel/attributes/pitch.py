@@ -32,6 +32,10 @@ _DIP_WIDTH = 1.25
 _TYPICAL_HZ = 220.0
 # f0 as found, and what an octave or a twelfth away would be.
 _RATIOS = (1.0, 0.5, 2.0, 1 / 3, 3.0)
+# Which harmonics may be the lowest partial of all, and how far it stands above what is around it.
+_LOWEST_OF_ALL = range(3, 11)
+_LONE_POWER = 10**1.5
+_LOBE_BINS = 2.5
 _TRACK_FRAMES = 25
 _GUIDED_OCTAVES = 1 / 24
 _JUMP_OCTAVES, _NEAR_OCTAVES, _PERIODICITY_LOSS = 0.4, 0.2, 0.1
@@ -183,12 +187,41 @@ def _candidates(
         guided = _guided_dip(difference, rate_hz / guide_hz, least, most)
         start = np.where(np.isfinite(guide_hz), guided, start)
     lag, r = _refined(start.astype(np.float64), correlation, energy, least, most)
+    if guide_hz is None:
+        number = _lowest_partial(whole, n_fft / lag)
+        some = number > 1
+        lag[some], r[some] = _refined(
+            (lag / number)[some], correlation[some], energy[some], least, most
+        )
     f0_hz, periodicity = [rate_hz / lag], [r]
     for ratio in _RATIOS[1:]:
         other, r = _refined(lag / ratio, correlation, energy, least, most)
         f0_hz.append(rate_hz / other)
         periodicity.append(r)
     return np.stack(f0_hz, 1), np.stack(periodicity, 1)
+
+
+def _lowest_partial(whole: NDArray[np.complex128], f0_bins: Values) -> NDArray[np.intp]:
+    """Which harmonic of f0 is the lowest partial of all, per frame; 1 where f0 may be missing.
+
+    `whole` are the spectra of frames (channel, frame, bin). Partials of a bar or of a skin repeat
+    together after three or more periods of the lowest: it is then a harmonic of what repeats,
+    with nothing below it and nothing between it and nearly an octave above. A note that lacks its
+    fundamental has its other harmonics, one beside the other.
+    """
+    spectrum = 0.5 * whole  # in a Hann window
+    spectrum[..., 1:-1] -= 0.25 * (whole[..., :-2] + whole[..., 2:])
+    power = np.square(np.abs(spectrum)).sum(0)
+    bins = np.arange(power.shape[1])
+    harmonic = bins / f0_bins[:, None]
+    chosen = np.ones(len(power), np.intp)
+    for number in _LOWEST_OF_ALL:
+        beside = np.abs(bins - number * f0_bins[:, None])
+        there = beside <= np.maximum(0.5 * f0_bins[:, None], _LOBE_BINS)
+        around = ~there & (harmonic > 0.5) & (harmonic < 2 * number - 0.5)
+        here, other = (np.where(mask, power, 0).max(1) for mask in (beside <= 1, around))
+        chosen[(here > _LONE_POWER * other) & (chosen == 1)] = number
+    return chosen
 
 
 def _first_dip(difference: Values, least: int, most: int) -> NDArray[np.intp]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from timbrel.attributes.measurement import measure
-from timbrel.attributes.pitch import pitch_track
 from timbrel.audio.loops import Loop, find_loop, with_loop
 from timbrel.audio.origin import tag
 from timbrel.audio.resample import resample
@@ -37,8 +36,6 @@ RELEASE_S = 0.5
 
 _AHEAD_S = 0.005
 _SETTLED_S = 0.1  # behind the onset: no loop begins earlier
-_OCTAVES_BELOW_CENTS = 1000.0
-_LEAST_AGREED = 0.5
 _MOST_SLOPE_DB_PER_S = 6.0  # what falls faster rings out, and has no loop
 
 
@@ -173,7 +170,7 @@ class Sampler:
             self.rate_hz,
             self._metadata(played, place, made.shape[1]),
             loop,
-            None if self.one_shots else cents_from_key(made, self.rate_hz, place.key),
+            None if self.one_shots else self._cents(made, place.key),
             level_of_db(made, self.rate_hz) - self.settings.gain_db,
         )
 
@@ -202,6 +199,10 @@ class Sampler:
         held = onset + round((self.settings.seconds or HELD_S) * self.rate_hz)
         return find_loop(audio, self.rate_hz, first, held)
 
+    def _cents(self, samples: Samples, key: int) -> float | None:
+        f0_hz = measure(samples, self.rate_hz).value("f0_hz")
+        return None if f0_hz is None else 1200 * float(np.log2(f0_hz / hz_of(key)))
+
     def _metadata(self, played: Played, place: Place, n_samples: int) -> dict[str, Any]:
         label = f"keys {key_name(place.key)} velocity {place.velocities[1]} take {place.take}"
         made = rendering_metadata(self.instrument.bundle, "keys", label, played.settings, n_samples)
@@ -212,26 +213,6 @@ class Sampler:
         if self.asked:
             made["attributes"] = dict(self.asked)
         return made
-
-
-def cents_from_key(samples: Samples, rate_hz: int, key: int) -> float | None:
-    """How far `samples` (channel time) lie above the pitch of `key`; None where they have none.
-
-    The partials of a bar or a bell together repeat after two or three periods of the lowest: where
-    that was measured, and the key's own period is one of the sound as well, that one counts.
-    """
-    measured = measure(samples, rate_hz)
-    f0_hz = measured.value("f0_hz")
-    if f0_hz is None:
-        return None
-    cents = 1200 * float(np.log2(f0_hz / hz_of(key)))
-    if cents > -_OCTAVES_BELOW_CENTS:
-        return cents
-    voiced = measured.track("f0_hz")[1]
-    near = pitch_track(samples, rate_hz, voiced, guide_hz=np.full(len(voiced), hz_of(key)))
-    if near.voiced.sum() < _LEAST_AGREED * voiced.sum():
-        return cents
-    return 1200 * float(np.log2(np.median(near.f0_hz[near.voiced]) / hz_of(key)))
 
 
 def _stays(sound: NoteSound) -> bool:
