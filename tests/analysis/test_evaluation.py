@@ -107,6 +107,15 @@ def test_parts_are_scored_and_one_is_compared(model, segments, tmp_path: Path) -
     assert all(math.isfinite(value) for row in rows for value in row.scores.values())
 
 
+def test_what_is_no_event_has_no_attack_and_decay_to_keep(model, segments, tmp_path: Path) -> None:
+    hit, texture, tone = segments  # the noise does not end within its two seconds
+    piece = replace(tone, stop_sample=tone.stop_sample // 2)
+    rows = score_parts(model, {"train": [hit, texture, tone, piece]}, tmp_path, seed=0)
+    of_events = {"attack_error_decades", "decay_error_octaves"}
+    told = [{*row.scores, *row.held} & of_events for row in rows if row.system == "model"]
+    assert [bool(found) for found in told] == [True, False, True, False]
+
+
 def test_a_second_tracker_judges_what_has_a_pitch(model, segments, tmp_path: Path) -> None:
     def deaf(audio: np.ndarray, rate_hz: int) -> PitchTrack:
         return PitchTrack(np.full(3, rate_hz / 100.0), np.ones(3))

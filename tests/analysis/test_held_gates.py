@@ -74,3 +74,4 @@ def test_where_nothing_was_measured_nothing_is_said() -> None:
     found = gates([row("test")])
     assert list(found) == list(GATES)
     assert all(gate.passed is None and math.isnan(gate.value) for gate in found.values())
+    assert "no held-out recording is a note or a hit" in found["attack"].meaning

@@ -88,6 +88,14 @@ def test_a_later_rise_is_an_error_of_the_attack(original: Measurement) -> None:
     assert attribute_errors(original, measured(slow))["attack_error_decades"] > 0.5
 
 
+def test_a_phrase_has_no_attack_and_no_decay(original: Measurement) -> None:
+    other = measured(note(decay_db_per_s=60) * np.minimum(1, TIME_S / 0.3).astype(np.float32))
+    errors = attribute_errors(original, other)
+    phrase = attribute_errors(original, other, event=False)
+    assert errors.keys() - phrase.keys() == {"attack_error_decades", "decay_error_octaves"}
+    assert phrase == {name: errors[name] for name in phrase}
+
+
 def test_rises_that_an_ear_does_not_tell_apart_are_alike() -> None:
     at, tone = 8192, 0.5 * np.sin(2 * np.pi * 5000.0 * np.arange(48_000) / 48_000)
     rises = [

@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from timbrel.analysis.excerpts import is_whole_event
 from timbrel.analysis.tracks import Tracks, tracks_once
 from timbrel.attributes.measurement import measure
 from timbrel.attributes.pitch import PitchTrack
@@ -158,9 +159,11 @@ def _scored(
     rate_hz = model.sample_rate_hz
     seconds = original.shape[1] / rate_hz
     wanted = measure(original, rate_hz)
+    event = is_whole_event(segment)
     values = {
         name: attributes.told_apart(attribute, attributes.value_of(wanted, attribute), wanted)
         for name, attribute in HELD.items()
+        if event or not attribute.of_events
     }
     held = {name: value for name, value in values.items() if np.isfinite(value)}
     voiced = wanted.value("f0_hz") is not None
@@ -170,7 +173,7 @@ def _scored(
     def row(system: str, given: NDArray[np.float32], nats: float = float("nan")) -> FileScore:
         scores = {
             **reconstruction.evaluate(original, given, rate_hz=rate_hz),
-            **attributes.attribute_errors(wanted, measure(given, rate_hz)),
+            **attributes.attribute_errors(wanted, measure(given, rate_hz), event=event),
         }
         told = {
             "frame_rate_lines_db": frame_rate_lines_db(

@@ -64,7 +64,8 @@ def _error(
     limit = limits[LIMITS[name].key]
     errors = _values(held_out, score)
     if not len(errors):
-        return unknown(name, limit, f"nothing to judge: no held-out recording has a {name}")
+        lacking = "is a note or a hit" if HELD[score].of_events else f"has a {name}"
+        return unknown(name, limit, f"nothing to judge: no held-out recording {lacking}")
     spans = np.array([row.held[score] for row in model if score in row.held])
     low, high = np.quantile(spans, _RANGE)
     span = max(float(high - low), HELD[score].audible)

@@ -35,6 +35,8 @@ class HeldAttribute:
     `scale` brings a measured value to the unit of the error. `lost` is the error where the
     reconstruction lacks the attribute; `audible` the least range, in that unit, that a set of
     recordings is taken to have when errors are compared with it: a smaller one is not heard.
+    Only what has a pitch has what is `voiced`, and only notes and one-shots have what is
+    `of_events`: attack and decay of a phrase or a texture are those of its loudest moment.
     """
 
     attribute: str
@@ -42,6 +44,7 @@ class HeldAttribute:
     lost: float
     audible: float
     voiced: bool = False
+    of_events: bool = False
 
 
 def _same(value: float) -> float:
@@ -67,8 +70,8 @@ HELD = {
     "loudness_error_lu": HeldAttribute("loudness_lufs", _same, 60.0, 6.0),
     "brightness_error_octaves": HeldAttribute("log_centroid_octaves", _same, 8.0, 0.5),
     "hnr_error_db": HeldAttribute("hnr_db", _hnr, 40.0, 6.0, voiced=True),
-    "attack_error_decades": HeldAttribute("log_attack_time", _attack, 3.0, 0.3),
-    "decay_error_octaves": HeldAttribute("decay_db_per_s", _decay, 8.0, 0.5),
+    "attack_error_decades": HeldAttribute("log_attack_time", _attack, 3.0, 0.3, of_events=True),
+    "decay_error_octaves": HeldAttribute("decay_db_per_s", _decay, 8.0, 0.5, of_events=True),
 }
 """By the name of the score, those whose error is a difference of two values per clip."""
 
@@ -93,17 +96,20 @@ def told_apart(held: HeldAttribute, value: float, heard_in: Measurement) -> floa
     return max(value, -math.log10(f0_hz))
 
 
-def attribute_errors(wanted: Measurement, given: Measurement) -> dict[str, float]:
+def attribute_errors(
+    wanted: Measurement, given: Measurement, *, event: bool = True
+) -> dict[str, float]:
     """The errors that exist, by the names of `metrics.scores`: of pitch, then those of `HELD`.
 
-    The loudness has its own score (`reconstruction.loudness_error_lu`) and is left out.
+    `event` says whether the reference is a one-shot or a note. The loudness has its own score
+    (`reconstruction.loudness_error_lu`) and is left out.
     """
     errors = {}
     if wanted.value("f0_hz") is not None:
         errors = pitch_errors(measured_pitch(wanted), measured_pitch(given))
     for name, held in HELD.items():
         reference = value_of(wanted, held)
-        if name == "loudness_error_lu" or np.isnan(reference):
+        if name == "loudness_error_lu" or np.isnan(reference) or (held.of_events and not event):
             continue
         # A reconstruction that is no longer voiced still has a harmonic-to-noise ratio.
         found = given.value(held.attribute)

@@ -137,7 +137,7 @@ SCORES = {
         "attack error",
         "decades",
         "lower",
-        "Of recordings with an onset: how far the attack time is off, the median of recordings. "
+        "Of notes and hits: how far the attack time is off, the median of recordings. "
         "0.3 is twice as long or half as long. None counts as shorter than 2 ms or a period of f0.",
         centre="median",
     ),
@@ -145,7 +145,7 @@ SCORES = {
         "decay error",
         "octaves",
         "lower",
-        "Of recordings that fade: how far the rate of the decay is off, the median of recordings. "
+        "Of notes and hits that fade: how far the rate of the decay is off, the median. "
         "1 is twice as fast or half as fast.",
         centre="median",
     ),
