@@ -161,7 +161,7 @@ def _scored(
     wanted = measure(original, rate_hz)
     event = is_whole_event(segment)
     values = {
-        name: attributes.told_apart(attribute, attributes.value_of(wanted, attribute), wanted)
+        name: attributes.value_of(wanted, attribute)
         for name, attribute in HELD.items()
         if event or not attribute.of_events
     }

@@ -84,16 +84,13 @@ def value_of(measured: Measurement, held: HeldAttribute) -> float:
     return float("nan") if value is None else held.scale(value)
 
 
-def told_apart(held: HeldAttribute, value: float, heard_in: Measurement) -> float:
-    """`value`, but no less than what can be told from less of it in the sound `heard_in`.
+def told_apart(attack: float, f0_hz: float | None) -> float:
+    """`attack` (log10 s), but no less than a period of `f0_hz`, that of the reference.
 
-    An attack is no shorter than a period of f0: how the first one rises is the shape of the wave
-    and the phase in which it begins, not its amplitude.
+    How the first period rises is the shape of the wave and the phase in which it begins, not its
+    amplitude.
     """
-    f0_hz = heard_in.value("f0_hz")
-    if held.attribute != "log_attack_time" or f0_hz is None:
-        return value
-    return max(value, -math.log10(f0_hz))
+    return attack if f0_hz is None else max(attack, -math.log10(f0_hz))
 
 
 def attribute_errors(
@@ -114,8 +111,9 @@ def attribute_errors(
         # A reconstruction that is no longer voiced still has a harmonic-to-noise ratio.
         found = given.value(held.attribute)
         value = float("nan") if found is None else held.scale(found)
-        heard = told_apart(held, value, wanted) - told_apart(held, reference, wanted)
-        errors[name] = held.lost if np.isnan(value) else abs(heard)
+        if held.attribute == "log_attack_time":
+            value, reference = (told_apart(x, wanted.value("f0_hz")) for x in (value, reference))
+        errors[name] = held.lost if np.isnan(value) else abs(value - reference)
     return errors
 
 

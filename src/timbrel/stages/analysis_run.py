@@ -38,7 +38,8 @@ from timbrel.generation.prior.draw import Prior
 from timbrel.library.card import Frontend
 from timbrel.library.mapper_part import save_mapper
 from timbrel.library.prior_part import prior_of
-from timbrel.metrics.sliders import AXES, on_axes
+from timbrel.metrics.attributes import told_apart
+from timbrel.metrics.sliders import AXES, PLACE, on_axes
 from timbrel.models.autoencoder import Autoencoder
 from timbrel.runs.folder import ANALYSIS_FOLDER, EVALUATION_FOLDER
 from timbrel.stages.evaluation_run import full_precision, page_of, run_config
@@ -270,7 +271,13 @@ def _errors(heard: Sequence[_Heard]) -> np.ndarray:
     if not heard:
         return np.zeros((0, len(AXES)))
     rows = []
+    attack = PLACE["attack"]
     for one in heard:
-        error = np.abs(on_axes(one.sound.measured) - one.recorded)
+        found, recorded = on_axes(one.sound.measured), one.recorded.copy()
+        f0_hz = 2 ** one.recorded[PLACE["pitch"]]
+        if np.isfinite(f0_hz):
+            for values in (found, recorded):
+                values[attack] = told_apart(values[attack], float(f0_hz))
+        error = np.abs(found - recorded)
         rows.append(np.where(np.isfinite(one.recorded) & ~np.isfinite(error), _LOST, error))
     return np.stack(rows)
