@@ -159,6 +159,11 @@ def test_f0_stays_within_its_range():
     assert found == pytest.approx(40.0, abs=0.1)
 
 
+@pytest.mark.parametrize("hz", [4500.0, 9000.0, 12_700.0])
+def test_a_tone_above_the_range_is_periodic_all_the_same(hz):
+    assert track(sine(hz, 0.4)).periodicity[5:-5].min() > 0.95
+
+
 def test_white_noise_has_no_f0():
     found = measure(gaussian(1.0)[None], RATE_HZ)
     assert found.value("f0_hz") is None

@@ -188,11 +188,9 @@ def _candidates(
         start = np.where(np.isfinite(guide_hz), guided, start)
     lag, r = _refined(start.astype(np.float64), correlation, energy, least, most)
     if guide_hz is None:
-        number = _lowest_partial(whole, n_fft / lag)
-        some = number > 1
-        lag[some], r[some] = _refined(
-            (lag / number)[some], correlation[some], energy[some], least, most
-        )
+        shorter = lag / _lowest_partial(whole, n_fft / lag)
+        some = (shorter < lag) & (shorter >= least)
+        lag[some], r[some] = _refined(shorter[some], correlation[some], energy[some], least, most)
     f0_hz, periodicity = [rate_hz / lag], [r]
     for ratio in _RATIOS[1:]:
         other, r = _refined(lag / ratio, correlation, energy, least, most)

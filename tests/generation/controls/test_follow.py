@@ -84,6 +84,18 @@ def test_the_brightness_lies_between_the_recording_and_the_sound(sound: Playable
     assert (bright >= f0 + 0.2 - 1e-9).all()
 
 
+def test_partials_that_are_none_of_f0_follow_the_pitch(sound: Playable) -> None:
+    made = follow(sound, voice(f0_hz=np.log2(np.linspace(300.0, 500.0, LONG)))).sound
+    own = sound.sound.rows[sound.sound.row("f0_hz")]
+    moved = made.latent().conditions.transposed_octaves[0].numpy()
+    back = made.rows[made.row("f0_hz")] - moved
+    assert back.min() >= own.min() - 1e-6
+    assert back.max() <= own.max() + 1e-6
+    assert np.ptp(moved) > 0.4
+    noisy = follow(sound, voice(confidence=np.zeros(LONG))).sound
+    assert not noisy.transposed_octaves.any()
+
+
 def test_dull_frames_of_a_high_tone_keep_their_order() -> None:
     rng = np.random.default_rng(0)
     f0, bright = rng.uniform(8.5, 9.5, LONG), rng.uniform(8.0, 11.0, LONG)

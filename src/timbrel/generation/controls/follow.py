@@ -123,13 +123,13 @@ def followed(
     if "f0_hz" in tables:
         octaves = voice.tracks["f0_hz"]
         semitones = semitones_into(voice, tables["f0_hz"]) if transpose is None else transpose
-        own = _held(rows[made.row("f0_hz")], rows[made.row("confidence")] >= _SURE)
+        own_f0 = _held(rows[made.row("f0_hz")], rows[made.row("confidence")] >= _SURE)
         rows[made.row("f0_hz")] = octaves + semitones / 12
         rows[made.row("confidence")] = voice.tracks["confidence"]
-        if own is not None:
-            new = _held(rows[made.row("f0_hz")], heard & voiced(voice.tracks))
-            moved = 0.0 if new is None else new - own
-            made = replace(made, transposed_octaves=made.transposed_octaves + moved)
+        new_f0 = _held(rows[made.row("f0_hz")], heard & voiced(voice.tracks))
+        if own_f0 is not None and new_f0 is not None:
+            moved = made.transposed_octaves + new_f0 - own_f0
+            made = replace(made, transposed_octaves=moved)
     if "centroid_hz" in tables:
         table = tables["centroid_hz"]
         bright = mapped(voice.tracks["centroid_hz"], heard, table)
