@@ -12,6 +12,7 @@ from timbrel.contracts import Conditions
 from timbrel.dsp.stft import hann, istft
 from timbrel.losses.reconstruction import SpectralLoss
 from timbrel.models.harmonic import HarmonicDecoder
+from timbrel.models.heard_parts import heard_parts, spectrum_power
 from timbrel.models.modes import Modes
 
 RATE_HZ, HOP, WINDOW, FRAMES = 48_000, 512, 2048, 94
@@ -130,6 +131,31 @@ def test_a_ratio_is_learned_from_sound() -> None:
         steps.step()
     ratio = float(made.learned_ratios()[number].detach())
     assert 1200 * abs(math.log2(ratio / 2.7565)) < 1
+
+
+@pytest.mark.parametrize("hnr_db", [0.0, 12.0])
+def test_what_a_recording_has_of_them_is_found(hnr_db: float) -> None:
+    made, f0_hz, time_s = modes(2), 260.0, torch.arange(FRAMES * HOP) / RATE_HZ
+    harmonics, own = {1: 0.3, 2: 0.2, 3: 0.1}, {1.5: 0.05, 2.75: 0.02, 5.4375: 0.01}
+    turns = 2 * math.pi * f0_hz * time_s
+    tone = sum(a * torch.sin(k * turns) for k, a in (harmonics | own).items())
+    noise = 1e-4 * torch.randn(len(time_s), generator=torch.Generator().manual_seed(0))
+    audio = torch.stack([tone + noise, 0.1 * tone + noise])[None]
+    given = Conditions(
+        f0_hz=torch.full((1, FRAMES), f0_hz),
+        confidence=torch.ones(1, FRAMES),
+        hnr_db=torch.full((1, FRAMES), hnr_db),
+    )
+    heard = heard_parts(spectrum_power(audio, hann(WINDOW), HOP), given, RATE_HZ / WINDOW)
+    found = made.values_for(heard.spectrum, heard.smooth, given).exp()
+    tonal = math.sqrt(sum(a * a for a in harmonics.values()))
+    for of_channel in found[0, FRAMES // 2].unflatten(0, (2, made.count)):
+        for ratio, amplitude in own.items():
+            number = int((made.ratios - ratio).abs().argmin())
+            wanted = amplitude / tonal * 10 ** (hnr_db / 20)
+            assert float(of_channel[number]) == pytest.approx(wanted, rel=0.2), ratio  # scalloping
+            of_channel[number] = 0
+        assert float(of_channel.max()) < 0.02  # nothing stands out from the noise elsewhere
 
 
 def test_they_need_the_track_of_noisiness() -> None:

@@ -185,19 +185,24 @@ class HarmonicDecoder(nn.Module):
     def wanted(
         self, audio: Float[Tensor, "batch channel time"], conditions: Conditions
     ) -> list[Wanted]:
-        """The log magnitudes of its three parts, for `first_weights.fit_first`."""
+        """The log magnitudes of its parts, for `first_weights.fit_first`."""
         heard = heard_parts(
             spectrum_power(audio, self.window, self.hop_samples), conditions, self.bin_hz
         )
+        parts = (heard.harmonic, heard.free, heard.noise)
         harmonic, free, noise = (
             (log_magnitude.flatten(2) - followed).unflatten(2, (self.channels, self.bins))
-            for log_magnitude, followed in zip(heard[:3], self._followed(conditions), strict=True)
+            for log_magnitude, followed in zip(parts, self._followed(conditions), strict=True)
         )
-        return [
+        wanted = [
             Wanted(self.envelope.values, self.envelope.values_for(harmonic), heard.voiced),
             Wanted(self.magnitude, free.flatten(2), heard.sounding),
             Wanted(self.noise.values, self.noise.values_for(noise), heard.sounding),
         ]
+        if self.modes is not None:
+            levels = self.modes.values_for(heard.spectrum, heard.smooth, conditions)
+            wanted.append(Wanted(self.modes.magnitude, levels, heard.voiced))
+        return wanted
 
     def _in_blocks(
         self, features: Tensor, tone: Tensor, white: Tensor, given: Conditions, known: Tensor | None

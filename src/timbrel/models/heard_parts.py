@@ -12,7 +12,8 @@ from timbrel.dsp.stft import power, stft
 
 _HARMONICS = 64  # above them an envelope is the smooth spectrum
 _SMOOTH_BINS = 9
-_STANDS_OUT = 1.0  # nepers above the smooth spectrum: a sinusoid, seldom a bin of noise
+STANDS_OUT = 1.0
+"""Nepers above the smooth spectrum: a sinusoid, seldom a bin of noise."""
 _UNHEARD = 2.5  # nepers below it
 NOISE_GAIN = 0.5
 """Nepers that `noise` is above what is heard: overlap-add leaves less of frames drawn apart."""
@@ -21,8 +22,13 @@ _RANGE, _LEAST = 7.0, -9.0  # nepers: below the loudest frame, and below full sc
 
 
 class HeardParts(NamedTuple):
-    """Log magnitudes of three parts, 0 for a full-scale sine, and how much frames count."""
+    """Log magnitudes, 0 for a full-scale sine, and how much frames count.
 
+    Of all, of their `smooth` course, and of three parts.
+    """
+
+    spectrum: Float[Tensor, "batch frame channel bin"]
+    smooth: Float[Tensor, "batch frame channel bin"]
     harmonic: Float[Tensor, "batch frame channel bin"]
     free: Float[Tensor, "batch frame channel bin"]
     noise: Float[Tensor, "batch frame channel bin"]
@@ -81,11 +87,13 @@ def heard_parts(
     beyond = hz > _HARMONICS * f0
     harmonic = torch.where(beyond, smooth, _between(peaks, hz / f0))
     noise = torch.where(beyond, smooth, _between(valleys, hz / f0 + 0.5))
-    stands_out = (log_magnitude > smooth + _STANDS_OUT) & (sure < 0.5)
+    stands_out = (log_magnitude > smooth + STANDS_OUT) & (sure < 0.5)
     _, loud = sounding(powers)
     noise = torch.lerp(smooth, noise, sure) + NOISE_GAIN
     left = (2 * harmonic).exp() - (2 * noise).exp()
     return HeardParts(
+        log_magnitude,
+        smooth,
         0.5 * torch.maximum(left, (2 * (noise - _UNHEARD)).exp()).log(),
         torch.where(stands_out, log_magnitude, smooth - _UNHEARD),
         noise,

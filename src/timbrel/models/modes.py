@@ -10,10 +10,14 @@ from timbrel.contracts import Conditions
 from timbrel.dsp.additive import BAND
 from timbrel.dsp.oscillators import REACH_BINS, carried_on, lobe
 from timbrel.models.decoders import level, single
+from timbrel.models.heard_parts import STANDS_OUT
 from timbrel.models.linear import Linear
 
 _HIGHEST = 8  # times f0: above, modes lie so close that a spectrum at fixed bins plays them
 _START = 0.05  # of what they may have: above what else lies there, or that would learn instead
+_LEAST = 0.005  # of them, where nothing is heard
+_OF_A_HARMONIC = 1.5  # bins
+_TINY = 1e-9
 _MOVE_GAIN = 20.0  # so that a ratio is found in some hundred steps
 
 
@@ -50,9 +54,10 @@ class Modes(nn.Module):
         self.bin_hz = sample_rate_hz / window_samples
         self.highest_hz = BAND * sample_rate_hz
         self.hop_s = hop_samples / sample_rate_hz
-        self.most_move = 0.5 / (between + 1)
-        steps = torch.arange(between + 1, _HIGHEST * (between + 1))
-        ratios = steps[steps % (between + 1) > 0] / (between + 1)
+        self.steps = between + 1  # from one harmonic to the next
+        self.most_move = 0.5 / self.steps
+        steps = torch.arange(self.steps, _HIGHEST * self.steps)
+        ratios = steps[steps % self.steps > 0] / self.steps
         self.register_buffer("ratios", ratios, persistent=False)
         self.count = len(ratios)
         self.move = nn.Parameter(torch.zeros(self.count))
@@ -92,6 +97,36 @@ class Modes(nn.Module):
         # What is above the band is silent; far from every bin a lobe's gradient may be infinite.
         place = (hz / self.bin_hz).clamp_max(self.bins - 1)
         return self._spectrum(amplitude, place).flatten(2), phases
+
+    def values_for(
+        self,
+        spectrum: Float[Tensor, "batch frame channel bin"],
+        smooth: Float[Tensor, "batch frame channel bin"],
+        given: Conditions,
+    ) -> Float[Tensor, "batch frame channel_mode"]:
+        """What `magnitude` should say for log magnitudes, 0 for a full-scale sine.
+
+        A peak of `spectrum` that stands out from its `smooth` course is a harmonic within 1.5 bins
+        of one, and else the mode whose ratio is nearest.
+        """
+        assert given.f0_hz is not None
+        assert given.hnr_db is not None
+        left, here, right = spectrum[..., :-2], spectrum[..., 1:-1], spectrum[..., 2:]
+        peak = (here > left) & (here >= right) & (here > smooth[..., 1:-1] + STANDS_OUT)
+        offset = 0.5 * (left - right) / (left - 2 * here + right).clamp_max(-_TINY)
+        f0_bins = given.f0_hz[..., None, None] / self.bin_hz
+        ratio = (torch.arange(1, self.bins - 1, device=here.device) + offset) / f0_bins
+        harmonic = (ratio - ratio.round().clamp_min(1)).abs() * f0_bins < _OF_A_HARMONIC
+        step = (ratio * self.steps).round().long()
+        number = step - step // self.steps - self.steps  # the harmonics are no modes
+        own = peak & ~harmonic & (step % self.steps > 0) & (number >= 0) & (number < self.count)
+        amplitude = torch.where(own, here.exp(), 0.0)
+        found = amplitude.new_zeros(*here.shape[:3], self.count)
+        found = found.scatter_reduce(3, number.clamp(0, self.count - 1), amplitude, "amax")
+        tonal = torch.where(peak & harmonic, here.exp(), 0.0).square().sum(3, keepdim=True).sqrt()
+        most = 10 ** (-given.hnr_db.clamp_min(0.0) / 20)
+        share = found / (most[..., None, None] * tonal).clamp_min(_TINY)
+        return share.clamp(_LEAST, 1.0).log().flatten(2)
 
     def learned_ratios(self) -> Float[Tensor, " mode"]:
         """Where the modes lie, in multiples of f0."""
