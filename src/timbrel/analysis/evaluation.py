@@ -16,8 +16,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from timbrel.analysis.excerpts import is_whole_event
 from timbrel.analysis.tracks import Tracks, tracks_once
+from timbrel.attributes.extent import is_event
 from timbrel.attributes.measurement import measure
 from timbrel.attributes.pitch import PitchTrack
 from timbrel.audio.export import clear_peak_time
@@ -159,7 +159,7 @@ def _scored(
     rate_hz = model.sample_rate_hz
     seconds = original.shape[1] / rate_hz
     wanted = measure(original, rate_hz)
-    event = is_whole_event(segment)
+    event = segment.is_whole and is_event(original, rate_hz)
     values = {
         name: attributes.value_of(wanted, attribute)
         for name, attribute in HELD.items()

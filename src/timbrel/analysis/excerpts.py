@@ -25,7 +25,7 @@ Item = TypeVar("Item")
 
 def of_events(segments: Sequence[Segment]) -> bool:
     """Whether more than half of the recordings are one-shots or notes that are there whole."""
-    return 2 * sum(map(is_whole_event, segments)) > len(segments)
+    return 2 * sum(map(_is_whole_event, segments)) > len(segments)
 
 
 def excerpts(segments: Sequence[Segment], length: int) -> list[Segment]:
@@ -36,7 +36,7 @@ def excerpts(segments: Sequence[Segment], length: int) -> list[Segment]:
     return [
         excerpt
         for segment in segments
-        for excerpt in ([segment] if is_whole_event(segment) else _pieces(segment, length))
+        for excerpt in ([segment] if _is_whole_event(segment) else _pieces(segment, length))
     ]
 
 
@@ -68,7 +68,7 @@ def thinned(items: Sequence[Item], most: int) -> list[Item]:
 
 def clip_samples(segments: Sequence[Segment], excerpt_samples: int, *, events: bool) -> int:
     """The median length of events, or of what is cut into excerpts."""
-    lengths = [s.n_samples for s in segments if not events or is_whole_event(s)]
+    lengths = [s.n_samples for s in segments if not events or _is_whole_event(s)]
     median = max(1, int(np.median(lengths))) if lengths else excerpt_samples
     return median if events else min(excerpt_samples, median)
 
@@ -110,7 +110,6 @@ def _pieces(segment: Segment, length: int) -> list[Segment]:
     ]
 
 
-def is_whole_event(segment: Segment) -> bool:
-    """Whether it is a one-shot or a note; a piece does not begin or end as its recording does."""
-    whole = segment.n_samples == segment.clip.n_samples
-    return whole and is_event(segment.samples(), segment.clip.rate_hz)
+def _is_whole_event(segment: Segment) -> bool:
+    """A piece of a recording is none: it does not begin or end as that does."""
+    return segment.is_whole and is_event(segment.samples(), segment.clip.rate_hz)

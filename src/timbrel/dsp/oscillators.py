@@ -84,17 +84,34 @@ def sinusoids_at(
     What lies below the first bin or above the last is left out.
     """
     n_bins = amplitude.shape[-1]
-    nearest = place.round()
-    moved = (nearest - torch.arange(n_bins, device=place.device)).long()
-    signed = amplitude * (1 - 2 * (moved % 2))  # signs alternate over the bins of a lobe
-    nearest = nearest.long()
-    parts = torch.zeros(2, *amplitude.shape, device=place.device, dtype=place.dtype)
-    for reach, weight in enumerate(lobe(place - nearest), -REACH_BINS):
-        written = signed * (weight * ((nearest + reach >= 0) & (nearest + reach < n_bins)))
-        index = (nearest + reach).clamp(0, n_bins - 1)
-        for part, values in zip(parts, (written.real, written.imag), strict=True):
-            part.scatter_add_(-1, index, values)
-    return torch.complex(*parts)
+    own = torch.arange(n_bins, device=place.device)
+    return lobes(amplitude * (1 - 2 * (own % 2)), place, n_bins)  # signs alternate over the bins
+
+
+def lobes(
+    amplitude: Complex[Tensor, "*batch sinusoid"],
+    place: Float[Tensor, "*#batch sinusoid"],
+    bins: int,
+) -> Complex[Tensor, "*batch bin"]:
+    """The sum of the main lobes of sinusoids at `place`, in bins.
+
+    `amplitude` holds their phases in the middle of the window. What lies outside of the `bins` is
+    left out.
+    """
+    nearest = place.detach().round()
+    sign = 1 - 2 * (nearest % 2)  # from the middle of the window to its beginning
+    weights = torch.stack(lobe(place - nearest), dim=-1) * sign[..., None]
+    padded = bins + 2 * REACH_BINS
+    reach = torch.arange(2 * REACH_BINS + 1, device=place.device)
+    index = (nearest.long()[..., None] + reach).clamp(0, padded - 1).flatten(-2)
+    index = index.expand(*amplitude.shape[:-1], -1)
+    written = [
+        torch.zeros(*amplitude.shape[:-1], padded, dtype=place.dtype, device=place.device)
+        .scatter_add(-1, index, (part[..., None] * weights).flatten(-2))
+        .narrow(-1, REACH_BINS, bins)
+        for part in (amplitude.real, amplitude.imag)
+    ]
+    return torch.complex(*written)
 
 
 def lobe(deviation: Float[Tensor, "*batch tuned"]) -> tuple[Float[Tensor, "*batch tuned"], ...]:

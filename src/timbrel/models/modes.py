@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from timbrel.contracts import Conditions
 from timbrel.dsp.additive import BAND
-from timbrel.dsp.oscillators import REACH_BINS, carried_on, lobe
+from timbrel.dsp.oscillators import carried_on, lobes
 from timbrel.models.decoders import level, single
 from timbrel.models.heard_parts import STANDS_OUT
 from timbrel.models.linear import Linear
@@ -96,7 +96,7 @@ class Modes(nn.Module):
         amplitude = phases[:, :, None] * (magnitude * heard[:, :, None] * tonal[..., None])
         # What is above the band is silent; far from every bin a lobe's gradient may be infinite.
         place = (hz / self.bin_hz).clamp_max(self.bins - 1)
-        return self._spectrum(amplitude, place).flatten(2), phases
+        return lobes(amplitude, place[:, :, None], self.bins).flatten(2), phases
 
     def values_for(
         self,
@@ -133,28 +133,3 @@ class Modes(nn.Module):
         # The gain is not the gradient's, which would outweigh that of all other weights.
         move = self.move + (_MOVE_GAIN - 1) * self.move.detach()
         return self.ratios + self.most_move * torch.tanh(move)
-
-    def _spectrum(
-        self,
-        amplitude: Complex[Tensor, "batch frame channel mode"],
-        place: Float[Tensor, "batch frame mode"],
-    ) -> Complex[Tensor, "batch frame channel bin"]:
-        """The main lobes of sinusoids at `place`, in bins, whose phases are those in the middle."""
-        nearest = place.detach().round()
-        sign = 1 - 2 * (nearest % 2)  # from the middle of the window to its beginning
-        weights = torch.stack(lobe(place - nearest), dim=-1) * sign[..., None]
-        reach = torch.arange(2 * REACH_BINS + 1, device=place.device)
-        index = (nearest.long()[..., None] + reach).flatten(2)[:, :, None]
-        index = index.expand(-1, -1, self.channels, -1)
-        written = [
-            torch.zeros(
-                *amplitude.shape[:3],
-                self.bins + 2 * REACH_BINS,
-                dtype=place.dtype,
-                device=place.device,
-            ).scatter_add(3, index, (part[..., None] * weights[:, :, None]).flatten(3))[
-                ..., REACH_BINS:-REACH_BINS
-            ]
-            for part in (amplitude.real, amplitude.imag)
-        ]
-        return torch.complex(*written)

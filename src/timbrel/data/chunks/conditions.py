@@ -44,10 +44,10 @@ def conditions_from(tracks: Sequence[str], measured: Columns) -> Conditions:
     return Conditions(**{track: _MADE[track](measured) for track in tracks})
 
 
-def _from_nearest(name: str) -> Callable[[Columns], Track]:
+def _track_from_nearest(name: str) -> Callable[[Columns], Track]:
     def made(measured: Columns) -> Track:
         values, defined = measured.of([name])
-        return _nearest(values[:, 0], defined[:, 0])
+        return from_nearest(values[:, 0], defined[:, 0])
 
     return made
 
@@ -65,16 +65,16 @@ def _loudness_db(measured: Columns) -> Track:
 
 
 _MADE = {
-    "f0_hz": _from_nearest("f0_hz"),
+    "f0_hz": _track_from_nearest("f0_hz"),
     "confidence": _confidence,
     "loudness_db": _loudness_db,
-    "centroid_hz": _from_nearest("centroid_hz"),
-    "hnr_db": _from_nearest("hnr_db"),
+    "centroid_hz": _track_from_nearest("centroid_hz"),
+    "hnr_db": _track_from_nearest("hnr_db"),
 }
 
 
-def _nearest(values: Track, defined: Bool[Tensor, "batch frame"]) -> Track:
-    """Each frame's value, or that of the nearest frame where it is defined; as is without one."""
+def from_nearest(values: Track, defined: Bool[Tensor, "batch frame"]) -> Track:
+    """Each frame's value where it is defined, else that of the nearest such; as is without one."""
     n_frames = values.shape[1]
     frame = torch.arange(n_frames, device=values.device).expand_as(values)
     before = torch.where(defined, frame, -n_frames).cummax(1).values

@@ -88,13 +88,12 @@ def measure_segments(
 
 def _sound(segment: Segment) -> Sound:
     clip = segment.clip
-    whole = segment.n_samples == clip.n_samples
     return Sound(
         clip.name,
         # The entry's name is a digest of content, rate, channels and downmix.
         f"clip/{clip.path.stem}",
         clip,
-        None if whole else segment.n_samples / clip.rate_hz,
+        None if segment.is_whole else segment.n_samples / clip.rate_hz,
         start_sample=segment.start_sample,
     )
 

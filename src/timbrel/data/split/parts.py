@@ -44,12 +44,17 @@ class Segment:
         return self.stop_sample - self.start_sample
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is all of its clip."""
+        return self.n_samples == self.clip.n_samples
+
+    @property
     def label(self) -> str:
         """The clip's name, with the times in s where the segment is a piece of it.
 
         The pieces of one recording are told apart by it.
         """
-        if self.n_samples == self.clip.n_samples:
+        if self.is_whole:
             return self.clip.name
         start_s, stop_s = (x / self.clip.rate_hz for x in (self.start_sample, self.stop_sample))
         return f"{self.clip.name} [{start_s:.3f}-{stop_s:.3f} s]"

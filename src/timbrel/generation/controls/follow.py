@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from timbrel.contracts import Conditions, Latent
+from timbrel.data.chunks.conditions import from_nearest
 from timbrel.generation.controls.shaped import Array, Shaped
 from timbrel.generation.tracks import rows_of
 
@@ -156,11 +157,9 @@ def _own_brightness(sound: Shaped, made: Shaped, heard: NDArray[np.bool_]) -> fl
 
 def _held(f0: Array, sure: NDArray[np.bool_]) -> Array | None:
     """`f0` where it is sure, and between such frames that of the nearest; None without any."""
-    places = np.flatnonzero(sure)
-    if not len(places):
+    if not sure.any():
         return None
-    nearest = np.searchsorted((places[1:] + places[:-1]) / 2, np.arange(len(f0)))
-    return f0[places[nearest]]
+    return from_nearest(torch.from_numpy(f0)[None], torch.from_numpy(sure)[None])[0].numpy()
 
 
 def _named(sound: Shaped) -> dict[str, Array]:
